@@ -1,0 +1,66 @@
+"""A cell: one step of a recurrence, written as its paper writes it."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+#: The whole recurrent state: one tensor for each of a cell's `state_names`, the first of them is the output.
+State = tuple[Float[Tensor, "batch _"], ...]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a cell, a cure or a task comes from."""
+
+    authors: str
+    year: int
+    title: str
+    link: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        where = f", {self.where}" if self.where else ""
+        return f"{self.authors} ({self.year}). {self.title}{where}. {self.link}"
+
+
+class Cell(nn.Module):
+    """One step of a recurrence.
+
+    A subclass declares `paper` and `state_names` and writes `forward`. It knows nothing of time, layers, sequence
+    lengths or speed: `Recurrent` and the engine see to those.
+
+    Args:
+        input_size: Features read at each step.
+        hidden_size: Width of each part of the state.
+    """
+
+    paper: ClassVar[Paper]
+    state_names: ClassVar[tuple[str, ...]] = ("h",)
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        for name, size in {"input_size": input_size, "hidden_size": hidden_size}.items():
+            if size < 1:
+                raise ValueError(f"{type(self).__name__} needs {name} >= 1, got {size}.")
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+
+    def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
+        """Take one step: the state that follows `state` when `x` is read."""
+        raise NotImplementedError(f"{type(self).__name__} needs a forward(x, state) -> state.")
+
+    def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
+        """Return the state before the first step: zeros."""
+        return tuple(x.new_zeros(len(x), self.hidden_size) for _ in self.state_names)
+
+
+def draw_as_torch(hidden_size: int, *layers: nn.Linear) -> None:
+    """Draw every weight and bias from U(-1/sqrt(hidden), 1/sqrt(hidden)), as `torch.nn.RNN`, `LSTM` and `GRU` do."""
+    bound = 1 / math.sqrt(hidden_size)
+    for layer in layers:
+        for parameter in layer.parameters():
+            torch.nn.init.uniform_(parameter, -bound, bound)

@@ -1,0 +1,1 @@
+"""Engines: how one step of a cell becomes a loop over time."""

@@ -1,0 +1,39 @@
+"""The plain Python loop over time: the oracle of every faster engine, and what the probes watch."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from rnnvanish.cell import State
+
+Step = Callable[[Tensor, State], State]
+
+
+def scan(
+    step: Step,
+    x: Float[Tensor, "time batch input"],
+    state: State,
+    lengths: Int[Tensor, " batch"] | None = None,
+) -> list[State]:
+    """Run `step` over time.
+
+    Returns:
+        The state after each step. A sequence that has ended keeps its last state.
+    """
+    ended = None if lengths is None else padding(len(x), lengths).unsqueeze(-1).unbind(0)
+    states = []
+    # unbind, not x[t]: the backward of an index costs as much as the whole of x, at every step.
+    for t, now in enumerate(x.unbind(0)):
+        new = step(now, state)
+        if ended is not None:
+            new = tuple(torch.where(ended[t], old, fresh) for old, fresh in zip(state, new, strict=True))
+        state = new
+        states.append(state)
+    return states
+
+
+def padding(time: int, lengths: Int[Tensor, " batch"]) -> Tensor:
+    """Which of `time` steps lie beyond each sequence's end, shape (time, batch)."""
+    return torch.arange(time, device=lengths.device)[:, None] >= lengths

@@ -1,0 +1,136 @@
+"""What `torch.nn.RNN`, `LSTM`, `GRU` and `Recurrent` share: the forms of their input, and the order of their layers.
+
+A layer computes in one form: time first, batched, padded, with lengths. `Sequences` brings an input into it and
+an output back; `run_layers` runs the loops of a stack in that form, each by whatever `scan` it is given.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import dropout
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from rnnvanish.cell import State
+from rnnvanish.engine.reference import padding
+
+#: One loop over time: (index of the loop, input, initial state or None, lengths) -> (outputs, final state).
+#: Loops are counted layer by layer, forward before reverse; a reverse loop is given its input turned round.
+Scan = Callable[[int, Tensor, State | None, Tensor | None], tuple[Tensor, State]]
+
+
+@runtime_checkable
+class Stack(Protocol):
+    """The attributes that torch's recurrent modules and `Recurrent` have in common."""
+
+    num_layers: int
+    bidirectional: bool
+    batch_first: bool
+    dropout: float
+    training: bool
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A batch of sequences in the one form that layers compute in, and the form that they came in.
+
+    Attributes:
+        x: Features, padded.
+        lengths: Steps in each sequence; None where all fill the batch.
+        packed: The packed form that `x` came in: then the batch stands in its sorted order.
+    """
+
+    x: Float[Tensor, "time batch features"]
+    lengths: Int[Tensor, " batch"] | None
+    packed: PackedSequence | None
+    unbatched: bool
+    batch_first: bool
+
+    @classmethod
+    def read(cls, x: Tensor | PackedSequence, lengths: Tensor | None, batch_first: bool) -> "Sequences":
+        """Bring an input into the common form."""
+        if isinstance(x, PackedSequence):
+            padded, lengths = pad_packed_sequence(PackedSequence(x.data, x.batch_sizes))
+            return cls(padded, lengths.to(padded.device), x, unbatched=False, batch_first=False)
+        if x.dim() == 2:
+            return cls(x.unsqueeze(1), None, None, unbatched=True, batch_first=False)
+        x = x.transpose(0, 1) if batch_first else x
+        return cls(x, lengths, None, unbatched=False, batch_first=batch_first)
+
+    def restore(self, y: Float[Tensor, "time batch outputs"]) -> Tensor | PackedSequence:
+        """Give an output the form that the input came in."""
+        if self.packed is not None:
+            return PackedSequence(y[self.valid()], *self.packed[1:])
+        if self.unbatched:
+            return y.squeeze(1)
+        return y.transpose(0, 1) if self.batch_first else y
+
+    def read_state(self, state: Any) -> State | None:
+        """Bring an initial state, a tensor or a tuple of them, into the common form."""
+        if state is None:
+            return None
+        parts = (state,) if isinstance(state, Tensor) else tuple(state)
+        if self.unbatched:
+            return tuple(part.unsqueeze(1) for part in parts)
+        if self.packed is not None and self.packed.sorted_indices is not None:
+            return tuple(part.index_select(1, self.packed.sorted_indices) for part in parts)
+        return parts
+
+    def restore_state(self, parts: State) -> Tensor | State:
+        """Give a final state the caller's form: a tensor where it has one part, as `torch.nn` does, else a tuple."""
+        if self.unbatched:
+            parts = tuple(part.squeeze(1) for part in parts)
+        elif self.packed is not None and self.packed.unsorted_indices is not None:
+            parts = tuple(part.index_select(1, self.packed.unsorted_indices) for part in parts)
+        return parts if len(parts) > 1 else parts[0]
+
+    def valid(self) -> Tensor:
+        """Which steps belong to a sequence, shape (time, batch)."""
+        assert self.lengths is not None
+        return ~padding(len(self.x), self.lengths)
+
+    def drop(self, y: Tensor, probability: float) -> Tensor:
+        """Apply dropout as torch does, to the packed rows where the input was packed: the same masks for a seed."""
+        if self.packed is None:
+            return dropout(y, probability)
+        valid = self.valid()
+        return torch.zeros_like(y).index_put((valid,), dropout(y[valid], probability))
+
+
+def run_layers(
+    stack: Stack, scan: Scan, x: Tensor | PackedSequence, state: Any = None, lengths: Tensor | None = None
+) -> tuple[Tensor | PackedSequence, Tensor | State]:
+    """Run every loop of a stack of layers; returns output and final state in the caller's form."""
+    sequences = Sequences.read(x, lengths, stack.batch_first)
+    initial = sequences.read_state(state)
+    directions = 2 if stack.bidirectional else 1
+    y, finals = sequences.x, []
+    for layer in range(stack.num_layers):
+        if layer > 0 and stack.dropout > 0 and stack.training:
+            y = sequences.drop(y, stack.dropout)
+        outputs = []
+        for direction in range(directions):
+            index = layer * directions + direction
+            before = None if initial is None else tuple(part[index] for part in initial)
+            ahead = turn(y, sequences.lengths) if direction else y
+            output, final = scan(index, ahead, before, sequences.lengths)
+            outputs.append(turn(output, sequences.lengths) if direction else output)
+            finals.append(final)
+        joined = torch.cat(outputs, dim=-1)
+        if sequences.lengths is not None:
+            joined = joined.masked_fill(padding(len(joined), sequences.lengths).unsqueeze(-1), 0.0)
+        y = joined + y if layer > 0 and getattr(stack, "skip", None) == "residual" else joined
+    final_state = tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
+    return sequences.restore(y), sequences.restore_state(final_state)
+
+
+def turn(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Turn each sequence round within its own length; its padding stays behind it."""
+    if lengths is None:
+        return x.flip(0)
+    t = torch.arange(len(x), device=x.device)[:, None]
+    source = torch.where(t < lengths, lengths - 1 - t, t)
+    return x.gather(0, source.unsqueeze(-1).expand_as(x))

@@ -1,0 +1,276 @@
+"""Recurrent against torch.nn in double precision: outputs, final states and every gradient."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+from rnnvanish import Recurrent, cells
+
+TIME, BATCH, INPUT, HIDDEN = 7, 4, 3, 5
+TORCH = {
+    "RNN": lambda **options: nn.RNN(INPUT, HIDDEN, **options),
+    "RNN relu": lambda **options: nn.RNN(INPUT, HIDDEN, nonlinearity="relu", **options),
+    "LSTM": lambda **options: nn.LSTM(INPUT, HIDDEN, **options),
+    "GRU": lambda **options: nn.GRU(INPUT, HIDDEN, **options),
+}
+
+
+def inputs(form: str) -> torch.Tensor | PackedSequence:
+    x = torch.randn(TIME, BATCH, INPUT, dtype=torch.float64)
+    if form == "unbatched":
+        return x[:, 0]
+    if form == "batch_first":
+        return x.transpose(0, 1).contiguous()
+    if form == "packed, sorted":
+        return pack_padded_sequence(x, torch.tensor([7, 5, 5, 1]))
+    if form == "packed, in any order":
+        return pack_padded_sequence(x, torch.tensor([2, 7, 1, 5]), enforce_sorted=False)
+    return x
+
+
+def initial_state(module: nn.RNNBase, form: str):
+    loops = module.num_layers * (2 if module.bidirectional else 1)
+    shape = (loops, HIDDEN) if form == "unbatched" else (loops, BATCH, HIDDEN)
+    parts = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for _ in range(1 + (module.mode == "LSTM"))]
+    return tuple(parts) if len(parts) > 1 else parts[0]
+
+
+def as_tuple(state) -> tuple[torch.Tensor, ...]:
+    return state if isinstance(state, tuple) else (state,)
+
+
+def everything(layer, x, state):
+    """Output, final state and the gradients of a loss that weighs each of their entries differently."""
+    data = (x.data if isinstance(x, PackedSequence) else x).detach().requires_grad_()
+    x = PackedSequence(data, *x[1:]) if isinstance(x, PackedSequence) else data
+    output, final = layer(x, state)
+    values = [output.data if isinstance(output, PackedSequence) else output, *as_tuple(final)]
+    loss = sum((value * torch.arange(1.0, 1 + value.numel()).view_as(value).cos()).sum() for value in values)
+    named = {"x": data} | {f"state{i}": part for i, part in enumerate(as_tuple(state))}
+    weights = dict(layer.named_parameters())
+    gradients = torch.autograd.grad(loss, [*named.values(), *weights.values()])
+    return values, dict(zip([*named, *weights], gradients, strict=True))
+
+
+def by_torch_names(layer: Recurrent, gradients: dict) -> dict:
+    """Rename our gradients as torch names its own."""
+    directions = 2 if layer.bidirectional else 1
+    torch_name = {
+        "from_x.weight": "weight_ih",
+        "from_h.weight": "weight_hh",
+        "from_x.bias": "bias_ih",
+        "from_h.bias": "bias_hh",
+    }
+    renamed = {}
+    for name, value in gradients.items():
+        if name.startswith("cells."):
+            _, index, parameter = name.split(".", 2)
+            layer_index, direction = divmod(int(index), directions)
+            name = f"{torch_name[parameter]}_l{layer_index}" + ("_reverse" if direction else "")
+        renamed[name] = value
+    return renamed
+
+
+@pytest.mark.parametrize("form", ["time first", "batch_first", "unbatched", "packed, sorted", "packed, in any order"])
+@pytest.mark.parametrize(("layers", "bidirectional"), [(1, False), (1, True), (3, False), (3, True)])
+@pytest.mark.parametrize("kind", TORCH)
+def test_equals_torch(kind, layers, bidirectional, form):
+    torch.manual_seed(0)
+    theirs = TORCH[kind](num_layers=layers, bidirectional=bidirectional, batch_first=form == "batch_first").double()
+    ours = Recurrent.from_torch(theirs)
+    x, state = inputs(form), initial_state(theirs, form)
+    their_values, their_gradients = everything(theirs, x, state)
+    our_values, our_gradients = everything(ours, x, state)
+    for mine, other in zip(our_values, their_values, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(by_torch_names(ours, our_gradients), their_gradients, rtol=1e-12, atol=1e-12)
+    if isinstance(x, PackedSequence):
+        assert torch.equal(ours(x)[0].batch_sizes, theirs(x)[0].batch_sizes)
+        assert ours(x)[0].sorted_indices is x.sorted_indices
+
+
+@pytest.mark.parametrize("kind", TORCH)
+def test_weights_go_to_torch_and_back(kind):
+    torch.manual_seed(0)
+    theirs = TORCH[kind](num_layers=2, bidirectional=True, bias=False, dropout=0.25).double().eval()
+    theirs.weight_hh_l1.requires_grad_(False)
+    back = Recurrent.from_torch(theirs).to_torch()
+    assert repr(back) == repr(theirs)
+    assert back.training is False
+    assert back.weight_hh_l1.requires_grad is False
+    assert back.weight_hh_l0.requires_grad is True
+    for name, weight in theirs.named_parameters():
+        assert torch.equal(back.get_parameter(name), weight), name
+
+
+def test_from_torch_copies():
+    theirs = nn.GRU(INPUT, HIDDEN)
+    ours = Recurrent.from_torch(theirs)
+    before = ours.cells[0].from_h.weight.clone()
+    with torch.no_grad():
+        theirs.weight_hh_l0.zero_()
+    assert torch.equal(ours.cells[0].from_h.weight, before)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", list(cells.ALL.values()))
+def test_lengths_equal_a_run_of_each_sequence_alone(cell, bidirectional):
+    torch.manual_seed(0)
+    layer = Recurrent(cell, INPUT, HIDDEN, num_layers=2, bidirectional=bidirectional, batch_first=True).double()
+    x, lengths = inputs("batch_first"), [2, 7, 1, 5]
+    output, final = layer(x, lengths=lengths)
+    for i, length in enumerate(lengths):
+        alone, last = layer(x[i : i + 1, :length])
+        torch.testing.assert_close(output[i : i + 1, :length], alone, rtol=1e-12, atol=1e-12)
+        assert not output[i, length:].any()
+        for part, expected in zip(as_tuple(final), as_tuple(last), strict=True):
+            torch.testing.assert_close(part[:, i : i + 1], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", list(cells.ALL.values()))
+def test_two_halves_equal_one_run(cell):
+    torch.manual_seed(0)
+    layer = Recurrent(cell, INPUT, HIDDEN, num_layers=2).double()
+    x = inputs("time first")
+    whole, final = layer(x)
+    first, between = layer(x[:3])
+    second, last = layer(x[3:], between)
+    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=0)
+    torch.testing.assert_close(last, final, rtol=0, atol=0)
+
+
+def test_residual_skip_adds_the_input_of_each_upper_layer():
+    torch.manual_seed(0)
+    layer = Recurrent(cells.GRU, INPUT, HIDDEN, num_layers=3, skip="residual").double()
+    x = inputs("time first")
+    output, _ = layer(x)
+    expected = x
+    for index, cell in enumerate(layer.cells):
+        alone = Recurrent(cells.GRU, cell.input_size, HIDDEN).double()
+        alone.cells[0].load_state_dict(cell.state_dict())
+        expected = alone(expected)[0] + (expected if index else 0.0)
+    torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_dropout_draws_the_masks_that_torch_draws():
+    theirs = nn.GRU(INPUT, HIDDEN, num_layers=3, dropout=0.5).double()
+    ours = Recurrent.from_torch(theirs)
+    for form in ("time first", "packed, in any order"):
+        x = inputs(form)
+        runs = []
+        for layer in (ours, theirs):
+            torch.manual_seed(1)
+            output, _ = layer(x)
+            runs.append(output.data if isinstance(output, PackedSequence) else output)
+        torch.testing.assert_close(*runs, rtol=1e-12, atol=1e-12)
+        assert not torch.allclose(ours.eval()(x)[0].data, runs[0])
+        ours.train()
+
+
+NONLINEARITIES = {
+    "tanh": math.tanh,
+    "sigmoid": lambda a: 1 / (1 + math.exp(-a)),
+    "relu": lambda a: max(a, 0.0),
+    "leaky_relu": lambda a: a if a > 0 else 0.01 * a,
+    "prelu": lambda a: a if a > 0 else 0.4 * a,
+}
+
+
+@pytest.mark.parametrize("nonlinearity", list(NONLINEARITIES))
+def test_elman_unit_by_unit(nonlinearity):
+    """The paper's equation again, one number at a time."""
+    torch.manual_seed(0)
+    cell = cells.Elman(INPUT, HIDDEN, nonlinearity=nonlinearity).double()
+    if nonlinearity == "prelu":
+        assert cell.nonlinearity.weight.item() == 0.25
+        cell.nonlinearity.weight.data.fill_(0.4)  # the slope is learnt: another one must be used
+    x, h = torch.randn(2, INPUT).double(), torch.randn(2, HIDDEN).double()
+    (new,) = cell(x, (h,))
+    for row, unit in itertools.product(range(2), range(HIDDEN)):
+        a = cell.from_x.bias[unit] + cell.from_h.bias[unit]
+        a = a + sum(cell.from_x.weight[unit, j] * x[row, j] for j in range(INPUT))
+        a = a + sum(cell.from_h.weight[unit, j] * h[row, j] for j in range(HIDDEN))
+        assert new[row, unit].item() == pytest.approx(NONLINEARITIES[nonlinearity](a.item()), abs=1e-12)
+
+
+@pytest.mark.parametrize("cell", list(cells.ALL.values()))
+def test_gradcheck(cell):
+    torch.manual_seed(0)
+    layer = Recurrent(cell, 2, 3, bidirectional=True).double()
+    x = torch.randn(4, 2, 2, dtype=torch.float64, requires_grad=True)
+    weights = tuple(layer.parameters())
+    assert torch.autograd.gradcheck(lambda x, *_: layer(x, lengths=[4, 2])[0], (x, *weights))
+
+
+def test_default_draw_is_that_of_torch():
+    """Same bounds, and as uniform: the largest of many draws comes close to the bound."""
+    for kind, cell in {"RNN": cells.Elman, "LSTM": cells.LSTM, "GRU": cells.GRU}.items():
+        ours, theirs = cell(40, 25), getattr(nn, kind)(40, 25)
+        for mine, other in ((ours.from_x.weight, theirs.weight_ih_l0), (ours.from_h.bias, theirs.bias_hh_l0)):
+            assert mine.shape == other.shape
+            assert 0.85 / 5 < mine.abs().max() <= 1 / 5
+
+
+X = torch.zeros(TIME, BATCH, INPUT)
+
+
+@pytest.mark.parametrize(
+    ("call", "needed"),
+    {
+        "features": (lambda layer: layer(X[..., :2]), "x with 3 features last"),
+        "dimensions": (lambda layer: layer(X[0, 0]), r"shape \(time, batch, input\)"),
+        "dtype": (lambda layer: layer(X.double()), "dtype of its weights, torch.float32, got torch.float64"),
+        "no step": (lambda layer: layer(X[:0]), "at least one step"),
+        "no sequence": (lambda layer: layer(X[:, :0]), "at least one step and one sequence"),
+        "zero length": (lambda layer: layer(X, lengths=[7, 0, 1, 1]), "lengths from 1 to 7"),
+        "too long": (lambda layer: layer(X, lengths=[8, 1, 1, 1]), "lengths from 1 to 7"),
+        "too few lengths": (lambda layer: layer(X, lengths=[7, 7]), "4 whole numbers"),
+        "fractional lengths": (lambda layer: layer(X, lengths=[7.0] * 4), "4 whole numbers"),
+        "unbatched lengths": (lambda layer: layer(X[:, 0], lengths=[7]), "padded batch only"),
+        "parts": (lambda layer: layer(X, (torch.zeros(2, BATCH, HIDDEN),)), r"2 parts \(h, c\), got 1"),
+        "a tensor as state": (lambda layer: layer(X, torch.zeros(2, BATCH, HIDDEN)), r"2 parts \(h, c\), got 1"),
+        "batch of one in the state": (
+            lambda layer: layer(X, (torch.zeros(2, 1, HIDDEN),) * 2),
+            r"h of the state in shape \(2, 4, 5\), got \(2, 1, 5\)",
+        ),
+    }.values(),
+)
+def test_errors_say_what_was_needed(call, needed):
+    with pytest.raises(ValueError, match=needed):
+        call(Recurrent(cells.LSTM, INPUT, HIDDEN, num_layers=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "needed"),
+    [
+        ({"num_layers": 0}, "num_layers >= 1"),
+        ({"dropout": 1.5}, r"probability in \[0, 1\)"),
+        ({"skip": "dense"}, "skip=None or 'residual'"),
+        ({"engine": "fast"}, "engine='auto'"),
+        ({"nonlinearity": "rleu"}, "tanh, sigmoid, relu, leaky_relu, prelu"),
+        ({"hidden_size": 0}, "hidden_size >= 1"),
+    ],
+)
+def test_options_are_checked(options, needed):
+    with pytest.raises(ValueError, match=needed):
+        Recurrent(cells.Elman, **{"input_size": 3, "hidden_size": 4} | options)
+
+
+def test_what_torch_has_not_is_refused():
+    with pytest.raises(ValueError, match="no projections"):
+        Recurrent.from_torch(nn.LSTM(3, 4, proj_size=2))
+    with pytest.raises(ValueError, match=r"got Elman \{'nonlinearity': 'sigmoid'\}"):
+        Recurrent(cells.Elman, 3, 4, nonlinearity="sigmoid").to_torch()
+    with pytest.raises(ValueError, match="skip='residual'"):
+        Recurrent(cells.GRU, 3, 4, num_layers=2, skip="residual").to_torch()
+
+
+def test_every_cell_is_listed_and_names_its_paper():
+    for name, cell in cells.ALL.items():
+        assert cell.__name__ == name
+        assert cell.paper.link.startswith("https://")
+        assert cell.paper.year > 1980
