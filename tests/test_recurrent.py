@@ -229,7 +229,7 @@ X = torch.zeros(TIME, BATCH, INPUT)
         "zero length": (lambda layer: layer(X, lengths=[7, 0, 1, 1]), "lengths from 1 to 7"),
         "too long": (lambda layer: layer(X, lengths=[8, 1, 1, 1]), "lengths from 1 to 7"),
         "too few lengths": (lambda layer: layer(X, lengths=[7, 7]), "4 whole numbers"),
-        "fractional lengths": (lambda layer: layer(X, lengths=[7.0] * 4), "4 whole numbers"),
+        "fractional lengths": (lambda layer: layer(X, lengths=torch.full((4,), 7.0)), "4 whole numbers"),
         "unbatched lengths": (lambda layer: layer(X[:, 0], lengths=[7]), "padded batch only"),
         "parts": (lambda layer: layer(X, (torch.zeros(2, BATCH, HIDDEN),)), r"2 parts \(h, c\), got 1"),
         "a tensor as state": (lambda layer: layer(X, torch.zeros(2, BATCH, HIDDEN)), r"2 parts \(h, c\), got 1"),

@@ -17,6 +17,9 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import padding
 
+#: The states of all loops of a stack.
+Stacked = tuple[Float[Tensor, "loops batch _"], ...]
+
 #: One loop over time: (index of the loop, input, initial state or None, lengths) -> (outputs, final state).
 #: Loops are counted layer by layer, forward before reverse; a reverse loop is given its input turned round.
 Scan = Callable[[int, Tensor, State | None, Tensor | None], tuple[Tensor, State]]
@@ -68,7 +71,7 @@ class Sequences:
             return y.squeeze(1)
         return y.transpose(0, 1) if self.batch_first else y
 
-    def read_state(self, state: Any) -> State | None:
+    def read_state(self, state: Any) -> Stacked | None:
         """Bring an initial state, a tensor or a tuple of them, into the common form."""
         if state is None:
             return None
@@ -79,7 +82,7 @@ class Sequences:
             return tuple(part.index_select(1, self.packed.sorted_indices) for part in parts)
         return parts
 
-    def restore_state(self, parts: State) -> Tensor | State:
+    def restore_state(self, parts: Stacked) -> Tensor | tuple[Tensor, ...]:
         """Give a final state the caller's form: a tensor where it has one part, as `torch.nn` does, else a tuple."""
         if self.unbatched:
             parts = tuple(part.squeeze(1) for part in parts)
@@ -102,7 +105,7 @@ class Sequences:
 
 def run_layers(
     stack: Stack, scan: Scan, x: Tensor | PackedSequence, state: Any = None, lengths: Tensor | None = None
-) -> tuple[Tensor | PackedSequence, Tensor | State]:
+) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
     """Run every loop of a stack of layers; returns output and final state in the caller's form."""
     sequences = Sequences.read(x, lengths, stack.batch_first)
     initial = sequences.read_state(state)

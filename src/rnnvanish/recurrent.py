@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +64,8 @@ class Recurrent(nn.Module):
         bidirectional: bool = False,
         batch_first: bool = False,
         dropout: float = 0.0,
-        skip: Literal["residual"] | None = None,
-        engine: Literal["auto", "reference"] = "auto",
+        skip: str | None = None,
+        engine: str = "auto",
         **cell_options: Any,
     ) -> None:
         super().__init__()
@@ -98,9 +98,9 @@ class Recurrent(nn.Module):
     def forward(
         self,
         x: Tensor | PackedSequence,
-        state: Tensor | State | None = None,
+        state: Tensor | tuple[Tensor, ...] | None = None,
         lengths: Tensor | Sequence[int] | None = None,
-    ) -> tuple[Tensor | PackedSequence, Tensor | State]:
+    ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
         """Run over whole sequences; returns the output of the top layer and the final state of every layer."""
         steps = self._check_lengths(x, lengths)
         self._check_input(x)
@@ -150,7 +150,7 @@ class Recurrent(nn.Module):
             raise ValueError(f"Recurrent needs lengths from 1 to {time}, the steps in x, got {steps.tolist()}.")
         return steps.long()
 
-    def _check_state(self, x: Tensor | PackedSequence, state: Tensor | State | None) -> None:
+    def _check_state(self, x: Tensor | PackedSequence, state: Tensor | tuple[Tensor, ...] | None) -> None:
         if state is None:
             return
         parts = (state,) if isinstance(state, Tensor) else tuple(state)
