@@ -1,0 +1,204 @@
+"""A claim: a sentence that people say, the number that decides it, and the bounds within which it holds.
+
+Written once. A page calls `show()`, a test `check()`, a benchmark `measure()`: they cannot disagree.
+"""
+
+import html
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from rnnvanish.provenance import provenance
+
+
+class Verdict(StrEnum):
+    """What a measurement says of a sentence."""
+
+    HOLDS = "holds"
+    CAVEAT = "holds with a caveat"
+    FAILS = "does not hold"
+    UNDECIDED = "is undecided"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Numbers from `low` to `high`, both included."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        if self.low == -math.inf:
+            return f"at most {self.high:g}"
+        return f"at least {self.low:g}" if self.high == math.inf else f"from {self.low:g} to {self.high:g}"
+
+
+def at_least(low: float) -> Bounds:
+    """Everything from `low` up."""
+    return Bounds(low=low)
+
+
+def at_most(high: float) -> Bounds:
+    """Everything up to `high`."""
+    return Bounds(high=high)
+
+
+class ClaimBroken(AssertionError):
+    """A measured verdict is not the one that the text states."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a claim's statistic gave, a value a seed."""
+
+    values: tuple[float, ...]
+    verdict: Verdict
+    seconds: float
+
+    @property
+    def median(self) -> float:
+        """The value that the verdict hangs on."""
+        return statistics.median(self.values)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence with a measured verdict.
+
+    Attributes:
+        id: Experiment and name, "vanishing.default_network_forgets".
+        section: Its number in the explanation.
+        sentence: What people say.
+        finding: What the measurement says, in plain words.
+        statistic: What is measured, in words; the verdict hangs on its median over the seeds.
+        unit: Unit of the statistic.
+        sample: Measures it once: seed -> value.
+        bounds: Where the median must lie for each verdict; outside of them all the sentence is undecided.
+        stated: The verdict that the text around it states.
+        seeds: How many.
+    """
+
+    id: str
+    section: int
+    sentence: str
+    finding: str
+    statistic: str
+    unit: str
+    sample: Callable[[int], float]
+    bounds: dict[Verdict, Bounds]
+    stated: Verdict
+    seeds: int = 5
+
+    def measure(self, seeds: int | None = None) -> Measurement:
+        """Measure the statistic at seeds 0, 1, 2, ..."""
+        start = time.perf_counter()
+        values = tuple(float(self.sample(seed)) for seed in range(self.seeds if seeds is None else seeds))
+        seconds = time.perf_counter() - start
+        return Measurement(values, self._judge(statistics.median(values)), seconds)
+
+    def check(self, seeds: int | None = None) -> Measurement:
+        """Measure, and raise `ClaimBroken` where the verdict is not the stated one."""
+        measurement = self.measure(seeds)
+        if measurement.verdict != self.stated:
+            raise ClaimBroken(
+                f"{self.id}: the text states that it {self.stated}, the measurement that it {measurement.verdict}.\n"
+                f"  sentence: {self.sentence}\n"
+                f"  measured: {self.statistic}: {_spread(measurement)} {self.unit}; {self.thresholds()}\n"
+                "  Mend what broke it, or the text: the measurement stands."
+            )
+        return measurement
+
+    def show(self) -> None:
+        """Measure, check, and show sentence, verdict and number on a page.
+
+        A plain call, not a `_repr_html_`: IPython swallows what is raised there, and a broken claim would be published.
+        """
+        from IPython.display import HTML, display
+
+        display(HTML(self.to_html(self.check())))
+
+    def thresholds(self) -> str:
+        """The bounds, in words."""
+        return "; ".join(f"{verdict}: {bounds}" for verdict, bounds in self.bounds.items())
+
+    def to_html(self, measurement: Measurement) -> str:
+        """Draw the box of the verdict."""
+        kind = measurement.verdict.name.lower()
+        facts = {
+            "Measured": self.statistic,
+            "Result": f"{_spread(measurement)} {self.unit}",
+            "Thresholds": self.thresholds(),
+            "Reproduce": f"<code>rnnvanish claims --only {self.id}</code>",
+        }
+        rows = "".join(
+            f"<div><dt>{name}</dt><dd>{fact if name == 'Reproduce' else html.escape(fact)}</dd></div>"
+            for name, fact in facts.items()
+        )
+        return (
+            f'<div class="rv-verdict rv-{kind}" id="{self.id}">'
+            f'<p class="rv-says"><span>People say</span> {html.escape(self.sentence)}</p>'
+            f'<p class="rv-word">{measurement.verdict.capitalize()}</p>'
+            f'<p class="rv-finding">{html.escape(self.finding)}</p><dl>{rows}</dl></div>'
+        )
+
+    def to_json(self, measurement: Measurement) -> dict[str, Any]:
+        """Everything there is to know of one measurement of this claim."""
+        return {
+            "id": self.id,
+            "section": self.section,
+            "sentence": self.sentence,
+            "finding": self.finding,
+            "verdict": str(measurement.verdict),
+            "stated": str(self.stated),
+            "measured": self.statistic,
+            "statistic": measurement.median,
+            "values": list(measurement.values),
+            "unit": self.unit,
+            "thresholds": self.thresholds(),
+            "seeds": len(measurement.values),
+            "seconds": round(measurement.seconds, 3),
+            "provenance": provenance(),
+        }
+
+    def _judge(self, value: float) -> Verdict:
+        return next((verdict for verdict, bounds in self.bounds.items() if value in bounds), Verdict.UNDECIDED)
+
+
+def claim(
+    *,
+    section: int,
+    sentence: str,
+    finding: str,
+    statistic: str,
+    unit: str,
+    stated: Verdict,
+    holds: Bounds | None = None,
+    caveat: Bounds | None = None,
+    fails: Bounds | None = None,
+    seeds: int = 5,
+) -> Callable[[Callable[[int], float]], Claim]:
+    """Turn a function, seed -> value, into a `Claim` named after it and its module."""
+    given = {Verdict.HOLDS: holds, Verdict.CAVEAT: caveat, Verdict.FAILS: fails}
+    bounds = {verdict: where for verdict, where in given.items() if where is not None}
+    if stated not in bounds:
+        raise ValueError(f"A claim needs bounds for the verdict that it states, {stated.value!r}, got {bounds}.")
+
+    def decorate(sample: Callable[[int], float]) -> Claim:
+        name = f"{sample.__module__.rpartition('.')[2]}.{sample.__name__}"
+        return Claim(name, section, sentence, finding, statistic, unit, sample, bounds, stated, seeds)
+
+    return decorate
+
+
+def _spread(measurement: Measurement) -> str:
+    """Median, and the range over seeds where there is one."""
+    low, high, count = min(measurement.values), max(measurement.values), len(measurement.values)
+    spread = f" [{low:.3g} to {high:.3g}]" if high > low else ""
+    return f"{measurement.median:.3g}{spread} over {count} seed{'s' if count != 1 else ''},"

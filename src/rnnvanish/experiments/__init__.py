@@ -1,0 +1,13 @@
+"""The computations behind the explanation, one file a section; a new one is its file and one entry of `ALL`."""
+
+from types import ModuleType
+
+from rnnvanish.claim import Claim
+
+#: The experiments, in the order of the sections.
+ALL: tuple[ModuleType, ...] = ()
+
+
+def claims() -> list[Claim]:
+    """Every claim of every experiment."""
+    return [value for experiment in ALL for value in vars(experiment).values() if isinstance(value, Claim)]

@@ -1,0 +1,84 @@
+"""Claims: the median decides, the stated verdict is held against it, nothing slips through undecided."""
+
+import pytest
+
+from rnnvanish import experiments
+from rnnvanish.claim import Bounds, ClaimBroken, Verdict, at_least, at_most, claim
+
+
+def made(values, stated=Verdict.HOLDS, **bounds):
+    bounds = bounds or {"holds": at_least(10), "caveat": Bounds(5, 9), "fails": at_most(1)}
+    return claim(
+        section=1,
+        sentence="Ten < it.",
+        finding="It is large.",
+        statistic="size",
+        unit="steps",
+        stated=stated,
+        seeds=len(values),
+        **bounds,
+    )(lambda seed: values[seed])
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((1, 12, 11), Verdict.HOLDS),
+        ((1, 7, 11), Verdict.CAVEAT),
+        ((1, 0, 11), Verdict.FAILS),
+        ((3,), Verdict.UNDECIDED),
+        ((float("nan"),), Verdict.UNDECIDED),
+        ((float("inf"),), Verdict.HOLDS),
+    ],
+)
+def test_the_median_decides(values, verdict):
+    assert made(values).measure().verdict == verdict
+
+
+@pytest.mark.parametrize("stated", [Verdict.CAVEAT, Verdict.FAILS])
+def test_another_verdict_than_the_stated_one_is_an_error(stated):
+    with pytest.raises(ClaimBroken, match=rf"states that it {stated}, the measurement that it holds.\n.*Ten < it"):
+        made((12,), stated).check()
+    assert made((12,)).check().median == 12
+
+
+def test_nan_never_passes_as_does_not_hold():
+    with pytest.raises(ClaimBroken, match="is undecided"):
+        made((float("nan"),), Verdict.FAILS).check()
+
+
+def test_the_stated_verdict_needs_bounds():
+    with pytest.raises(ValueError, match="needs bounds for the verdict that it states, 'does not hold'"):
+        made((1,), Verdict.FAILS, holds=at_least(1))
+
+
+def test_show_raises_on_a_broken_claim():
+    with pytest.raises(ClaimBroken):
+        made((0,)).show()
+
+
+def test_box_escapes_and_names_its_reproduction():
+    claim_ = made((12, 13, 14))
+    box = claim_.to_html(claim_.measure())
+    assert "Ten &lt; it." in box
+    assert "13 [12 to 14] over 3 seeds, steps" in box
+    assert f"rnnvanish claims --only {claim_.id}" in box
+
+
+def test_json_has_everything():
+    claim_ = made((12, 13))
+    record = claim_.to_json(claim_.measure())
+    assert record["statistic"] == 12.5
+    assert record["verdict"] == record["stated"] == "holds"
+    assert record["thresholds"] == "holds: at least 10; holds with a caveat: from 5 to 9; does not hold: at most 1"
+    assert {"id", "section", "sentence", "unit", "seeds", "seconds", "provenance"} <= set(record)
+
+
+def test_ids_are_unique():
+    ids = [claim_.id for claim_ in experiments.claims()]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("claim_", experiments.claims(), ids=lambda claim_: claim_.id)
+def test_every_claim_has_its_stated_verdict(claim_):
+    claim_.check()
