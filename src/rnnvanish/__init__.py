@@ -1,6 +1,6 @@
 """Why recurrent networks forget, and what helps: measured."""
 
-from rnnvanish import cells
+from rnnvanish import cells, probes
 from rnnvanish.recurrent import Recurrent
 
-__all__ = ["Recurrent", "cells"]
+__all__ = ["Recurrent", "cells", "probes"]

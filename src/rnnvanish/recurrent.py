@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -14,6 +15,13 @@ from rnnvanish.cell import Cell, State
 from rnnvanish.engine import reference
 from rnnvanish.layers import run_layers
 
+#: The cell with the equations of each of torch's recurrent modules, by the module's `mode`.
+TORCH_CELLS: dict[str, Callable[..., Cell]] = {
+    "RNN_TANH": partial(cells.Elman, nonlinearity="tanh"),
+    "RNN_RELU": partial(cells.Elman, nonlinearity="relu"),
+    "LSTM": cells.LSTM,
+    "GRU": cells.GRU,
+}
 #: The parameters of a torch recurrent module, and where the cells here keep them.
 TORCH_NAMES = {
     "weight_ih": "from_x.weight",
@@ -173,23 +181,19 @@ class Recurrent(nn.Module):
     @classmethod
     def from_torch(cls, module: nn.RNNBase) -> "Recurrent":
         """Build the same layers from a `torch.nn.RNN`, `LSTM` or `GRU`, with a copy of its weights."""
-        kinds = {"RNN_TANH": cells.Elman, "RNN_RELU": cells.Elman, "LSTM": cells.LSTM, "GRU": cells.GRU}
         if module.proj_size:
             raise ValueError(f"Recurrent has no projections: needs an LSTM with proj_size=0, got {module.proj_size}.")
-        options: dict[str, Any] = {"bias": module.bias}
-        if module.mode.startswith("RNN"):
-            options["nonlinearity"] = module.mode.removeprefix("RNN_").lower()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch has said so already
             layer = cls(
-                kinds[module.mode],
+                TORCH_CELLS[module.mode],
                 module.input_size,
                 module.hidden_size,
                 num_layers=module.num_layers,
                 bidirectional=module.bidirectional,
                 batch_first=module.batch_first,
                 dropout=module.dropout,
-                **options,
+                bias=module.bias,
             )
         layer.to(cast(Tensor, module.weight_ih_l0)).train(module.training)
         for ours, theirs in layer._pairs(module):

@@ -1,0 +1,95 @@
+"""A curve of gradient retention: how much is left, step by step back in time."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+#: A gradient that lost more than this on its way to the beginning has vanished, one that grew by more has exploded.
+THOUSAND = 1e3
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Gradient retention of one layer and direction.
+
+    Attributes:
+        lag: Steps back from the end of each sequence, 0, 1, 2, ...
+        gain: Norm of the gradient of the loss with respect to the whole state at each lag, over the norm at lag 0:
+            geometric mean over the sequences that are longer than the lag. 0 is an exact zero (nothing passes);
+            nan lies below what the number format resolves, or was not read (see `verdict`).
+        parts: The same for each part of the state alone ("h", "c"), still over the norm of the whole state at lag 0.
+        cause: Why it is so, in words; filled by `diagnose`.
+    """
+
+    lag: Int[Tensor, " lags"]
+    gain: Float[Tensor, " lags"]
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    cause: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parts of the state."""
+        return tuple(self.parts)
+
+    def part(self, name: str) -> "Curve":
+        """Return the curve of one part of the state."""
+        if name not in self.parts:
+            raise ValueError(f"This state has the parts {', '.join(self.names)}, got {name!r}.")
+        return Curve(self.lag, self.parts[name], {name: self.parts[name]}, self.cause)
+
+    @cached_property
+    def rate(self) -> float:
+        """Slope of ln gain against the lag in nats per step, fitted from lag 1 on; nan where nothing was measured.
+
+        Lag 0 is left out: the first step of an LSTM pays an entry cost that later steps do not. Without lag 1 and 2
+        the slope is the one from lag 0 to 1; -inf where nothing at all passes a single step.
+        """
+        passed = (self.gain > 0).nonzero().flatten()
+        fitted = passed[passed >= 1] if (passed >= 1).sum() >= 2 else passed
+        if len(fitted) < 2:
+            return -math.inf if len(self.gain) > 1 and self.gain[1] == 0 else math.nan
+        x = self.lag[fitted].double()
+        y = self.gain[fitted].log()
+        return float(((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum())
+
+    @property
+    def half_life(self) -> float:
+        """Steps in which half of the gradient is lost, at the fitted rate; infinite where none is lost."""
+        return math.log(2) / -self.rate if self.rate < 0 else math.inf if self.rate >= 0 else math.nan
+
+    def decades_lost(self, lag: int) -> float:
+        """Powers of ten that the gradient has lost after `lag` steps; nan where that is below resolution."""
+        if not 0 <= lag < len(self.gain):
+            raise ValueError(f"This curve has the lags 0 to {len(self.gain) - 1}, got {lag}.")
+        gain = float(self.gain[lag])
+        return math.inf if gain == 0 else -math.log10(gain)
+
+    @property
+    def reach(self) -> int:
+        """The largest lag at which a thousandth of the gradient is left, at it and at all before it."""
+        short = (~(self.gain >= 1 / THOUSAND)).nonzero()
+        return int(short[0]) - 1 if len(short) else len(self.gain) - 1
+
+    @property
+    def verdict(self) -> str:
+        """What becomes of the gradient between the end and the beginning of the longest sequence.
+
+        "vanishing" (less than a thousandth arrives), "exploding" (more than a thousandfold), "healthy", or
+        "unmeasured": there is but one step, or the loss does not read the end of this loop.
+        """
+        if len(self.gain) < 2 or self.gain[0].isnan():
+            return "unmeasured"
+        if not self.gain[-1] >= 1 / THOUSAND:  # nan lies below resolution: vanished
+            return "vanishing"
+        return "exploding" if self.gain[-1] > THOUSAND else "healthy"
+
+    def __str__(self) -> str:
+        if self.verdict == "unmeasured":
+            return "unmeasured"
+        last = len(self.gain) - 1
+        left = "below resolution" if self.gain[last].isnan() else f"{self.gain[last]:.2g}"
+        return f"{self.verdict}: half-life {self.half_life:.3g} steps, {left} of the gradient left after {last} steps"

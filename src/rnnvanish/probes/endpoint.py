@@ -1,0 +1,63 @@
+"""The end point that a gradient starts from, where the user names no loss."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+from torch.utils._pytree import tree_leaves
+
+from rnnvanish.probes.watch import RECURRENT, Run
+
+
+def read_end(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:
+    """Sum what `model` returned, at the end of the sequence.
+
+    Of a bare recurrent module: the final states of its top layer. Of another: every number that it returns; of a
+    sequence the last valid step alone, or the gradient would come in all along the way.
+    """
+    if isinstance(model, RECURRENT):
+        directions = 2 if model.bidirectional else 1
+        numbers = [part[-directions:] for part in (output[1] if isinstance(output[1], tuple) else (output[1],))]
+    else:
+        leaves = tree_leaves(output, is_leaf=lambda value: isinstance(value, PackedSequence))
+        numbers = [_last_step(leaf, runs) for leaf in leaves if isinstance(leaf, PackedSequence | Tensor)]
+    numbers = [number for number in numbers if number.is_floating_point()]
+    if not numbers:
+        raise ValueError(
+            f"{type(model).__name__} returned no tensor of numbers for a gradient to start from, but a "
+            f"{type(output).__name__}: say where with loss=, a function of what it returns."
+        )
+    return torch.stack([number.sum() for number in numbers]).sum()
+
+
+def _last_step(value: Tensor | PackedSequence, runs: list[Run]) -> Tensor:
+    """The last valid step of a sequence; anything else as it is."""
+    if isinstance(value, PackedSequence):
+        padded, lengths = pad_packed_sequence(value)
+        return padded[lengths - 1, torch.arange(len(lengths))]
+    for run in reversed(runs):
+        time, batch = run.x.shape[:2]
+        if time == 1 or not value.requires_grad or run.name.endswith("reverse"):
+            continue
+        if value.dim() < 3 and batch == 1 and value.shape[:1] == (time,) and _is_sequence(value, run):
+            return value[-1]
+        orders = ((batch, time), (time, batch)) if run.module.batch_first else ((time, batch), (batch, time))
+        for shape in orders:
+            if value.shape[:2] == shape:
+                steps = value.transpose(0, 1) if shape == (batch, time) else value
+                if _is_sequence(steps, run):
+                    return steps[_in_callers_order(run), torch.arange(batch, device=value.device)]
+    return value
+
+
+def _is_sequence(steps: Tensor, run: Run) -> bool:
+    """Whether the first entry is an output of the first step: then the state after the last one has no part in it."""
+    gradients = torch.autograd.grad(steps[0].sum(), run.states[-1], retain_graph=True, allow_unused=True)
+    return all(gradient is None or not gradient.any() for gradient in gradients)
+
+
+def _in_callers_order(run: Run) -> Tensor:
+    if run.order is None:
+        return run.ends
+    return torch.empty_like(run.ends).index_copy(0, run.order, run.ends)
