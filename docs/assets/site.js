@@ -1,0 +1,151 @@
+// A figure to drag, and mends of the theme for the keyboard. A classic script: modules are blocked on file:// pages.
+//
+//   <rv-slider id="radius" label="Spectral radius" unit="" value="1">
+//     What stays to be seen without JavaScript: a sentence, a figure.
+//     <template>{"values": [0.9, 1.0], "x": [0, 1, 2], "xlabel": "steps back", "ylabel": "gradient left", "log": true,
+//       "series": [{"name": "measured", "y": [[1, 0.9, 0.81], [1, 1, 1]]}],
+//       "says": ["After 2 steps 81 % is left.", "All of it is left."]}</template>
+//   </rv-slider>
+//
+// `value` is the index to start with; `y` holds one curve per value, or one curve that stays; null leaves a gap.
+(() => {
+  const DASHES = ["", "8 4", "8 3 2 3", "2 3", "12 3"];
+  const svg = (name, attributes, text) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const key in attributes) element.setAttribute(key, attributes[key]);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+  const html = (name, properties) => Object.assign(document.createElement(name), properties);
+  const stroke = (i) => ({ style: `stroke: var(--rv-c${i % 5})`, "stroke-dasharray": DASHES[i % 5] });
+  const SUPERSCRIPT = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+  const power = (n) => (n === 0 ? "1" : n === 1 ? "10" : "10" + [...String(n)].map((c) => SUPERSCRIPT[c]).join(""));
+  const number = (x) => String(Number(x.toPrecision(6))).replace("-", "−");
+
+  // At most `most` round values that cover the range.
+  const ticks = (low, high, most, whole) => {
+    const rough = (high - low) / most || 1;
+    const unit = 10 ** Math.floor(Math.log10(rough));
+    let step = unit * ([1, 2, 5, 10].find((m) => m * unit >= rough * 0.999) ?? 10);
+    if (whole) step = Math.max(1, Math.ceil(step));
+    const found = [];
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
+    return found;
+  };
+
+  class Slider extends HTMLElement {
+    connectedCallback() {
+      if (this.input) return;
+      this.data = JSON.parse(this.querySelector("template").content.textContent);
+      const { values, series } = this.data;
+      this.id ||= `slider-${[...document.querySelectorAll("rv-slider")].indexOf(this) + 1}`;
+      const id = `${this.id}-input`;
+      const label = html("label", { htmlFor: id });
+      this.output = html("output", { htmlFor: id });
+      this.output.setAttribute("aria-live", "off"); // the sentence speaks; the value is the slider's own
+      label.append(`${this.getAttribute("label")}: `, this.output);
+      this.input = html("input", { id, type: "range", min: 0, max: values.length - 1, step: 1 });
+      this.input.value = this.fromAddress() ?? this.getAttribute("value") ?? 0;
+      const legend = html("ul", { className: "rv-legend" });
+      series.forEach(({ name }, i) => {
+        const item = html("li");
+        const line = svg("svg", { viewBox: "0 0 28 10", "aria-hidden": "true" });
+        line.append(svg("path", { class: "rv-curve", d: "M0 5H28", ...stroke(i) }));
+        item.append(line, name);
+        legend.append(item);
+      });
+      this.chart = svg("svg", { role: "img" });
+      this.sentence = html("p", { className: "rv-sentence" });
+      this.sentence.setAttribute("aria-live", "polite");
+      this.replaceChildren(label, this.input, legend, this.chart, this.sentence);
+      this.input.addEventListener("input", () => (this.show(), this.toAddress()));
+      addEventListener("hashchange", () => {
+        this.input.value = this.fromAddress() ?? this.input.value;
+        this.show();
+      });
+      new ResizeObserver(() => this.draw()).observe(this);
+      this.show();
+    }
+
+    show() {
+      const i = Number(this.input.value);
+      const unit = this.getAttribute("unit");
+      const value = `${this.data.values[i]}${unit ? ` ${unit}` : ""}`;
+      this.output.value = value;
+      this.sentence.textContent = this.data.says?.[i] ?? "";
+      this.input.setAttribute("aria-valuetext", value);
+      this.chart.setAttribute(
+        "aria-label",
+        `Line chart: ${this.data.ylabel} against ${this.data.xlabel}, ${this.getAttribute("label")} ${value}. ${this.sentence.textContent}`,
+      );
+      this.draw();
+    }
+
+    // The curves at the place of the slider; axes hold for all places, so that only the curves move.
+    draw() {
+      const width = this.chart.clientWidth || 500;
+      const height = Math.round(Math.min(320, Math.max(220, width * 0.55)));
+      const { x, series, log, xlabel, ylabel } = this.data;
+      const scale = (y) => (log ? (y > 0 ? Math.log10(y) : NaN) : (y ?? NaN));
+      const all = series.flatMap(({ y }) => y.flat(2)).map((y) => scale(y)).filter(Number.isFinite);
+      let [low, high] = [Math.min(...all), Math.max(...all)];
+      if (log) [low, high] = [Math.floor(low), Math.ceil(high)];
+      if (low === high) high = low + 1;
+      const marks = ticks(low, high, 5, log).map((y) => [y, log ? power(Math.round(y)) : number(y)]);
+      const left = 14 + 8 * Math.max(...marks.map(([, text]) => text.length));
+      const [top, right, bottom] = [26, 10, 44];
+      const [first, last] = [x[0], x[x.length - 1]];
+      const px = (v) => left + ((width - left - right) * (v - first)) / (last - first || 1);
+      const py = (v) => top + ((height - top - bottom) * (high - v)) / (high - low);
+      const parts = [svg("text", { x: 0, y: 13 }, ylabel)];
+      for (const [y, text] of marks) {
+        parts.push(svg("path", { class: "rv-gridline", d: `M${left} ${py(y)}H${width - right}` }));
+        parts.push(svg("text", { x: left - 8, y: py(y) + 4.5, "text-anchor": "end" }, text));
+      }
+      for (const v of ticks(first, last, Math.max(2, Math.floor(width / 90))))
+        parts.push(svg("text", { x: px(v), y: height - bottom + 19, "text-anchor": "middle" }, number(v)));
+      parts.push(svg("path", { d: `M${left} ${height - bottom}H${width - right}`, stroke: "currentColor" }));
+      parts.push(svg("text", { x: (left + width - right) / 2, y: height - 5, "text-anchor": "middle" }, xlabel));
+      series.forEach(({ y }, i) => {
+        const curve = Array.isArray(y[0]) ? y[Number(this.input.value)] : y;
+        let pen = "M";
+        const path = curve.map((value, k) => {
+          const at = scale(value);
+          if (!Number.isFinite(at)) return (pen = "M"), "";
+          const point = `${pen}${px(x[k]).toFixed(1)} ${py(at).toFixed(1)}`;
+          pen = "L";
+          return point;
+        });
+        parts.push(svg("path", { class: "rv-curve", d: path.join(""), ...stroke(i) }));
+      });
+      this.chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      this.chart.style.height = `${height}px`;
+      this.chart.replaceChildren(...parts);
+    }
+
+    // The state is in the address, #id=value, so that a link shows the same picture.
+    fromAddress() {
+      const state = new URLSearchParams(location.hash.slice(1)).get(this.id);
+      const i = this.data.values.map(String).indexOf(state);
+      return i < 0 ? null : i;
+    }
+
+    toAddress() {
+      history.replaceState(history.state, "", `#${this.id}=${this.data.values[this.input.value]}`);
+    }
+  }
+  customElements.define("rv-slider", Slider);
+
+  // What scrolls must take the keyboard, and the tool bar of a code block is no landmark.
+  const tidy = () => {
+    for (const bar of document.querySelectorAll("nav.md-code__nav")) bar.setAttribute("role", "none");
+    for (const box of document.querySelectorAll(".md-typeset :is(.md-typeset__scrollwrap, pre, pre > code), .rv-math")) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  };
+  new MutationObserver(() => requestAnimationFrame(tidy)).observe(document.body, { childList: true, subtree: true });
+  addEventListener("resize", tidy);
+  document.addEventListener("toggle", tidy, true); // a fold that opens
+  tidy();
+})();

@@ -1,0 +1,107 @@
+"""MkDocs hooks: mkdocs-jupyter finds and caches the executed pages, MkDocs renders them like any Markdown page.
+
+Left alone, mkdocs-jupyter renders notebooks itself: half a megabyte of style a page, links and anchors that nobody
+checks, a cache that does not notice a changed package. So every page is executed before it is asked for
+(`execute.py`), put in the plugin's cache as a notebook, and turned into Markdown here (`notebook.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import mathematics
+import mkdocs_jupyter.plugin as jupyter
+import notebook
+from execute import digest, execute
+from mkdocs.exceptions import PluginError
+
+log = logging.getLogger("mkdocs.rnnvanish")
+KERNELS = 2
+_executed: set[str] = set()
+_outputs: dict[str, list[str]] = {}
+
+
+def on_config(config):
+    """Keep executed pages under a digest of everything that they depend on besides their own text."""
+    root = Path(config.config_file_path).parent
+    cache = root / ".cache/pages" / digest(root)
+    for old in cache.parent.glob("*"):
+        if old != cache:
+            shutil.rmtree(old, ignore_errors=True)
+    config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(cache)
+    _executed.clear()
+    _outputs.clear()
+    return config
+
+
+def on_files(files, config):
+    """Execute the pages that are not in the cache, a few kernels at once."""
+    plugin = config.plugins["mkdocs-jupyter"]
+    started = time.perf_counter()
+    todo = [
+        (file, path) for file in files if plugin.should_include(file) if not (path := _cache(plugin, file)).exists()
+    ]
+    root = Path(config.config_file_path).parent
+    with ThreadPoolExecutor(KERNELS) as pool:  # each page has a process of its own; a thread only waits for it
+        runs = [(file, path, pool.submit(execute, Path(file.abs_src_path), root)) for file, path in todo]
+    for _, path, run in runs:
+        if not run.exception():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"content": run.result(), "toc_tokens": [], "title": None}), encoding="utf-8")
+    if failed := [f"{file.src_uri}: {run.exception()}" for file, _, run in runs if run.exception()]:
+        raise PluginError("\n\n".join(failed))
+    if todo:
+        log.info("Executed %d pages in %.0f s", len(todo), time.perf_counter() - started)
+    return files
+
+
+def on_page_read_source(page, config):
+    """Give MkDocs the executed page as Markdown."""
+    render = page.__dict__.pop("render", None)  # what mkdocs-jupyter put in the place of MkDocs's own
+    if render is None:
+        return None
+    render(config, None)
+    try:
+        text, outputs = notebook.to_markdown(json.loads(page.content))
+    except (notebook.PageError, ValueError) as error:
+        raise PluginError(f"{page.file.src_uri}: {error}") from error
+    page.content, page.toc = None, []
+    _executed.add(page.file.src_uri)
+    _outputs[page.file.src_uri] = outputs
+    return text
+
+
+def on_page_content(html, page, **_):
+    """Put the outputs of the cells in their places, and LaTeX into MathML."""
+    try:
+        html = mathematics.to_mathml(html)
+    except mathematics.MathError as error:
+        raise PluginError(f"{page.file.src_uri}: {error}") from error
+    return notebook.put_outputs(html, _outputs.get(page.file.src_uri, []))
+
+
+def on_env(env, files, **_):
+    """Fail when a page that ought to run was handed on as a mere file: the plugin would skip it in silence."""
+    pages = {file.src_uri for file in files if Path(file.src_uri).suffix in {".py", ".ipynb"}}
+    if skipped := sorted(pages - _executed):
+        raise PluginError(
+            f"{', '.join(skipped)}: not executed. Every .py under docs/ is a page, in jupytext's percent format, "
+            "and mkdocs.yml must include it; .ipynb pages are not supported."
+        )
+    return env
+
+
+def on_post_page(output, **_):
+    """Name the search dialogue: the theme leaves it without a name for screen readers."""
+    dialogue = 'data-md-component="search" role="dialog"'
+    return output.replace(dialogue, f'{dialogue} aria-label="Search"', 1)
+
+
+def _cache(plugin, file) -> Path:
+    key = jupyter._compute_cache_key(file.abs_src_path, plugin.config, True)
+    return jupyter._get_cache_path(plugin.config["cache_dir"], key)
