@@ -54,13 +54,16 @@ def _curves(model: nn.Module, output: Any, runs: list[Run], loss: Callable[[Any]
     value = read_end(model, output, runs) if loss is None else loss(output)
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise ValueError(f"The loss must be a tensor of one number, got {getattr(value, 'shape', value)}.")
-    if not value.requires_grad:
+    states = [part for run in runs for state in run.states for part in state]
+    in_graph = [state for state in states if state.requires_grad]  # others ran under no_grad
+    found = torch.autograd.grad(value, in_graph, allow_unused=True) if value.requires_grad and in_graph else []
+    if all(gradient is None for gradient in found):
         raise ValueError(
             f"The loss does not depend on a recurrent layer of {type(model).__name__}: is there a detach() or a "
             "no_grad() on the way?"
         )
-    states = [part for run in runs for state in run.states for part in state]
-    gradients = torch.autograd.grad(value, states, allow_unused=True)
+    remaining = iter(found)
+    gradients = [next(remaining) if state.requires_grad else None for state in states]
     norms = iter(
         torch.zeros(len(state), dtype=torch.float64, device=state.device)
         if gradient is None
