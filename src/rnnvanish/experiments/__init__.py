@@ -3,9 +3,10 @@
 from types import ModuleType
 
 from rnnvanish.claim import Claim
+from rnnvanish.experiments import bptt, emerges, gradients, multiplication, structure, vanishing
 
 #: The experiments, in the order of the sections.
-ALL: tuple[ModuleType, ...] = ()
+ALL: tuple[ModuleType, ...] = (structure, gradients, bptt, emerges, multiplication, vanishing)
 
 
 def claims() -> list[Claim]:

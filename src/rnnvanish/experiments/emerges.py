@@ -1,0 +1,127 @@
+"""Section 4: what adds up over time, what multiplies, and who has a say in the sum."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim
+from rnnvanish.experiments.small import Small, difference
+
+LAST = 10
+RECURRENT = "weight_hh_l0"
+
+Square = Float[Tensor, "hidden hidden"]
+
+
+def scaled(seed: int, scale: float = 1.0) -> Small:
+    """Draw the small network, with its recurrent weights `scale` times as large as torch draws them."""
+    network = Small(seed)
+    with torch.no_grad():
+        network.rnn.get_parameter(RECURRENT).mul_(scale)
+    return network
+
+
+def gradient(network: Small) -> Square:
+    """Return the gradient of the recurrent weights, as torch computes it: all steps share them."""
+    return torch.autograd.grad(network(), network.rnn.get_parameter(RECURRENT))[0]
+
+
+def contributions(network: Small) -> Float[Tensor, "time hidden hidden"]:
+    """Give every step a copy of the recurrent weights of its own, and return the gradient of each copy."""
+    rnn = network.rnn
+    copies = [rnn.get_parameter(RECURRENT).detach().clone().requires_grad_() for _ in network.x]
+    state = torch.zeros(len(network.target), rnn.hidden_size, dtype=torch.float64)
+    for now, copy in zip(network.x, copies, strict=True):
+        state = torch.tanh(now @ rnn.weight_ih_l0.T + rnn.bias_ih_l0 + state @ copy.T + rnn.bias_hh_l0)
+    loss = (state @ network.readout - network.target).square().mean()
+    return torch.stack(torch.autograd.grad(loss, copies))
+
+
+def shares(network: Small) -> Float[Tensor, " time"]:
+    """Return the part that each step has in the gradient: the size of its contribution over the sum of all sizes."""
+    sizes: Tensor = contributions(network).flatten(1).norm(dim=1)
+    return sizes / sizes.sum()
+
+
+@torch.no_grad()
+def step_jacobians(network: Small) -> list[Square]:
+    """Return how each state hangs on the one before: slope of tanh times weights; in the first sequence, steps 2 on."""
+    states = network.rnn(network.x[:, :1])[0][:, 0]
+    return [(1 - state**2)[:, None] * network.rnn.weight_hh_l0 for state in states[1:]]
+
+
+def jacobian(network: Small) -> Square:
+    """Return how the last state hangs on the first, as torch computes it."""
+    first = network.rnn(network.x[:1, :1])[1].detach()
+    whole: Tensor = torch.autograd.functional.jacobian(lambda state: network.rnn(network.x[1:, :1], state)[1], first)
+    return whole.reshape(network.rnn.hidden_size, network.rnn.hidden_size)
+
+
+@claim(
+    section=4,
+    sentence="To get the gradient of a weight, the derivatives of all time steps are multiplied with each other.",
+    finding="The product of what the steps contribute is nowhere near the gradient. Contributions to a weight add.",
+    statistic="powers of ten between the size of the gradient and the product of the sizes of the contributions",
+    unit="powers of ten",
+    stated=Verdict.FAILS,
+    holds=at_most(0.1),
+    fails=at_least(10),
+)
+def derivatives_of_weights_multiply(seed: int) -> float:
+    """Compare the product with the gradient; in logarithms, because no number format holds the product."""
+    network = Small(seed)
+    sizes = contributions(network)[1:].flatten(1).norm(dim=1)  # the first step starts from zeros: it contributes none
+    return abs(float(sizes.log10().sum()) - math.log10(float(gradient(network).norm())))
+
+
+@claim(
+    section=4,
+    sentence="The gradient of a weight is the sum of what each step contributes.",
+    finding="The contributions of all steps add up to the gradient, to the last digits.",
+    statistic="difference between the sum of the contributions and torch's gradient, as a part of its size",
+    unit="(0 is none)",
+    stated=Verdict.HOLDS,
+    holds=at_most(1e-12),
+    fails=at_least(1e-3),
+)
+def contributions_add(seed: int) -> float:
+    """Compare the sum with the gradient."""
+    network = Small(seed)
+    return difference(contributions(network).sum(0), gradient(network))
+
+
+@claim(
+    section=4,
+    sentence="From one state to the next, derivatives multiply.",
+    finding="How the last state hangs on the first is the product of how each state hangs on the one before it. "
+    "This product is where the trouble starts: it sits inside each contribution, and is longer for earlier steps.",
+    statistic="difference between the product of the 59 step-to-step derivatives and torch's derivative of the last "
+    "state with respect to the first, as a part of its size",
+    unit="(0 is none)",
+    stated=Verdict.HOLDS,
+    holds=at_most(1e-10),
+    fails=at_least(1e-3),
+)
+def derivatives_of_states_multiply(seed: int) -> float:
+    """Compare the product with what torch gives for all steps at once."""
+    network = Small(seed)
+    product = torch.linalg.multi_dot(step_jacobians(network)[::-1])
+    return difference(product, jacobian(network))
+
+
+@claim(
+    section=4,
+    sentence="Every step of the sequence has its say in the gradient.",
+    finding="In a network as torch draws it, nearly all of the gradient comes from the last 10 of 60 steps.",
+    statistic="part of the gradient that the last 10 of 60 steps contribute",
+    unit="(0.17 would be an equal say, 1 is all of it)",
+    stated=Verdict.FAILS,
+    holds=at_most(0.5),
+    caveat=Bounds(0.5, 0.9),
+    fails=at_least(0.99),
+)
+def every_step_has_a_say(seed: int) -> float:
+    """Add up the shares of the last steps."""
+    return float(shares(Small(seed))[-LAST:].sum())

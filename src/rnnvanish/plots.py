@@ -1,0 +1,147 @@
+"""What more than one page draws or says: curves of retention, a figure to drag, very small numbers in words."""
+
+import html
+import inspect
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rnnvanish.probes import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NAMES = {3: "a thousand", 6: "a million", 9: "a billion", 12: "a trillion"}
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def one_in(part: float) -> str:
+    """Put a part of something into words.
+
+    >>> one_in(1), one_in(0.5), one_in(0.0123), one_in(2e-7), one_in(3e-23), one_in(250.0)
+    ('all', '1 in 2', '1 in 81', '1 in 5 million', '1 in 3·10²²', '250 times as much')
+    """
+    if math.isnan(part):
+        return "less than can be measured"
+    if part == 0:
+        return "nothing"
+    if 0.95 < part < 1.05:
+        return "all"
+    if part > 1:
+        return f"{_count(part)} times as much"
+    return "nearly all" if part > 2 / 3 else f"1 in {_count(1 / part)}"
+
+
+def decade(exponent: int) -> str:
+    """Put a power of ten of what is left into words, for an axis.
+
+    >>> [decade(exponent) for exponent in (0, -1, -3, -6, -20, 3)]
+    ['all', '1 in 10', '1 in a thousand', '1 in a million', '1 in 10²⁰', '1000 ×']
+    """
+    if exponent >= 0:
+        return f"{10**exponent} ×" if 0 < exponent < 5 else f"{_power(exponent)} ×" if exponent else "all"
+    return f"1 in {NAMES.get(-exponent, str(10**-exponent) if exponent > -3 else _power(-exponent))}"
+
+
+def say(text: str) -> None:
+    """Show a sentence on a page: Markdown, with numbers that were just measured."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
+
+
+def source(function: Callable[..., Any]) -> None:
+    """Show the code of a function on a page: the code itself, not a copy that grows old."""
+    say(f"```python\n{inspect.getsource(function)}```")
+
+
+def retention(curves: Mapping[str, Curve], ax: "Axes | None" = None) -> "Axes":
+    """Draw how much of the gradient is left against the steps back, on an axis that counts in powers of ten."""
+    import matplotlib.pyplot as plt
+
+    axes: Axes = ax or plt.subplots()[1]
+    for name, curve in curves.items():
+        axes.plot(curve.lag, curve.gain, label=name)
+    axes.set(xlabel="steps back in time", title="gradient that is left", yscale="log")
+    in_words(axes)
+    if len(curves) > 1:
+        axes.legend()
+    return axes
+
+
+def in_words(axes: "Axes") -> None:
+    """Label a logarithmic axis of parts in words: all, 1 in a million."""
+    low, high = (math.log10(limit) for limit in axes.get_ylim())
+    step = next(step for step in (1, 3, 6, 12, 24, 48, 96, 192) if (high - low) / step <= 6)
+    marks = [k for k in range(-step * 50, step * 50, step) if low - 0.01 <= k <= high + 0.01]
+    axes.set_yticks([10.0**k for k in marks], [decade(k) for k in marks])
+    axes.minorticks_off()
+
+
+def slider(
+    *,
+    id: str,
+    label: str,
+    values: Sequence[float | str],
+    x: Sequence[float],
+    xlabel: str,
+    ylabel: str,
+    series: Mapping[str, Sequence[Sequence[float]]],
+    says: Sequence[str],
+    log: bool = True,
+    unit: str = "",
+    start: int = 0,
+) -> None:
+    """Show a figure that one can drag: a curve of each series, and a sentence, for every value of the slider.
+
+    Without JavaScript the sentences of all values stay to be read.
+    """
+    from IPython.display import HTML, display
+
+    for name, curves in series.items():
+        if len(curves) != len(values) or any(len(curve) != len(x) for curve in curves):
+            raise ValueError(f"The slider needs {len(values)} curves of {len(x)} points in {name!r}, one a value.")
+    if len(says) != len(values):
+        raise ValueError(f"The slider needs {len(values)} sentences, one a value, got {len(says)}.")
+    data = {
+        "values": list(values),
+        "x": list(x),
+        "xlabel": xlabel,
+        "ylabel": ylabel,
+        "log": log,
+        "series": [{"name": name, "y": [_numbers(curve) for curve in curves]} for name, curves in series.items()],
+        "says": list(says),
+    }
+    rest = "".join(
+        f"<li>{html.escape(f'{label} {value} {unit}'.strip())}: {html.escape(sentence)}</li>"
+        for value, sentence in zip(values, says, strict=True)
+    )
+    attributes = {"id": id, "label": label, "unit": unit, "value": str(start)}
+    written = "".join(f' {name}="{html.escape(text)}"' for name, text in attributes.items())
+    template = html.escape(json.dumps(data, separators=(",", ":"), allow_nan=False), quote=False)
+    display(HTML(f"<rv-slider{written}><ul>{rest}</ul><template>{template}</template></rv-slider>"))
+
+
+def _numbers(curve: Sequence[float]) -> list[float | None]:
+    return [float(f"{value:.4g}") if math.isfinite(value) else None for value in curve]
+
+
+def _count(number: float) -> str:
+    """Say a number of one and more: 81, 5 million, 3·10²²."""
+    exponent = math.floor(math.log10(number))
+    if exponent < 3:
+        return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
+    for power in (12, 9, 6):
+        if power <= exponent < power + 3:
+            return f"{_round(number / 10**power)} {NAMES[power].removeprefix('a ')}"
+    return f"{_round(number):,}" if exponent < 6 else f"{number / 10**exponent:.0f}·{_power(exponent)}"
+
+
+def _round(number: float) -> int:
+    """Two digits are enough."""
+    return int(float(f"{number:.2g}"))
+
+
+def _power(exponent: int) -> str:
+    return "10" + str(exponent).translate(SUPERSCRIPT)
