@@ -1,0 +1,7 @@
+# %% [markdown]
+# # Poisoned
+#
+# [nowhere](index.md#nowhere)
+
+# %%
+print(1)

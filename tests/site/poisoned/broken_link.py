@@ -1,0 +1,7 @@
+# %% [markdown]
+# # Poisoned
+#
+# [nowhere](nowhere.md)
+
+# %%
+print(1)

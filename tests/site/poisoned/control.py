@@ -1,0 +1,48 @@
+# %% [markdown]
+# # How a gradient fades
+#
+# A whisper, passed down a line of people, with $\rho^k$ left after $k$ of them. [Home](index.md#a-place).
+#
+# $$\left\|\frac{\partial h_T}{\partial h_0}\right\|_2 \le \prod_{t=1}^{T} \left\| J_t \right\|_2 \qquad \text{for every sequence that is as long as this sentence, which scrolls}$$
+
+# %% tags=["hide-input"] alt="Line chart: the part that is left falls from 1 to a third in ten steps." caption="What is left."
+import matplotlib.pyplot as plt
+
+plt.plot([0.9**k for k in range(11)], label="left")
+plt.legend();
+
+# %%
+import sys
+
+sys.stderr.write("not for " + "readers")
+print("measured", 3)
+
+# %% tags=["remove-input"]
+from IPython.display import HTML, Markdown, display
+
+for kind in ("holds", "caveat", "fails", "undecided"):
+    display(HTML(
+        f'<div class="rv-verdict rv-{kind}"><p class="rv-says"><span>People say</span> It forgets.</p>'
+        f'<p class="rv-word">{kind}</p><p class="rv-finding">A third is left.</p>'
+        "<dl><div><dt>Measured</dt><dd>what is left</dd></div></dl></div>"
+    ))
+display(Markdown("Text that was *computed*."))
+
+# %% tags=["remove-input"]
+display(HTML("""<rv-slider id="radius" label="Radius"><p>At 0.9 a third is left after ten steps.</p><template>
+{"values": [0.8, 0.9], "x": [0, 5, 10], "xlabel": "steps", "ylabel": "left", "log": true,
+ "series": [{"name": "here", "y": [[1, 0.3, 0.1], [1, 0.6, 0.3]]}, {"name": "at 1", "y": [1, 1, 1]}],
+ "says": ["At 0.8 a tenth is left.", "At 0.9 a third is left."]}</template></rv-slider>"""))
+
+# %% caption="A wide table"
+import pandas as pd
+
+pd.DataFrame({f"column {i}": [i] for i in range(14)})
+
+# %% [markdown]
+# ??? info "For engineers"
+#     $$\begin{aligned} a &= b \\ c &= d \end{aligned}$$
+#
+#     | a | b |
+#     |---|---|
+#     | 1 | 2 |

@@ -1,0 +1,7 @@
+# %% [markdown]
+# # Poisoned
+
+# %%
+import urllib.request
+
+urllib.request.urlopen("http://example.org")

@@ -1,0 +1,7 @@
+# %% [markdown]
+# # Poisoned
+
+# %%
+import matplotlib.pyplot as plt
+
+plt.plot([1, 2]);

@@ -1,0 +1,4 @@
+# %% [markdown]
+# # Poisoned
+#
+# No cell runs here.

@@ -1,0 +1,45 @@
+"""Every page, on a desktop and a phone, light and dark."""
+
+from pathlib import PurePath
+
+import pytest
+
+pytestmark = pytest.mark.timeout(1800)  # the first test waits until the whole site is built
+SCREENS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+HEAVIEST = {".md": 400_000, ".py": 800_000}  # bytes, uncompressed, all resources
+
+
+def examine(visit, folder, source, screen, heaviest):
+    name = PurePath(source).with_suffix(".html").as_posix()
+    seen = visit(folder, name, viewport=SCREENS[screen], color_scheme="light", reduced_motion="reduce")
+    problems = []
+    assert seen.weight <= heaviest, f"{name} weighs {seen.weight:,} bytes, {heaviest:,} are allowed: {seen.asked}"
+    seen.page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    for scheme in ("default", "slate"):
+        if scheme == "slate":
+            seen.page.emulate_media(color_scheme="dark")
+        seen.page.wait_for_selector(f"body[data-md-color-scheme={scheme}]")
+        seen.page.wait_for_timeout(200)
+        problems += [f"{scheme}: {violation}" for violation in seen.axe()]
+        over = seen.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        problems += [f"{scheme}: scrolls sideways by {over} px"] if over > 0 else []
+    problems += [f"asks another origin: {url}" for url in sorted(seen.elsewhere)]
+    problems += [f"on the console: {text}" for text in seen.complaints]
+    assert not problems, f"{name}:\n" + "\n".join(problems)
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_page_is_accessible_light_and_quiet(visit, site, source, screen):
+    examine(visit, site, source, screen, HEAVIEST[PurePath(source).suffix])
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_so_is_a_page_that_uses_everything(visit, sample, screen):
+    examine(visit, sample, "page.py", screen, HEAVIEST[".py"])
+
+
+def test_every_page_was_built_and_every_example_executed(site, source):
+    built = (site / source).with_suffix(".html").read_text(encoding="utf-8")
+    if source.endswith(".py"):
+        assert "Measured when this page was built" in built
+    assert "</math>" in built or "arithmatex" not in built
