@@ -47,7 +47,8 @@ def jacobian(model: nn.Module, inputs: Any, lag: int, layer: str | None = None) 
         product = torch.eye(state_size, dtype=torch.float64).expand(batch, -1, -1)
         for back in range(lag):
             product = product @ step_jacobians(run, run.ends - back).cpu()
-        return torch.linalg.svdvals(product)
+        values: Tensor = torch.linalg.svdvals(product)
+        return values
 
     return watch(model, inputs, measure)
 
@@ -71,7 +72,7 @@ def step_jacobians(run: Run, at: Tensor) -> Matrices:
     def step(state: Tensor, x: Tensor) -> Tensor:
         parts = tuple(part.unsqueeze(0) for part in state.split(sizes))
         after: Tensor = torch.cat(run.step(x.unsqueeze(0), parts), dim=-1)
-        return after.squeeze(0)
+        return after[0]
 
     states, inputs = torch.cat(before, dim=-1).detach(), run.x[at, rows].detach()
     derivative: Tensor = torch.func.vmap(torch.func.jacrev(step))(states, inputs)

@@ -72,9 +72,9 @@ def _curves(model: nn.Module, output: Any, runs: list[Run], loss: Callable[[Any]
     )
     curves = {}
     for run in runs:
-        steps = [[next(norms) for _ in run.state_names] for _ in run.states]
+        steps = [[next(norms) for _ in run.cell.state_names] for _ in run.states]
         by_part = [from_the_end(torch.stack(part), run.ends) for part in zip(*steps, strict=True)]
-        curves[run.name] = _curve(dict(zip(run.state_names, by_part, strict=True)), run.x.dtype)
+        curves[run.name] = _curve(dict(zip(run.cell.state_names, by_part, strict=True)), run.x.dtype)
     return curves
 
 

@@ -35,8 +35,8 @@ class Run:
     Attributes:
         name: Module, layer and direction: "encoder.lstm/layer0/forward".
         module: The recurrent module that it belongs to.
-        state_names: Names of the parts of the state.
-        step: One step of it: (x, state) -> state.
+        cell: The cell with the equations and the weights of its step.
+        step: One step of it: (x, state) -> state; the cell, and a projection where the layer has one.
         x: Input, (time, batch, features).
         initial: State before the first step.
         states: State after each step, tensors of the graph. Its parts are independent coordinates, as they are
@@ -47,7 +47,7 @@ class Run:
 
     name: str
     module: nn.Module
-    state_names: tuple[str, ...]
+    cell: Cell
     step: Step
     x: Tensor
     initial: State
@@ -165,26 +165,26 @@ def _forward(module: nn.Module, name: str, runs: list[Run], *args: Any, **kwargs
     directions = 2 if module.bidirectional else 1
 
     def watch(index: int, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
-        step, state_names, zeros = loops[index]
+        cell, step, zeros = loops[index]
         initial = zeros(x[0]) if state is None else state
         # With every weight frozen there would be no graph to follow, but for the one that starts here.
         initial = tuple(part if part.requires_grad else part.detach().requires_grad_() for part in initial)
         states = scan(lambda now, before: tuple(part.clone() for part in step(now, before)), x, initial, lengths)
         where = f"{title}/layer{index // directions}/{'reverse' if index % directions else 'forward'}"
-        runs.append(Run(where, module, state_names, step, x, initial, states, lengths, order))
+        runs.append(Run(where, module, cell, step, x, initial, states, lengths, order))
         return torch.stack([parts[0] for parts in states]), states[-1]
 
     with parametrize.cached():
         return run_layers(cast(Any, module), watch, cast(Tensor, x), state, lengths)
 
 
-#: One loop: its step, the names of its state's parts, and its initial state for a first input.
-Loop = tuple[Step, tuple[str, ...], Callable[[Tensor], State]]
+#: One loop: its cell, its step, and its initial state for a first input.
+Loop = tuple[Cell, Step, Callable[[Tensor], State]]
 
 
 def _loops_of(module: nn.Module) -> list[Loop]:
     if isinstance(module, Recurrent):
-        return [(cell, cell.state_names, cell.initial_state) for cell in cast(list[Cell], module.cells)]
+        return [(cell, cell, cell.initial_state) for cell in cast(list[Cell], module.cells)]
     assert isinstance(module, nn.RNNBase)
     sides = ("", "_reverse") if module.bidirectional else ("",)
     return [_torch_loop(module, f"_l{layer}{side}") for layer in range(module.num_layers) for side in sides]
@@ -201,7 +201,7 @@ def _torch_loop(module: nn.RNNBase, suffix: str) -> Loop:
         bias = theirs.startswith("bias")
         setattr(owner, parameter, None if bias and not module.bias else getattr(module, theirs + suffix))
     if not module.proj_size:
-        return cell, cell.state_names, cell.initial_state
+        return cell, cell, cell.initial_state
     project = getattr(module, f"weight_hr{suffix}")
 
     def step(x: Tensor, state: State) -> State:
@@ -211,4 +211,4 @@ def _torch_loop(module: nn.RNNBase, suffix: str) -> Loop:
     def zeros(x: Tensor) -> State:
         return x.new_zeros(len(x), module.proj_size), x.new_zeros(len(x), module.hidden_size)
 
-    return step, cell.state_names, zeros
+    return cell, step, zeros
