@@ -36,3 +36,4 @@ def test_a_sound_page_does_not(sample):
     assert "<em>computed</em>" in page
     assert "data-rv-output" not in page
     assert "rv-verdict rv-holds" in page
+    assert "what_is_left" not in (sample / "search/search_index.json").read_text(encoding="utf-8")

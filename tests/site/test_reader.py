@@ -29,16 +29,16 @@ def test_the_real_site_works_from_the_disk(visit, site):
 @pytest.mark.parametrize("file", [False, True], ids=["served", "file"])
 def test_a_slider_moves_by_keyboard_and_keeps_its_place(visit, sample, file):
     page = visit(sample, "page.html", file=file).page
-    page.focus("rv-slider input")
-    before = page.eval_on_selector_all("rv-slider .rv-curve", "curves => curves.map(curve => curve.getAttribute('d'))")
+    page.focus("#radius input")
+    before = page.eval_on_selector_all("#radius .rv-curve", "curves => curves.map(curve => curve.getAttribute('d'))")
     page.keyboard.press("ArrowRight")
-    assert page.text_content("rv-slider output") == "0.9"
-    assert page.text_content("rv-slider [aria-live=polite]") == "At 0.9 a third is left."
-    after = page.eval_on_selector_all("rv-slider .rv-curve", "curves => curves.map(curve => curve.getAttribute('d'))")
+    assert page.text_content("#radius output") == "0.9"
+    assert page.text_content("#radius [aria-live=polite]") == "At 0.9 a third is left."
+    after = page.eval_on_selector_all("#radius .rv-curve", "curves => curves.map(curve => curve.getAttribute('d'))")
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, True, False, True]  # legend, chart
     assert page.url.endswith("#radius=0.9")
     page.reload()
-    assert page.text_content("rv-slider output") == "0.9"
+    assert page.text_content("#radius output") == "0.9"
 
 
 def test_without_javascript_everything_can_be_read(visit, sample):

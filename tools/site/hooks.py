@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +19,21 @@ import mathematics
 import mkdocs_jupyter.plugin as jupyter
 import notebook
 from execute import digest, execute
+from markdown import Extension
 from mkdocs.exceptions import PluginError
 
 log = logging.getLogger("mkdocs.rnnvanish")
 KERNELS = 2
 _executed: set[str] = set()
 _outputs: dict[str, list[str]] = {}
+
+
+class Components(Extension):
+    """Let a figure to drag be written in Markdown: what is inside of it is not Markdown."""
+
+    def extendMarkdown(self, md):
+        """Treat our element as Markdown treats a <div>."""
+        md.block_level_elements += ["rv-slider", "template"]
 
 
 def on_config(config):
@@ -34,6 +44,7 @@ def on_config(config):
         if old != cache:
             shutil.rmtree(old, ignore_errors=True)
     config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(cache)
+    config.markdown_extensions.append(Components())
     _executed.clear()
     _outputs.clear()
     return config
@@ -52,7 +63,9 @@ def on_files(files, config):
     for _, path, run in runs:
         if not run.exception():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"content": run.result(), "toc_tokens": [], "title": None}), encoding="utf-8")
+            part = path.with_suffix(f".{os.getpid()}")  # another build may be reading
+            part.write_text(json.dumps({"content": run.result(), "toc_tokens": [], "title": None}), encoding="utf-8")
+            part.replace(path)
     if failed := [f"{file.src_uri}: {run.exception()}" for file, _, run in runs if run.exception()]:
         raise PluginError("\n\n".join(failed))
     if todo:
@@ -82,7 +95,8 @@ def on_page_content(html, page, **_):
         html = mathematics.to_mathml(html)
     except mathematics.MathError as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from error
-    return notebook.put_outputs(html, _outputs.get(page.file.src_uri, []))
+    html = notebook.put_outputs(html, _outputs.get(page.file.src_uri, []))
+    return html.replace("<template>", "<template data-search-exclude>")  # the numbers of a figure to drag
 
 
 def on_env(env, files, **_):

@@ -19,6 +19,10 @@ class MathError(ValueError):
 
 def to_mathml(page: str) -> str:
     """Replace every formula that pymdownx.arithmatex marked in a page."""
+    if heading := re.search(r'<h[1-6][^>]*>(?:(?!</h).)*class="arithmatex".*?</h', page):
+        raise MathError(
+            f"a formula in a heading would stand as LaTeX in the contents: write it in Unicode: {heading[0]}"
+        )
     return FORMULA.sub(lambda found: formula(html.unescape(found[3]).strip(), display=found[2] == "["), page)
 
 

@@ -1,4 +1,11 @@
-"""Turn an executed notebook into a Markdown page. Neither MkDocs nor Jupyter is needed here."""
+"""Turn an executed notebook into a Markdown page. Neither MkDocs nor Jupyter is needed here.
+
+What a cell's header can say, `# %% alt="..." caption="..." tags=["hide-input"]`:
+
+- `alt`: what a figure shows, in words; a figure without it fails the build; one figure a cell;
+- `caption`: stands below a figure, above a table;
+- tags: `hide-input` folds the code, `remove-input`, `remove-output`, `remove-cell` leave out what they name.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +48,9 @@ def to_markdown(notebook: dict[str, Any]) -> tuple[str, list[str]]:
                 try:
                     chunks += _outputs(cell.get("outputs", []), meta, f"c{number}", outputs)
                 except PageError as error:
-                    raise PageError(f"cell {number}, which starts {source.strip()[:60]!r}: {error}") from error
+                    raise PageError(
+                        f"cell {number}, which starts {source.strip().splitlines()[0]!r}: {error}"
+                    ) from error
     if measured := notebook["metadata"].get("measured"):
         chunks.append(colophon(measured))
     return front + "\n\n".join(chunks) + "\n", outputs

@@ -28,11 +28,24 @@ for kind in ("holds", "caveat", "fails", "undecided"):
     ))
 display(Markdown("Text that was *computed*."))
 
+# %% [markdown]
+# ## A figure to drag
+#
+# <rv-slider id="radius" label="Radius">
+# <p>At 0.9 a third is left after ten steps.</p>
+#
+# <template>
+# {"values": [0.8, 0.9], "x": [0, 5, 10], "xlabel": "steps * back", "ylabel": "what_is_left", "log": true,
+#  "series": [{"name": "here", "y": [[1, 0.3, 0.1], [1, 0.6, 0.3]]}, {"name": "at 1", "y": [1, 1, 1]}],
+#
+#  "says": ["At 0.8 a tenth is left.", "At 0.9 a third is left."]}
+# </template>
+# </rv-slider>
+
 # %% tags=["remove-input"]
-display(HTML("""<rv-slider id="radius" label="Radius"><p>At 0.9 a third is left after ten steps.</p><template>
-{"values": [0.8, 0.9], "x": [0, 5, 10], "xlabel": "steps", "ylabel": "left", "log": true,
- "series": [{"name": "here", "y": [[1, 0.3, 0.1], [1, 0.6, 0.3]]}, {"name": "at 1", "y": [1, 1, 1]}],
- "says": ["At 0.8 a tenth is left.", "At 0.9 a third is left."]}</template></rv-slider>"""))
+display(HTML("""<rv-slider id="lag" label="Lag" unit="steps" value="1"><p>Nothing changes.</p><template>
+{"values": [10, 20], "x": [0, 1], "xlabel": "x", "ylabel": "y", "series": [{"name": "flat", "y": [3, null]}]}
+</template></rv-slider>"""))
 
 # %% caption="A wide table"
 import pandas as pd
