@@ -1,0 +1,133 @@
+# ---
+# description: Backpropagation through time is a film run backwards. A short loop by hand gives the gradient of torch.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 3. The film, backwards
+#
+# A glass falls off a table and breaks. Somebody has filmed it, and you want to know how it came about. So you run the
+# film backwards. The glass is broken; one picture earlier it hits the floor; one earlier it falls; and there, a long
+# way back, an elbow touches it.
+#
+# At each picture you ask the same question: *how much did this moment have to do with what came right after it?*
+#
+# A recurrent network is trained like that. It reads the sequence from the first step to the last, and its answer is
+# wrong by some amount. Then the film runs backwards. From the last step to the first, each state gets its share of the
+# blame from the state after it. This is called **backpropagation through time**.
+#
+# ## Predict first
+#
+# We write this walk backwards by hand, as one short loop. Then we ask torch, which computes gradients in
+# its own general way. How close are the two?
+#
+# 1. Roughly alike: torch does something cleverer.
+# 2. Alike to about three digits.
+# 3. Alike to about fifteen digits, which is all that the computer can tell apart.
+#
+# ??? question "Show the answer"
+#     Alike to about fifteen digits. There is no secret in training a recurrent network: it is this loop.
+#
+# ## The loop
+
+# %% tags=["remove-input"]
+from rnnvanish import plots
+from rnnvanish.experiments import bptt
+
+plots.source(bptt.by_hand)
+
+# %% [markdown]
+# The name `blame` stands for how much the error at the end changes if the state changes a little. The loop does two
+# things at each step. It notes what the blame means for the weights. And it hands the blame on, one step further back.
+#
+# ## Compare
+
+# %%
+from rnnvanish.experiments.small import Small, difference
+
+network = Small(seed=0)  # a torch.nn.RNN, sequences of 60 steps, and what it should answer
+ours, theirs = bptt.by_hand(network), bptt.by_autograd(network)
+for name in theirs:
+    print(f"{name:12}  relative difference {difference(ours[name], theirs[name]):.1e}")
+
+# %%
+bptt.last_step_to_first.show()
+
+# %% [markdown]
+# ## What the walk back costs
+#
+# To run a film backwards, one needs the film. On its way there the network has to keep every state, because the way
+# back asks for it. How much is that?
+
+# %% tags=["hide-input"] alt="Line chart: numbers kept in memory for the way back, against the length of the sequence. It is a straight line: twice as many steps, twice as many numbers."
+import matplotlib.pyplot as plt
+
+lengths = [25, 50, 100, 200, 400]
+kept = [bptt.kept(steps) for steps in lengths]
+
+fig, ax = plt.subplots()
+ax.plot(lengths, [count / 1000 for count in kept], marker="o")
+ax.set(xlabel="steps in the sequence", title="thousands of numbers kept", ylim=(0, None), xlim=(0, None))
+plt.show()
+
+# %% tags=["remove-input"]
+plots.say(
+    f"For {lengths[-1]} steps of {network.rnn.hidden_size} numbers, in {len(network.target)} sequences at once, torch "
+    f"keeps {kept[-1]:,} numbers. For {lengths[0]} steps it keeps {kept[0]:,}."
+)
+
+# %%
+bptt.every_step_is_kept.show()
+
+# %% [markdown]
+# ## What this means
+#
+# The walk back is one long chain. What an early step learns about the error has come **through every later step**,
+# from hand to hand. Nothing jumps over a step. Look at the loop again: at each step, `blame` is multiplied by something. What
+# if that something makes it smaller, every time? That is the question of the next three sections.
+#
+# ## What to do
+#
+# - Memory runs out with long sequences? Cut them into pieces and hand on the state without its history
+#   (`state.detach()`). This is called *truncated* backpropagation. The price: no blame gets past the cut.
+# - Or keep fewer pictures and compute the others again on the way back (`torch.utils.checkpoint`). The price: time.
+#
+# ??? info "For engineers"
+#     With $a_t = W x_t + b + U h_{t-1} + c$, $h_t = \tanh(a_t)$ and a loss that reads the last state alone, let
+#     $\delta_t = \partial L / \partial a_t$. Then
+#
+#     $$\delta_T = \mathrm{diag}(1 - h_T^2)\, \frac{\partial L}{\partial h_T}, \qquad
+#     \delta_{t-1} = \mathrm{diag}(1 - h_{t-1}^2)\; U^\top \delta_t$$
+#
+#     $$\frac{\partial L}{\partial U} = \sum_t \delta_t\, h_{t-1}^\top, \qquad
+#     \frac{\partial L}{\partial W} = \sum_t \delta_t\, x_t^\top$$
+#
+#     Where every step has a loss of its own, $\partial L_t / \partial h_t$ is added to the blame at each step on the way.
+#
+#     The way back is not the only way. *Real-time recurrent learning* carries the derivatives of the state forward
+#     with the sequence, needs no film, and gives the same gradient (a test of this project checks it with forward-mode
+#     differentiation). It costs $O(n^4)$ a step for $n$ units, where the way back costs $O(n^2)$. So nobody does it
+#     for large networks.
+#
+#     The memory is counted with `torch.autograd.graph.saved_tensors_hooks`: every storage that the graph holds, once,
+#     without weights and inputs. How many numbers a step costs depends on the kernel; that it grows with the length
+#     does not, unless states are recomputed.
+#
+#     - P. J. Werbos (1990). Backpropagation Through Time: What It Does and How to Do It. *Proceedings of the IEEE*
+#       78(10). [doi:10.1109/5.58337](https://doi.org/10.1109/5.58337)
+#     - R. J. Williams, D. Zipser (1989). A Learning Algorithm for Continually Running Fully Recurrent Neural Networks.
+#       *Neural Computation* 1(2). [doi:10.1162/neco.1989.1.2.270](https://doi.org/10.1162/neco.1989.1.2.270)
+#     - T. Chen, B. Xu, C. Zhang, C. Guestrin (2016). Training Deep Nets with Sublinear Memory Cost.
+#       [arXiv:1604.06174](https://arxiv.org/abs/1604.06174)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 3
+# ```
+#
+# Before: [2. What a gradient says](gradients.py). Next: [4. What adds and what multiplies](emerges.py)

@@ -1,0 +1,187 @@
+# ---
+# description: Factors compound, like copies of copies. What makes a factor small is slope times weights, not squashing.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5. Copies of copies
+#
+# Put a page on a photocopier and make a copy that is a little paler than the page. Now copy the copy. And copy that.
+# After ten rounds you can hardly read it. After fifty the paper is white.
+#
+# No single copy was bad. It is the **repeating** that does it: nine tenths of nine tenths of nine tenths. And if the
+# copier made each copy a little darker instead, the paper would end up black.
+#
+# On its way back through a recurrent network the gradient is copied at every step. Is it a little paler each time? And
+# what sets the dial of the copier?
+#
+# ## Predict first
+#
+# The usual answer is: *the network uses tanh or sigmoid. They squash every output into a small range, so the gradient
+# shrinks at each step.*
+#
+# Here is a network that squashes every output with tanh. Its weights stretch the state by one and a half times at each
+# step. What happens to its gradient?
+#
+# 1. It shrinks. Everything is squashed, after all.
+# 2. It grows.
+#
+# ??? question "Show the answer"
+#     It grows. Squashing the output is not what counts. What counts is how *steep* the squashing curve is where the
+#     network uses it, times how much the weights stretch.
+#
+# ## It does compound
+#
+# First the copier in its purest form: no squashing at all, and weights that make every state nine tenths as long. By
+# the rule of copies, 0.9 × 0.9 × 0.9 … of the gradient must be left.
+
+# %%
+from rnnvanish.experiments import multiplication
+
+curve = multiplication.curve("linear", gain=0.9)
+for lag in (1, 2, 10, 49):
+    print(f"{lag:2} steps back: measured {float(curve.gain[lag]):.6f}, nine tenths {lag} times {0.9**lag:.6f}")
+
+# %%
+multiplication.factors_compound.show()
+
+# %% [markdown]
+# ## It is not the squashing
+#
+# Two curves are in common use. Both squash. But look at how steep they are.
+
+# %% tags=["hide-input"] alt="Two line charts side by side. Left, the output: tanh runs from minus one to one, sigmoid from zero to one. Right, the slope: tanh reaches one in the middle, sigmoid only a quarter; both fall to zero at the sides."
+import matplotlib.pyplot as plt
+import torch
+
+inputs = torch.linspace(-5, 5, 1001, dtype=torch.float64, requires_grad=True)
+curves = {"tanh": torch.tanh, "sigmoid": torch.sigmoid}
+outputs = {name: curve(inputs) for name, curve in curves.items()}
+slopes = {name: torch.autograd.grad(output.sum(), inputs)[0] for name, output in outputs.items()}
+
+fig, (left, right) = plt.subplots(ncols=2)
+for name in curves:
+    left.plot(inputs.detach(), outputs[name].detach(), label=name)
+    right.plot(inputs.detach(), slopes[name], label=name)
+left.set(xlabel="input", title="output")
+right.set(xlabel="input", title="slope")
+left.legend()
+plt.show()
+
+# %% tags=["remove-input"]
+from rnnvanish import plots
+
+plots.say(
+    f"The output of tanh lies between {outputs['tanh'].min():.2g} and {outputs['tanh'].max():.2g}, not between 0 and 1 "
+    f"as one often reads. In its middle its slope is {slopes['tanh'].max():.3g}: there it takes nothing away. The slope of "
+    f"sigmoid is {slopes['sigmoid'].max():.3g} at most: each step takes at least three quarters, unless the weights make "
+    "up for it."
+)
+
+# %%
+multiplication.squashing_is_the_reason.show()
+
+# %% [markdown]
+# ## What it is
+#
+# Each step back does two things to the gradient. It multiplies it by the **slope** of the squashing curve, and by the
+# **weights**. If slope times weights is below one, the gradient shrinks; above one, it grows. So we can predict what a
+# step does from the states alone, without computing a single gradient. Then we measure.
+
+# %% tags=["remove-input"]
+rows = []
+for kind in ("linear", "tanh", "sigmoid"):
+    for gain in (0.9, 1.5, 4.0):
+        predicted, measured = multiplication.slope_times_weights(kind, gain), multiplication.factor(kind, gain)
+        name = "no squashing" if kind == "linear" else kind
+        word = "keeps" if abs(measured - 1) < 0.005 else "grows" if measured > 1 else "shrinks"
+        rows.append(f"| {name} | {gain:g} | {predicted:.3f} | {measured:.3f} | {word} |")
+plots.say(
+    "| network | weights stretch | predicted per step | measured per step | the gradient |\n|---|---|---|---|---|\n"
+    + "\n".join(rows)
+)
+
+# %%
+multiplication.slope_times_weights_decides.show()
+
+# %% [markdown]
+# ## Drag it
+#
+# This is the dial of the copier. Drag it and see what is left of the gradient after twenty copies. The smallest change
+# of the dial makes a large difference in the end: that is compounding.
+
+# %% tags=["remove-input"]
+gains = [round(0.5 + 0.05 * i, 2) for i in range(23)]
+names = {"linear": "no squashing", "tanh": "tanh", "sigmoid": "sigmoid"}
+left = {name: [multiplication.curve(kind, gain).gain[:21].tolist() for gain in gains] for kind, name in names.items()}
+plots.slider(
+    id="gain",
+    label="Weights stretch the state",
+    unit="times",
+    values=gains,
+    start=gains.index(0.9),
+    x=range(21),
+    xlabel="steps back",
+    ylabel="gradient that is left",
+    series=left,
+    says=[
+        "Left after 20 steps: "
+        + "; ".join(f"{plots.one_in(left[name][i][20])} ({name})" for name in names.values())
+        + "."
+        for i in range(len(gains))
+    ],
+)
+
+# %% [markdown]
+# ## What this means
+#
+# The gradient shrinks or grows **exponentially**, because the same kind of factor comes again at every step. A factor
+# that is exactly one is rare. So either the early steps are drowned out, or they shout everybody down (*exploding
+# gradients*).
+#
+# And the reason is not that outputs are kept small. It is that slope times weights is below one. This is good news,
+# because we can choose the weights that a network starts with.
+#
+# ## What to do
+#
+# - Do not replace tanh just because it squashes. In its middle, tanh takes nothing away.
+# - Avoid sigmoid as the squashing curve of the *state*. Its slope costs three quarters at each step, at least.
+# - Start with recurrent weights that neither stretch nor shrink: `torch.nn.init.orthogonal_(network.weight_hh_l0)`.
+#
+# ??? info "For engineers"
+#     One step back multiplies the gradient by $J_t^\top = U^\top \mathrm{diag}(\varphi'(a_t))$. With
+#     $\lVert U \rVert$ the largest singular value and $\varphi' \le \gamma$ (1 for tanh and ReLU, 1/4 for sigmoid),
+#
+#     $$\lVert J_T \cdots J_{t+1} \rVert \le \left( \gamma \lVert U \rVert \right)^{T-t}$$
+#
+#     so $\lVert U \rVert < 1/\gamma$ is **sufficient** for the gradient to vanish, and $\lVert U \rVert > 1/\gamma$ is
+#     **necessary** for it to explode. Neither is the reverse. And it is the largest *singular value* that counts: a matrix whose
+#     eigenvalues all lie below one can make gradients grow first, if it is not normal.
+#
+#     The page takes $U = g\,Q$ with $Q$ orthogonal, so that all singular values are $g$. Without a nonlinearity the gradient
+#     that is left at lag $k$ is $g^k$ exactly. With one, the page predicts the factor of a step as
+#     $g \cdot \sqrt{\mathrm{mean}_i\, \varphi'(a_{t,i})^2}$, as if the gradient had no preference among the units. The
+#     measured factor is up to a tenth away from it, mostly below: the gradient is not quite independent of the slopes. For other matrices
+#     this prediction is poor (a test shows it). Inputs are noise of a hundredth of the usual size, so that the weights
+#     decide where on the curve the network works. Loud inputs push tanh to its flat sides, and the same weights then
+#     make the gradient vanish (another test). Values of $g$ well above one make the network chaotic.
+#
+#     - S. Hochreiter (1998). The Vanishing Gradient Problem During Learning Recurrent Neural Nets and Problem
+#       Solutions. [doi:10.1142/S0218488598000094](https://doi.org/10.1142/S0218488598000094). First in his diploma
+#       thesis, TU München, 1991.
+#     - Y. Bengio, P. Simard, P. Frasconi (1994). Learning Long-Term Dependencies with Gradient Descent is Difficult.
+#       *IEEE Transactions on Neural Networks* 5(2). [doi:10.1109/72.279181](https://doi.org/10.1109/72.279181)
+#     - R. Pascanu, T. Mikolov, Y. Bengio (2013). On the difficulty of training recurrent neural networks. *ICML*.
+#       [arXiv:1211.5063](https://arxiv.org/abs/1211.5063)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 5
+# ```
+#
+# Before: [4. What adds and what multiplies](emerges.py). Next: [6. The vanishing gradient](vanishing.py)

@@ -1,0 +1,189 @@
+# ---
+# description: A recurrent network as torch draws it loses half of its gradient every step or two. The start decides.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 6. The vanishing gradient
+#
+# You stand in a long row of people, and somebody at the other end has made a mistake. They whisper to their neighbour
+# what should have been done differently. The neighbour whispers it on, a little more quietly. And so on.
+#
+# The people close by hear it well and do better the next time. You, a hundred people away, hear nothing. You do not hear
+# "you did fine". You hear *nothing at all*, and go on as before.
+#
+# That is the vanishing gradient. Let us measure how far the whisper carries.
+#
+# ## Predict first
+#
+# We take `torch.nn.RNN` as it comes, before any training. After how many steps back is half of the gradient gone?
+#
+# 1. After about 50 steps.
+# 2. After about 10 steps.
+# 3. After one or two steps.
+#
+# ??? question "Show the answer"
+#     After one or two steps. This is called the **half-life** of the gradient. After ten half-lives a thousandth is
+#     left, after twenty a millionth.
+#
+# ## How far it carries
+
+# %%
+import torch
+from torch import nn
+
+from rnnvanish import probes
+
+torch.manual_seed(0)
+network = nn.RNN(input_size=1, hidden_size=64)
+x = torch.randn(101, 16, 1)  # 101 steps, 16 sequences
+
+curve = probes.retention(network, x)["RNN/layer0/forward"]
+print(f"half-life: {curve.half_life:.2f} steps")
+
+# %% tags=["remove-input"]
+from rnnvanish import plots
+
+rows = [f"| {lag} | {plots.one_in(float(curve.gain[lag]))} |" for lag in (1, 2, 5, 10, 20, 50, 100)]
+plots.say("| steps back | what is left of the gradient |\n|---|---|\n" + "\n".join(rows))
+
+# %%
+from rnnvanish.experiments import vanishing
+
+vanishing.default_network_forgets.show()
+
+# %% [markdown]
+# ## Do the early steps have a say?
+#
+# Perhaps a faint whisper is enough? We can test that. We compute the gradient of the weights twice: once from all 101
+# steps, and once from the last ten alone, with everything before cut away. Then we compare the directions. A *cosine*
+# of 1 means: the same direction. 0 means: nothing in common.
+
+# %%
+vanishing.early_steps_have_no_say.show()
+
+# %% [markdown]
+# The two gradients point the same way. As far as learning goes, the first 91 steps might as well not have been there.
+#
+# ## Is it a law of nature?
+#
+# No. Now we start the same network with other weights: *orthogonal* ones. They turn the state, but neither
+# stretch nor shrink it.
+
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time. The default start falls steeply and straight. The orthogonal start falls far more gently, and stays above it by many powers of ten."
+import matplotlib.pyplot as plt
+
+default, orthogonal = vanishing.curve(0), vanishing.curve(0, "orthogonal")
+plots.retention({"default start": default, "orthogonal start": orthogonal})
+plt.show()
+
+# %% tags=["remove-input"]
+plots.say(
+    f"With the default start, the half-life is {default.half_life:.1f} steps, and "
+    f"{plots.one_in(float(default.gain[100]))} is left 100 steps back. With the orthogonal start, the half-life is "
+    f"{orthogonal.half_life:.1f} steps, and {plots.one_in(float(orthogonal.gain[100]))} is left."
+)
+
+# %%
+vanishing.every_plain_network_forgets.show()
+
+# %% [markdown]
+# ## Draw again
+#
+# Weights are drawn at random. Was it just bad luck? Drag to draw ten networks of each kind.
+
+# %% tags=["remove-input"]
+draws = range(10)
+drawn = {
+    name: [vanishing.curve(seed, start) for seed in draws]
+    for name, start in (("default start", "default"), ("orthogonal start", "orthogonal"))
+}
+plots.slider(
+    id="draw",
+    label="Draw",
+    values=[seed + 1 for seed in draws],
+    x=range(101),
+    xlabel="steps back",
+    ylabel="gradient that is left",
+    series={name: [curve.gain.tolist() for curve in curves] for name, curves in drawn.items()},
+    says=[
+        "; ".join(
+            f"{name}: half-life {curves[seed].half_life:.1f} steps, {plots.one_in(float(curves[seed].gain[100]))} left "
+            "after 100 steps"
+            for name, curves in drawn.items()
+        )
+        + "."
+        for seed in draws
+    ],
+)
+
+# %% [markdown]
+# ## Smaller than the computer can write
+#
+# There is one more turn to it. Training usually runs in *single precision*: numbers that cannot be smaller than about
+# 1 in 10⁴⁵. On a long sequence even this is not enough.
+
+# %% tags=["remove-input"]
+counts = [vanishing.lost_in_single_precision(seed) for seed in range(5)]
+plots.say(
+    "In five networks that read 200 steps each, the number of steps whose gradient came out as **exactly zero** was "
+    + ", ".join(str(zero) for zero, _ in counts)
+    + ". Steps with a gradient too small to be exact were "
+    + ", ".join(str(inexact) for _, inexact in counts)
+    + " more. So what `rnnvanish` finds to be below what the numbers can hold, it measures again in double precision."
+)
+
+# %% [markdown]
+# ## What this means
+#
+# A plain recurrent network, started as torch starts it, learns from the last few steps. **This is a property of the
+# start, not a verdict on the network.** The network *could* hold on to something from long ago. But the training it gets
+# does not tell it to.
+#
+# A better start helps, and is free. But it is only a start: loud inputs and training can move the network away from it.
+# LSTM and GRU, skip connections and attention go further, and each has conditions of its own.
+#
+# ## What to do
+#
+# - **Measure your own model** before you change it: `rnnvanish diagnose`, or `probes.retention(model, inputs)` as
+#   above. If the half-life is far below the distance that your task needs, the model cannot learn it, however long you
+#   train.
+# - Try the free cure first: `nn.init.orthogonal_(network.weight_hh_l0)`.
+# - Do not wait for a larger network or more training to mend it.
+#
+# ??? info "For engineers"
+#     Let $g_t = dL/dh_t$ be the total derivative, through all later steps. The page shows the gain
+#     $\lVert g_{T-k} \rVert / \lVert g_T \rVert$ at lag $k$, as geometric mean over 16 sequences of white noise with
+#     variance 1, for 64 units, in double precision, before training. The half-life is $\ln 2$ over minus the slope of
+#     its logarithm, fitted from lag 1 on.
+#
+#     Why the default start forgets: torch draws each recurrent weight from
+#     $\mathcal{U}(-1/\sqrt{n}, 1/\sqrt{n})$, with a variance of $1/(3n)$. A random direction is then multiplied by
+#     $\sqrt{1/3} \approx 0.58$ in root mean square, whatever the width $n$, and the slope of tanh takes its part on
+#     top. So a wider network does not forget more slowly.
+#
+#     The cosine compares $\partial L/\partial U$ of the full sequence with that of truncated backpropagation over ten
+#     steps, from the same state, for $L = \lVert h_T \rVert^2$ summed over the sequences.
+#
+#     An orthogonal start has all singular values at one, but the slope of tanh stays below one wherever a unit is not at
+#     zero, so the gradient still shrinks with the size of inputs and biases. What the page says holds at the start of
+#     training. Whether a network then learns a task is another question, which needs training to answer.
+#
+#     - Y. Bengio, P. Simard, P. Frasconi (1994). Learning Long-Term Dependencies with Gradient Descent is Difficult.
+#       *IEEE Transactions on Neural Networks* 5(2). [doi:10.1109/72.279181](https://doi.org/10.1109/72.279181)
+#     - A. M. Saxe, J. L. McClelland, S. Ganguli (2014). Exact solutions to the nonlinear dynamics of learning in deep
+#       linear neural networks. *ICLR*. [arXiv:1312.6120](https://arxiv.org/abs/1312.6120)
+#     - Q. V. Le, N. Jaitly, G. E. Hinton (2015). A Simple Way to Initialize Recurrent Networks of Rectified Linear
+#       Units. [arXiv:1504.00941](https://arxiv.org/abs/1504.00941)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 6
+# ```
+#
+# Before: [5. Copies of copies](multiplication.py). Back to [all sections](../index.md)
