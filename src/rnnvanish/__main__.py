@@ -1,0 +1,148 @@
+"""The command line. A command is a function: its signature and its docstring are the options and their help.
+
+A command returns its exit code: 0 fine, 1 a claim or a verdict fails, 2 wrong use.
+"""
+
+import json as json_format
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, Literal, NoReturn
+
+from jsonargparse import ArgumentParser
+
+from rnnvanish import cells as catalogue
+from rnnvanish.names import WrongUse, did_you_mean, listed, lookup
+
+
+def cells(json: bool = False) -> int:
+    """List the cells: their states, their papers and their parameters at a width of 64, one feature read.
+
+    Args:
+        json: Print one line of JSON.
+    """
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "state": list(cell.state_names),
+            "paper": str(cell.paper),
+            "parameters": sum(parameter.numel() for parameter in cell(1, 64).parameters()),
+        }
+        for name, cell in sorted(catalogue.ALL.items())
+    ]
+    if json:
+        print(json_format.dumps(rows))
+        return 0
+    print(f"{'cell':<12}{'state':<10}{'parameters':>10}  paper")
+    for row in rows:
+        print(f"{row['name']:<12}{', '.join(row['state']):<10}{row['parameters']:>10,}  {row['paper']}")
+    return 0
+
+
+def train(
+    cell: str,
+    task: str,
+    hidden_size: int = 64,
+    num_layers: int = 1,
+    bidirectional: bool = False,
+    dropout: float = 0.0,
+    skip: Literal["residual"] | None = None,
+    engine: Literal["auto", "reference"] = "auto",
+    cell_options: dict[str, Any] | None = None,
+    task_options: dict[str, Any] | None = None,
+    epochs: int = 10,
+    steps_per_epoch: int = 100,
+    batch_size: int = 64,
+    lr: float = 5e-3,
+    clip: float = 1.0,
+    seed: int = 0,
+    monitor: int = 50,
+    out: str | None = None,
+    json: bool = False,
+) -> int:
+    """Train a recurrent network on a task. The same command goes on after an interruption, with the same result.
+
+    Args:
+        cell: Name of the cell; `rnnvanish cells` lists them.
+        task: Name of the task; a wrong one lists them.
+        hidden_size: Width of the state.
+        num_layers: How many layers.
+        bidirectional: Whether each layer also runs from the end to the beginning.
+        dropout: Probability of dropping an output on its way to the next layer.
+        skip: "residual" adds the input of each layer but the first to its output.
+        engine: How the loop over time is run.
+        cell_options: Options of the cell, such as --cell_options.nonlinearity relu.
+        task_options: Options of the task, such as --task_options.length 200.
+        epochs: After each, the network is tested and kept.
+        steps_per_epoch: Optimiser steps in an epoch.
+        batch_size: Sequences in a step.
+        lr: Learning rate of Adam.
+        clip: Largest norm of the gradient; a larger one is scaled down to it. 0: any.
+        seed: Decides weights, sequences and dropout.
+        monitor: Steps from one measurement of the gradient's retention to the next. 0: none.
+        out: Folder of the run; by default one in runs/ that is named by the options.
+        json: Print the result as one line of JSON.
+    """
+    options = {name: value for name, value in locals().items() if name not in ("out", "json")}
+    from rnnvanish import tasks
+
+    try:  # before Lightning is imported, which takes seconds
+        lookup("cell", cell, catalogue.ALL)
+        lookup("task", task, tasks.ALL)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    from rnnvanish import training
+
+    return training.train(options, out, json)
+
+
+#: Every command by its name.
+COMMANDS: dict[str, Callable[..., int]] = {command.__name__: command for command in (cells, train)}
+
+
+class Parser(ArgumentParser):
+    """A parser that says which names there are when one is misspelt."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print what is wrong, and exit with code 2."""
+        name = self.prog.replace(" [options]", "")
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        if message.startswith("unrecognized arguments"):
+            guesses = "".join(did_you_mean(word, options) for word in re.findall(r"--[\w-]+", message))
+            message += f".{guesses} There are: {listed(options)}."
+        elif choice := re.search(r"invalid choice: '(.*?)' \(", message):
+            message = (
+                f"there is no command {choice[1]!r}.{did_you_mean(choice[1], COMMANDS)} There are: {listed(COMMANDS)}."
+            )
+        else:
+            message = re.sub(rf"\b({'|'.join(COMMANDS)})\.(?=\w)", "--", message)  # train.task: --task
+        sys.stderr.write(f"{name}: {message}\n")
+        sys.exit(2)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    parser = Parser(prog="rnnvanish", description="Why recurrent networks forget, and what helps.", allow_abbrev=False)
+    commands = parser.add_subcommands(dest="command")
+    for name, function in COMMANDS.items():
+        summary = (function.__doc__ or "").partition("\n")[0]
+        command = Parser(description=summary, allow_abbrev=False)
+        command.add_function_arguments(function, as_group=False)
+        for action in command._actions:
+            if getattr(action, "_typehint", None) is bool:  # --json alone means --json true
+                action.nargs, action.const = "?", True
+        commands.add_subcommand(name, command, help=summary)
+    try:
+        given = parser.parse_args(args)
+        return COMMANDS[given.command](**given[given.command].as_dict())
+    except SystemExit as end:  # from the parser: --help, or an error
+        return end.code if isinstance(end.code, int) else 2
+    except WrongUse as error:
+        sys.stderr.write(f"rnnvanish: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The batches of a task, for Lightning."""
+
+from collections.abc import Iterator
+
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from rnnvanish.task import Batch, Task, stream
+
+
+class TaskData(pl.LightningDataModule):
+    """A task's batches. Which sequences a batch holds depends on the seed, the epoch and its place in it, and on
+    nothing else: a run that was interrupted goes on with those that it would have had.
+
+    Validation reads one batch of the test part, the same after every epoch.
+
+    Args:
+        task: The task.
+        batch_size: Sequences in a batch.
+        steps_per_epoch: Batches in an epoch.
+        seed: Another seed draws other sequences, also for the validation.
+    """
+
+    def __init__(self, task: Task, batch_size: int = 64, steps_per_epoch: int = 100, seed: int = 0) -> None:
+        super().__init__()
+        for name, size in {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch}.items():
+            if size < 1:
+                raise ValueError(f"TaskData needs {name} >= 1, got {size}.")
+        self.task, self.batch_size, self.steps_per_epoch, self.seed = task, batch_size, steps_per_epoch, seed
+
+    def train_batch(self, epoch: int, index: int) -> Batch:
+        """Draw a batch of the train part."""
+        return self.task.sample(self.batch_size, stream(self.seed, epoch, index), "train")
+
+    def test_batch(self) -> Batch:
+        """Draw the batch of the test part."""
+        return self.task.sample(self.task.test_count, stream(self.seed), "test")
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Load an epoch; Lightning tells the sampler which."""
+        return DataLoader(_Batches(self), batch_size=None, sampler=_Epoch(self.steps_per_epoch))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Load the batch of the test part."""
+        return DataLoader([self.test_batch()], batch_size=None)  # type: ignore[arg-type]  # a list will do
+
+
+class _Batches(Dataset[Batch]):
+    """Batches by (epoch, index)."""
+
+    def __init__(self, data: TaskData) -> None:
+        self.data = data
+
+    def __getitem__(self, place: tuple[int, int]) -> Batch:
+        return self.data.train_batch(*place)
+
+
+class _Epoch(Sampler[tuple[int, int]]):
+    """The places of an epoch's batches."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.epoch = steps, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Name the epoch to come."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter([(self.epoch, index) for index in range(self.steps)])
+
+    def __len__(self) -> int:
+        return self.steps

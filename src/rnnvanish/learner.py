@@ -1,0 +1,118 @@
+"""A recurrent network that learns a task, for Lightning."""
+
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from rnnvanish import cells, tasks
+from rnnvanish.names import check_options, lookup
+from rnnvanish.recurrent import Recurrent
+from rnnvanish.task import Batch, Task, stream
+
+
+class Learner(pl.LightningModule):
+    """A `Recurrent` and a linear read-out that learn a task by Adam.
+
+    Everything that it is built from is a name or a number and goes into its checkpoints, so that
+    `Learner.load_from_checkpoint(path)` needs nothing else. Logged: `train_loss`; `val_loss` and `val_score` on the
+    test part, with `floor`, what remembering nothing would cost there. Clipping is left to the Trainer.
+
+    Args:
+        cell: Name of the cell, one of `cells.ALL`.
+        task: Name of the task, one of `tasks.ALL`.
+        hidden_size: Width of the state.
+        num_layers: How many layers.
+        bidirectional: Whether each layer also runs from the end to the beginning.
+        dropout: Probability of dropping an output on its way to the next layer, in training.
+        skip: "residual" adds the input of each layer but the first to its output.
+        engine: How the loop over time is run.
+        lr: Learning rate of Adam.
+        seed: Decides which outputs are dropped. The weights are drawn from torch's global generator: seed that first.
+        cell_options: Passed on to the cell.
+        task_options: Passed on to the task.
+
+    Raises:
+        ValueError: For a name or option that there is not, or a size out of range: says what there is.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        task: str,
+        hidden_size: int = 64,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        skip: Literal["residual"] | None = None,
+        engine: Literal["auto", "reference"] = "auto",
+        lr: float = 5e-3,
+        seed: int = 0,
+        cell_options: dict[str, Any] | None = None,
+        task_options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        cell_class, task_class = lookup("cell", cell, cells.ALL), lookup("task", task, tasks.ALL)
+        check_options(f"cell {cell}", cell_class, cell_options or {}, ours=("input_size", "hidden_size"))
+        check_options(f"task {task}", task_class, task_options or {})
+        if lr <= 0:
+            raise ValueError(f"Learner needs a learning rate lr > 0, got {lr}.")
+        self.save_hyperparameters()
+        self.task: Task = task_class(**task_options or {})
+        if bidirectional and self.task.forward_only:
+            raise ValueError(
+                f"The inputs of {task} hold its answers, which a reverse direction would read: train forward."
+            )
+        self.recurrent = Recurrent(
+            cell_class,
+            self.task.input_size,
+            hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            skip=skip,
+            engine=engine,
+            **cell_options or {},
+        )
+        self.readout = nn.Linear(hidden_size * (2 if bidirectional else 1), self.task.output_size)
+
+    def forward(
+        self, inputs: Float[Tensor, "time batch features"], lengths: Int[Tensor, " batch"] | None = None
+    ) -> Tensor:
+        """Predict: (batch, outputs) where the task's answer comes last, else (time, batch, outputs)."""
+        output, _ = self.recurrent(inputs, lengths=lengths)
+        prediction: Tensor = self.readout(self._last(output, lengths) if self.task.answer == "last" else output)
+        return prediction
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Return the loss, and log it."""
+        loss = self.task.loss(self(batch.inputs, batch.lengths), batch)
+        self.log("train_loss", loss, prog_bar=True, batch_size=batch.inputs.shape[1])
+        return loss
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Log loss and score on the test part."""
+        prediction = self(batch.inputs, batch.lengths)
+        count = batch.inputs.shape[1]
+        self.log("val_loss", self.task.loss(prediction, batch), prog_bar=True, batch_size=count)
+        self.log("val_score", self.task.score(prediction, batch), prog_bar=True, batch_size=count)
+        self.log("floor", self.task.floor, batch_size=count)
+
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        """Seed each step by its place, so that an interrupted run drops the outputs that it would have dropped."""
+        torch.manual_seed(stream("step", self.hparams["seed"], self.current_epoch, index).initial_seed())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam."""
+        return torch.optim.Adam(self.parameters(), lr=self.hparams["lr"])
+
+    def _last(self, output: Tensor, lengths: Tensor | None) -> Tensor:
+        """Output of each direction at its own last step, shape (batch, hidden * directions)."""
+        count = output.shape[1]
+        last = output[-1] if lengths is None else output[lengths - 1, torch.arange(count, device=output.device)]
+        if not self.recurrent.bidirectional:
+            return last
+        hidden = self.recurrent.hidden_size  # the reverse direction ends at the beginning
+        return torch.cat([last[:, :hidden], output[0, :, hidden:]], dim=-1)

@@ -1,0 +1,63 @@
+"""Names and options that people type: find what they mean, or say what there is."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class WrongUse(Exception):
+    """A command was given what it cannot work with; the message says what was needed."""
+
+
+def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """Return what is known by a name.
+
+    Raises:
+        ValueError: For an unknown name: lists the names there are.
+
+    >>> lookup("cell", "lstn", {"LSTM": 1, "GRU": 2})
+    Traceback (most recent call last):
+    ValueError: There is no cell 'lstn'. Did you mean LSTM? There are: GRU, LSTM.
+    """
+    if name not in known:
+        raise ValueError(f"There is no {kind} {name!r}.{did_you_mean(name, known)} There are: {listed(known)}.")
+    return known[name]
+
+
+def check_options(kind: str, build: Callable[..., Any], options: Mapping[str, Any], ours: Iterable[str] = ()) -> None:
+    """Check options against the signature that they are for.
+
+    Args:
+        kind: What is built, for the message.
+        build: The class that takes the options.
+        options: The options by their names.
+        ours: Parameters that are no option, since they come from elsewhere.
+
+    Raises:
+        ValueError: For an unknown option: lists those there are; for a value of another type: says which is needed.
+    """
+    known = {name: each for name, each in inspect.signature(build).parameters.items() if name not in ours}
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(
+                f"{kind} has no option {name!r}.{did_you_mean(name, known)} There are: {listed(known) or 'none'}."
+            )
+        needed = known[name].annotation
+        fits = (int, float) if needed is float else needed
+        if needed in (bool, int, float, str) and not isinstance(value, fits):
+            raise ValueError(f"{kind} needs {name} as {needed.__name__}, got {value!r}.")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Ask whether a similar name was meant; empty where none is similar."""
+    by_lower = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f" Did you mean {by_lower[close[0]]}?" if close else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Write names in alphabetical order."""
+    return ", ".join(sorted(names, key=str.lower))

@@ -1,0 +1,139 @@
+"""The body of `rnnvanish train`: a run that an interruption does not change."""
+
+import contextlib
+import json
+import logging
+import platform
+import sys
+import time
+import warnings
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+
+from rnnvanish.data import TaskData
+from rnnvanish.learner import Learner
+from rnnvanish.names import WrongUse
+from rnnvanish.probes.monitor import RetentionMonitor
+from rnnvanish.runs import Rows, RunFolder, WholeCheckpoints
+
+#: Options of a run that are not the Learner's.
+RUN_OPTIONS = ("epochs", "steps_per_epoch", "batch_size", "clip", "monitor")
+
+
+def train(options: dict[str, Any], out: str | None, as_json: bool) -> int:
+    """Train, or go on training, or say that all is done; returns the exit code.
+
+    Args:
+        options: Those of `Learner` and `RUN_OPTIONS`.
+        out: The run's folder; None for one that is named by the options.
+        as_json: Whether to print the result as one line of JSON rather than as a table.
+
+    Raises:
+        WrongUse: For options that do not fit.
+    """
+    try:
+        pl.seed_everything(options["seed"], verbose=False)  # before anything is built
+        learner = Learner(**{name: value for name, value in options.items() if name not in RUN_OPTIONS})
+        data = TaskData(learner.task, options["batch_size"], options["steps_per_epoch"], options["seed"])
+        for name, least in {"epochs": 1, "clip": 0, "monitor": 0}.items():
+            if options[name] < least:
+                raise ValueError(f"train needs {name} >= {least}, got {options[name]}.")
+        folder = RunFolder(options, out)
+    except (ValueError, ImportError) as error:
+        raise WrongUse(str(error)) from error
+    if finished := folder.result:
+        print(f"This run is finished: {folder.path}", file=sys.stderr)
+        report(finished, as_json)
+        return 0
+    start = time.perf_counter()
+    with contextlib.redirect_stdout(sys.stderr):  # the progress bar; the result has stdout for itself
+        code = fit(learner, data, folder, options)
+    if code:
+        print("Interrupted: the same command goes on from the last whole epoch.", file=sys.stderr)
+        return code
+    loss, score = evaluate(learner, data)
+    result = {
+        **{name: options[name] for name in ("task", "cell", "seed")},
+        "loss": loss,
+        "score": score,
+        "floor": learner.task.floor,
+        "steps": options["epochs"] * options["steps_per_epoch"],
+        "seconds": round(time.perf_counter() - start, 3),  # of this command; an interruption's are not counted
+        "checkpoint": str(folder.checkpoint),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("rnnvanish", "torch", "pytorch-lightning")},
+    }
+    folder.finish(result)
+    report(result, as_json)
+    return 0
+
+
+def fit(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, Any]) -> int:
+    """Train from the folder's last checkpoint on; returns 0, or the exit code of an interruption."""
+    resumes = folder.checkpoint.exists()
+    step = torch.load(folder.checkpoint, weights_only=False)["global_step"] if resumes else 0
+    # One after the other: what is kept of the best epoch is part of the last one's checkpoint.
+    callbacks: list[Callback] = [
+        ModelCheckpoint(folder.path, "best", "val_loss", save_on_train_epoch_end=True, enable_version_counter=False),
+        ModelCheckpoint(folder.path, "last", save_on_train_epoch_end=True, enable_version_counter=False),
+    ]
+    if options["monitor"]:
+        callbacks.append(RetentionMonitor(options["monitor"]))
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
+        trainer = pl.Trainer(
+            default_root_dir=folder.path,
+            max_epochs=options["epochs"],
+            gradient_clip_val=options["clip"] or None,
+            devices=1,
+            logger=loggers(folder, step),
+            callbacks=callbacks,
+            plugins=WholeCheckpoints(),
+            num_sanity_val_steps=0,
+            log_every_n_steps=min(10, options["steps_per_epoch"]),
+            enable_model_summary=False,
+        )
+        try:
+            trainer.fit(learner, data, ckpt_path=folder.checkpoint if resumes else None, weights_only=False)
+        except SystemExit:  # how Lightning ends a run on Ctrl+C or SIGTERM
+            return 143 if trainer.received_sigterm else 130
+    return 0
+
+
+def loggers(folder: RunFolder, step: int) -> list[Logger]:
+    """CSV, and TensorBoard where it is installed."""
+    rows = Rows(folder.rows, step)
+    if find_spec("tensorboard") is None:
+        print('TensorBoard is not installed (pip install "rnnvanish[log]"): logs are CSV alone.', file=sys.stderr)
+        return [rows]
+    board = TensorBoardLogger(folder.path, "tensorboard", "", default_hp_metric=False, purge_step=step or None)
+    return [rows, board]
+
+
+@torch.no_grad()
+def evaluate(learner: Learner, data: TaskData) -> tuple[float, float]:
+    """Loss and score on the test part."""
+    batch = data.test_batch()
+    prediction = learner.cpu().eval()(batch.inputs, batch.lengths)
+    return learner.task.loss(prediction, batch).item(), learner.task.score(prediction, batch)
+
+
+def report(result: dict[str, Any], as_json: bool) -> None:
+    """Print a result."""
+    if as_json:
+        print(json.dumps(result))
+        return
+    print(f"{result['cell']} on {result['task']}, {result['steps']} steps; on sequences that it has not seen:")
+    print(f"  loss        {result['loss']:.4g}   (remembering nothing costs {result['floor']:.4g})")
+    print(f"  right       {result['score']:.1%}")
+    print(f"  time        {result['seconds']:.1f} s")
+    print(f"  checkpoint  {result['checkpoint']}")
