@@ -12,6 +12,26 @@ from torch import Tensor
 THOUSAND = 1e3
 
 
+@dataclass(frozen=True)
+class Advice:
+    """A cure, and what it gave on a copy of the model.
+
+    Attributes:
+        cure: What was done.
+        before: Half-life in steps, without it.
+        after: Half-life in steps, with it.
+        gain: Gradient left at the longest lag, with it.
+    """
+
+    cure: str
+    before: float
+    after: float
+    gain: float
+
+    def __str__(self) -> str:
+        return f"{self.cure}: half-life {self.before:.3g} → {self.after:.3g} steps"
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """Gradient retention of one layer and direction.
@@ -23,12 +43,14 @@ class Curve:
             nan lies below what the number format resolves, or was not read (see `verdict`).
         parts: The same for each part of the state alone ("h", "c"), still over the norm of the whole state at lag 0.
         cause: Why it is so, in words; filled by `diagnose`.
+        advice: Cures that helped on a copy of the model, the best first; filled by `diagnose`.
     """
 
     lag: Int[Tensor, " lags"]
     gain: Float[Tensor, " lags"]
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     cause: str = ""
+    advice: tuple[Advice, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -39,7 +61,7 @@ class Curve:
         """Return the curve of one part of the state."""
         if name not in self.parts:
             raise ValueError(f"This state has the parts {', '.join(self.names)}, got {name!r}.")
-        return Curve(self.lag, self.parts[name], {name: self.parts[name]}, self.cause)
+        return Curve(self.lag, self.parts[name], {name: self.parts[name]}, self.cause, self.advice)
 
     @cached_property
     def rate(self) -> float:
@@ -78,14 +100,24 @@ class Curve:
     def verdict(self) -> str:
         """What becomes of the gradient between the end and the beginning of the longest sequence.
 
-        "vanishing" (less than a thousandth arrives), "exploding" (more than a thousandfold), "healthy", or
-        "unmeasured": there is but one step, or the loss does not read the end of this loop.
+        "vanishing" (somewhere on the way less than a thousandth is left), "exploding" (more than a thousandfold
+        arrives), "healthy", or "unmeasured": there is but one step, or the loss does not read the end of this loop.
         """
         if len(self.gain) < 2 or self.gain[0].isnan():
             return "unmeasured"
-        if not self.gain[-1] >= 1 / THOUSAND:  # nan lies below resolution: vanished
+        if self.reach < len(self.gain) - 1:
             return "vanishing"
         return "exploding" if self.gain[-1] > THOUSAND else "healthy"
+
+    @property
+    def joined(self) -> bool:
+        """Whether gradient came in again on the way, after less than a thousandth was left: from another end point.
+
+        A lower layer of a bidirectional stack is read at both ends, for instance. Its half-life is then not that of
+        one journey.
+        """
+        after = self.gain[self.reach + 1 :]
+        return bool(len(after)) and bool(after.nan_to_num().max() > 10 * after[0].nan_to_num().clamp(min=1 / THOUSAND))
 
     def __str__(self) -> str:
         if self.verdict == "unmeasured":

@@ -15,7 +15,12 @@ from rnnvanish.probes.watch import Run, watch
 Norms = Float[Tensor, "lags sequences"]
 
 
-def retention(model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | None = None) -> dict[str, Curve]:
+def retention(
+    model: nn.Module,
+    inputs: Any,
+    loss: Callable[[Any], Tensor] | None = None,
+    explain: Callable[[Run], str] | None = None,
+) -> dict[str, Curve]:
     """Measure how much of the gradient reaches back in time, in each recurrent layer and direction of `model`.
 
     The gradient is the total derivative with respect to the whole state (for an LSTM h and c), through every later
@@ -29,6 +34,7 @@ def retention(model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | Non
             alone: a loss of every step mixes what travelled with what came in along the way. By default, of a bare
             recurrent module the final states of its top layer, summed; of another what it returns, summed, and of a
             sequence that it returns the last valid step.
+        explain: Says of each loop, while it is in sight, why its curve is as it is: the `cause` of the curve.
 
     Returns:
         A curve for each layer and direction, named like "encoder.lstm/layer0/forward".
@@ -42,7 +48,7 @@ def retention(model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | Non
     'vanishing'
     """
     with torch.enable_grad():
-        return watch(model, inputs, lambda output, runs: _curves(model, output, runs, loss), _resolved)
+        return watch(model, inputs, lambda output, runs: _curves(model, output, runs, loss, explain), _resolved)
 
 
 def _resolved(curves: dict[str, Curve]) -> bool:
@@ -50,7 +56,13 @@ def _resolved(curves: dict[str, Curve]) -> bool:
     return not any(part.isnan().any() for curve in curves.values() for part in (curve.gain, *curve.parts.values()))
 
 
-def _curves(model: nn.Module, output: Any, runs: list[Run], loss: Callable[[Any], Tensor] | None) -> dict[str, Curve]:
+def _curves(
+    model: nn.Module,
+    output: Any,
+    runs: list[Run],
+    loss: Callable[[Any], Tensor] | None,
+    explain: Callable[[Run], str] | None,
+) -> dict[str, Curve]:
     value = read_end(model, output, runs) if loss is None else loss(output)
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise ValueError(f"The loss must be a tensor of one number, got {getattr(value, 'shape', value)}.")
@@ -74,7 +86,9 @@ def _curves(model: nn.Module, output: Any, runs: list[Run], loss: Callable[[Any]
     for run in runs:
         steps = [[next(norms) for _ in run.cell.state_names] for _ in run.states]
         by_part = [from_the_end(torch.stack(part), run.ends) for part in zip(*steps, strict=True)]
-        curves[run.name] = _curve(dict(zip(run.cell.state_names, by_part, strict=True)), run.x.dtype)
+        gain, *parts = _gains(by_part, run.x.dtype)
+        named = dict(zip(run.cell.state_names, parts, strict=True))
+        curves[run.name] = Curve(torch.arange(len(gain)), gain, named, explain(run) if explain else "")
     return curves
 
 
@@ -84,15 +98,15 @@ def from_the_end(steps: Float[Tensor, "time sequences"], ends: Tensor) -> Norms:
     return torch.where(step >= 0, steps.gather(0, step.clamp(min=0)), torch.nan).cpu()
 
 
-def _curve(parts: dict[str, Norms], dtype: torch.dtype) -> Curve:
-    whole = _norm(torch.stack(list(parts.values())), dim=0)
+def _gains(parts: list[Norms], dtype: torch.dtype) -> list[Float[Tensor, " lags"]]:
+    """Gain of the whole state and of each of its parts, all over the norm of the whole at lag 0."""
+    whole = _norm(torch.stack(parts), dim=0)
     read = whole[0] > 0  # a sequence whose end the loss does not read has no curve
     resolution = torch.finfo(dtype).tiny / torch.finfo(dtype).eps
-    gains = {
-        name: _geometric_mean(_below_is_nan(norms[:, read], resolution) / whole[0, read], ~norms[:, read].isnan())
-        for name, norms in ({"": whole} | parts).items()
-    }
-    return Curve(torch.arange(len(whole)), gains.pop(""), gains)
+    there = ~whole[:, read].isnan()
+    return [
+        _geometric_mean(_below_is_nan(norms[:, read], resolution) / whole[0, read], there) for norms in (whole, *parts)
+    ]
 
 
 def _norm(x: Tensor, dim: int) -> Tensor:

@@ -69,6 +69,11 @@ def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
     return {name or type(model).__name__: module for name, module in named if isinstance(module, RECURRENT)}
 
 
+def recurrent_cells(model: nn.Module) -> list[Cell]:
+    """A cell for every loop of `model`, each over the live weights: what is written to them, the model has."""
+    return [cell for module in recurrent_modules(model).values() for cell, _, _ in _loops_of(module)]
+
+
 def watch(
     model: nn.Module,
     inputs: Any,

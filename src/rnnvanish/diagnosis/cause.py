@@ -1,0 +1,71 @@
+"""Why a layer keeps or loses its gradient, in words, from what its weights, slopes and gates were in this run."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from rnnvanish.cell import Cell
+from rnnvanish.cells import GRU, LSTM, Elman
+from rnnvanish.engine.reference import padding
+from rnnvanish.probes.watch import Run
+
+
+def cause(run: Run) -> str:
+    """Say what a step back in time does to the gradient, and what in the cell does it."""
+    explain = EXPLANATIONS.get(type(run.cell))
+    return explain(run) if explain else f"{type(run.cell).__name__} is measured, but not yet taken apart."
+
+
+def _elman(run: Run) -> str:
+    """A step back is Uᵀ diag(φ′): a typical direction shrinks by the root mean square of each factor."""
+    cell, a = run.cell, _pre_activations(run)
+    assert isinstance(cell, Elman)
+    with torch.enable_grad():
+        a = a.detach().requires_grad_()
+        slope = torch.autograd.grad(cell.nonlinearity(a).sum(), a)[0].square().mean().sqrt().item()
+    matrix = cell.from_h.weight.detach().double()
+    weights = (torch.linalg.matrix_norm(matrix) / len(matrix) ** 0.5).item()
+    main = "the recurrent weights are" if abs(_ln(weights)) > abs(_ln(slope)) else "the slopes of the activation are"
+    return (
+        f"A step back multiplies a typical gradient by about {weights * slope:.2g}: by {weights:.2g} in the recurrent "
+        f"weights, by {slope:.2g} in the slopes of the activation. Mainly {main} the cause."
+    )
+
+
+def _lstm(run: Run) -> str:
+    _, f, _, _ = _pre_activations(run).chunk(4, dim=-1)
+    kept = _geometric_mean(torch.sigmoid(f))
+    return f"The forget gates keep {kept:.2g} of the cell at each step: {_memory(kept)}."
+
+
+def _gru(run: Run) -> str:
+    _, z, _ = _pre_activations(run).chunk(3, dim=-1)
+    kept = _geometric_mean(torch.sigmoid(z))
+    return f"The update gates keep {kept:.2g} of the state at each step: {_memory(kept)}."
+
+
+EXPLANATIONS: dict[type[Cell], Callable[[Run], str]] = {Elman: _elman, LSTM: _lstm, GRU: _gru}
+
+
+def _pre_activations(run: Run) -> Tensor:
+    """W x + b + U h + c at every step of every sequence, (steps, gates * hidden), without the padding."""
+    h = torch.stack([run.initial[0], *(state[0] for state in run.states[:-1])])
+    with torch.no_grad():
+        a: Tensor = run.cell.get_submodule("from_x")(run.x) + run.cell.get_submodule("from_h")(h)
+    return a[~padding(len(a), run.ends + 1)]
+
+
+def _geometric_mean(gate: Tensor) -> float:
+    return gate.double().log().mean().exp().item()
+
+
+def _memory(kept: float) -> str:
+    """What a gate alone leaves, in steps."""
+    if kept > 0.999:
+        return "alone they would lose next to nothing"
+    return f"alone they would lose half in {_ln(0.5) / _ln(kept):.2g} steps"
+
+
+def _ln(x: float) -> float:
+    return torch.tensor(max(x, 1e-300), dtype=torch.float64).log().item()

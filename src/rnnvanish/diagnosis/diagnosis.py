@@ -1,0 +1,120 @@
+"""diagnose: what a model's recurrent layers do to the gradient, why, and what helps."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from rnnvanish.diagnosis.advice import advise
+from rnnvanish.diagnosis.cause import cause
+from rnnvanish.files import write_whole
+from rnnvanish.probes.curve import Curve
+from rnnvanish.probes.retention import retention
+from rnnvanish.provenance import provenance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Version of the JSON report; it changes when a reader of the older one would misread the newer.
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` found.
+
+    Attributes:
+        model: The class of the model.
+        curves: Retention of each layer and direction, with cause and advice.
+        provenance: Date, commit, processor and versions.
+    """
+
+    model: str
+    curves: dict[str, Curve]
+    provenance: dict[str, str]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether no layer's gradient vanishes or explodes."""
+        return not any(curve.verdict in ("vanishing", "exploding") for curve in self.curves.values())
+
+    def __str__(self) -> str:
+        from rnnvanish.diagnosis.text import to_text
+
+        return to_text(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as what JSON can hold: nan is null, infinity is the word."""
+        layers = {
+            name: {
+                "verdict": curve.verdict,
+                "half_life": _json(curve.half_life),
+                "rate": _json(curve.rate),
+                "reach": curve.reach,
+                "cause": curve.cause,
+                "advice": [
+                    {"cure": a.cure, "before": _json(a.before), "after": _json(a.after), "gain": _json(a.gain)}
+                    for a in curve.advice
+                ],
+                "lag": curve.lag.tolist(),
+                "gain": [_json(gain) for gain in curve.gain.tolist()],
+                "parts": {part: [_json(gain) for gain in gains.tolist()] for part, gains in curve.parts.items()},
+            }
+            for name, curve in self.curves.items()
+        }
+        units = {"half_life": "steps", "rate": "nats per step", "reach": "steps", "lag": "steps", "gain": "ratio"}
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "units": units,
+            "layers": layers,
+            "provenance": self.provenance,
+        }
+
+    def to_json(self, path: str | Path) -> Path:
+        """Write the report as JSON."""
+        return write_whole(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the report as one page that needs nothing else."""
+        from rnnvanish.diagnosis.page import to_html
+
+        return write_whole(path, to_html(self))
+
+    def plot(self) -> "Figure":
+        """Draw the curves with matplotlib."""
+        from rnnvanish.plots import retention_curves
+
+        return retention_curves(self.curves)
+
+
+def diagnose(model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | None = None) -> Diagnosis:
+    """Measure how far back the gradient reaches in each recurrent layer of `model`, why it stops, and what helps.
+
+    Arguments and errors are those of `probes.retention`; `model` is left as it was.
+
+    >>> import torch
+    >>> _ = torch.manual_seed(0)
+    >>> diagnosis = diagnose(nn.LSTM(1, 32), torch.randn(60, 8, 1))
+    >>> curve = diagnosis.curves["LSTM/layer0/forward"]
+    >>> curve.verdict
+    'vanishing'
+    >>> curve.cause
+    'The forget gates keep 0.48 of the cell at each step: alone they would lose half in 0.96 steps.'
+    """
+    curves = retention(model, inputs, loss, explain=cause)
+    advice = advise(model, inputs, loss, curves)
+    advised = {name: replace(curve, advice=advice[name]) for name, curve in curves.items()}
+    return Diagnosis(type(model).__name__, advised, provenance())
+
+
+def _json(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        return "infinity" if value > 0 else "-infinity"
+    return value
