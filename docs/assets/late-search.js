@@ -1,18 +1,35 @@
-// The theme fetches the search index, larger than most pages, with every page. Let it wait until a search starts.
+// The theme loads its search, larger than most pages, with every page. Let it wait until a search starts.
 (() => {
+  const started = new Promise((start) => {
+    document.addEventListener("focusin", (event) => {
+      if (event.target.matches?.("[data-md-component=search-query]")) start();
+    });
+  });
+
+  const { Worker } = window; // on file:// the iframe-worker's
+  window.Worker = class extends EventTarget {
+    constructor(url) {
+      super();
+      this.worker = started.then(() => {
+        const worker = new Worker(url);
+        worker.addEventListener("message", ({ data }) => this.dispatchEvent(new MessageEvent("message", { data })));
+        return worker;
+      });
+    }
+
+    postMessage(message) {
+      this.worker.then((worker) => worker.postMessage(message));
+    }
+  };
+
   const { open, send } = XMLHttpRequest.prototype;
-  const waiting = new WeakSet();
+  const late = new WeakSet();
   XMLHttpRequest.prototype.open = function (method, url, ...rest) {
-    if (String(url).endsWith("search/search_index.json")) waiting.add(this);
+    if (String(url).endsWith("search/search_index.json")) late.add(this);
     return open.call(this, method, url, ...rest);
   };
   XMLHttpRequest.prototype.send = function (body) {
-    if (!waiting.has(this)) return send.call(this, body);
-    const start = (event) => {
-      if (!event.target.matches?.("[data-md-component=search-query]")) return;
-      document.removeEventListener("focusin", start);
-      send.call(this, body);
-    };
-    document.addEventListener("focusin", start);
+    if (late.has(this)) started.then(() => send.call(this, body));
+    else send.call(this, body);
   };
 })();

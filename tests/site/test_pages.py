@@ -33,9 +33,10 @@ def test_a_page_is_accessible_light_and_quiet(visit, site, source, screen):
     examine(visit, site, source, screen, HEAVIEST[PurePath(source).suffix])
 
 
+@pytest.mark.parametrize("name", ["page.py", "404.md"])
 @pytest.mark.parametrize("screen", SCREENS)
-def test_so_is_a_page_that_uses_everything(visit, sample, screen):
-    examine(visit, sample, "page.py", screen, HEAVIEST[".py"])
+def test_so_is_a_page_that_uses_everything_and_the_one_for_wrong_addresses(visit, sample, screen, name):
+    examine(visit, sample, name, screen, HEAVIEST[PurePath(name).suffix])
 
 
 def test_every_page_was_built_and_every_example_executed(site, source):

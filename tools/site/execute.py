@@ -53,7 +53,6 @@ def digest(root: Path) -> str:
 
 def execute(page: Path, root: Path) -> str:
     """Run a percent-format page; return the notebook as JSON, with when and where it ran in its metadata."""
-    _set_up()
     app = get_nbconvert_app(execute=True, kernel_name="python3", allow_errors=False)
     app.config["ExecutePreprocessor"]["timeout"] = LONGEST
     started = time.perf_counter()
@@ -87,8 +86,8 @@ def circumstances(root: Path) -> dict[str, str]:
 
 
 @functools.cache
-def _set_up() -> None:
-    """Give all kernels the same settings, without a line of them in a page."""
+def set_up() -> None:
+    """Give all kernels the same settings, without a line of them in a page; call it before the first `execute`."""
     ipython = Path(_scratch.name, "ipython")
     shutil.copytree(HERE / "kernel", ipython / "profile_default")  # a copy, because IPython writes beside it
     os.environ |= ENVIRONMENT | {"IPYTHONDIR": str(ipython)}

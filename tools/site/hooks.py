@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from pathlib import Path
 import mathematics
 import mkdocs_jupyter.plugin as jupyter
 import notebook
-from execute import digest, execute
+from execute import digest, execute, set_up
 from markdown import Extension
 from mkdocs.exceptions import PluginError
 
@@ -58,6 +59,7 @@ def on_files(files, config):
         (file, path) for file in files if plugin.should_include(file) if not (path := _cache(plugin, file)).exists()
     ]
     root = Path(config.config_file_path).parent
+    set_up()
     with ThreadPoolExecutor(KERNELS) as pool:  # each page has a process of its own; a thread only waits for it
         runs = [(file, path, pool.submit(execute, Path(file.abs_src_path), root)) for file, path in todo]
     for _, path, run in runs:
@@ -111,9 +113,15 @@ def on_env(env, files, **_):
 
 
 def on_post_page(output, **_):
-    """Name the search dialogue: the theme leaves it without a name for screen readers."""
+    """Mend what the theme leaves wrong for screen readers."""
     dialogue = 'data-md-component="search" role="dialog"'
-    return output.replace(dialogue, f'{dialogue} aria-label="Search"', 1)
+    output = output.replace(dialogue, f'{dialogue} aria-label="Search"', 1)
+    return re.sub(r'<nav class="md-nav" aria-label="[^"]*">', '<nav class="md-nav" role="none">', output)
+
+
+def on_post_template(output_content, template_name, **_):
+    """Mend the page for wrong addresses too."""
+    return on_post_page(output_content) if template_name == "404.html" else output_content
 
 
 def _cache(plugin, file) -> Path:
