@@ -268,10 +268,10 @@ def test_curve_is_that_of_a_loop_by_hand():
         assert float(measured[lag + 1]) == pytest.approx(expected, rel=1e-9)
 
 
-def test_all_steps_agree_with_themselves_and_last_steps_are_those_of_autograd():
-    assert vanishing.agreement(0, last=vanishing.STEPS) == pytest.approx(1, abs=1e-12)
+def test_all_steps_agree_with_themselves_and_their_gradient_is_that_of_autograd():
+    assert vanishing.angle(0, last=vanishing.STEPS) == pytest.approx(0, abs=1e-5)
     layer, x = vanishing.network(0, "orthogonal")
-    assert vanishing.agreement(0, "orthogonal", last=90) > vanishing.agreement(0, "orthogonal", last=2)
+    assert vanishing.angle(0, "orthogonal", last=90) < vanishing.angle(0, "orthogonal", last=2) < 180
     torch.testing.assert_close(
         vanishing.gradient(layer, x),
         torch.autograd.grad(layer(x)[1].square().sum(), layer.weight_hh_l0)[0],
@@ -291,8 +291,8 @@ def test_counts_of_single_precision_are_those_of_the_logarithm():
 def test_a_network_that_does_not_forget_is_noticed(monkeypatch):
     right = vanishing.network
 
-    def lossless(seed, start="default", dtype=torch.float64):
-        layer, x = right(seed, "orthogonal", dtype)
+    def lossless(seed, start="default", hidden=64, dtype=torch.float64):
+        layer, x = right(seed, "orthogonal", hidden, dtype)
         return layer, x / 1000
 
     monkeypatch.setattr(vanishing, "network", lossless)
@@ -304,6 +304,14 @@ def test_early_steps_that_have_a_say_are_noticed(monkeypatch):
     right = vanishing.network
     monkeypatch.setattr(vanishing, "network", lambda seed, start="default": right(seed, "orthogonal"))
     broken(vanishing.early_steps_have_no_say)
+
+
+def test_a_width_that_helps_is_noticed(monkeypatch):
+    right = vanishing.curve
+    monkeypatch.setattr(
+        vanishing, "curve", lambda seed, hidden: right(seed, "orthogonal" if hidden > 100 else "default", hidden)
+    )
+    broken(vanishing.larger_network_forgets_more_slowly)
 
 
 # What pages draw

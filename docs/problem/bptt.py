@@ -47,14 +47,16 @@ plots.source(bptt.by_hand)
 # ## Compare
 
 # %%
+from rnnvanish.experiments import bptt
 from rnnvanish.experiments.small import Small, difference
 
-network = Small(seed=0)  # a torch.nn.RNN, sequences of 60 steps, and what it should answer
+network = Small(seed=0)  # a torch.nn.RNN, 60 steps, something to learn
 ours, theirs = bptt.by_hand(network), bptt.by_autograd(network)
 for name in theirs:
-    print(f"{name:12}  relative difference {difference(ours[name], theirs[name]):.1e}")
+    part = difference(ours[name], theirs[name])
+    print(f"{name:12}  relative difference {part:.1e}")
 
-# %%
+# %% tags=["remove-input"]
 bptt.last_step_to_first.show()
 
 # %% [markdown]
@@ -80,7 +82,7 @@ plots.say(
     f"keeps {kept[-1]:,} numbers. For {lengths[0]} steps it keeps {kept[0]:,}."
 )
 
-# %%
+# %% tags=["remove-input"]
 bptt.every_step_is_kept.show()
 
 # %% [markdown]

@@ -30,8 +30,8 @@
 # 2. Not tiny: 60 contributions added up, of which most are tiny, but not all.
 #
 # ??? question "Show the answer"
-#     The second. The gradient of the weights as a whole is of an ordinary size. That is why nobody notices: the
-#     network learns, the loss falls, and only what it could have learnt from the early steps is missing.
+#     The second. The gradient of the weights as a whole is of an ordinary size. That is why it is so easy to
+#     overlook: only what the network could have learnt from the early steps is missing.
 #
 # ## Add or multiply?
 #
@@ -41,19 +41,21 @@
 # %%
 from rnnvanish.experiments import emerges
 
-network = emerges.scaled(seed=0)  # a torch.nn.RNN as it comes, and sequences of 60 steps
+network = emerges.scaled(seed=0)  # a torch.nn.RNN as it comes, 60 steps
 parts = emerges.contributions(network)  # one for each step
-whole = emerges.gradient(network)  # what torch gives when all steps share their weights
+whole = emerges.gradient(network)  # when all steps share their weights
 
-sizes = parts.flatten(1).norm(dim=1)[1:]  # step 1 starts from an empty state and contributes nothing
-print(f"the gradient itself:             {float(whole.norm()):.4f}")
-print(f"all contributions, added up:     {float(parts.sum(0).norm()):.4f}")
-print(f"all contributions, multiplied:   10 to the power of {float(sizes.log10().sum()):.0f}")
+# Step 1 starts from an empty state and contributes nothing: left out.
+sizes = parts.flatten(1).norm(dim=1)[1:]
+product = float(sizes.log10().sum())
+print(f"the gradient itself:   {float(whole.norm()):.4f}")
+print(f"contributions added:   {float(parts.sum(0).norm()):.4f}")
+print(f"and multiplied:        10 to the power of {product:.0f}")
 
-# %%
+# %% tags=["remove-input"]
 emerges.contributions_add.show()
 
-# %%
+# %% tags=["remove-input"]
 emerges.derivatives_of_weights_multiply.show()
 
 # %% [markdown]
@@ -63,7 +65,7 @@ emerges.derivatives_of_weights_multiply.show()
 # state change? And the one after that? To get from the first state to the last, these answers are multiplied, one for
 # each step on the way.
 
-# %%
+# %% tags=["remove-input"]
 emerges.derivatives_of_states_multiply.show()
 
 # %% [markdown]
@@ -90,7 +92,7 @@ plots.say(
     f"{plots.one_in(float(shares[:10].sum()))} of it."
 )
 
-# %%
+# %% tags=["remove-input"]
 emerges.every_step_has_a_say.show()
 
 # %% [markdown]
@@ -100,7 +102,7 @@ emerges.every_step_has_a_say.show()
 # who gets a say.
 
 # %% tags=["remove-input"]
-scales = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0]
+scales = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0]
 curves = [emerges.shares(emerges.scaled(0, scale)).tolist() for scale in scales]
 plots.slider(
     id="weights",
@@ -125,7 +127,7 @@ plots.slider(
 # The vanishing gradient is **not** a gradient of zero. The network gets a clear message about how to change. But the
 # message is written by the last few steps. What the early steps would have said is in it too, far too faint to matter.
 #
-# That is also why it is so easy to overlook. Nothing looks broken: the loss falls, the gradient has an ordinary size.
+# Nothing looks broken: there is a gradient, it has an ordinary size, and the loss can fall.
 #
 # ## What to do
 #
@@ -148,8 +150,8 @@ plots.slider(
 #     contributions that are not zero (the first step multiplies an initial state of zeros), in powers of ten, since no
 #     floating-point format holds it. A part in the gradient is
 #     $\lVert c_t \rVert / \sum_s \lVert c_s \rVert$, with the contribution $c_t$ of step $t$ to $\partial L/\partial U$.
-#     Inputs are independent noise with one loss at the end. With a loss at every step, or with targets that depend on
-#     all steps alike, recent steps still dominate at the start, but training can change it.
+#     Inputs are independent noise with one loss at the end. The share of a step is measured before training;
+#     training can change it.
 #
 #     - R. Pascanu, T. Mikolov, Y. Bengio (2013). On the difficulty of training recurrent neural networks. *ICML*.
 #       [arXiv:1211.5063](https://arxiv.org/abs/1211.5063)

@@ -38,15 +38,15 @@
 from rnnvanish.experiments import gradients
 from rnnvanish.experiments.small import Small
 
-network = Small(seed=0, steps=30)  # a small torch.nn.RNN, and 8 sequences to learn from
+network = Small(seed=0, steps=30)  # a torch.nn.RNN, something to learn
 network().backward()  # let torch compute the gradient
 
-weight = network.rnn.weight_hh_l0
-nudged = gradients.slope_by_trying(network, weight.detach().view(-1), place=5)
-print(f"the gradient says {weight.grad.view(-1)[5]:+.9f}")
-print(f"trying it gives   {nudged:+.9f}")
+weight = network.rnn.bias_ih_l0  # 32 numbers; we take number 5
+tried = gradients.slope_by_trying(network, weight.detach(), place=5)
+print(f"the gradient says {weight.grad[5]:+.9f}")
+print(f"trying it gives   {tried:+.9f}")
 
-# %%
+# %% tags=["remove-input"]
 gradients.gradient_is_the_slope.show()
 
 # %% [markdown]
@@ -84,7 +84,7 @@ plots.say(
     + f"\n\nThe loss was {loss:.2g} before the step. A real drop below zero means that the loss **rose**."
 )
 
-# %%
+# %% tags=["remove-input"]
 gradients.gradient_says_how_far.show()
 
 # %% [markdown]

@@ -44,9 +44,10 @@ from rnnvanish.experiments import multiplication
 
 curve = multiplication.curve("linear", gain=0.9)
 for lag in (1, 2, 10, 49):
-    print(f"{lag:2} steps back: measured {float(curve.gain[lag]):.6f}, nine tenths {lag} times {0.9**lag:.6f}")
+    left = float(curve.gain[lag])
+    print(f"{lag:2} steps back: {left:.6f} left, 0.9^{lag} is {0.9**lag:.6f}")
 
-# %%
+# %% tags=["remove-input"]
 multiplication.factors_compound.show()
 
 # %% [markdown]
@@ -82,7 +83,7 @@ plots.say(
     "up for it."
 )
 
-# %%
+# %% tags=["remove-input"]
 multiplication.squashing_is_the_reason.show()
 
 # %% [markdown]
@@ -97,15 +98,15 @@ rows = []
 for kind in ("linear", "tanh", "sigmoid"):
     for gain in (0.9, 1.5, 4.0):
         predicted, measured = multiplication.slope_times_weights(kind, gain), multiplication.factor(kind, gain)
-        name = "no squashing" if kind == "linear" else kind
+        name = "none" if kind == "linear" else kind
         word = "keeps" if abs(measured - 1) < 0.005 else "grows" if measured > 1 else "shrinks"
         rows.append(f"| {name} | {gain:g} | {predicted:.3f} | {measured:.3f} | {word} |")
 plots.say(
-    "| network | weights stretch | predicted per step | measured per step | the gradient |\n|---|---|---|---|---|\n"
+    "| squashing | weights stretch | predicted per step | measured per step | the gradient |\n|---|---|---|---|---|\n"
     + "\n".join(rows)
 )
 
-# %%
+# %% tags=["remove-input"]
 multiplication.slope_times_weights_decides.show()
 
 # %% [markdown]
@@ -115,7 +116,7 @@ multiplication.slope_times_weights_decides.show()
 # of the dial makes a large difference in the end: that is compounding.
 
 # %% tags=["remove-input"]
-gains = [round(0.5 + 0.05 * i, 2) for i in range(23)]
+gains = [round(0.5 + 0.1 * i, 1) for i in range(12)]
 names = {"linear": "no squashing", "tanh": "tanh", "sigmoid": "sigmoid"}
 left = {name: [multiplication.curve(kind, gain).gain[:21].tolist() for gain in gains] for kind, name in names.items()}
 plots.slider(

@@ -41,16 +41,17 @@ from torch import nn
 
 torch.manual_seed(0)
 network = nn.RNN(input_size=3, hidden_size=32).double()
-x = torch.randn(100, 1, 3).double()  # 100 steps, one sequence, 3 numbers a step
+x = torch.randn(100, 1, 3).double()  # 100 steps of one sequence
 
 with torch.no_grad():
     in_one_run, _ = network(x)
     first, note = network(x[:60])  # stop after 60 steps
     second, _ = network(x[60:], note)  # go on from the note alone
 
-print("largest difference:", float((in_one_run - torch.cat([first, second])).abs().max()))
+difference = in_one_run - torch.cat([first, second])
+print("largest difference:", float(difference.abs().max()))
 
-# %%
+# %% tags=["remove-input"]
 from rnnvanish.experiments import structure
 
 structure.state_is_all_the_past.show()
@@ -83,7 +84,7 @@ plots.say(
     f"change by up to {both[:60].max():.2g}. The outputs lie between -1 and 1, so that is a lot."
 )
 
-# %%
+# %% tags=["remove-input"]
 structure.future_does_not_leak_in.show()
 
 # %% [markdown]
@@ -91,7 +92,7 @@ structure.future_does_not_leak_in.show()
 # notes from the end to the beginning. It is good for a text that is already complete. It is no good for speech that
 # is still going on.
 
-# %%
+# %% tags=["remove-input"]
 structure.no_layer_sees_the_future.show()
 
 # %% [markdown]

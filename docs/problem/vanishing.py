@@ -50,8 +50,9 @@ from rnnvanish import plots
 
 rows = [f"| {lag} | {plots.one_in(float(curve.gain[lag]))} |" for lag in (1, 2, 5, 10, 20, 50, 100)]
 plots.say("| steps back | what is left of the gradient |\n|---|---|\n" + "\n".join(rows))
+plots.say("(10²⁰ is a 1 with twenty zeros.)")
 
-# %%
+# %% tags=["remove-input"]
 from rnnvanish.experiments import vanishing
 
 vanishing.default_network_forgets.show()
@@ -60,10 +61,10 @@ vanishing.default_network_forgets.show()
 # ## Do the early steps have a say?
 #
 # Perhaps a faint whisper is enough? We can test that. We compute the gradient of the weights twice: once from all 101
-# steps, and once from the last ten alone, with everything before cut away. Then we compare the directions. A *cosine*
-# of 1 means: the same direction. 0 means: nothing in common.
+# steps, and once from the last ten alone, with everything before cut away. Then we look at the angle between
+# the two. At 0 degrees they point the same way. At 90 degrees they have nothing in common.
 
-# %%
+# %% tags=["remove-input"]
 vanishing.early_steps_have_no_say.show()
 
 # %% [markdown]
@@ -88,7 +89,7 @@ plots.say(
     f"{orthogonal.half_life:.1f} steps, and {plots.one_in(float(orthogonal.gain[100]))} is left."
 )
 
-# %%
+# %% tags=["remove-input"]
 vanishing.every_plain_network_forgets.show()
 
 # %% [markdown]
@@ -122,6 +123,14 @@ plots.slider(
 )
 
 # %% [markdown]
+# ## Would a larger network help?
+#
+# More people in the row who hear every whisper? That is, a wider state, with more numbers on the note?
+
+# %% tags=["remove-input"]
+vanishing.larger_network_forgets_more_slowly.show()
+
+# %% [markdown]
 # ## Smaller than the computer can write
 #
 # There is one more turn to it. Training usually runs in *single precision*: numbers that cannot be smaller than about
@@ -140,9 +149,8 @@ plots.say(
 # %% [markdown]
 # ## What this means
 #
-# A plain recurrent network, started as torch starts it, learns from the last few steps. **This is a property of the
-# start, not a verdict on the network.** The network *could* hold on to something from long ago. But the training it gets
-# does not tell it to.
+# A plain recurrent network, started as torch starts it, is told by the last few steps how to change, and by no others.
+# **This comes from the start. It is not a law for all recurrent networks.**
 #
 # A better start helps, and is free. But it is only a start: loud inputs and training can move the network away from it.
 # LSTM and GRU, skip connections and attention go further, and each has conditions of its own.
@@ -150,10 +158,10 @@ plots.say(
 # ## What to do
 #
 # - **Measure your own model** before you change it: `rnnvanish diagnose`, or `probes.retention(model, inputs)` as
-#   above. If the half-life is far below the distance that your task needs, the model cannot learn it, however long you
-#   train.
+#   above. If the half-life is far below the distance that your task needs, the model will have a hard time
+#   learning it.
 # - Try the free cure first: `nn.init.orthogonal_(network.weight_hh_l0)`.
-# - Do not wait for a larger network or more training to mend it.
+# - Do not expect a larger network to mend it.
 #
 # ??? info "For engineers"
 #     Let $g_t = dL/dh_t$ be the total derivative, through all later steps. The page shows the gain
@@ -166,7 +174,7 @@ plots.say(
 #     $\sqrt{1/3} \approx 0.58$ in root mean square, whatever the width $n$, and the slope of tanh takes its part on
 #     top. So a wider network does not forget more slowly.
 #
-#     The cosine compares $\partial L/\partial U$ of the full sequence with that of truncated backpropagation over ten
+#     The angle is that between $\partial L/\partial U$ of the full sequence and that of truncated backpropagation over ten
 #     steps, from the same state, for $L = \lVert h_T \rVert^2$ summed over the sequences.
 #
 #     An orthogonal start has all singular values at one, but the slope of tanh stays below one wherever a unit is not at

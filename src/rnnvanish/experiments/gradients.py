@@ -61,7 +61,7 @@ def drops(seed: int, rates: Float[Tensor, " rates"] = LEARNING_RATES) -> Float[T
     finding="Nudge a weight and look what the loss does: it is what the gradient said.",
     statistic="largest difference between the gradient and the slope found by trying, for 40 weights, as a part of the "
     "largest slope",
-    unit="(0 is none)",
+    unit="relative",
     stated=Verdict.HOLDS,
     holds=at_most(1e-6),
     fails=at_least(1e-2),
@@ -77,8 +77,9 @@ def gradient_is_the_slope(seed: int) -> float:
     sentence="Gradients say how much to adjust each weight.",
     finding="They say which way, and how steep it is right here. How far to go they do not say: a small step brings "
     "the drop that the slope promises, a larger one brings less, and a large one makes things worse.",
-    statistic="learning rate from which one step brings less than half of the drop that the gradient promises",
-    unit="(1e-06 to 10000 were tried)",
+    statistic="learning rate from which one step brings less than half of the drop that the gradient promises; from "
+    "0.000001 to 10000 were tried",
+    unit="learning rate",
     stated=Verdict.CAVEAT,
     holds=at_least(1e3),
     caveat=Bounds(1e-4, 1e2),

@@ -40,7 +40,7 @@ def change_by_step(layer: nn.RNN, x: Tensor, at: int) -> Float[Tensor, " time"]:
     finding="Stop after 60 of 100 steps, keep nothing but the state, go on from it: the outputs are the same. "
     "All that the network has of its past is the state.",
     statistic="largest difference between the outputs of one run and of a run in two parts that share only the state",
-    unit="(outputs lie between -1 and 1)",
+    unit="on the scale of the outputs, -1 to 1",
     stated=Verdict.HOLDS,
     holds=at_most(1e-12),
     fails=at_least(1e-3),
@@ -58,7 +58,7 @@ def state_is_all_the_past(seed: int) -> float:
     finding="Replace the input from step 60 on: not one of the 60 outputs before changes, not even in the last digit. "
     "This is so for a layer that reads in one direction.",
     statistic="largest change of the outputs before step 60 when the input from step 60 on is replaced",
-    unit="(outputs lie between -1 and 1)",
+    unit="on the scale of the outputs, -1 to 1",
     stated=Verdict.HOLDS,
     holds=at_most(0),
     fails=at_least(1e-3),
@@ -75,7 +75,7 @@ def future_does_not_leak_in(seed: int) -> float:
     "so it cannot be used where the future is not there yet.",
     statistic="largest change of the outputs of a bidirectional layer before step 60 when the input from step 60 on "
     "is replaced",
-    unit="(outputs lie between -1 and 1)",
+    unit="on the scale of the outputs, -1 to 1",
     stated=Verdict.FAILS,
     holds=at_most(0),
     fails=at_least(1e-3),

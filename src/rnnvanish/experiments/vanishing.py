@@ -1,5 +1,7 @@
 """Section 6: how fast a plain recurrent network forgets, and that it need not."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,25 +13,28 @@ from rnnvanish.probes import Curve, retention
 STEPS, BATCH, HIDDEN, LAST = 101, 16, 64, 10
 
 
-def network(seed: int, start: str = "default", dtype: torch.dtype = torch.float64) -> tuple[nn.RNN, Tensor]:
+def network(
+    seed: int, start: str = "default", hidden: int = HIDDEN, dtype: torch.dtype = torch.float64
+) -> tuple[nn.RNN, Tensor]:
     """Draw a `torch.nn.RNN` and sequences of noise for it to read.
 
     Args:
         seed: Of weights and sequences.
         start: "default", as torch draws the recurrent weights, or "orthogonal", which only turn the state.
+        hidden: Width of the state.
         dtype: Precision; the same numbers are drawn in all.
     """
     with seeded(seed):
-        layer = nn.RNN(1, HIDDEN)
+        layer = nn.RNN(1, hidden)
         x = torch.randn(STEPS, BATCH, 1)
         if start == "orthogonal":
             nn.init.orthogonal_(layer.get_parameter("weight_hh_l0"))
     return layer.to(dtype), x.to(dtype)
 
 
-def curve(seed: int, start: str = "default") -> Curve:
+def curve(seed: int, start: str = "default", hidden: int = HIDDEN) -> Curve:
     """Measure how much of the gradient is left, step by step back."""
-    (measured,) = retention(*network(seed, start)).values()
+    (measured,) = retention(*network(seed, start, hidden)).values()
     return measured
 
 
@@ -41,11 +46,11 @@ def gradient(layer: nn.RNN, x: Tensor, last: int = STEPS) -> Float[Tensor, "hidd
     return torch.autograd.grad(output[-1].square().sum(), layer.get_parameter("weight_hh_l0"))[0]
 
 
-def agreement(seed: int, start: str = "default", last: int = LAST) -> float:
-    """Return the cosine between the gradient of all steps and that of the `last` steps alone: 1 is the same direction."""
+def angle(seed: int, start: str = "default", last: int = LAST) -> float:
+    """Return the angle, in degrees, between the gradient of all steps and that of the `last` steps alone."""
     layer, x = network(seed, start)
     whole, part = gradient(layer, x).flatten(), gradient(layer, x, last).flatten()
-    return float(torch.cosine_similarity(whole, part, dim=0))
+    return math.degrees(math.acos(min(1.0, float(torch.cosine_similarity(whole, part, dim=0)))))
 
 
 def lost_in_single_precision(seed: int = 0, steps: int = 200) -> tuple[int, int]:
@@ -60,8 +65,7 @@ def lost_in_single_precision(seed: int = 0, steps: int = 200) -> tuple[int, int]
 @claim(
     section=6,
     sentence="In a plain recurrent network, the gradients of the early steps go to nearly zero.",
-    finding="In `torch.nn.RNN` as it comes, the gradient halves in less than two steps. A hundred steps back, nothing "
-    "that matters is left.",
+    finding="In torch.nn.RNN as it comes, far less than a millionth of the gradient is left a hundred steps back.",
     statistic="powers of ten that the gradient has lost 100 steps back",
     unit="powers of ten",
     stated=Verdict.HOLDS,
@@ -77,25 +81,25 @@ def default_network_forgets(seed: int) -> float:
 @claim(
     section=6,
     sentence="So the early steps tell the network nothing about how to change.",
-    finding="Cut away all but the last 10 of 101 steps: the gradient points in the same direction. The early steps "
-    "have no say.",
-    statistic="cosine between the gradient of all 101 steps and that of the last 10 alone",
-    unit="(1 is the same direction)",
+    finding="Cut away all but the last 10 of 101 steps: the gradient hardly turns. The early steps have no say.",
+    statistic="angle between the gradient of all 101 steps and that of the last 10 alone; 90 degrees is nothing in "
+    "common",
+    unit="degrees",
     stated=Verdict.HOLDS,
-    holds=at_least(0.999),
-    caveat=Bounds(0.9, 0.999),
-    fails=at_most(0.9),
+    holds=at_most(2.5),
+    caveat=Bounds(2.5, 25),
+    fails=at_least(25),
 )
 def early_steps_have_no_say(seed: int) -> float:
     """Compare with the gradient that was cut."""
-    return agreement(seed)
+    return angle(seed)
 
 
 @claim(
     section=6,
     sentence="Every plain recurrent network forgets as fast as this.",
-    finding="How fast is decided by the start, not by the kind of network. Started with weights that only turn the "
-    "state (orthogonal), the same network keeps its gradient several times as long. It still forgets, in the end.",
+    finding="Start the same network with weights that only turn the state (orthogonal), and it keeps its gradient "
+    "several times as long. It still forgets, in the end.",
     statistic="half-life of the gradient from an orthogonal start, as a multiple of that of the default start",
     unit="times",
     stated=Verdict.FAILS,
@@ -105,3 +109,18 @@ def early_steps_have_no_say(seed: int) -> float:
 def every_plain_network_forgets(seed: int) -> float:
     """Start it the other way."""
     return curve(seed, "orthogonal").half_life / curve(seed).half_life
+
+
+@claim(
+    section=6,
+    sentence="A larger network forgets more slowly.",
+    finding="Eight times as many units, and the gradient is lost just as fast.",
+    statistic="half-life of the gradient with 256 units, as a multiple of that with 32 units",
+    unit="times",
+    stated=Verdict.FAILS,
+    holds=at_least(2),
+    fails=at_most(1.5),
+)
+def larger_network_forgets_more_slowly(seed: int) -> float:
+    """Start it large, and small."""
+    return curve(seed, hidden=256).half_life / curve(seed, hidden=32).half_life
