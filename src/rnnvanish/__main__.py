@@ -96,8 +96,75 @@ def train(
     return training.train(options, out, json)
 
 
+def diagnose(target: str, seed: int = 0, out: str | None = None, json: bool = False) -> int:
+    """Measure how far back the gradient reaches in each recurrent layer of your model, why it stops, and what helps.
+
+    Args:
+        target: package.module:object or path.py:object, a function that returns (module, inputs), or a recurrent
+            module itself, which then reads random sequences of 100 steps; or a checkpoint of `rnnvanish train`.
+        seed: Taken before the target is built.
+        out: Folder for the report as report.txt, report.json and report.html.
+        json: Print the report as JSON.
+    """
+    import torch
+
+    from rnnvanish.diagnosis import diagnose as diagnosis_of
+    from rnnvanish.diagnosis.target import load_target
+    from rnnvanish.files import write_whole
+
+    torch.manual_seed(seed)
+    try:
+        report = diagnosis_of(*load_target(target))
+    except (ValueError, RuntimeError) as error:
+        raise WrongUse(str(error)) from error
+    if out is not None:
+        write_whole(f"{out}/report.txt", f"{report}\n")
+        report.to_json(f"{out}/report.json")
+        report.to_html(f"{out}/report.html")
+    print(json_format.dumps(report.to_dict()) if json else report)
+    return 0 if report.healthy else 1
+
+
+def claims(section: int | None = None, only: str | None = None, seeds: int | None = None, json: bool = False) -> int:
+    """Measure the claims of the explanation again; fails where a verdict is not the one that the text states.
+
+    Args:
+        section: The claims of one section, by its number.
+        only: One claim, by its id.
+        seeds: How many seeds, instead of each claim's own number.
+        json: Print everything that was measured as JSON.
+    """
+    from rnnvanish import experiments
+
+    known = {claim.id: claim for claim in experiments.claims()}
+    sections = sorted({claim.section for claim in known.values()})
+    if only is not None and only not in known:
+        raise WrongUse(f"There is no claim {only!r}.{did_you_mean(only, known)} There are: {listed(known)}.")
+    if section is not None and section not in sections:
+        raise WrongUse(f"There is no section {section}. There are: {', '.join(map(str, sections))}.")
+    if seeds is not None and seeds < 1:
+        raise WrongUse(f"claims needs seeds >= 1, got {seeds}.")
+    chosen = [c for c in known.values() if only in (None, c.id) and section in (None, c.section)]
+    records = []
+    for claim in chosen:
+        record = claim.to_json(claim.measure(seeds))
+        records.append(record)
+        if not json:
+            differs = "" if record["verdict"] == record["stated"] else f"   THE TEXT STATES: {record['stated']}"
+            print(f"{claim.section:>2}  {claim.id:<40} {record['verdict']}{differs}")
+            print(f"    “{claim.sentence}”")
+            print(f"    {claim.statistic}: {record['statistic']:.3g} {claim.unit} ({record['thresholds']})")
+            print(f"    {record['seeds']} seeds, {record['seconds']:.1f} s\n", flush=True)
+    broken = [record["id"] for record in records if record["verdict"] != record["stated"]]
+    if json:
+        print(json_format.dumps({"claims": records}))
+    else:
+        print(f"{len(records) - len(broken)} of {len(records)} claims have the verdict that the text states.")
+    return 1 if broken else 0
+
+
 #: Every command by its name.
-COMMANDS: dict[str, Callable[..., int]] = {command.__name__: command for command in (cells, train)}
+COMMANDS: dict[str, Callable[..., int]] = {c.__name__: c for c in (cells, claims, diagnose, train)}
 
 
 class Parser(ArgumentParser):
@@ -116,6 +183,7 @@ class Parser(ArgumentParser):
             )
         else:
             message = re.sub(rf"\b({'|'.join(COMMANDS)})\.(?=\w)", "--", message)  # train.task: --task
+            message = re.sub(r'Parser key "(\w+)":\s*', r"--\1: ", message)
         sys.stderr.write(f"{name}: {message}\n")
         sys.exit(2)
 
@@ -127,7 +195,7 @@ def main(args: list[str] | None = None) -> int:
     for name, function in COMMANDS.items():
         summary = (function.__doc__ or "").partition("\n")[0]
         command = Parser(description=summary, allow_abbrev=False)
-        command.add_function_arguments(function, as_group=False)
+        command.add_function_arguments(function, as_group=False, as_positional=function is diagnose)
         for action in command._actions:
             if getattr(action, "_typehint", None) is bool:  # --json alone means --json true
                 action.nargs, action.const = "?", True

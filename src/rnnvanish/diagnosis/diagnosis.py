@@ -17,7 +17,7 @@ from rnnvanish.probes.retention import retention
 from rnnvanish.provenance import provenance
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 #: Version of the JSON report; it changes when a reader of the older one would misread the newer.
 SCHEMA = 1
@@ -85,11 +85,11 @@ class Diagnosis:
 
         return write_whole(path, to_html(self))
 
-    def plot(self) -> "Figure":
+    def plot(self) -> "Axes":
         """Draw the curves with matplotlib."""
-        from rnnvanish.plots import retention_curves
+        from rnnvanish.plots import retention
 
-        return retention_curves(self.curves)
+        return retention(self.curves)
 
 
 def diagnose(model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | None = None) -> Diagnosis:
@@ -104,7 +104,7 @@ def diagnose(model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | None
     >>> curve.verdict
     'vanishing'
     >>> curve.cause
-    'The forget gates keep 0.48 of the cell at each step: alone they would lose half in 0.96 steps.'
+    'The forget gates keep 0.48 of the cell at each step: ...'
     """
     curves = retention(model, inputs, loss, explain=cause)
     advice = advise(model, inputs, loss, curves)

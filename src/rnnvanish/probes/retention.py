@@ -1,6 +1,7 @@
 """Retention: how much of the gradient is left, step by step back in time, in a user's unchanged model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ def retention(
     model: nn.Module,
     inputs: Any,
     loss: Callable[[Any], Tensor] | None = None,
-    explain: Callable[[Run], str] | None = None,
+    explain: Callable[[Run, Curve], str] | None = None,
 ) -> dict[str, Curve]:
     """Measure how much of the gradient reaches back in time, in each recurrent layer and direction of `model`.
 
@@ -61,7 +62,7 @@ def _curves(
     output: Any,
     runs: list[Run],
     loss: Callable[[Any], Tensor] | None,
-    explain: Callable[[Run], str] | None,
+    explain: Callable[[Run, Curve], str] | None,
 ) -> dict[str, Curve]:
     value = read_end(model, output, runs) if loss is None else loss(output)
     if not isinstance(value, Tensor) or value.numel() != 1:
@@ -88,7 +89,8 @@ def _curves(
         by_part = [from_the_end(torch.stack(part), run.ends) for part in zip(*steps, strict=True)]
         gain, *parts = _gains(by_part, run.x.dtype)
         named = dict(zip(run.cell.state_names, parts, strict=True))
-        curves[run.name] = Curve(torch.arange(len(gain)), gain, named, explain(run) if explain else "")
+        curve = Curve(torch.arange(len(gain)), gain, named)
+        curves[run.name] = replace(curve, cause=explain(run, curve)) if explain else curve
     return curves
 
 

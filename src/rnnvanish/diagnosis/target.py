@@ -1,0 +1,98 @@
+"""What a user asks to have diagnosed: an object of their own code, or a checkpoint of `rnnvanish train`."""
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from rnnvanish.names import WrongUse, did_you_mean, listed
+from rnnvanish.recurrent import Recurrent
+
+#: Sequences, and steps in each, that a bare recurrent module is given to read.
+BATCH, STEPS = 16, 100
+
+
+def load_target(target: str) -> tuple[nn.Module, Any]:
+    """Find the module to diagnose and its inputs.
+
+    Args:
+        target: "package.module:object" or "path/to/file.py:object", where the object is a recurrent module, or a pair
+            (module, inputs), or a function without arguments that returns either; or a checkpoint, "run/last.ckpt".
+
+    Raises:
+        WrongUse: Where there is no such thing: says what was needed.
+    """
+    if target.endswith(".ckpt"):
+        return _from_checkpoint(Path(target))
+    where, colon, name = target.rpartition(":")
+    if not colon:
+        raise WrongUse(f"diagnose needs package.module:object, path.py:object or a checkpoint (.ckpt), got {target!r}.")
+    module = _import(where)
+    objects = {key: value for key, value in vars(module).items() if key[0] != "_"}
+    if name not in objects:
+        raise WrongUse(f"{where} has no object {name!r}.{did_you_mean(name, objects)} There are: {listed(objects)}.")
+    found: Any = objects[name]
+    if callable(found) and not isinstance(found, nn.Module):
+        found = _guarded(found, f"{target}()")
+    if isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], nn.Module):
+        model, inputs = found
+        return model, inputs
+    if isinstance(found, nn.RNNBase | Recurrent):
+        shape = (BATCH, STEPS) if found.batch_first else (STEPS, BATCH)
+        layer: nn.Module = found
+        return layer, torch.randn(*shape, found.input_size, dtype=next(layer.parameters()).dtype)
+    if isinstance(found, nn.Module):
+        raise WrongUse(
+            f"{target} is a {type(found).__name__}, and only you know what it reads: "
+            "name a function that returns (module, inputs)."
+        )
+    raise WrongUse(f"diagnose needs a module, or a function that returns (module, inputs); {target} gives {found!r}.")
+
+
+def _from_checkpoint(path: Path) -> tuple[nn.Module, Any]:
+    if not path.is_file():
+        raise WrongUse(f"There is no checkpoint {path}.")
+    from rnnvanish.learner import Learner
+
+    try:
+        learner = Learner.load_from_checkpoint(path, map_location="cpu")
+    except Exception as error:  # any file can end in .ckpt
+        raise WrongUse(f"{path} is no checkpoint of `rnnvanish train`: {type(error).__name__}: {error}") from error
+    batch = learner.task.sample(BATCH, torch.Generator().manual_seed(0), "test")
+    return learner.eval(), (batch.inputs, batch.lengths)
+
+
+def _import(where: str) -> ModuleType:
+    if not where.endswith(".py"):
+        sys.path.insert(0, "")  # as `python -m` does
+        return _guarded(lambda: importlib.import_module(where), where)
+    path = Path(where)
+    if not path.is_file():
+        raise WrongUse(f"There is no file {path}.")
+    sys.path.insert(0, str(path.parent))  # as `python file.py` does
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # where pickle and dataclasses look for it
+    _guarded(lambda: spec.loader.exec_module(module), where)
+    return module
+
+
+def _guarded(run: Any, what: str) -> Any:
+    """Run the user's code; say where it failed."""
+    try:
+        return run()
+    except Exception as error:
+        ours = Path(__file__).parent
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if not Path(f.filename).is_relative_to(ours)]
+        frames = [f for f in frames if "importlib" not in f.filename]
+        at = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+        said = "".join(traceback.format_exception_only(error)).strip()
+        raise WrongUse(f"{what} failed{at}: {said}") from error

@@ -1,0 +1,184 @@
+"""`rnnvanish diagnose`, `claims`: as a user calls them, with what users get wrong."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from rnnvanish.__main__ import main
+
+CLASSIFIER = '''
+"""Handwritten digits, read pixel by pixel."""
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+
+class DigitReader(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(1, 32, batch_first=True)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, pixels):
+        output, _ = self.lstm(pixels)
+        return self.head(output[:, -1])
+
+
+def trained():
+    digits = load_digits()
+    x = torch.tensor(digits.data, dtype=torch.float32).unsqueeze(-1) / 16
+    y = torch.tensor(digits.target)
+    model = DigitReader()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for step in range(20):
+        rows = torch.randint(len(x), (64,))
+        loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model, x[:32]
+'''
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("user")
+    (path / "digits.py").write_text(CLASSIFIER)
+    (path / "other.py").write_text(
+        textwrap.dedent("""
+        import torch
+        from torch import nn
+
+        layer = nn.GRU(3, 8, batch_first=True).double()
+        pair = nn.RNN(2, 4), torch.zeros(4, 1, 2)
+        mlp = nn.Sequential(nn.Linear(2, 3))
+        number = 3
+
+        def open_gate():
+            module = nn.GRU(1, 4)
+            with torch.no_grad():
+                module.bias_hh_l0[4:8] = 9.0
+            return module, torch.zeros(20, 2, 1)
+
+        def broken():
+            return 1 / 0
+
+        def no_recurrence():
+            return mlp, torch.zeros(1, 2)
+        """)
+    )
+    (path / "syntax.py").write_text("def f(:\n")
+    (path / "fake.ckpt").write_text("not a checkpoint")
+    return path
+
+
+def rnnvanish(folder, *arguments):
+    command = [sys.executable, "-m", "rnnvanish", *arguments]
+    return subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def test_a_classifier_that_its_user_trained(folder):
+    """The whole way, as a process of its own: text, JSON and HTML, a curve a layer with half-life, verdict, cause."""
+    done = rnnvanish(folder, "diagnose", "digits.py:trained", "--out", "report")
+    assert done.returncode in (0, 1), done.stderr
+    assert (folder / "report/report.txt").read_text() == done.stdout
+    layer = json.loads((folder / "report/report.json").read_text())["layers"]["lstm/layer0/forward"]
+    assert len(layer["gain"]) == 64
+    assert layer["gain"][0] == 1
+    assert 0.5 < layer["half_life"] < 64
+    assert f"lstm/layer0/forward: {layer['verdict']}" in done.stdout
+    assert done.returncode == (layer["verdict"] != "healthy")
+    assert layer["cause"].startswith("The forget gates keep 0.")
+    page = (folder / "report/report.html").read_text()
+    assert f"{layer['half_life']:.3g} steps" in page
+    assert "<polyline" in page
+
+
+def test_targets(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert main(["diagnose", "other.py:layer"]) == 1
+    assert "GRU/layer0/forward: vanishing" in capsys.readouterr().out
+    assert main(["diagnose", "other:pair", "--json"]) == 0  # four steps are not enough to lose a thousandth
+    assert list(json.loads(capsys.readouterr().out)["layers"]) == ["RNN/layer0/forward"]
+    assert main(["diagnose", "other.py:open_gate"]) == 0
+
+
+def test_the_same_seed_gives_the_same_report(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    reports = []
+    for seed in ("0", "0", "1"):
+        main(["diagnose", "other.py:layer", "--seed", seed, "--json"])
+        reports.append(json.loads(capsys.readouterr().out)["layers"])
+    assert reports[0] == reports[1] != reports[2]
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("other.py:laier", "other.py has no object 'laier'. Did you mean layer? There are: broken, layer,"),
+        ("other.py:number", "needs a module, or a function that returns (module, inputs); other.py:number gives 3"),
+        ("other.py:mlp", "only you know what it reads"),
+        ("other.py:broken", "line 17): ZeroDivisionError: division by zero"),
+        ("other.py:no_recurrence", "recurrent layer is needed"),
+        ("nothing.py:x", "There is no file nothing.py"),
+        ("nothing:x", "No module named 'nothing'"),
+        ("syntax.py:f", "SyntaxError"),
+        ("other.py", "needs package.module:object, path.py:object or a checkpoint"),
+        ("nothing.ckpt", "There is no checkpoint nothing.ckpt"),
+        ("fake.ckpt", "fake.ckpt is no checkpoint of `rnnvanish train`"),
+    ],
+)
+def test_a_wrong_target_says_what_was_needed(folder, monkeypatch, capsys, target, said):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert main(["diagnose", target]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_a_checkpoint_of_train(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sizes = ["--hidden_size", "4", "--epochs", "1", "--steps_per_epoch", "2", "--batch_size", "4", "--monitor", "0"]
+    assert main(["train", "--cell", "GRU", "--task", "vowels", "--out", "run", *sizes]) == 0
+    (checkpoint,) = Path("run").glob("last.ckpt")
+    capsys.readouterr()
+    assert main(["diagnose", str(checkpoint), "--json"]) in (0, 1)
+    assert list(json.loads(capsys.readouterr().out)["layers"]) == ["recurrent/layer0/forward"]
+
+
+def test_claims(capsys):
+    assert main(["claims", "--section", "1", "--seeds", "1", "--json"]) == 0
+    records = json.loads(capsys.readouterr().out)["claims"]
+    assert {record["section"] for record in records} == {1}
+    assert all(record["seeds"] == 1 and record["verdict"] == record["stated"] for record in records)
+    assert main(["claims", "--only", records[0]["id"]]) == 0
+    assert "1 of 1 claims" in capsys.readouterr().out
+
+
+def test_a_broken_claim_fails(monkeypatch, capsys):
+    from dataclasses import replace
+
+    from rnnvanish import experiments
+
+    sound = experiments.claims()[0]
+    monkeypatch.setattr(experiments, "claims", lambda: [replace(sound, sample=lambda seed: 1e9)])
+    assert main(["claims"]) == 1
+    assert f"THE TEXT STATES: {sound.stated}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--section", "99"], "no section 99. There are: 1, 2, 3"),
+        (["--only", "structure.nothing"], "no claim 'structure.nothing'"),
+        (["--seeds", "0"], "needs seeds >= 1, got 0"),
+    ],
+)
+def test_wrong_claims(capsys, arguments, said):
+    assert main(["claims", *arguments]) == 2
+    assert said in capsys.readouterr().err
