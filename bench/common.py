@@ -1,0 +1,164 @@
+"""What the suites share.
+
+asv imports every suite in a process of its own for every number, so torch is imported where it is needed: each suite
+measures once, in `setup_cache`, and the other processes look their number up. The package is never imported at module
+level: a commit may not have it, or have it broken, and that is a result too.
+"""
+
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asv_runner.benchmarks.mark import SkipNotImplemented
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: Every cell of this checkout, read from the source: to import it would cost a second for every number.
+CELLS = sorted(
+    name
+    for file in (Path(__file__).parents[1] / "src/rnnvanish/cells").glob("*.py")
+    for name in re.findall(r"^class (\w+)\(Cell\):", file.read_text(encoding="utf-8"), re.MULTILINE)
+)
+#: The cells that torch.nn has too.
+IN_TORCH = {"Elman", "GRU", "LSTM"}
+
+TIME, BATCH, INPUT, HIDDEN = 100, 32, 16, 64
+
+
+class Missing(Exception):
+    """This commit does not have it."""
+
+
+class PerCell:
+    """A suite with a number for each cell. Lists: asv drops the names of parameters that come in a tuple."""
+
+    params: ClassVar = [CELLS]
+    param_names: ClassVar = ["cell"]
+
+
+def need(module: str) -> Any:
+    """Import a module of the package; Missing where the commit has none. One that is there and broken is an error."""
+    for name in ("rnnvanish", module):
+        if find_spec(name) is None:
+            raise Missing(f"no {name} at this commit")
+    return import_module(module)
+
+
+def layer(cell: str) -> "nn.Module":
+    """Build one layer of `cell` as its users would."""
+    known = need("rnnvanish.cells").ALL
+    if cell not in known:
+        raise Missing(f"no {cell} at this commit")
+    return need("rnnvanish.recurrent").Recurrent(known[cell], INPUT, HIDDEN)
+
+
+def in_torch(cell: str, layer: "nn.Module") -> "nn.Module":
+    """Return the layer of torch.nn with the equations and the weights of `layer`."""
+    if cell not in IN_TORCH:
+        raise Missing(f"torch.nn has no {cell}")
+    return layer.to_torch()
+
+
+def training_step(model: "nn.Module", x: "Tensor") -> Callable[[], None]:
+    """Forward, and the gradients of weights and input. No loss: its kernels are not what is measured."""
+    import torch
+
+    wanted = (x.requires_grad_(), *model.parameters())
+    direction = torch.randn_like(model(x)[0])
+
+    def step() -> None:
+        torch.autograd.grad(model(x)[0], wanted, direction)
+
+    return step
+
+
+def tabulate(measure: Callable[[str], Any], cells: list[str] = CELLS) -> dict[str, Any]:
+    """Measure every cell in this one process, on one thread. One that fails does not take the others with it."""
+    import torch
+
+    table: dict[str, Any] = {}
+    with one_thread():
+        for cell in cells:
+            torch.manual_seed(0)
+            try:
+                table[cell] = measure(cell)
+            except Missing as missing:
+                table[cell] = missing
+            except Exception as error:  # noqa: BLE001
+                table[cell] = f"{type(error).__name__}: {error}"
+    return table
+
+
+def look_up(table: dict[str, Any], cell: str) -> Any:
+    """Take a cell's number out of a table; a skip where this commit lacks it, an error where measuring it failed."""
+    found = table[cell]
+    if isinstance(found, Missing):
+        raise SkipNotImplemented(str(found))
+    if isinstance(found, str):
+        raise RuntimeError(found)
+    return found
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Threads make a small step slower and every timing uneven."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def interleaved(*functions: Callable[[], object], rounds: int = 25, warm: int = 3) -> list[list[float]]:
+    """CPU seconds of each function in each round, in turns and in alternating order.
+
+    CPU seconds, because neighbours on the machine take wall time; in turns, because a clock that slows down then slows
+    all of them alike.
+    """
+    for _ in range(warm):
+        for function in functions:
+            function()
+    seconds: list[list[float]] = [[] for _ in functions]
+    for turn in range(rounds):
+        for index in range(len(functions))[:: 1 if turn % 2 else -1]:
+            start = time.process_time()
+            functions[index]()
+            seconds[index].append(time.process_time() - start)
+    return seconds
+
+
+def ratio(ours: list[float], reference: list[float]) -> float:
+    """Median over the rounds: of two medians each could come from another moment."""
+    return statistics.median(one / other for one, other in zip(ours, reference, strict=True))
+
+
+def saved_bytes(forward: Callable[[], object], given: list["Tensor"]) -> int:
+    """Bytes that autograd keeps of `forward` for the backward pass, without those of `given` (weights, input).
+
+    Each storage counts once, however many views of it are kept. Exact, where a process's peak is `import torch`.
+    """
+    import torch
+
+    kept: dict[int, int] = {}
+    alive = []  # a freed address would be given to another tensor, and counted for both
+
+    def pack(tensor: "Tensor") -> "Tensor":
+        alive.append(tensor)
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        alive.append(forward())
+    for tensor in given:
+        kept.pop(tensor.untyped_storage().data_ptr(), None)
+    return sum(kept.values())
