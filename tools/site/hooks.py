@@ -97,6 +97,7 @@ def on_page_content(html, page, **_):
         html = mathematics.to_mathml(html)
     except mathematics.MathError as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from error
+    html = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)  # Markdown knows no corner of a table
     html = notebook.put_outputs(html, _outputs.get(page.file.src_uri, []))
     return html.replace("<template>", "<template data-search-exclude>")  # the numbers of a figure to drag
 

@@ -1,0 +1,73 @@
+"""The parts of the build, each by itself."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(f"tools_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def execute():
+    return load(TOOLS / "site/execute.py")
+
+
+@pytest.fixture(scope="module")
+def mathematics():
+    return load(TOOLS / "site/mathematics.py")
+
+
+def test_a_page_runs_again_when_the_package_changed(execute, tmp_path):
+    module = tmp_path / "src/package/module.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("a = 1\n")
+    before = execute.digest(tmp_path)
+    (module.parent / "__pycache__").mkdir()
+    (module.parent / "__pycache__/module.pyc").write_text("not what the page depends on")
+    assert execute.digest(tmp_path) == before
+    module.write_text("a = 2\n")
+    assert execute.digest(tmp_path) != before
+
+
+def test_where_a_page_ran_is_known_outside_of_git_too(execute, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    found = execute.circumstances(tmp_path)
+    assert found["date"] == "1970-01-02"
+    assert found["commit"] == "unknown"
+    assert all(found.values())
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [
+        r"\frac{\partial L}{\partial h_0}",
+        r"\begin{aligned} a &= b \\ c &= d \end{aligned}",
+        r"\mathbf{W} \in \mathbb{R}^n",
+    ],
+)
+def test_latex_becomes_mathml(mathematics, latex):
+    assert "<math" in mathematics.formula(latex, display=True)
+
+
+@pytest.mark.parametrize("latex", [r"\unknown{x}", "x^{", r"a \\ b", "a & b", r"\begin{unknown}x\end{unknown}", "x}"])
+def test_what_cannot_be_shown_is_refused(mathematics, latex):
+    with pytest.raises(mathematics.MathError, match="the formula"):
+        mathematics.formula(latex, display=False)
+
+
+def test_without_a_browser_one_line_says_what_is_skipped(monkeypatch, capsys):
+    tool = load(TOOLS / "browser.py")
+    monkeypatch.setattr(tool, "find", lambda: None)
+    monkeypatch.setattr(tool, "install", lambda: "`apt-get update` failed with exit code 100")
+    tool.main()
+    said = capsys.readouterr().out
+    assert said.startswith("The browser checks are skipped: `apt-get update` failed")
+    assert said.count("\n") == 1
