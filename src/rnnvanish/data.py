@@ -66,7 +66,8 @@ class _Epoch(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter([(self.epoch, index) for index in range(self.steps)])
+        for index in range(self.steps):
+            yield self.epoch, index  # read late: a resumed run begins to iterate before it is told its epoch
 
     def __len__(self) -> int:
         return self.steps

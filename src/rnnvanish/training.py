@@ -45,7 +45,7 @@ def train(options: dict[str, Any], out: str | None, as_json: bool) -> int:
             if options[name] < least:
                 raise ValueError(f"train needs {name} >= {least}, got {options[name]}.")
         folder = RunFolder(options, out)
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, OSError) as error:
         raise WrongUse(str(error)) from error
     if finished := folder.result:
         print(f"This run is finished: {folder.path}", file=sys.stderr)
