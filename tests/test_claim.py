@@ -61,7 +61,7 @@ def test_box_escapes_and_names_its_reproduction():
     claim_ = made((12, 13, 14))
     box = claim_.to_html(claim_.measure())
     assert "Ten &lt; it." in box
-    assert "13 [12 to 14] over 3 seeds, steps" in box
+    assert "13 steps (12 to 14 over 3 seeds)" in box
     assert f"rnnvanish claims --only {claim_.id}" in box
 
 

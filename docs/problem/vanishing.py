@@ -133,7 +133,7 @@ vanishing.larger_network_forgets_more_slowly.show()
 # %% [markdown]
 # ## Smaller than the computer can write
 #
-# There is one more turn to it. Training usually runs in *single precision*: numbers that cannot be smaller than about
+# There is one more turn to it. Training often runs in *single precision*: numbers that cannot be smaller than about
 # 1 in 10⁴⁵. On a long sequence even this is not enough.
 
 # %% tags=["remove-input"]
@@ -152,8 +152,8 @@ plots.say(
 # A plain recurrent network, started as torch starts it, is told by the last few steps how to change, and by no others.
 # **This comes from the start. It is not a law for all recurrent networks.**
 #
-# A better start helps, and is free. But it is only a start: loud inputs and training can move the network away from it.
-# LSTM and GRU, skip connections and attention go further, and each has conditions of its own.
+# A better start helps, and is free. But it is only a start: training can move the network away from it. There are
+# other cures: LSTM and GRU, skip connections, attention. Each has conditions of its own.
 #
 # ## What to do
 #

@@ -110,7 +110,7 @@ class Claim:
             raise ClaimBroken(
                 f"{self.id}: the text states that it {self.stated}, the measurement that it {measurement.verdict}.\n"
                 f"  sentence: {self.sentence}\n"
-                f"  measured: {self.statistic}: {_spread(measurement)} {self.unit}; {self.thresholds()}\n"
+                f"  measured: {self.statistic}: {_spread(measurement, self.unit)}; {self.thresholds()}\n"
                 "  Mend what broke it, or the text: the measurement stands."
             )
         return measurement
@@ -133,7 +133,7 @@ class Claim:
         kind = measurement.verdict.name.lower()
         facts = {
             "Measured": self.statistic,
-            "Result": f"{_spread(measurement)} {self.unit}",
+            "Result": _spread(measurement, self.unit),
             "Thresholds": self.thresholds(),
             "Reproduce": f"<code>rnnvanish claims --only {self.id}</code>",
         }
@@ -197,8 +197,8 @@ def claim(
     return decorate
 
 
-def _spread(measurement: Measurement) -> str:
-    """Median, and the range over seeds where there is one."""
+def _spread(measurement: Measurement, unit: str) -> str:
+    """Median with its unit, and the range over seeds where there is one."""
     low, high, count = min(measurement.values), max(measurement.values), len(measurement.values)
-    spread = f" [{low:.3g} to {high:.3g}]" if high > low else ""
-    return f"{measurement.median:.3g}{spread} over {count} seed{'s' if count != 1 else ''},"
+    spread = f"{low:.3g} to {high:.3g} over " if high > low else ""
+    return f"{measurement.median:.3g} {unit} ({spread}{count} seed{'s' if count != 1 else ''})"

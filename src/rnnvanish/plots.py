@@ -19,8 +19,8 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def one_in(part: float) -> str:
     """Put a part of something into words.
 
-    >>> one_in(1), one_in(0.5), one_in(0.0123), one_in(2e-7), one_in(3e-23), one_in(250.0)
-    ('all', '1 in 2', '1 in 81', '1 in 5 million', '1 in 3·10²²', '250 times as much')
+    >>> one_in(1), one_in(0.68), one_in(0.0123), one_in(2e-7), one_in(3e-23), one_in(250.0)
+    ('all', '68 %', '1 in 81', '1 in 5 million', '1 in 3·10²²', '250 times as much')
     """
     if math.isnan(part):
         return "less than can be measured"
@@ -30,7 +30,7 @@ def one_in(part: float) -> str:
         return "all"
     if part > 1:
         return f"{_count(part)} times as much"
-    return "nearly all" if part > 2 / 3 else f"1 in {_count(1 / part)}"
+    return f"{100 * part:.0f} %" if part > 0.1 else f"1 in {_count(1 / part)}"
 
 
 def decade(exponent: int) -> str:

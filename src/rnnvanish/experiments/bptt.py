@@ -65,8 +65,8 @@ def kept(steps: int, seed: int = 0) -> int:
     section=3,
     sentence="Training unrolls the network over time and carries the error back from the last step to the first.",
     finding="A loop that does exactly this, written by hand, gives the gradient that torch gives, to the last digits.",
-    statistic="largest difference between the gradient by hand and torch's, over all weights, as a part of its size",
-    unit="relative",
+    statistic="largest difference between the gradient by hand and torch's, over all weights",
+    unit="of its size",
     stated=Verdict.HOLDS,
     holds=at_most(1e-12),
     fails=at_least(1e-3),
@@ -81,8 +81,7 @@ def last_step_to_first(seed: int) -> float:
 @claim(
     section=3,
     sentence="For the way back, the network has to remember every step of the way there.",
-    finding="Sequences twice as long need twice the memory in training. This, not the arithmetic, is often why long "
-    "sequences are cut.",
+    finding="Over sequences twice as long, torch keeps twice as many numbers for the way back.",
     statistic="numbers kept for the way back over 400 steps, as a multiple of those over 200 steps",
     unit="times",
     stated=Verdict.HOLDS,

@@ -80,8 +80,8 @@ def derivatives_of_weights_multiply(seed: int) -> float:
     section=4,
     sentence="The gradient of a weight is the sum of what each step contributes.",
     finding="The contributions of all steps add up to the gradient, to the last digits.",
-    statistic="difference between the sum of the contributions and torch's gradient, as a part of its size",
-    unit="relative",
+    statistic="difference between the sum of the contributions and torch's gradient",
+    unit="of its size",
     stated=Verdict.HOLDS,
     holds=at_most(1e-12),
     fails=at_least(1e-3),
@@ -98,8 +98,8 @@ def contributions_add(seed: int) -> float:
     finding="How the last state hangs on the first is the product of how each state hangs on the one before it. "
     "This product is where the trouble starts: it sits inside each contribution, and is longer for earlier steps.",
     statistic="difference between the product of the 59 step-to-step derivatives and torch's derivative of the last "
-    "state with respect to the first, as a part of its size",
-    unit="relative",
+    "state with respect to the first",
+    unit="of its size",
     stated=Verdict.HOLDS,
     holds=at_most(1e-10),
     fails=at_least(1e-3),

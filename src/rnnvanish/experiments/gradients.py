@@ -59,9 +59,8 @@ def drops(seed: int, rates: Float[Tensor, " rates"] = LEARNING_RATES) -> Float[T
     section=2,
     sentence="The gradient says how the loss changes when a weight changes.",
     finding="Nudge a weight and look what the loss does: it is what the gradient said.",
-    statistic="largest difference between the gradient and the slope found by trying, for 40 weights, as a part of the "
-    "largest slope",
-    unit="relative",
+    statistic="largest difference between the gradient and the slope found by trying, for 40 weights",
+    unit="of the largest slope",
     stated=Verdict.HOLDS,
     holds=at_most(1e-6),
     fails=at_least(1e-2),

@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish import Recurrent, cells
+from rnnvanish import cells
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim
 from rnnvanish.experiments.small import seeded
 from rnnvanish.probes import Curve, retention
+from rnnvanish.recurrent import Recurrent
 
 STEPS, BATCH, HIDDEN = 50, 4, 64
 LINEAR = "linear"
@@ -65,7 +66,7 @@ def slope_times_weights(kind: str, gain: float, seed: int = 0) -> float:
     finding="Weights that shrink the state to nine tenths at every step leave nine tenths of the gradient after one "
     "step, 0.9 times 0.9 after two, and so on, exactly.",
     statistic="largest difference between the gradient that is left and 0.9 to the power of the lag, over 49 lags",
-    unit="relative",
+    unit="of the power",
     stated=Verdict.HOLDS,
     holds=at_most(1e-9),
     fails=at_least(1e-2),
@@ -97,9 +98,8 @@ def squashing_is_the_reason(seed: int) -> float:
     sentence="What a step back does to the gradient is slope times weights.",
     finding="Predicted from the states alone, without a gradient, and measured: the same within a tenth, for tanh, "
     "for sigmoid and for a straight line, and for weights that shrink or stretch.",
-    statistic="largest difference between predicted and measured factor per step, over three networks and three gains, "
-    "as a part of the measured one",
-    unit="relative",
+    statistic="largest difference between predicted and measured factor per step, over three networks and three gains",
+    unit="of the measured one",
     stated=Verdict.HOLDS,
     holds=at_most(0.1),
     caveat=Bounds(0.1, 0.3),
