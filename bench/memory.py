@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def megabytes(model: "nn.Module", time: int = TIME) -> float:
+def megabytes(model: "nn.Module") -> float:
     import torch
 
-    x = torch.randn(time, BATCH, INPUT, requires_grad=True)
+    x = torch.randn(TIME, BATCH, INPUT, requires_grad=True)
     return saved_bytes(lambda: model(x), [x, *model.parameters()]) / 1e6
 
 

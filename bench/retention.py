@@ -16,22 +16,23 @@ LAG, SEEDS, BATCH = 100, 3, 8
 LEAST, MOST = 0.01, 300.0
 
 
-def decades_lost(model: "nn.Module", lag: int, seed: int) -> float:
+def decades_lost(model: "nn.Module") -> float:
     import torch
 
-    torch.manual_seed(seed)
-    (curve,) = need("rnnvanish.probes").retention(model, torch.randn(lag + 1, BATCH, INPUT)).values()
-    lost = curve.decades_lost(lag)
+    (curve,) = need("rnnvanish.probes").retention(model, torch.randn(LAG + 1, BATCH, INPUT)).values()
+    lost = curve.decades_lost(LAG)
     return MOST if math.isnan(lost) else min(max(lost, LEAST), MOST)
 
 
-def over_seeds(build: Callable[[], "nn.Module"], lag: int = LAG) -> float:
+def over_seeds(build: Callable[[], "nn.Module"]) -> float:
     import torch
 
     lost = []
     for seed in range(SEEDS):
         torch.manual_seed(seed)
-        lost.append(decades_lost(build(), lag, seed))
+        model = build()
+        torch.manual_seed(seed)  # the same noise, whatever building it has drawn
+        lost.append(decades_lost(model))
     return statistics.fmean(lost)
 
 

@@ -3,11 +3,26 @@
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from .common import BATCH, HIDDEN, INPUT, TIME, Missing, PerCell, in_torch, interleaved, layer, look_up, ratio, tabulate
-from .common import training_step as step_of
+from .common import (
+    BATCH,
+    HIDDEN,
+    INPUT,
+    TIME,
+    Missing,
+    PerCell,
+    in_torch,
+    interleaved,
+    layer,
+    look_up,
+    ratio,
+    tabulate,
+    training_step,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+ROUNDS = 25
 
 
 def frozen_loop() -> "nn.Module":
@@ -30,18 +45,18 @@ def frozen_loop() -> "nn.Module":
     return FrozenLoop()
 
 
-def measure(cell: str, time: int = TIME, rounds: int = 25) -> dict[str, Any]:
+def measure(cell: str) -> dict[str, Any]:
     import torch
 
-    x = torch.randn(time, BATCH, INPUT)
+    x = torch.randn(TIME, BATCH, INPUT)
     models = {"ours": layer(cell), "loop": frozen_loop()}
     none = None
     try:
         models["torch"] = in_torch(cell, models["ours"])
     except Missing as missing:
         none = missing
-    steps = [step_of(model, x) for model in models.values()]
-    seconds = dict(zip(models, interleaved(*steps, rounds=rounds), strict=True))
+    steps = [training_step(model, x) for model in models.values()]
+    seconds = dict(zip(models, interleaved(*steps, rounds=ROUNDS), strict=True))
     return {
         "seconds": statistics.median(seconds["ours"]),
         "loop": ratio(seconds["ours"], seconds["loop"]),

@@ -1,0 +1,201 @@
+"""Benchmarks: asv knows every key and every number, a planted slowdown is seen, a missing or broken cell hides nothing."""
+
+import itertools
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from asv.config import Config
+from asv.util import load_json
+from asv_runner._aux import update_sys_path
+from asv_runner.discovery import disc_benchmarks
+
+import rnnvanish
+from rnnvanish import Recurrent, cells
+
+ROOT = Path(__file__).parents[1]
+UNITS = {"seconds", "decades", "MB", "bytes", "x torch.nn", "x frozen loop"}
+
+update_sys_path(str(ROOT / "bench"))  # as asv finds it
+common, speed, retention, memory = (import_module(f"bench.{n}") for n in ("common", "speed", "retention", "memory"))
+clone = import_module("bench.tools.clone")
+BENCHMARKS = list(disc_benchmarks(str(ROOT / "bench")))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(speed, "TIME", 4)
+    monkeypatch.setattr(speed, "ROUNDS", 2)
+    monkeypatch.setattr(retention, "LAG", 4)
+    monkeypatch.setattr(memory, "TIME", 4)
+
+
+def settings():
+    return load_json(ROOT / "asv.conf.json", js_comments=True)
+
+
+def test_asv_knows_every_key():  # one that it does not know it passes over in silence
+    assert settings().keys() <= vars(Config()).keys() | {"version"}
+
+
+def test_the_measured_versions_are_those_of_the_project():
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    wanted = settings()["matrix"]["req"]
+    assert {"torch", "pip+asv_runner"} <= wanted.keys()
+    assert {name: [pinned[name.removeprefix("pip+")]] for name in wanted} == wanted
+
+
+def test_every_cell_of_the_catalogue_is_tracked():
+    assert sorted(cells.ALL) == common.CELLS
+
+
+def test_whatever_torch_has_is_compared_with_it():
+    def has_counterpart(cell):
+        try:
+            return bool(Recurrent(cell, 2, 3).to_torch())
+        except ValueError:
+            return False
+
+    assert {name for name, cell in cells.ALL.items() if has_counterpart(cell)} == common.IN_TORCH
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda benchmark: benchmark.name)
+def test_a_benchmark_has_a_unit_and_a_version_set_by_hand(benchmark):
+    assert benchmark.unit in UNITS
+    assert benchmark.version.isdigit()
+    assert len(benchmark.version) < 4  # asv's own is a hash of the source: every edit would drop the history
+
+
+def test_every_number_is_positive_and_finite(tiny):  # asv knows only "smaller is better", by ratio
+    tables = {}
+    for benchmark in BENCHMARKS:
+        if benchmark.name.startswith("memory.peakmem"):
+            benchmark.do_run()
+            continue
+        key = benchmark.setup_cache_key
+        if key not in tables:
+            tables[key] = benchmark.do_setup_cache()
+        benchmark.set_cache(tables[key])
+        for index, _ in enumerate(itertools.product(*benchmark.params)):
+            benchmark.set_param_idx(index)
+            value = benchmark.do_run()
+            assert 0 < value < math.inf, (benchmark.name, benchmark.params, index)
+    assert len(tables) == 3
+
+
+def test_torch_loses_what_we_lose(tiny):
+    tables = retention.Retention().setup_cache()
+    assert tables["ours"] == pytest.approx(tables["torch"])
+
+
+@pytest.mark.parametrize(("gain", "lost"), [(0.0, 300.0), (math.nan, 300.0), (10.0, 0.01), (1e-3, 3.0)])
+def test_decades_stay_between_what_asv_and_what_double_precision_can_tell(monkeypatch, gain, lost):
+    gains = torch.full((retention.LAG + 1,), gain, dtype=torch.float64)
+    curve = rnnvanish.probes.Curve(torch.arange(len(gains)), gains)
+    monkeypatch.setattr(rnnvanish.probes, "retention", lambda model, x: {"": curve})
+    assert retention.decades_lost(torch.nn.Identity()) == pytest.approx(lost)
+
+
+@pytest.mark.parametrize(("slower", "least", "most"), [(1.0, 0.9, 1.1), (1.5, 1.35, 1.65)])
+def test_a_planted_slowdown_is_found(slower, least, most):
+    def work(steps):
+        return lambda: sum(number * number for number in range(int(steps)))
+
+    ours, reference = common.interleaved(work(10_000 * slower), work(10_000), rounds=41)
+    assert least < common.ratio(ours, reference) < most
+
+
+def test_each_round_is_timed_in_turns_and_in_alternating_order():
+    order = []
+    common.interleaved(lambda: order.append("a"), lambda: order.append("b"), rounds=3, warm=1)
+    assert "".join(order) == "ab" + "ba" + "ab" + "ba"
+
+
+def test_saved_bytes_counts_each_storage_once_and_leaves_out_what_was_there():
+    x = torch.randn(10, 100, requires_grad=True)
+    weight = torch.randn(100, 5, requires_grad=True)
+
+    def forward():
+        once = x.exp()  # keeps its result: 4000 bytes
+        twice = once.sin()  # keeps `once` again, which is counted already
+        return twice @ weight + twice.t().square().sum()  # keeps `twice` (4000 bytes), a view of it, and the weight
+
+    assert common.saved_bytes(forward, [x, weight]) == 8000
+    assert common.saved_bytes(forward, []) == 8000 + 2000
+
+
+def test_the_counterpart_of_torch_keeps_what_it_must():  # tanh keeps its outputs; besides them the first state
+    assert memory.megabytes(torch.nn.RNN(16, 64)) == pytest.approx(101 * 32 * 64 * 4 / 1e6)
+
+
+def test_a_cell_that_the_commit_lacks_is_skipped_and_one_that_fails_stands_alone(monkeypatch):
+    def broken(cell):
+        if cell == "LSTM":
+            raise ZeroDivisionError("planted")
+        return memory.megabytes(common.layer(cell))
+
+    table = common.tabulate(broken, ["Elman", "LSTM", "OfTomorrow"])
+    assert common.look_up(table, "Elman") > 0
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: planted"):
+        common.look_up(table, "LSTM")
+    with pytest.raises(NotImplementedError, match="OfTomorrow"):  # what asv takes for a skip
+        common.look_up(table, "OfTomorrow")
+
+
+def test_a_cell_without_counterpart_has_its_ratio_to_the_loop(tiny, monkeypatch):
+    monkeypatch.setattr(common, "IN_TORCH", set())
+    suite, table = speed.TrainingStep(), common.tabulate(speed.measure, ["GRU"])
+    assert suite.track_vs_loop(table, "GRU") > 0
+    with pytest.raises(NotImplementedError, match=r"torch\.nn has no GRU"):
+        suite.track_vs_torch(table, "GRU")
+
+
+def test_a_module_that_is_there_and_broken_is_no_skip(tmp_path, monkeypatch):
+    (tmp_path / "broken.py").write_text("import nowhere_to_be_found")
+    monkeypatch.setattr(rnnvanish, "__path__", [*rnnvanish.__path__, str(tmp_path)])
+    with pytest.raises(ModuleNotFoundError, match="nowhere"):
+        common.need("rnnvanish.broken")
+    with pytest.raises(common.Missing):
+        common.need("rnnvanish.absent")
+
+
+def test_threads_are_as_they_were():
+    threads = torch.get_num_threads()
+    assert common.tabulate(lambda cell: torch.get_num_threads(), ["Elman"]) == {"Elman": 1}
+    assert torch.get_num_threads() == threads
+
+
+def test_discovery_imports_neither_torch_nor_the_package():  # so no CUDA either, and not a second for every number
+    script = f"""
+        import sys
+        from asv_runner._aux import update_sys_path
+        from asv_runner.discovery import disc_benchmarks
+        update_sys_path({str(ROOT / "bench")!r})
+        assert list(disc_benchmarks({str(ROOT / "bench")!r}))
+        assert not {{"torch", "rnnvanish"}} & set(sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", "\n".join(map(str.strip, script.splitlines()))], check=True)
+
+
+def test_a_machine_is_known_by_its_kind():
+    known = clone.machine()
+    assert not {platform.node(), platform.release()} & set(known.values())
+    assert json.dumps(known["machine"]).strip('"').replace("-", "").replace(".", "").isalnum()
+
+
+def test_a_dry_run_asks_nothing_and_writes_nothing_but_in_the_folder_of_asv(tmp_path):
+    def results():
+        return {path: path.stat().st_mtime_ns for path in (ROOT / "bench/results").rglob("*") if path.is_file()}
+
+    before = results()
+    asv = [sys.executable, "-m", "asv", "run", "--python=same", "--quick", "--dry-run", "--bench", "just-discover"]
+    subprocess.run(asv, cwd=ROOT, env=os.environ | {"HOME": str(tmp_path)}, stdin=subprocess.DEVNULL, check=True)
+    assert not list(tmp_path.iterdir())
+    assert results() == before
