@@ -1,7 +1,5 @@
 """The learner against the same network written in torch.nn, its checkpoints, and the batches of a run."""
 
-import warnings
-
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -11,6 +9,8 @@ from rnnvanish import tasks
 from rnnvanish.data import TaskData
 from rnnvanish.learner import Learner
 from rnnvanish.task import stream
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*many workers", "ignore:.*LeafSpec")  # Lightning's own
 
 
 def batch_of(learner: Learner, count: int = 6):
@@ -68,9 +68,7 @@ def fit(learner: Learner, data: TaskData, path=None, **options) -> pl.Trainer:
         default_root_dir=path,
         **options,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Lightning's advice on workers
-        trainer.fit(learner, data)
+    trainer.fit(learner, data)
     return trainer
 
 

@@ -9,8 +9,10 @@ from rnnvanish.task import Batch, Task, stream
 
 
 class TaskData(pl.LightningDataModule):
-    """A task's batches. Which sequences a batch holds depends on the seed, the epoch and its place in it, and on
-    nothing else: a run that was interrupted goes on with those that it would have had.
+    """A task's batches.
+
+    Which sequences a batch holds depends on the seed, the epoch and its place in it, and on nothing else: a run that
+    was interrupted goes on with those that it would have had.
 
     Validation reads one batch of the test part, the same after every epoch.
 

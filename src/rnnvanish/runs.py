@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.loggers import Logger
+
+from rnnvanish.files import write_whole
 
 
 class RunFolder:
@@ -58,10 +61,7 @@ class RunFolder:
         return content
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        file = self.path / name
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(content, indent=1) + "\n")
-        part.replace(file)  # all of it or nothing, also when killed
+        write_whole(self.path / name, json.dumps(content, indent=1) + "\n")
 
 
 class Rows(Logger):
@@ -103,12 +103,11 @@ class Rows(Logger):
                 rows = [row for row in reader if step is None or int(row["step"]) < step]
                 self.columns = list(reader.fieldnames or [])
         self.columns += new
-        part = self.path.with_suffix(".part")
-        with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        part.replace(self.path)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self.path, text.getvalue())
 
 
 class WholeCheckpoints(TorchCheckpointIO):
