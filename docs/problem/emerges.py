@@ -115,9 +115,10 @@ plots.slider(
     ylabel="part in the gradient",
     series={"this network": [curve[1:] for curve in curves], "an equal say": [[1 / 59] * 59 for _ in scales]},
     says=[
-        f"The last ten of the 60 steps make up {100 * sum(curve[-10:]):.3g} % of the gradient, "
-        f"the first ten {plots.one_in(sum(curve[:10]))}."
+        f"The last ten of the 60 steps make up {'nearly all' if last > 0.999 else f'{100 * last:.3g} %'} of the "
+        f"gradient, the first ten {plots.one_in(sum(curve[:10]))}."
         for curve in curves
+        for last in [sum(curve[-10:])]
     ],
 )
 

@@ -59,7 +59,7 @@ gradients.gradient_is_the_slope.show()
 import matplotlib.pyplot as plt
 import torch
 
-rates = torch.linspace(0, 1.2, 121, dtype=torch.float64)
+rates = torch.linspace(0, 2, 101, dtype=torch.float64)
 promised, real = gradients.drops(seed=0, rates=rates).T
 loss = float(network().detach())
 
@@ -73,7 +73,7 @@ plt.show()
 # %% tags=["remove-input"]
 from rnnvanish import plots
 
-steps = torch.tensor([0.001, 0.01, 0.1, 0.3, 1.0], dtype=torch.float64)
+steps = torch.tensor([0.001, 0.01, 0.1, 0.5, 2.0], dtype=torch.float64)
 rows = [
     f"| {rate:g} | {there:.2g} | {got:.2g} | {100 * got / there:.0f} % |"
     for rate, (there, got) in zip(steps.tolist(), gradients.drops(0, steps).tolist(), strict=True)
@@ -86,6 +86,38 @@ plots.say(
 
 # %% tags=["remove-input"]
 gradients.gradient_says_how_far.show()
+
+# %% [markdown]
+# ## Drag it
+#
+# Choose the length of your step, and see where on the hill you land.
+
+# %% tags=["remove-input"]
+landings = list(range(0, 101, 5))
+hill = (loss - real).tolist()
+
+
+def landed(i: int) -> str:
+    drop = float(real[i])
+    moved = f"went down by {drop:.2f}" if drop >= 0 else f"went UP by {-drop:.2f}"
+    return f"The slope promised that the loss goes down by {promised[i]:.2f}. It {moved}."
+
+
+plots.slider(
+    id="rate",
+    label="Length of the step",
+    values=[round(float(rates[i]), 2) for i in landings],
+    start=1,
+    x=[round(rate, 2) for rate in rates.tolist()],
+    xlabel="way downhill",
+    ylabel="loss",
+    log=False,
+    series={
+        "the hill": [hill for _ in landings],
+        "your step": [[h if k <= i else float("nan") for k, h in enumerate(hill)] for i in landings],
+    },
+    says=[landed(i) for i in landings],
+)
 
 # %% [markdown]
 # ## What this means

@@ -157,9 +157,8 @@ plots.say(
 #
 # ## What to do
 #
-# - **Measure your own model** before you change it: `rnnvanish diagnose`, or `probes.retention(model, inputs)` as
-#   above. If the half-life is far below the distance that your task needs, the model will have a hard time
-#   learning it.
+# - **Measure your own model** before you change it: [Diagnose your model](../diagnose.py) shows how. If the half-life
+#   is far below the distance that your task needs, the model will have a hard time learning it.
 # - Try the free cure first: `nn.init.orthogonal_(network.weight_hh_l0)`.
 # - Do not expect a larger network to mend it.
 #
@@ -194,4 +193,4 @@ plots.say(
 # rnnvanish claims --section 6
 # ```
 #
-# Before: [5. Copies of copies](multiplication.py). Back to [all sections](../index.md)
+# Before: [5. Copies of copies](multiplication.py). Next: [Diagnose your model](../diagnose.py)
