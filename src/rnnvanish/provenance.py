@@ -2,8 +2,9 @@
 
 import os
 import platform
+import re
 import subprocess
-import sys
+import time
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -11,39 +12,36 @@ from pathlib import Path
 import torch
 
 
-@cache
 def provenance() -> dict[str, str]:
     """Date (UTC), commit, processor, threads and versions of this process."""
+    now = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
     return {
-        "date": datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", datetime.now(UTC).timestamp())), UTC)
-        .date()
-        .isoformat(),
-        "commit": _commit(),
-        "processor": _processor(),
+        "date": datetime.fromtimestamp(now, UTC).date().isoformat(),
+        "commit": commit(Path(__file__)),
+        "processor": processor(),
         "threads": str(torch.get_num_threads()),
-        "torch": torch.__version__,
-        "python": ".".join(map(str, sys.version_info[:3])),
+        "torch": torch.__version__.partition("+")[0],
+        "python": platform.python_version(),
     }
 
 
-def _commit() -> str:
-    """First eight digits of the commit that this code stands at, "unknown" outside of its repository."""
-    here = Path(__file__).parent
+@cache
+def commit(file: Path) -> str:
+    """First eight digits of the commit that a file stands at; "unknown" where it is not tracked by git."""
+    git = ["git", "-C", str(file.parent)]
+    describe = ["describe", "--always", "--dirty= with changes", "--abbrev=8", "--exclude=*"]
     try:
-        tracked = ["git", "-C", str(here), "ls-files", "--error-unmatch", Path(__file__).name]
-        subprocess.run(tracked, check=True, capture_output=True)  # not some other repository that we were installed in
-        commit = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
-        )
-    except (OSError, subprocess.CalledProcessError):
+        subprocess.run([*git, "ls-files", "--error-unmatch", file.name], capture_output=True, check=True)
+        return subprocess.run([*git, *describe], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, an unpacked archive, or installed elsewhere
         return "unknown"
-    return commit.stdout[:8]
 
 
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+@cache
+def processor() -> str:
+    """Name of the processor."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:  # not on Linux
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()

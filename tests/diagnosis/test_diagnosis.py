@@ -147,7 +147,7 @@ def test_the_reports_say_the_same(tmp_path):
         assert "LSTM/layer0/forward" in told
         assert f"{curve.half_life:.3g} steps" in told
         assert curve.cause[:40] in told
-        assert f"half-life {curve.half_life:.3g} → {curve.advice[0].after:.3g} steps" in told
+        assert str(curve.advice[0]) in told
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["deep", "report.html", "report.json"]
     assert diagnosis.plot().get_xlabel()
 

@@ -37,14 +37,6 @@ def test_a_page_runs_again_when_the_package_changed(execute, tmp_path):
     assert execute.digest(tmp_path) != before
 
 
-def test_where_a_page_ran_is_known_outside_of_git_too(execute, tmp_path, monkeypatch):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
-    found = execute.circumstances(tmp_path)
-    assert found["date"] == "1970-01-02"
-    assert found["commit"] == "unknown"
-    assert all(found.values())
-
-
 @pytest.mark.parametrize(
     "latex",
     [

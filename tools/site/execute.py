@@ -6,20 +6,19 @@ import functools
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import jupytext
 from mkdocs_jupyter.convert import get_nbconvert_app
 from nbconvert.exporters import NotebookExporter
+
+from rnnvanish.provenance import provenance
 
 HERE = Path(__file__).resolve().parent
 LONGEST = 600  # seconds that one cell may take
@@ -51,7 +50,7 @@ def digest(root: Path) -> str:
     return known.hexdigest()[:16]
 
 
-def execute(page: Path, root: Path) -> str:
+def execute(page: Path) -> str:
     """Run a percent-format page; return the notebook as JSON, with when and where it ran in its metadata."""
     app = get_nbconvert_app(execute=True, kernel_name="python3", allow_errors=False)
     app.config["ExecutePreprocessor"]["timeout"] = LONGEST
@@ -64,25 +63,8 @@ def execute(page: Path, root: Path) -> str:
             lines = re.sub(r"\x1b\[[\d;]*m", "", f"{error}").strip().splitlines()
             raise ExecutionError("\n".join(lines[-40:]) or repr(error)) from error
     executed = json.loads(body)
-    executed["metadata"]["measured"] = {"seconds": time.perf_counter() - started, **circumstances(root)}
+    executed["metadata"]["measured"] = {"seconds": time.perf_counter() - started, **provenance()}
     return json.dumps(executed)
-
-
-def circumstances(root: Path) -> dict[str, str]:
-    """Return when, from which commit and on what machine this runs."""
-    now = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
-    git = ["git", "-C", str(root), "describe", "--always", "--dirty= with changes", "--abbrev=8", "--exclude=*"]
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # no git, or an unpacked archive
-        commit = "unknown"
-    return {
-        "date": datetime.fromtimestamp(now, UTC).date().isoformat(),
-        "commit": commit,
-        "processor": _processor(),
-        "torch": _version("torch"),
-        "python": platform.python_version(),
-    }
 
 
 @functools.cache
@@ -91,18 +73,3 @@ def set_up() -> None:
     ipython = Path(_scratch.name, "ipython")
     shutil.copytree(HERE / "kernel", ipython / "profile_default")  # a copy, because IPython writes beside it
     os.environ |= ENVIRONMENT | {"IPYTHONDIR": str(ipython)}
-
-
-def _processor() -> str:
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        found = None
-    return found[1].strip() if found else platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package).partition("+")[0]
-    except metadata.PackageNotFoundError:
-        return "none"

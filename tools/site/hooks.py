@@ -58,10 +58,9 @@ def on_files(files, config):
     todo = [
         (file, path) for file in files if plugin.should_include(file) if not (path := _cache(plugin, file)).exists()
     ]
-    root = Path(config.config_file_path).parent
     set_up()
     with ThreadPoolExecutor(KERNELS) as pool:  # each page has a process of its own; a thread only waits for it
-        runs = [(file, path, pool.submit(execute, Path(file.abs_src_path), root)) for file, path in todo]
+        runs = [(file, path, pool.submit(execute, Path(file.abs_src_path))) for file, path in todo]
     for _, path, run in runs:
         if not run.exception():
             path.parent.mkdir(parents=True, exist_ok=True)

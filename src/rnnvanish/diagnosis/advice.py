@@ -52,7 +52,7 @@ CURES: dict[str, Callable[[Cell], bool]] = {
 def advise(
     model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | None, before: dict[str, Curve]
 ) -> dict[str, tuple[Advice, ...]]:
-    """Try every cure on a copy of `model`; for each layer those that lengthen its half-life, the longest first.
+    """Try every cure on a copy of `model`; for each layer those that lengthen its half-life and do not make it explode, best first.
 
     The copy keeps all other weights. A cure changes what it replaces: it says how a fresh start would fare, and a
     trained model must be trained again.
@@ -67,6 +67,7 @@ def advise(
             continue
         for name, after in retention(patient, inputs, loss).items():
             was = before[name]
-            if was.verdict == "vanishing" and not was.joined and after.half_life > 1.2 * was.half_life:
+            helps = after.half_life > 1.2 * was.half_life and after.verdict != "exploding"
+            if helps and was.verdict == "vanishing" and not was.joined:
                 advice[name].append(Advice(words, was.half_life, after.half_life, float(after.gain[-1])))
     return {name: tuple(sorted(found, key=lambda cure: -cure.after)) for name, found in advice.items()}

@@ -4,15 +4,18 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from rnnvanish.names import WrongUse, did_you_mean, listed
 from rnnvanish.recurrent import Recurrent
+
+Found = TypeVar("Found")
 
 #: Sequences, and steps in each, that a bare recurrent module is given to read.
 BATCH, STEPS = 16, 100
@@ -65,7 +68,8 @@ def _from_checkpoint(path: Path) -> tuple[nn.Module, Any]:
     except Exception as error:  # any file can end in .ckpt
         raise WrongUse(f"{path} is no checkpoint of `rnnvanish train`: {type(error).__name__}: {error}") from error
     batch = learner.task.sample(BATCH, torch.Generator().manual_seed(0), "test")
-    return learner.eval(), (batch.inputs, batch.lengths)
+    learner.eval()
+    return learner, (batch.inputs, batch.lengths)
 
 
 def _import(where: str) -> ModuleType:
@@ -79,13 +83,14 @@ def _import(where: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
+    load = spec.loader.exec_module
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # where pickle and dataclasses look for it
-    _guarded(lambda: spec.loader.exec_module(module), where)
+    _guarded(lambda: load(module), where)
     return module
 
 
-def _guarded(run: Any, what: str) -> Any:
+def _guarded(run: Callable[[], Found], what: str) -> Found:
     """Run the user's code; say where it failed."""
     try:
         return run()

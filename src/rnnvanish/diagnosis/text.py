@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 40
+PAGE = 78
 #: Decades below the start at which the sparkline reaches its floor.
 DECADES = 6
 
@@ -21,7 +22,8 @@ def to_text(diagnosis: "Diagnosis") -> str:
     """Write the report: a paragraph for each layer and direction."""
     blocks = [f"{diagnosis.model}: how much of the gradient reaches back in time"]
     blocks += [_layer(name, curve) for name, curve in diagnosis.curves.items()]
-    blocks.append("  ".join(f"{name} {value}" for name, value in diagnosis.provenance.items()))
+    origin = ", ".join(f"{name} {value}" for name, value in diagnosis.provenance.items())
+    blocks.append(textwrap.fill(origin, PAGE))
     return "\n\n".join(blocks)
 
 
@@ -35,7 +37,7 @@ def _layer(name: str, curve: Curve) -> str:
     lines.append(f"  half-life  {half_life(curve)}")
     lines.append(f"  reach      {curve.reach} of {last} steps until less than a thousandth is left")
     lines.append(f"  left       {left(curve)} of the gradient after {last} steps")
-    lines += textwrap.wrap(curve.cause, 96, initial_indent="  cause      ", subsequent_indent=" " * 13)
+    lines += textwrap.wrap(curve.cause, PAGE, initial_indent="  cause      ", subsequent_indent=" " * 13)
     for number, advice in enumerate(curve.advice):
         lines.append(("  tried      " if number == 0 else " " * 13) + str(advice))
     if curve.verdict == "vanishing" and not curve.joined and not curve.advice:

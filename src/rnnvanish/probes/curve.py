@@ -29,7 +29,8 @@ class Advice:
     gain: float
 
     def __str__(self) -> str:
-        return f"{self.cure}: half-life {self.before:.3g} → {self.after:.3g} steps"
+        after = "infinite" if math.isinf(self.after) else f"{self.after:.3g} steps"
+        return f"{self.cure}: half-life {self.before:.3g} → {after}"
 
 
 @dataclass(frozen=True, eq=False)

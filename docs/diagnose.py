@@ -1,0 +1,133 @@
+# ---
+# description: How far back the gradient reaches in your own model, why it stops there, and what helps.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Diagnose your own model
+#
+# Your network reads long sequences and does not learn from their beginnings. Is it too small? Trained too briefly? Or
+# does the message never reach the beginning? You can measure that. It takes a few seconds, and your model is left as it
+# was.
+#
+# Here is a model as one writes it. It reads a handwritten digit, one pixel after the other, 64 in all, and then says
+# which digit it was. Nothing in it knows of this project.
+
+# %%
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+
+class DigitReader(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(input_size=1, hidden_size=48, batch_first=True)
+        self.head = nn.Linear(48, 10)
+
+    def forward(self, pixels):
+        output, _ = self.lstm(pixels)
+        return self.head(output[:, -1])
+
+
+torch.manual_seed(0)
+model = DigitReader()
+digits = torch.tensor(load_digits().data[:32], dtype=torch.float32).unsqueeze(-1) / 16
+
+# %% [markdown]
+# ## Ask
+#
+# Give `diagnose` the model and a batch of what it reads.
+
+# %%
+from rnnvanish import diagnose
+
+diagnosis = diagnose(model, digits)
+print(diagnosis)
+
+# %% [markdown]
+# Line by line:
+#
+# - The **bars** show how much of the gradient is left, from the last pixel on the left to the first on the right. Each
+#   step down is less than a tenth of what was there. A dot is less than a millionth.
+# - The **half-life** is the number of steps in which half of it is lost.
+# - The **reach** is the number of steps until less than a thousandth is left. What lies further back has hardly any say.
+# - The **cause** is read from the gates, the weights and the slopes of this very run.
+# - What was **tried** was tried on a copy of your model, and measured again. Nothing is advised that was not tried.
+#
+# The verdict is *vanishing* where somewhere on the way less than a thousandth is left, *exploding* where it grows more
+# than a thousandfold, *healthy* otherwise. A loop that is not measured, because the loss does not read its end, says so.
+#
+# ## Do what it says
+#
+# The gate that keeps the state is the forget gate. Torch has two biases for it, which add up.
+
+# %%
+hidden = model.lstm.hidden_size
+forget = slice(hidden, 2 * hidden)
+with torch.no_grad():
+    model.lstm.bias_ih_l0[forget] = 0.0
+    model.lstm.bias_hh_l0[forget] = 3.0
+
+opened = diagnose(model, digits)
+
+# %% tags=["hide-input"] alt="Two falling lines on a logarithmic scale, the gradient left against the steps back from 0 to 63. The one of the model as torch made it drops steeply all the way; the one with the open gate stays near the top."
+import matplotlib.pyplot as plt
+
+from rnnvanish import plots
+
+before, after = (found.curves["lstm/layer0/forward"] for found in (diagnosis, opened))
+plots.retention({"as torch made it": before, "with the gate open": after})
+plt.show()
+
+# %% tags=["remove-input"]
+plots.say(
+    f"As torch made it, {plots.one_in(float(before.gain[-1]))} of the gradient at the last pixel reached the first. "
+    f"With the gate open, **{plots.one_in(float(after.gain[-1]))}** does."
+)
+
+# %% [markdown]
+# A gradient that arrives is necessary, not sufficient: the model has yet to be trained. This tells you that it can be.
+#
+# ## From the command line
+#
+# Write a function that returns your model and a batch, and name it:
+#
+# ```sh
+# rnnvanish diagnose my_project/model.py:build
+# ```
+#
+# `--out report` saves the report as text, as JSON, and as one HTML page that needs nothing else. `--json` prints it. The
+# exit code is 1 where a gradient vanishes or explodes. A checkpoint of `rnnvanish train` can be given, too.
+#
+# ## While it trains
+#
+# Give this to any Lightning Trainer. It measures every 50 steps and logs, for each recurrent layer, the half-life and
+# the powers of ten that are lost. The training itself is not changed.
+#
+# ```python
+# from rnnvanish.probes.monitor import RetentionMonitor
+#
+# trainer = pytorch_lightning.Trainer(callbacks=[RetentionMonitor(every_n_steps=50)])
+# ```
+#
+# ??? info "For engineers"
+#     Measured is the total derivative $g_t = \partial L / \partial s_t$ with respect to the **whole** state after step
+#     $t$ (for an LSTM $h$ and $c$), through every later step. The loss $L$ reads the sequence at one end. The *gain* at
+#     lag $k$ is $\|g_{T-k}\| / \|g_T\|$, the geometric mean over the sequences that are longer than $k$, each counted
+#     back from its own end. The half-life is $\ln 2$ over the slope of $-\ln$ gain, fitted from lag 1 on: the first step
+#     of an LSTM pays an entry cost that the later ones do not.
+#
+#     It works on `torch.nn.RNN`, `LSTM` and `GRU` and on `Recurrent`, anywhere in a module: several layers, both
+#     directions, packed sequences in any order, projections, dropout, frozen or parametrized weights. `output.grad` would
+#     not do: it holds the direct part alone, not what comes back through later steps. So each recurrent module is run as
+#     a plain loop over its own weights while it is measured. The result of that run is compared with the ordinary one,
+#     with the same dropout masks. If they differ by more than rounding, there is an error and no number.
+#
+#     By default the loss is what your model returns, summed, and of a sequence its last valid step. Say
+#     `diagnose(model, inputs, loss=...)` for another; it should read one end only, or gradient comes in all along the
+#     way. What single precision cannot hold is measured again in double. The [reference](reference.md#probes) says more.
