@@ -14,7 +14,7 @@
 # But the money of the person at the far end must pass through 59 pairs of hands, and each hand keeps a little.
 #
 # What arrives from each person **adds up** in the pot. What happens on the way **multiplies**: nine tenths of nine
-# tenths of nine tenths. The pot is not empty. But nearly all that is in it came from those who stand close.
+# tenths of nine tenths. The pot is not empty. But most of what is in it came from those who stand close.
 #
 # So it is with the gradient of a recurrent network. Each step puts its contribution into one common pot, the gradient
 # of the weights. The contribution of an early step has come through all later steps.
