@@ -21,16 +21,30 @@ env: .venv/ready ## .venv with everything for development
 
 html: env ## build the site, every example executed, into site/
 	$(BIN)/mkdocs build --strict --quiet
+	@echo "The site is in site/: open site/index.html, or serve it with make site."
 
 site: html ## build the site and serve it on 127.0.0.1
-	$(BIN)/python -m http.server --bind 127.0.0.1 --directory site $(or $(PORT),8000)
+	$(BIN)/python tools/serve.py site $(PORT)
 
 lint: env ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
-test: env lint ## every check: what CI runs
-	$(BIN)/pytest
-.PHONY: help env html site lint test
+# Two processes of one thread each. What belongs to one group of tests (the built site) stays in one of them.
+test: lint ## every check: what CI runs
+	$(BIN)/python tools/browser.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/asv check --python=same
+	$(MAKE) --no-print-directory bench-quick
+
+bench-quick: env ## every benchmark once, in .venv; keeps nothing
+	$(BIN)/asv run --python=same --quick --dry-run --show-stderr
+
+bench: env ## this commit on this machine, in an environment of its own; kept in bench/results
+	$(BIN)/asv run --show-stderr --skip-existing-successful "$$(git rev-parse HEAD)^!"
+
+clean: ## everything that was built, but not .venv
+	rm -rf site .cache .asv build src/*.egg-info
+.PHONY: help env html site lint test bench-quick bench clean
