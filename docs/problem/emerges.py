@@ -69,6 +69,8 @@ emerges.derivatives_of_weights_multiply.show()
 emerges.derivatives_of_states_multiply.show()
 
 # %% [markdown]
+# This product is where the trouble starts. It sits inside each contribution, and the earlier the step, the longer it is.
+#
 # ## Who has a say
 #
 # So the contributions add, but each has come through a product. The figure shows how large each step's part in the pot
