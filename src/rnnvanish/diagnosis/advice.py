@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell
 from rnnvanish.cells import GRU, LSTM, Elman
+from rnnvanish.live import live_cells
 from rnnvanish.probes.curve import Advice, Curve
 from rnnvanish.probes.retention import retention
-from rnnvanish.probes.watch import recurrent_cells
 
 
 def _open_gate(bias: float) -> Callable[[Cell], bool]:
@@ -62,7 +62,7 @@ def advise(
         patient = copy.deepcopy(model)
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
-            treated = [treat(cell) for cell in recurrent_cells(patient)]
+            treated = [treat(cell) for cell in live_cells(patient)]
         if not any(treated):
             continue
         for name, after in retention(patient, inputs, loss).items():

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from torch.utils._pytree import tree_leaves
 
-from rnnvanish.probes.watch import RECURRENT, Run
+from rnnvanish.live import RECURRENT
+from rnnvanish.probes.watch import Run
 
 
 def read_end(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:

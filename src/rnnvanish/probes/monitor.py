@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_map
 
+from rnnvanish.live import recurrent_modules
 from rnnvanish.probes.retention import retention
-from rnnvanish.probes.watch import recurrent_modules
 
 
 class RetentionMonitor(Callback):

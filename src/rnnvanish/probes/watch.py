@@ -20,10 +20,8 @@ from torch.utils._pytree import tree_leaves
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.reference import Step, scan
 from rnnvanish.layers import run_layers
+from rnnvanish.live import live_cells, recurrent_modules, torch_suffixes
 from rnnvanish.probes.untouched import call, unchanged
-from rnnvanish.recurrent import TORCH_CELLS, TORCH_NAMES, Recurrent
-
-RECURRENT = (nn.RNNBase, Recurrent)
 
 Measured = TypeVar("Measured")
 
@@ -61,17 +59,6 @@ class Run:
         time, batch = self.x.shape[:2]
         lengths = torch.full((batch,), time, device=self.x.device) if self.lengths is None else self.lengths
         return lengths - 1
-
-
-def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
-    """The recurrent modules in `model` by name; one that stands alone is named by its class."""
-    named = model.named_modules()
-    return {name or type(model).__name__: module for name, module in named if isinstance(module, RECURRENT)}
-
-
-def recurrent_cells(model: nn.Module) -> list[Cell]:
-    """A cell for every loop of `model`, each over the live weights: what is written to them, the model has."""
-    return [cell for module in recurrent_modules(model).values() for cell, _, _ in _loops_of(module)]
 
 
 def watch(
@@ -188,32 +175,21 @@ Loop = tuple[Cell, Step, Callable[[Tensor], State]]
 
 
 def _loops_of(module: nn.Module) -> list[Loop]:
-    if isinstance(module, Recurrent):
-        return [(cell, cell, cell.initial_state) for cell in cast(list[Cell], module.cells)]
-    assert isinstance(module, nn.RNNBase)
-    sides = ("", "_reverse") if module.bidirectional else ("",)
-    return [_torch_loop(module, f"_l{layer}{side}") for layer in range(module.num_layers) for side in sides]
+    cells = live_cells(module)
+    if not isinstance(module, nn.RNNBase) or not module.proj_size:
+        return [(cell, cell, cell.initial_state) for cell in cells]
+    projections = [getattr(module, f"weight_hr{suffix}") for suffix in torch_suffixes(module)]
+    return [_projected(cell, projection) for cell, projection in zip(cells, projections, strict=True)]
 
 
-def _torch_loop(module: nn.RNNBase, suffix: str) -> Loop:
-    """Step as torch's module steps: the cell of the same equations, over the module's own weights."""
-    with torch.device("meta"):  # its own weights are never drawn
-        cell = TORCH_CELLS[module.mode](1, module.hidden_size)
-    for theirs, ours in TORCH_NAMES.items():
-        part, _, parameter = ours.partition(".")
-        owner = cell.get_submodule(part)
-        delattr(owner, parameter)
-        bias = theirs.startswith("bias")
-        setattr(owner, parameter, None if bias and not module.bias else getattr(module, theirs + suffix))
-    if not module.proj_size:
-        return cell, cell, cell.initial_state
-    project = getattr(module, f"weight_hr{suffix}")
+def _projected(cell: Cell, projection: Tensor) -> Loop:
+    """The loop of an LSTM whose output is projected: its h is narrower than its c."""
 
     def step(x: Tensor, state: State) -> State:
         h, c = cell(x, state)
-        return linear(h, project), c
+        return linear(h, projection), c
 
     def zeros(x: Tensor) -> State:
-        return x.new_zeros(len(x), module.proj_size), x.new_zeros(len(x), module.hidden_size)
+        return x.new_zeros(len(x), len(projection)), x.new_zeros(len(x), cell.hidden_size)
 
     return cell, step, zeros
