@@ -35,7 +35,7 @@ def machine() -> dict[str, str]:
     cores = str(os.cpu_count())
     card = gpu()
     words = [cpu, cores, "cores"] + ([] if card == "none" else [card])
-    name = re.sub(r"\((r|tm)\)|@.*?hz|\b(cpu|processor)\b", " ", " ".join(words).lower())
+    name = re.sub(r"\((r|tm)\)|\b(cpu|processor)\b", " ", " ".join(words).lower())
     return {
         "machine": re.sub(r"[^a-z0-9.]+", "-", name).strip("-"),
         "os": platform.system(),
