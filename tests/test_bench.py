@@ -27,6 +27,7 @@ update_sys_path(str(ROOT / "bench"))  # as asv finds it
 common, speed, retention, memory = (import_module(f"bench.{n}") for n in ("common", "speed", "retention", "memory"))
 clone = import_module("bench.tools.clone")
 BENCHMARKS = list(disc_benchmarks(str(ROOT / "bench")))
+sys.meta_path.pop(0)  # what asv put there: pytest asks every importer in a way that this one does not know
 
 
 @pytest.fixture
