@@ -125,16 +125,28 @@ def diagnose(target: str, seed: int = 0, out: str | None = None, json: bool = Fa
     return 0 if report.healthy else 1
 
 
-def claims(section: int | None = None, only: str | None = None, seeds: int | None = None, json: bool = False) -> int:
+def claims(
+    section: int | None = None,
+    only: str | None = None,
+    seeds: int | None = None,
+    update: bool = False,
+    stored: bool = False,
+    json: bool = False,
+) -> int:
     """Measure the claims of the explanation again; fails where a verdict is not the one that the text states.
 
     Args:
         section: The claims of one section, by its number.
         only: One claim, by its id.
         seeds: How many seeds, instead of each claim's own number.
+        update: Measure the dear claims alone, those that the site does not measure itself, and store the results.
+            Each is stored at once. After an interruption the same command goes on: what was measured today, with the
+            code as it is, is not measured again.
+        stored: Measure the cheap claims alone; of the dear ones show what is stored, as the site does.
         json: Print everything that was measured as JSON.
     """
     from rnnvanish import experiments
+    from rnnvanish.ledger import NotStored
 
     known = {claim.id: claim for claim in experiments.claims()}
     sections = sorted({claim.section for claim in known.values()})
@@ -144,17 +156,30 @@ def claims(section: int | None = None, only: str | None = None, seeds: int | Non
         raise WrongUse(f"There is no section {section}. There are: {', '.join(map(str, sections))}.")
     if seeds is not None and seeds < 1:
         raise WrongUse(f"claims needs seeds >= 1, got {seeds}.")
+    if update and (stored or seeds is not None):
+        raise WrongUse("--update measures and stores at each claim's own seeds: leave out --stored and --seeds.")
     chosen = [c for c in known.values() if only in (None, c.id) and section in (None, c.section)]
+    if update and not (chosen := [claim for claim in chosen if claim.stored]):
+        raise WrongUse("None of these claims is stored: they are cheap, and measured whenever the site is built.")
     records = []
     for claim in chosen:
-        record = claim.to_json(claim.measure(seeds))
+        try:
+            recalled = claim.stored and (stored or (update and only is None and claim.stored_today()))
+            measurement = claim.recall() if recalled else claim.measure(seeds)
+        except NotStored as error:
+            raise WrongUse(str(error)) from error
+        if update and not recalled:
+            claim.keep(measurement)
+        record = claim.to_json(measurement)
         records.append(record)
         if not json:
             differs = "" if record["verdict"] == record["stated"] else f"   THE TEXT STATES: {record['stated']}"
+            when = f", stored on {record['provenance']['date']}" if recalled else ""
+            since = ", and the code has changed since" if record["outdated"] else ""
             print(f"{claim.section:>2}  {claim.id:<40} {record['verdict']}{differs}")
             print(f"    “{claim.sentence}”")
-            print(f"    {claim.statistic}: {record['statistic']:.3g} {claim.unit} ({record['thresholds']})")
-            print(f"    {record['seeds']} seeds, {record['seconds']:.1f} s\n", flush=True)
+            print(f"    {claim.statistic}: {record['result']}; {record['thresholds']}")
+            print(f"    {record['seeds']} seeds, {record['seconds']:.1f} s{when}{since}\n", flush=True)
     broken = [record["id"] for record in records if record["verdict"] != record["stated"]]
     if json:
         print(json_format.dumps({"claims": records}))

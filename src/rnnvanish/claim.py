@@ -5,14 +5,19 @@ Written once. A page calls `show()`, a test `check()`, a benchmark `measure()`: 
 
 import html
 import math
+import re
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from rnnvanish import ledger
 from rnnvanish.provenance import provenance
+
+#: A measurement in a page's notebook, beside its box: what the pages about all claims are made from.
+MIME = "application/vnd.rnnvanish.claim+json"
 
 
 class Verdict(StrEnum):
@@ -56,11 +61,13 @@ class ClaimBroken(AssertionError):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a claim's statistic gave, a value a seed."""
+    """What a claim's statistic gave, a value a seed; when, where and from which code."""
 
     values: tuple[float, ...]
     verdict: Verdict
     seconds: float
+    provenance: dict[str, str] = field(default_factory=provenance)
+    outdated: bool = False  # the code has changed since
 
     @property
     def median(self) -> float:
@@ -83,6 +90,8 @@ class Claim:
         bounds: Where the median must lie for each verdict; outside of them all the sentence is undecided.
         stated: The verdict that the text around it states.
         seeds: How many.
+        stored: Whether it is too dear to measure at every build: more than about ten seconds. Then a page shows what
+            `rnnvanish claims --update` has stored, with its date.
     """
 
     id: str
@@ -95,6 +104,7 @@ class Claim:
     bounds: dict[Verdict, Bounds]
     stated: Verdict
     seeds: int = 5
+    stored: bool = False
 
     def measure(self, seeds: int | None = None) -> Measurement:
         """Measure the statistic at seeds 0, 1, 2, ..."""
@@ -105,7 +115,10 @@ class Claim:
 
     def check(self, seeds: int | None = None) -> Measurement:
         """Measure, and raise `ClaimBroken` where the verdict is not the stated one."""
-        measurement = self.measure(seeds)
+        return self.hold(self.measure(seeds))
+
+    def hold(self, measurement: Measurement) -> Measurement:
+        """Return the measurement; raise `ClaimBroken` where its verdict is not the stated one."""
         if measurement.verdict != self.stated:
             raise ClaimBroken(
                 f"{self.id}: the text states that it {self.stated}, the measurement that it {measurement.verdict}.\n"
@@ -115,14 +128,45 @@ class Claim:
             )
         return measurement
 
+    def keep(self, measurement: Measurement) -> None:
+        """Store a measurement."""
+        record = {
+            "values": [_number(value) for value in measurement.values],
+            "seconds": round(measurement.seconds, 1),
+            "digest": ledger.digest(self.sample.__module__),
+            "provenance": measurement.provenance,
+        }
+        ledger.write(self.id, record)
+
+    def recall(self) -> Measurement:
+        """Return the stored measurement, held against the bounds of today.
+
+        Raises:
+            NotStored: There is none.
+        """
+        record = ledger.read(self.id)
+        values = tuple(map(float, record["values"]))
+        outdated = record["digest"] != ledger.digest(self.sample.__module__)
+        verdict = self._judge(statistics.median(values))
+        return Measurement(values, verdict, record["seconds"], record["provenance"], outdated)
+
+    def stored_today(self) -> bool:
+        """Say whether the stored measurement is of today and of the code as it is."""
+        try:
+            known = self.recall()
+        except ledger.NotStored:
+            return False
+        return not known.outdated and known.provenance["date"] == provenance()["date"]
+
     def show(self) -> None:
-        """Measure, check, and show sentence, verdict and number on a page.
+        """Measure (or recall, where it is stored), check, and show sentence, verdict and number on a page.
 
         A plain call, not a `_repr_html_`: IPython swallows what is raised there, and a broken claim would be published.
         """
-        from IPython.display import HTML, display
+        from IPython.display import display
 
-        display(HTML(self.to_html(self.check())))
+        measurement = self.hold(self.recall() if self.stored else self.measure())
+        display({"text/html": self.to_html(measurement), MIME: self.to_json(measurement)}, raw=True)
 
     def thresholds(self) -> str:
         """The bounds, in words."""
@@ -130,22 +174,20 @@ class Claim:
 
     def to_html(self, measurement: Measurement) -> str:
         """Draw the box of the verdict."""
-        kind = measurement.verdict.name.lower()
         facts = {
-            "Measured": self.statistic,
-            "Result": _spread(measurement, self.unit),
-            "Thresholds": self.thresholds(),
-            "Reproduce": f"<code>rnnvanish claims --only {self.id}</code>",
+            "Measured": _inline(self.statistic),
+            "Result": html.escape(_spread(measurement, self.unit)),
+            "Thresholds": html.escape(self.thresholds()),
         }
-        rows = "".join(
-            f"<div><dt>{name}</dt><dd>{fact if name == 'Reproduce' else html.escape(fact)}</dd></div>"
-            for name, fact in facts.items()
-        )
+        if self.stored:
+            facts["Stored"] = _inline(_stored(measurement))
+        facts["Reproduce"] = f"<code>rnnvanish claims --only {self.id}</code>"
+        rows = "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts.items())
         return (
-            f'<div class="rv-verdict rv-{kind}" id="{self.id}">'
-            f'<p class="rv-says"><span>People say</span> {html.escape(self.sentence)}</p>'
+            f'<div class="rv-verdict rv-{measurement.verdict.name.lower()}" id="{self.id}">'
+            f'<p class="rv-says"><span>People say</span> {_inline(self.sentence)}</p>'
             f'<p class="rv-word">{measurement.verdict.capitalize()}</p>'
-            f'<p class="rv-finding">{html.escape(self.finding)}</p><dl>{rows}</dl></div>'
+            f'<p class="rv-finding">{_inline(self.finding)}</p><dl>{rows}</dl></div>'
         )
 
     def to_json(self, measurement: Measurement) -> dict[str, Any]:
@@ -158,13 +200,16 @@ class Claim:
             "verdict": str(measurement.verdict),
             "stated": str(self.stated),
             "measured": self.statistic,
-            "statistic": measurement.median,
-            "values": list(measurement.values),
+            "statistic": _number(measurement.median),
+            "values": [_number(value) for value in measurement.values],
             "unit": self.unit,
+            "result": _spread(measurement, self.unit),
             "thresholds": self.thresholds(),
             "seeds": len(measurement.values),
             "seconds": round(measurement.seconds, 3),
-            "provenance": provenance(),
+            "provenance": measurement.provenance,
+            "stored": self.stored,
+            "outdated": measurement.outdated,
         }
 
     def _judge(self, value: float) -> Verdict:
@@ -183,6 +228,7 @@ def claim(
     caveat: Bounds | None = None,
     fails: Bounds | None = None,
     seeds: int = 5,
+    stored: bool = False,
 ) -> Callable[[Callable[[int], float]], Claim]:
     """Turn a function, seed -> value, into a `Claim` named after it and its module."""
     given = {Verdict.HOLDS: holds, Verdict.CAVEAT: caveat, Verdict.FAILS: fails}
@@ -192,7 +238,7 @@ def claim(
 
     def decorate(sample: Callable[[int], float]) -> Claim:
         name = f"{sample.__module__.rpartition('.')[2]}.{sample.__name__}"
-        return Claim(name, section, sentence, finding, statistic, unit, sample, bounds, stated, seeds)
+        return Claim(name, section, sentence, finding, statistic, unit, sample, bounds, stated, seeds, stored)
 
     return decorate
 
@@ -202,3 +248,25 @@ def _spread(measurement: Measurement, unit: str) -> str:
     low, high, count = min(measurement.values), max(measurement.values), len(measurement.values)
     spread = f"{low:.3g} to {high:.3g} over " if high > low else ""
     return f"{measurement.median:.3g} {unit} ({spread}{count} seed{'s' if count != 1 else ''})"
+
+
+def _stored(measurement: Measurement) -> str:
+    """Say when and where a stored measurement was made, and whether the code has changed since."""
+    known = measurement.provenance
+    minutes = measurement.seconds / 60
+    took = f"{minutes:.0f} min" if minutes >= 1.5 else f"{measurement.seconds:.0f} s"
+    since = " The code has changed since then: `make claims` measures it anew." if measurement.outdated else ""
+    return (
+        f"Too dear to measure at every build ({took}). Measured on {known['date']}, commit {known['commit']}, "
+        f"{known['processor']}, torch {known['torch']}, Python {known['python']}.{since}"
+    )
+
+
+def _inline(text: str) -> str:
+    """Return text as HTML, with what stands in back-ticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+
+
+def _number(value: float) -> float | str:
+    """Return a number that JSON can hold: there is no infinity in it."""
+    return value if math.isfinite(value) else str(value)
