@@ -1,6 +1,48 @@
 """Mitigations, one file each. A new one is its file, one import and one entry of `ALL`."""
 
 from rnnvanish.mitigation import Mitigation
+from rnnvanish.mitigations.chrono import Chrono
+from rnnvanish.mitigations.clipping import AdaptiveClip, ClipNorm, ClipValue
+from rnnvanish.mitigations.critical import Critical
+from rnnvanish.mitigations.glorot import Glorot
+from rnnvanish.mitigations.he import He
+from rnnvanish.mitigations.identity import Identity
+from rnnvanish.mitigations.np_rnn import NpRNN
+from rnnvanish.mitigations.open_gate import OpenGate
+from rnnvanish.mitigations.orthogonal_start import OrthogonalStart
+from rnnvanish.mitigations.uniform_gate import UniformGate
+
+__all__ = [
+    "ALL",
+    "AdaptiveClip",
+    "Chrono",
+    "ClipNorm",
+    "ClipValue",
+    "Critical",
+    "Glorot",
+    "He",
+    "Identity",
+    "NpRNN",
+    "OpenGate",
+    "OrthogonalStart",
+    "UniformGate",
+]
 
 #: Every mitigation by its name.
-ALL: dict[str, type[Mitigation]] = {}
+ALL: dict[str, type[Mitigation]] = {
+    mitigation.__name__: mitigation
+    for mitigation in (
+        AdaptiveClip,
+        Chrono,
+        ClipNorm,
+        ClipValue,
+        Critical,
+        Glorot,
+        He,
+        Identity,
+        NpRNN,
+        OpenGate,
+        OrthogonalStart,
+        UniformGate,
+    )
+}

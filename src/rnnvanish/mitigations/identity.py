@@ -1,0 +1,51 @@
+r"""Identity initialisation (IRNN): a ReLU network that at first hands its state on as it is.
+
+    U = scale I,  b = c = 0      h ← relu(W x + h)
+
+A unit that is on passes the gradient on unchanged, one that is off stops it.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+from torch import nn
+
+from rnnvanish.cell import Cell, Paper
+from rnnvanish.mitigation import Draw, gates
+from rnnvanish.mitigations.he import is_rectifier
+
+
+@final
+@dataclass(frozen=True)
+class Identity(Draw):
+    """Set the recurrent matrix of a network of rectifiers to the identity, its biases to zero; input weights stay.
+
+    Args:
+        scale: Less than 1 forgets slowly, on purpose.
+
+    >>> layer = Identity()(nn.RNN(2, 8, nonlinearity="relu"))
+    """
+
+    scale: float = 1.0
+
+    paper = Paper(
+        "Le, Jaitly & Hinton",
+        2015,
+        "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
+        "https://arxiv.org/abs/1504.00941",
+    )
+    invariant = "At the start the recurrent matrix is the identity times the scale, and the biases are zero."
+
+    def __post_init__(self) -> None:
+        if not (self.scale > 0 and math.isfinite(self.scale)):
+            raise ValueError(f"Identity needs a scale > 0, got {self.scale}.")
+
+    def draw(self, cell: Cell) -> bool:
+        """Set the recurrent matrix and the biases."""
+        if not is_rectifier(cell) or not gates(cell):
+            return False
+        nn.init.eye_(gates(cell)[0]).mul_(self.scale)
+        for bias in (*gates(cell, "from_x.bias"), *gates(cell, "from_h.bias")):
+            bias.zero_()
+        return True

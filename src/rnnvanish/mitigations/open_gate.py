@@ -1,0 +1,47 @@
+r"""A positive bias on the gate that keeps the state: at first the network remembers, and learns when to forget.
+
+    LSTM: forget gate f      GRU: update gate z, which in torch keeps the old state      σ(1) = 0.73, σ(3) = 0.95
+
+Torch has two biases for each gate, which add up; setting both to 1 would make 2.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+from rnnvanish.cell import Cell, Paper
+from rnnvanish.mitigation import KEEPS, Draw, gates, set_bias
+
+
+@final
+@dataclass(frozen=True)
+class OpenGate(Draw):
+    """Set the bias of the forget gate of an LSTM, the update gate of a GRU; the rest stays.
+
+    Args:
+        bias: The sum of both biases, before the sigmoid.
+
+    >>> from torch import nn
+    >>> layer = OpenGate(bias=3.0)(nn.LSTM(2, 8))
+    """
+
+    bias: float = 1.0
+
+    paper = Paper(
+        "Jozefowicz, Zaremba & Sutskever; forget gate: Gers, Schmidhuber & Cummins",
+        2015,
+        "An Empirical Exploration of Recurrent Network Architectures",
+        "https://proceedings.mlr.press/v37/jozefowicz15.html",
+    )
+    invariant = "At the start both biases of the gate that keeps the state add up to the number given, in every unit."
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.bias):
+            raise ValueError(f"OpenGate needs a finite bias, got {self.bias}.")
+
+    def draw(self, cell: Cell) -> bool:
+        """Set the bias of the gate that keeps the state, the second of LSTM and of GRU."""
+        if len(gates(cell, "from_h.bias")) < 2:
+            return False
+        set_bias(cell, KEEPS, self.bias)
+        return True
