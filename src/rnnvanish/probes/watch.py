@@ -137,7 +137,12 @@ def _agree(watched: list[Tensor], ordinary: list[Tensor]) -> bool:
     tolerance = {torch.float64: 1e-9, torch.float32: 1e-4}
     return len(watched) == len(ordinary) and all(
         ours.shape == theirs.shape
-        and bool(((ours - theirs).abs() <= tolerance.get(ours.dtype, 3e-2) * theirs.abs().max()).all())
+        and torch.allclose(
+            ours,
+            theirs,
+            rtol=0,
+            atol=tolerance.get(ours.dtype, 3e-2) * float(theirs.abs().max()) + torch.finfo(ours.dtype).eps,
+        )
         for ours, theirs in zip(watched, ordinary, strict=True)
         if ours.numel()
     )
