@@ -46,7 +46,7 @@ class Saved(PerCell):
 def peakmem_training_step() -> None:
     """Peak of a whole process that takes one training step of an LSTM.
 
-    Nearly all of it is torch itself; the first run in a new environment reads a quarter more.
+    Nearly all of it is torch itself; a first run in a new environment has read a quarter more.
     """
     import torch
 
