@@ -1,6 +1,7 @@
 """Mitigations, one file each. A new one is its file, one import and one entry of `ALL`."""
 
 from rnnvanish.mitigation import Mitigation
+from rnnvanish.mitigations.attention_over_past import AttentionOverPast
 from rnnvanish.mitigations.chrono import Chrono
 from rnnvanish.mitigations.clipping import AdaptiveClip, ClipNorm, ClipValue
 from rnnvanish.mitigations.critical import Critical
@@ -9,12 +10,17 @@ from rnnvanish.mitigations.he import He
 from rnnvanish.mitigations.identity import Identity
 from rnnvanish.mitigations.np_rnn import NpRNN
 from rnnvanish.mitigations.open_gate import OpenGate
+from rnnvanish.mitigations.orthogonal_constraint import OrthogonalConstraint
 from rnnvanish.mitigations.orthogonal_start import OrthogonalStart
+from rnnvanish.mitigations.skip_through_time import SkipThroughTime
+from rnnvanish.mitigations.truncated_backpropagation import TruncatedBackpropagation
 from rnnvanish.mitigations.uniform_gate import UniformGate
+from rnnvanish.mitigations.zoneout import Zoneout
 
 __all__ = [
     "ALL",
     "AdaptiveClip",
+    "AttentionOverPast",
     "Chrono",
     "ClipNorm",
     "ClipValue",
@@ -24,8 +30,12 @@ __all__ = [
     "Identity",
     "NpRNN",
     "OpenGate",
+    "OrthogonalConstraint",
     "OrthogonalStart",
+    "SkipThroughTime",
+    "TruncatedBackpropagation",
     "UniformGate",
+    "Zoneout",
 ]
 
 #: Every mitigation by its name.
@@ -33,6 +43,7 @@ ALL: dict[str, type[Mitigation]] = {
     mitigation.__name__: mitigation
     for mitigation in (
         AdaptiveClip,
+        AttentionOverPast,
         Chrono,
         ClipNorm,
         ClipValue,
@@ -42,7 +53,11 @@ ALL: dict[str, type[Mitigation]] = {
         Identity,
         NpRNN,
         OpenGate,
+        OrthogonalConstraint,
         OrthogonalStart,
+        SkipThroughTime,
+        TruncatedBackpropagation,
         UniformGate,
+        Zoneout,
     )
 }

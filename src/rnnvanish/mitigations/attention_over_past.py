@@ -1,0 +1,131 @@
+r"""Attention over past states: each step looks back at all steps so far, and reads those that match.
+
+    context_t = Σ_{s ≤ t} w_{ts} h_s        w_t = softmax over s ≤ t of score(h_t, h_s)
+
+    additive:  score(q, k) = vᵀ tanh(W q + U k)
+    dot:       score(q, k) = (W q)ᵀ (U k) / √d
+
+The way back to any past step is one step long, whatever lies in between. The price is time squared.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from rnnvanish.cell import Paper
+from rnnvanish.engine.reference import padding
+from rnnvanish.layers import Sequences
+from rnnvanish.mitigation import Build
+from rnnvanish.recurrent import Recurrent
+
+SCORES = ("additive", "dot")
+
+
+class Attention(nn.Module):
+    """Causal attention of a sequence of states over itself; a step sees itself and what came before.
+
+    The additive score is that of Bahdanau et al. (2015), and keeps time² × batch × size numbers; the scaled dot
+    product that of Vaswani et al. (2017), with one head. What is read are the states themselves.
+
+    Args:
+        size: Features of a state.
+        score: "additive" or "dot".
+
+    Raises:
+        ValueError: For another score.
+
+    >>> attention = Attention(8)
+    >>> context, weights = attention(torch.randn(5, 2, 8))
+    >>> context.shape, weights.shape
+    (torch.Size([5, 2, 8]), torch.Size([2, 5, 5]))
+    """
+
+    def __init__(self, size: int, score: str = "additive") -> None:
+        super().__init__()
+        if score not in SCORES:
+            raise ValueError(f"Attention needs a score of {', '.join(SCORES)}, got {score!r}.")
+        self.score = score
+        self.query = nn.Linear(size, size, bias=False)
+        self.key = nn.Linear(size, size, bias=False)
+        self.match = nn.Linear(size, 1, bias=False) if score == "additive" else None
+
+    def forward(
+        self, states: Float[Tensor, "time batch size"], lengths: Int[Tensor, " batch"] | None = None
+    ) -> tuple[Float[Tensor, "time batch size"], Float[Tensor, "batch time past"]]:
+        """Read the past at every step.
+
+        Returns:
+            What is read, and with which weights: they sum to 1 over the past; beyond a sequence's end both are zero.
+        """
+        scores = self._scores(self.query(states).transpose(0, 1), self.key(states).transpose(0, 1))
+        time = len(states)
+        future = torch.ones(time, time, dtype=torch.bool, device=states.device).triu(1)
+        weights = scores.masked_fill(future, -torch.inf).softmax(-1)
+        if lengths is not None:  # what is padding lies in the future of every step that is not
+            weights = weights.masked_fill(padding(time, lengths).T[:, :, None], 0.0)
+            states = states.masked_fill(padding(time, lengths)[:, :, None], 0.0)
+        context: Tensor = torch.einsum("bts,sbf->tbf", weights, states)
+        return context, weights
+
+    def _scores(
+        self, queries: Float[Tensor, "batch time size"], keys: Float[Tensor, "batch time size"]
+    ) -> Float[Tensor, "batch time past"]:
+        scores: Tensor
+        if self.match is None:
+            scores = queries @ keys.mT / queries.shape[-1] ** 0.5
+        else:
+            scores = self.match(torch.tanh(queries[:, :, None] + keys[:, None, :])).squeeze(-1)
+        return scores
+
+
+class Attending(nn.Module):
+    """A recurrent layer whose output is its own plus what attention reads from its past outputs; called like it.
+
+    The final state is that of the layer alone. A reverse direction has read the end of the sequence before it is
+    attended to; attention itself adds nothing from the future.
+    """
+
+    def __init__(self, layer: Recurrent, score: str) -> None:
+        super().__init__()
+        self.layer = layer
+        self.input_size, self.hidden_size, self.num_layers = layer.input_size, layer.hidden_size, layer.num_layers
+        self.bidirectional, self.batch_first = layer.bidirectional, layer.batch_first
+        self.attention = Attention(layer.hidden_size * (2 if layer.bidirectional else 1), score)
+
+    def forward(self, x: Tensor | PackedSequence, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
+        """Run over whole sequences; returns the output of the top layer with its context, and the final state."""
+        output, final = self.layer(x, state, lengths)
+        steps = None if lengths is None else torch.as_tensor(lengths, device=output.device).long()
+        sequences = Sequences.read(output, steps, self.batch_first)
+        context, _ = self.attention(sequences.x, sequences.lengths)
+        return sequences.restore(sequences.x + context), final
+
+
+@dataclass(frozen=True)
+class AttentionOverPast(Build):
+    """Add to each output of a layer what attention reads from all outputs so far.
+
+    Attributes:
+        score: "additive" (Bahdanau et al. 2015) or "dot" (Vaswani et al. 2017).
+
+    Raises:
+        ValueError: For another score.
+    """
+
+    paper = Paper(
+        "Bahdanau, Cho & Bengio",
+        2015,
+        "Neural Machine Translation by Jointly Learning to Align and Translate",
+        "https://arxiv.org/abs/1409.0473",
+    )
+    invariant = "The weights of each step are at least 0, sum to 1, and are 0 for every later step."
+    score: str = "additive"
+
+    def build(self, layer: Recurrent) -> Attending:
+        """Put attention on top of `layer`."""
+        attending = Attending(layer, self.score)
+        return attending.to(next(layer.parameters())).train(layer.training)

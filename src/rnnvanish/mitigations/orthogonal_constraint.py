@@ -1,0 +1,68 @@
+r"""The recurrent matrix stays orthogonal while the network learns, one matrix for each gate.
+
+    U = Q exp(A − Aᵀ)      Q orthogonal and fixed, A learnt without constraint
+
+A step back multiplies the gradient by Uᵀ and by the slopes of the activation; Uᵀ now leaves its length alone.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize
+
+from rnnvanish.cell import Cell, Paper
+from rnnvanish.mitigation import Build, innermost
+from rnnvanish.recurrent import Recurrent
+
+
+class _Stacked(nn.Module):
+    """Gates that are kept apart, (gates, hidden, hidden), as cells read them: (gates * hidden, hidden)."""
+
+    def forward(self, apart: Tensor) -> Tensor:
+        return apart.flatten(0, 1)
+
+    def right_inverse(self, stacked: Tensor) -> Tensor:
+        return stacked.reshape(-1, stacked.shape[1], stacked.shape[1])
+
+
+@dataclass(frozen=True)
+class OrthogonalConstraint(Build):
+    """Keep the recurrent matrix of each gate orthogonal, by a parametrization.
+
+    It starts at the orthogonal factor of the matrix that it finds, so draw weights before, not after. The matrix is
+    computed once in each run of the layer. Slopes and gates still shrink the gradient.
+
+    >>> import torch
+    >>> layer = OrthogonalConstraint()(nn.RNN(2, 8))
+    >>> u = layer.cells[0].from_h.weight
+    >>> torch.allclose(u.T @ u, torch.eye(8), atol=1e-6)
+    True
+    """
+
+    paper = Paper(
+        "Lezcano-Casado & Martínez-Rubio",
+        2019,
+        "Cheap Orthogonal Constraints in Neural Networks: A Simple Parametrization of the Orthogonal and Unitary Group",
+        "https://arxiv.org/abs/1901.08428",
+    )
+    invariant = "Uᵀ U is the identity, to 1e-6 in every entry, for the recurrent matrix U of each gate."
+
+    def build(self, layer: Recurrent) -> Recurrent:
+        """Constrain the `from_h` of each cell.
+
+        Raises:
+            ValueError: For a cell without one.
+        """
+        for cell in layer.cells:
+            inner = innermost(cast(Cell, cell))
+            linear = getattr(inner, "from_h", None)
+            if not isinstance(linear, nn.Linear):
+                raise ValueError(f"OrthogonalConstraint needs a cell with a from_h, got {type(inner).__name__}.")
+            if parametrize.is_parametrized(linear, "weight"):
+                raise ValueError("OrthogonalConstraint needs a recurrent matrix without a constraint: it has one.")
+            stacked = _Stacked()
+            linear.weight = nn.Parameter(stacked.right_inverse(linear.weight.detach()))
+            parametrizations.orthogonal(linear)
+            parametrize.register_parametrization(linear, "weight", stacked, unsafe=True)  # it changes the shape
+        return layer

@@ -1,0 +1,66 @@
+r"""Learning in stretches: the gradient is cut every k steps, and nothing before the cut is learnt from.
+
+The values are those of the plain layer. It is a cure for memory and time, and for exploding gradients; what lies
+further back than the window cannot be learnt at all.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rnnvanish.cell import Cell, Paper, State
+from rnnvanish.mitigation import Build, Wrapper, wrap
+from rnnvanish.recurrent import Recurrent
+
+
+class _Truncated(Wrapper):
+    """Its state carries a clock: steps since the last cut."""
+
+    def __init__(self, cell: Cell, window: int) -> None:
+        super().__init__(cell, ("clock",))
+        self.window = window
+
+    def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
+        *own, clock = state
+        due = clock.detach() >= self.window
+        # Chosen number by number, not by an `if`: sequences of a batch may have different clocks.
+        own = [torch.where(due, part.detach(), part) for part in own]
+        return (*self.cell(x, tuple(own)), torch.where(due, 1.0, clock.detach() + 1.0))
+
+    def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
+        return (*self.cell.initial_state(x), x.new_zeros(len(x), self.hidden_size))
+
+
+@dataclass(frozen=True)
+class TruncatedBackpropagation(Build):
+    """Detach the state every `window` steps, counted from the beginning of each sequence.
+
+    The count is a part of the state, "clock", without gradient: so the state of an RNN or a GRU becomes a tuple. A
+    state that is handed to a later call is not detached: that is up to the caller.
+
+    Attributes:
+        window: Steps from one cut to the next.
+
+    Raises:
+        ValueError: For a window below 1.
+    """
+
+    paper = Paper(
+        "Williams & Peng",
+        1990,
+        "An Efficient Gradient-Based Algorithm for On-Line Training of Recurrent Network Trajectories",
+        "https://doi.org/10.1162/neco.1990.2.4.490",
+    )
+    invariant = "The gradient of a loss with respect to a state on the other side of a cut is exactly zero."
+    window: int = 20
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise ValueError(f"TruncatedBackpropagation needs a window >= 1, got {self.window}.")
+
+    def build(self, layer: Recurrent) -> Recurrent:
+        """Wrap each cell."""
+        return wrap(layer, partial(_Truncated, window=self.window))
