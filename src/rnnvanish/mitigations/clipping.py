@@ -70,7 +70,9 @@ class ClipValue(Rule):
 
     def apply(self, parameters: Iterable[nn.Parameter]) -> None:
         """Cut off."""
-        nn.utils.clip_grad_value_(parameters, self.threshold)
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.clamp_(-self.threshold, self.threshold)
 
 
 @final
