@@ -136,6 +136,117 @@
   }
   customElements.define("rv-slider", Slider);
 
+  // The table of all claims, to sort and to filter. Without JavaScript it is a table.
+  class Claims extends HTMLElement {
+    connectedCallback() {
+      if (this.filter) return;
+      this.body = this.querySelector("tbody");
+      this.rows = [...this.body.rows];
+      this.filter = html("form", { className: "rv-filter" });
+      this.filter.setAttribute("role", "search");
+      this.filter.setAttribute("aria-label", "Claims");
+      const all = (cells) => [...new Set(cells)];
+      this.section = this.choice("Section", all(this.rows.map((row) => row.dataset.title)));
+      this.verdict = this.choice("Verdict", all(this.rows.map((row) => row.cells[2].textContent)));
+      this.text = this.field("Text", html("input", { type: "search" }));
+      this.status = html("p");
+      this.status.setAttribute("role", "status");
+      this.filter.append(this.status);
+      this.filter.addEventListener("input", () => this.sift());
+      this.filter.addEventListener("submit", (event) => event.preventDefault());
+      this.prepend(this.filter);
+      [...this.querySelector("thead tr").cells].forEach((head, column) => {
+        const button = html("button", { type: "button", textContent: head.textContent });
+        button.addEventListener("click", () => this.sort(head, column));
+        head.replaceChildren(button);
+      });
+      this.sift();
+    }
+
+    field(name, control) {
+      const label = html("label", { textContent: name });
+      label.append(control);
+      this.filter.append(label);
+      return control;
+    }
+
+    choice(name, values) {
+      const select = this.field(name, html("select"));
+      select.append(new Option("all", ""), ...values.map((value) => new Option(value, value)));
+      return select;
+    }
+
+    sift() {
+      const words = this.text.value.toLowerCase();
+      for (const row of this.rows)
+        row.hidden =
+          (this.section.value && row.dataset.title !== this.section.value) ||
+          (this.verdict.value && row.cells[2].textContent !== this.verdict.value) ||
+          !row.textContent.toLowerCase().includes(words);
+      const left = this.rows.filter((row) => !row.hidden).length;
+      this.status.textContent = `${left} of ${this.rows.length} claims`;
+    }
+
+    // Numbers by size, also where words follow them; the order of the pages stays within what is equal.
+    sort(head, column) {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const key = (row) => row.cells[column].textContent;
+      const compare = (a, b) => {
+        const [x, y] = [parseFloat(key(a)), parseFloat(key(b))];
+        return column !== 6 && x === x && y === y ? x - y : key(a).localeCompare(key(b));
+      };
+      this.body.append(...[...this.rows].sort((a, b) => (down ? compare(b, a) : compare(a, b))));
+    }
+  }
+  customElements.define("rv-claims", Claims);
+
+  // "Predict first": a numbered list of answers and the fold behind it become a question. The guess stays on this
+  // device. A button, because arrow keys choose while they move. Without JavaScript the list and the fold remain.
+  const predict = (list, fold) => {
+    const key = `rnnvanish guess ${location.pathname}`;
+    const memory = (value) => {
+      try {
+        return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value);
+      } catch {
+        return null; // a browser that keeps nothing
+      }
+    };
+    const form = html("form", { className: "rv-predict" });
+    const group = html("fieldset");
+    const button = html("button", { className: "md-button", textContent: "This is my guess" });
+    const said = html("p");
+    said.setAttribute("role", "status");
+    list.before(form);
+    group.append(html("legend", { textContent: "What do you think?" }), list);
+    form.append(group, button, said);
+    [...list.children].forEach((answer, i) => {
+      const label = html("label");
+      const words = html("span");
+      words.append(...answer.childNodes);
+      label.append(html("input", { type: "radio", name: "guess", value: i + 1, required: true }), words);
+      answer.append(label);
+    });
+    const show = (words) => {
+      const number = form.elements.guess.value;
+      said.textContent = `${words} ${number}. The answer is open below. Your guess is kept on this device only.`;
+      fold.open = true;
+    };
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      memory(form.elements.guess.value);
+      show("Your guess: answer");
+    });
+    const kept = memory();
+    if (kept && list.children[kept - 1]) {
+      form.elements.guess.value = kept;
+      show("When you were here before, you guessed answer");
+    }
+  };
+  const fold = document.querySelector("#predict-first ~ details.question");
+  if (fold?.previousElementSibling?.matches("ol")) predict(fold.previousElementSibling, fold);
+
   // What scrolls must take the keyboard, and the tool bar of a code block is no landmark.
   const tidy = () => {
     for (const bar of document.querySelectorAll("nav.md-code__nav")) bar.setAttribute("role", "none");

@@ -16,17 +16,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import collected
 import mathematics
 import mkdocs_jupyter.plugin as jupyter
 import notebook
 from execute import digest, execute, set_up
 from markdown import Extension
 from mkdocs.exceptions import PluginError
+from mkdocs.utils import get_relative_url
 
 log = logging.getLogger("mkdocs.rnnvanish")
 KERNELS = 2
 _executed: set[str] = set()
 _outputs: dict[str, list[str]] = {}
+_claims: list[collected.Shown] = []
 
 
 class Components(Extension):
@@ -48,6 +51,7 @@ def on_config(config):
     config.markdown_extensions.append(Components())
     _executed.clear()
     _outputs.clear()
+    _claims.clear()
     return config
 
 
@@ -69,6 +73,9 @@ def on_files(files, config):
             part.replace(path)
     if failed := [f"{file.src_uri}: {run.exception()}" for file, _, run in runs if run.exception()]:
         raise PluginError("\n\n".join(failed))
+    for file in filter(plugin.should_include, files):
+        executed = json.loads(json.loads(_cache(plugin, file).read_text(encoding="utf-8"))["content"])
+        _claims.extend(collected.shown(executed, file.url))
     if todo:
         log.info("Executed %d pages in %.0f s", len(todo), time.perf_counter() - started)
     return files
@@ -99,6 +106,12 @@ def on_page_content(html, page, **_):
     html = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)  # Markdown knows no corner of a table
     html = notebook.put_outputs(html, _outputs.get(page.file.src_uri, []))
     return html.replace("<template>", "<template data-search-exclude>")  # the numbers of a figure to drag
+
+
+def on_page_context(context, page, **_):
+    """Put all claims where a page asks for them: now every page has its address, and the search has read its fill."""
+    page.content = collected.put(page.content, _claims, lambda address: get_relative_url(address, page.url))
+    return context
 
 
 def on_env(env, files, **_):

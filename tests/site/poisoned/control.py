@@ -59,3 +59,30 @@ pd.DataFrame({f"column {i}": [i] for i in range(14)})
 #     | a | b |
 #     |---|---|
 #     | 1 | 2 |
+#
+# ## Predict first
+#
+# How much is left?
+#
+# 1. All of *it*.
+# 2. A third.
+#
+# ??? question "Show the answer"
+#     The second.
+#
+# ## All claims
+#
+# <div data-rv-claims="table"></div>
+#
+# <div data-rv-claims="corrections"></div>
+
+# %% tags=["remove-input"]
+provenance = {"date": "2026-01-02", "commit": "abc", "processor": "a <b>", "threads": "1", "torch": "2", "python": "3"}
+for number, verdict, result in ((1, "holds", "9 steps"), (2, "does not hold", "10 steps"), (10, "holds", "-1 steps")):
+    record = {
+        "id": f"control.claim{number}", "section": number, "sentence": f"Claim {number} with `code`.", "stored": number == 2,
+        "verdict": verdict, "finding": "It is found.", "measured": "size", "result": result, "seeds": 5, "seconds": 0.25,
+        "provenance": provenance, "outdated": number == 2,
+    }
+    box = f'<p id="control.claim{number}">A box.</p>'
+    display({"text/html": box, "application/vnd.rnnvanish.claim+json": record}, raw=True)

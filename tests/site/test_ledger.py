@@ -1,0 +1,113 @@
+"""The table of all claims, the corrections, and the guess before the answer, as a reader uses them."""
+
+import re
+
+import pytest
+
+from rnnvanish import experiments
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+def column(page, number):
+    return page.locator(f"rv-claims tbody tr:visible > :nth-child({number})").all_inner_texts()
+
+
+@pytest.mark.parametrize("file", [False, True], ids=["served", "file"])
+def test_claims_are_sorted_by_keyboard(visit, sample, file):
+    page = visit(sample, "page.html", file=file).page
+    head = page.locator("rv-claims th", has_text="Result")
+    head.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert column(page, 4) == ["-1 steps", "9 steps", "10 steps"]
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert column(page, 4) == ["10 steps", "9 steps", "-1 steps"]
+    page.get_by_role("button", name="Section").click()
+    assert column(page, 1) == ["1", "2", "10"]
+    assert page.locator("rv-claims [aria-sort]").count() == 1
+
+
+def test_claims_are_filtered(visit, sample):
+    page = visit(sample, "page.html").page
+    said = page.locator("rv-claims [role=status]")
+    assert said.inner_text() == "3 of 3 claims"
+    page.get_by_role("combobox", name="Verdict", exact=True).select_option("holds")
+    assert column(page, 1) == ["1", "10"]
+    page.get_by_role("searchbox", name="Text", exact=True).fill("CLAIM 10")
+    assert column(page, 1) == ["10"]
+    assert said.inner_text() == "1 of 3 claims"
+    page.get_by_role("searchbox", name="Text", exact=True).fill("")
+    page.get_by_role("combobox", name="Verdict", exact=True).select_option("all")
+    page.get_by_role("combobox", name="Section", exact=True).select_option("How a gradient fades")
+    assert column(page, 1) == ["1", "2", "10"]
+
+
+def test_a_stored_claim_says_so_and_whether_it_is_old(visit, sample):
+    page = visit(sample, "page.html", java_script_enabled=False).page  # a plain table, too
+    measured = column(page, 7)
+    assert measured[0] == "2026-01-02, abc"
+    assert measured[1] == "2026-01-02, abc (stored). The code has changed since."
+    assert page.is_visible("text=2026-01-02, commit abc: a <b>, one thread, torch 2, Python 3")
+    assert page.locator("rv-claims code").count() == 3
+
+
+def test_a_row_leads_to_its_box(visit, sample):
+    page = visit(sample, "page.html").page
+    page.locator("rv-claims a").nth(1).click()
+    assert page.url.endswith("page.html#control.claim2")
+    assert page.evaluate("document.querySelector(':target').textContent") == "A box."
+
+
+def test_corrections_are_the_claims_that_do_not_hold(visit, sample):
+    page = visit(sample, "page.html").page
+    boxes = page.locator(".rv-verdict:has(dt:text-is('Evidence'))")
+    assert boxes.count() == 1
+    assert "Claim 2 with code." in boxes.inner_text()
+    assert boxes.locator("a").get_attribute("href").endswith("#control.claim2")
+
+
+@pytest.mark.parametrize("file", [False, True], ids=["served", "file"])
+def test_a_guess_by_keyboard_opens_the_answer_and_stays_on_this_device(visit, sample, file):
+    seen = visit(sample, "page.html", file=file)
+    page = seen.page
+    answer = page.locator("#predict-first ~ details.question")
+    said = page.locator(".rv-predict [role=status]")
+    page.focus(".rv-predict input")
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowDown")
+    assert page.is_checked(".rv-predict li:nth-child(2) input")
+    assert answer.get_attribute("open") is None, "moving through the answers is not yet a guess"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert answer.get_attribute("open") is not None
+    assert said.inner_text().startswith("Your guess: answer 2.")
+    asked = len(seen.asked)
+    page.reload()
+    assert page.is_checked(".rv-predict li:nth-child(2) input")
+    assert said.inner_text().startswith("When you were here before, you guessed answer 2.")
+    assert answer.get_attribute("open") is not None
+    assert (len(seen.asked), seen.elsewhere, seen.complaints) == (asked, set(), [])
+
+
+def test_without_a_choice_there_is_no_guess(visit, sample):
+    page = visit(sample, "page.html").page
+    page.click(".rv-predict button")
+    assert page.locator("#predict-first ~ details.question").get_attribute("open") is None
+    assert page.get_by_role("group", name="What do you think?").get_by_role("radio", name="All of it.").count() == 1
+
+
+def test_without_javascript_the_question_is_a_list_and_a_fold(visit, sample):
+    page = visit(sample, "page.html", java_script_enabled=False).page
+    assert page.is_visible("#predict-first ~ ol >> text=A third.")
+    page.click("#predict-first ~ details.question summary")
+    assert page.is_visible("text=The second.")
+
+
+def test_every_claim_is_shown_and_every_row_leads_to_its_box(site):
+    text = (site / "claims.html").read_text(encoding="utf-8")
+    found = re.findall(r'<td>\d+</td><td><a href="([^"#]+)#([^"]+)"', text)
+    assert {name for _, name in found} == {claim.id for claim in experiments.claims()}
+    for page, name in found:
+        assert f'id="{name}"' in (site / page).read_text(encoding="utf-8"), f"{page} shows no box {name}"
