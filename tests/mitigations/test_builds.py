@@ -9,9 +9,12 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from rnnvanish import Recurrent, cells, mitigations, probes
 from rnnvanish.mitigation import Build, Wrapper, innermost, wrap
+from rnnvanish.mitigations.dilated import Dilated
+from rnnvanish.mitigations.layer_normalisation import LayerNormalisation
 from rnnvanish.mitigations.orthogonal_constraint import OrthogonalConstraint
 from rnnvanish.mitigations.skip_through_time import SkipThroughTime
 from rnnvanish.mitigations.truncated_backpropagation import TruncatedBackpropagation
+from rnnvanish.mitigations.variational_dropout import VariationalDropout
 from rnnvanish.mitigations.zoneout import Zoneout
 
 TIME, BATCH, INPUT, HIDDEN = 7, 4, 3, 5
@@ -291,6 +294,126 @@ def test_truncated_gradient_is_exactly_zero_beyond_the_cut():
     assert cut.gain[3:].eq(0).all()
 
 
+# Dilated recurrence.
+
+
+def test_dilation_of_one_is_the_plain_layer():
+    for _, build in TORCH.values():
+        theirs, x = build(num_layers=2, bidirectional=True), sequences()
+        torch.testing.assert_close(Dilated(base=1)(theirs)(x)[0], theirs(x)[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", TORCH)
+def test_dilated_is_as_many_interleaved_runs(kind):
+    """The layer above leaps over 3 steps: torch's own layer over x[0], x[3], ... and over x[1], x[4], ... and so on."""
+    theirs, x = TORCH[kind][1](num_layers=2), sequences(11)
+    ours = Dilated(base=3)(theirs)
+    lower, upper = TORCH[kind][1](), getattr(nn, kind)(HIDDEN, HIDDEN).double()
+    for level, alone in enumerate((lower, upper)):
+        for name, weight in alone.named_parameters():
+            weight.data.copy_(theirs.get_parameter(name.replace("_l0", f"_l{level}")).data)
+    y = lower(x)[0]
+    expected = torch.empty_like(y)
+    for phase in range(3):
+        expected[phase::3] = upper(y[phase::3])[0]
+    torch.testing.assert_close(ours(x)[0], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_dilated_reads_one_state_and_none_in_between():
+    """Also after training: of the states that a step is handed, the derivative of one alone is not zero."""
+    cell = train_a_little(Dilated(start=4)(nn.RNN(INPUT, HIDDEN))).cells[0]
+    state = [torch.randn(1, HIDDEN, requires_grad=True) for _ in cell.state_names]
+    (new, *_) = cell(torch.randn(1, INPUT), tuple(state))
+    found = torch.autograd.grad(new.sum(), state, allow_unused=True)
+    assert [gradient is not None and bool(gradient.any()) for gradient in found] == [False, False, False, True]
+
+
+# Layer normalisation.
+
+
+def test_layer_normalisation_step_by_step():
+    """The LSTM of the paper's supplement but for its c: every number normalised by hand."""
+    theirs, x = nn.LSTM(INPUT, HIDDEN).double(), sequences()
+    ours = LayerNormalisation()(theirs)
+    linears = ours.cells[0].from_x, ours.cells[0].from_h
+    for linear in linears:
+        nn.init.normal_(linear.gain)
+
+    def normalised(linear, v):
+        product = v @ linear.weight.T
+        deviation = product - product.mean(-1, keepdim=True)
+        spread = (deviation.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+        return linear.gain * deviation / spread + linear.bias
+
+    h = c = torch.zeros(BATCH, HIDDEN).double()
+    for now in x:
+        i, f, g, o = (normalised(linears[0], now) + normalised(linears[1], h)).chunk(4, -1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+    torch.testing.assert_close(ours(x)[1], (h[None], c[None]), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", TORCH)
+def test_layer_normalisation_does_not_mind_the_size_of_weights(kind):
+    layer = train_a_little(LayerNormalisation()(TORCH[kind][1](bias=False).float())).double()
+    x = sequences()
+    before = layer(x)[0]
+    for linear in (layer.cells[0].from_x, layer.cells[0].from_h):
+        linear.weight.data.mul_(1e3)
+    torch.testing.assert_close(layer(x)[0], before, rtol=1e-2, atol=1e-3)  # up to the paper's little number in the root
+    after = layer(x)[0]
+    layer.cells[0].from_h.weight.data.mul_(1e3)
+    torch.testing.assert_close(layer(x)[0], after, rtol=1e-6, atol=1e-6)
+    layer.cells[0].from_h.gain.data.mul_(2)
+    assert (layer(x)[0] - after).abs().max() > 0.01
+
+
+def test_layer_normalisation_and_a_constraint_stand_together_in_one_order():
+    layer = train_a_little(OrthogonalConstraint()(LayerNormalisation()(nn.GRU(INPUT, HIDDEN))))
+    for u in layer.cells[0].from_h.weight.split(HIDDEN):
+        torch.testing.assert_close(u.T @ u, torch.eye(HIDDEN), rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="before constraints"):
+        LayerNormalisation()(OrthogonalConstraint()(nn.GRU(INPUT, HIDDEN)))
+
+
+# Variational dropout.
+
+
+@pytest.mark.parametrize("kind", TORCH)
+def test_variational_dropout_is_a_matrix_without_some_columns(kind):
+    """For each sequence: torch's own layer with the mask in its recurrent weights, at every step the same."""
+    theirs, x = TORCH[kind][1](), sequences()
+    ours = VariationalDropout(0.4)(theirs)
+    output, (*_, masks) = ours(x)
+    assert set(masks.flatten().tolist()) == {0.0, 1 / 0.6}
+    assert len({tuple(mask.tolist()) for mask in masks[0]}) > 1
+    for i, mask in enumerate(masks[0]):
+        alone = TORCH[kind][1]()
+        alone.load_state_dict(theirs.state_dict())
+        alone.weight_hh_l0.data.mul_(mask)
+        torch.testing.assert_close(output[:, i], alone(x[:, i])[0], rtol=1e-12, atol=1e-12)
+    assert not torch.equal(ours(x)[1][-1], masks)
+    torch.testing.assert_close(ours.eval()(x)[0], theirs(x)[0], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(VariationalDropout(0.0)(theirs)(x)[0], theirs(x)[0], rtol=1e-12, atol=1e-12)
+
+
+def test_variational_dropout_keeps_its_mask_and_its_fraction_after_training():
+    layer = train_a_little(VariationalDropout(0.3)(nn.GRU(INPUT, HIDDEN)))
+    x = torch.randn(3, 2000, INPUT)
+    _, (_, first) = layer(x[:1])
+    _, (_, last) = layer(x[1:], layer(x[:1], (torch.zeros_like(first), first))[1])
+    torch.testing.assert_close(last, first, rtol=0, atol=0)
+    assert (first == 0).double().mean().item() == pytest.approx(0.3, abs=0.02)
+    assert not layer.cells[0].cell.from_h._forward_pre_hooks
+
+
+def test_a_mask_has_no_gradient():
+    layer = VariationalDropout(0.3)(nn.GRU(INPUT, HIDDEN).double())
+    (curve,) = probes.retention(layer, sequences()).values()
+    assert curve.part("mask").gain.eq(0).all()
+    assert curve.part("h").gain.gt(0).all()
+
+
 # Attention is in test_attention.py.
 
 
@@ -299,6 +422,8 @@ def test_truncated_gradient_is_exactly_zero_beyond_the_cut():
     [
         (lambda: Zoneout(1.5), r"probability output in \[0, 1\]"),
         (lambda: SkipThroughTime(0), "lag >= 1"),
+        (lambda: Dilated(base=0), "base >= 1"),
+        (lambda: VariationalDropout(1.0), r"probability in \[0, 1\)"),
         (lambda: TruncatedBackpropagation(0), "window >= 1"),
     ],
 )

@@ -5,9 +5,11 @@ from rnnvanish.mitigations.attention_over_past import AttentionOverPast
 from rnnvanish.mitigations.chrono import Chrono
 from rnnvanish.mitigations.clipping import AdaptiveClip, ClipNorm, ClipValue
 from rnnvanish.mitigations.critical import Critical
+from rnnvanish.mitigations.dilated import Dilated
 from rnnvanish.mitigations.glorot import Glorot
 from rnnvanish.mitigations.he import He
 from rnnvanish.mitigations.identity import Identity
+from rnnvanish.mitigations.layer_normalisation import LayerNormalisation
 from rnnvanish.mitigations.np_rnn import NpRNN
 from rnnvanish.mitigations.open_gate import OpenGate
 from rnnvanish.mitigations.orthogonal_constraint import OrthogonalConstraint
@@ -15,6 +17,7 @@ from rnnvanish.mitigations.orthogonal_start import OrthogonalStart
 from rnnvanish.mitigations.skip_through_time import SkipThroughTime
 from rnnvanish.mitigations.truncated_backpropagation import TruncatedBackpropagation
 from rnnvanish.mitigations.uniform_gate import UniformGate
+from rnnvanish.mitigations.variational_dropout import VariationalDropout
 from rnnvanish.mitigations.zoneout import Zoneout
 
 __all__ = [
@@ -25,9 +28,11 @@ __all__ = [
     "ClipNorm",
     "ClipValue",
     "Critical",
+    "Dilated",
     "Glorot",
     "He",
     "Identity",
+    "LayerNormalisation",
     "NpRNN",
     "OpenGate",
     "OrthogonalConstraint",
@@ -35,6 +40,7 @@ __all__ = [
     "SkipThroughTime",
     "TruncatedBackpropagation",
     "UniformGate",
+    "VariationalDropout",
     "Zoneout",
 ]
 
@@ -48,9 +54,11 @@ ALL: dict[str, type[Mitigation]] = {
         ClipNorm,
         ClipValue,
         Critical,
+        Dilated,
         Glorot,
         He,
         Identity,
+        LayerNormalisation,
         NpRNN,
         OpenGate,
         OrthogonalConstraint,
@@ -58,6 +66,7 @@ ALL: dict[str, type[Mitigation]] = {
         SkipThroughTime,
         TruncatedBackpropagation,
         UniformGate,
+        VariationalDropout,
         Zoneout,
     )
 }

@@ -1,0 +1,67 @@
+r"""Layer normalisation: what reaches a layer's units is brought to mean 0 and variance 1, at every step by itself.
+
+    W x  becomes  g (W x − mean) / spread        and U h likewise, with gains of its own
+
+mean and spread are those of the numbers of one step of one sequence. The size of the weights no longer matters, only
+their direction; a step back divides by the spread, so small weights no longer make a small gradient.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import layer_norm, linear
+from torch.nn.utils import parametrize
+
+from rnnvanish.cell import Cell, Paper
+from rnnvanish.mitigation import Build, innermost
+from rnnvanish.recurrent import Recurrent
+
+
+class _Normalised(nn.Linear):
+    """A linear layer over the weight and the bias of another, with its products normalised before the bias."""
+
+    def __init__(self, plain: nn.Linear) -> None:
+        super().__init__(plain.in_features, plain.out_features, device="meta")  # weights of its own are never drawn
+        self.weight, self.bias = plain.weight, plain.bias
+        self.gain = nn.Parameter(torch.ones_like(plain.weight[:, 0]))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return layer_norm(linear(input, self.weight), (self.out_features,), self.gain, self.bias)
+
+
+@dataclass(frozen=True)
+class LayerNormalisation(Build):
+    """Normalise W x and U h separately, each with a gain that is learnt; the biases stay those of the cell.
+
+    The products of all gates are normalised together, as the paper does for the LSTM; for the GRU it takes the
+    candidate apart. Left out is the paper's normalisation of the LSTM's c on its way to the output. An x of one
+    feature loses its size: of W x only the sign of x is left.
+
+    >>> layer = LayerNormalisation()(nn.GRU(2, 8))
+    >>> layer.cells[0].from_h.gain.shape
+    torch.Size([24])
+    """
+
+    paper = Paper("Ba, Kiros & Hinton", 2016, "Layer Normalization", "https://arxiv.org/abs/1607.06450")
+    invariant = "Scaling a weight matrix changes no output."
+
+    def build(self, layer: Recurrent) -> Recurrent:
+        """Normalise the `from_x` and the `from_h` of each cell.
+
+        Raises:
+            ValueError: For a cell without them, or with constrained ones: normalise first.
+        """
+        for cell in layer.cells:
+            inner = innermost(cast(Cell, cell))
+            for name in ("from_x", "from_h"):
+                plain = getattr(inner, name, None)
+                if not isinstance(plain, nn.Linear):
+                    raise ValueError(f"LayerNormalisation needs a cell with a {name}, got {type(inner).__name__}.")
+                if isinstance(plain, _Normalised) or parametrize.is_parametrized(plain):
+                    raise ValueError(
+                        f"LayerNormalisation needs a plain {name}: normalise once, and before constraints."
+                    )
+                setattr(inner, name, _Normalised(plain))
+        return layer

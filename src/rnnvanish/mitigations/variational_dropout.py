@@ -1,0 +1,77 @@
+r"""Variational dropout: the same units are dropped at every step of a sequence, on the way into the recurrent matrix.
+
+    U h  becomes  U (m h)        m = 0 with probability p, else 1 / (1 − p); drawn once for each sequence
+
+A mask drawn anew at each step would wear the memory away: after T steps a unit is still there with (1 − p)ᵀ.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+from rnnvanish.cell import Cell, Paper, State
+from rnnvanish.mitigation import Build, Wrapper, innermost, wrap
+from rnnvanish.recurrent import Recurrent
+
+
+class _Masked(Wrapper):
+    """Its state carries the mask, so that a run that is handed on keeps it."""
+
+    def __init__(self, cell: Cell, probability: float) -> None:
+        super().__init__(cell, ("mask",))
+        if not isinstance(getattr(innermost(cell), "from_h", None), nn.Module):
+            raise ValueError(f"VariationalDropout needs a cell with a from_h, got {type(innermost(cell)).__name__}.")
+        self.probability = probability
+
+    def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
+        *own, mask = state
+        mask = mask.detach()
+        if not self.training:
+            return (*self.cell(x, tuple(own)), mask)
+        # Into the matrix alone: a gate that hands on the state must find it whole.
+        matrix = cast(nn.Module, innermost(self).from_h)
+        with matrix.register_forward_pre_hook(lambda module, args: (args[0] * mask,)):
+            return (*self.cell(x, tuple(own)), mask)
+
+    def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
+        mask = dropout(x.new_ones(len(x), self.hidden_size), self.probability, self.training)
+        return (*self.cell.initial_state(x), mask)
+
+
+@dataclass(frozen=True)
+class VariationalDropout(Build):
+    """Drop the same recurrent inputs at every step of a sequence, in training.
+
+    The mask is a part of the state, "mask", without gradient: so the state of an RNN or a GRU becomes a tuple. A run
+    that starts from no state draws new ones; one that is handed a state goes on with its mask. All gates share a
+    mask; inputs are not dropped (the paper drops both).
+
+    Attributes:
+        probability: Of dropping a unit.
+
+    Raises:
+        ValueError: For a probability outside [0, 1).
+    """
+
+    paper = Paper(
+        "Gal & Ghahramani",
+        2016,
+        "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks",
+        "https://arxiv.org/abs/1512.05287",
+    )
+    invariant = (
+        "In training each sequence has one mask, the same at every step; in evaluation the layer is the plain one."
+    )
+    probability: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability < 1:
+            raise ValueError(f"VariationalDropout needs a probability in [0, 1), got {self.probability}.")
+
+    def build(self, layer: Recurrent) -> Recurrent:
+        """Wrap each cell."""
+        return wrap(layer, partial(_Masked, probability=self.probability))
