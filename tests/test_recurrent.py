@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from rnnvanish import Recurrent, cells
+from rnnvanish import Recurrent, cells, mitigations
 
 TIME, BATCH, INPUT, HIDDEN = 7, 4, 3, 5
 TORCH = {
@@ -156,6 +156,57 @@ def test_residual_skip_adds_the_input_of_each_upper_layer():
     torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
 
 
+def alone(cell):
+    """A layer of its own with the weights of `cell`."""
+    layer = Recurrent(type(cell), cell.input_size, HIDDEN).double()
+    layer.cells[0].load_state_dict(cell.state_dict())
+    return lambda x: layer(x)[0]
+
+
+def test_highway_mixes_number_by_number():
+    """The highway network's y = H T + x (1 − T), for one number at a time."""
+    torch.manual_seed(0)
+    layer = Recurrent(cells.GRU, INPUT, HIDDEN, num_layers=3, skip="highway").double()
+    assert all((gate.bias == -1).all() for gate in layer.transforms)
+    start = inputs("time first")
+    x = alone(layer.cells[0])(start)
+    for cell, gate in zip(list(layer.cells)[1:], layer.transforms, strict=True):
+        gate.bias.data.normal_()
+        h, mixed = alone(cell)(x), torch.empty_like(x)
+        for t, b, unit in itertools.product(range(TIME), range(BATCH), range(HIDDEN)):
+            a = gate.bias[unit] + sum(gate.weight[unit, j] * x[t, b, j] for j in range(HIDDEN))
+            transform = 1 / (1 + math.exp(-a.item()))
+            mixed[t, b, unit] = h[t, b, unit] * transform + x[t, b, unit] * (1 - transform)
+        x = mixed.detach()
+    torch.testing.assert_close(layer(start)[0], x, rtol=1e-10, atol=1e-12)
+
+
+def test_dense_layers_read_everything_below():
+    torch.manual_seed(0)
+    layer = Recurrent(cells.GRU, INPUT, HIDDEN, num_layers=3, skip="dense").double()
+    x = inputs("time first")
+    first = alone(layer.cells[0])(x)
+    second = alone(layer.cells[1])(torch.cat([x, first], -1))
+    third = alone(layer.cells[2])(torch.cat([x, first, second], -1))
+    torch.testing.assert_close(layer(x)[0], third, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("skip", ["residual", "highway", "dense"])
+def test_skips_stand_with_lengths_directions_and_packing(skip):
+    torch.manual_seed(0)
+    layer = Recurrent(cells.LSTM, INPUT, HIDDEN, num_layers=3, bidirectional=True, skip=skip, dropout=0.5).double()
+    layer.eval()
+    x, lengths = inputs("time first"), torch.tensor([2, 7, 1, 5])
+    output, _ = layer(x, lengths=lengths)
+    packed, _ = layer(pack_padded_sequence(x, lengths, enforce_sorted=False))
+    torch.testing.assert_close(nn.utils.rnn.pad_packed_sequence(packed)[0], output)
+    for i, length in enumerate(lengths):
+        torch.testing.assert_close(output[:length, i], layer(x[:length, i])[0])
+        assert not output[length:, i].any()
+    output.sum().backward()
+    assert all(weight.grad.any() for weight in layer.parameters())
+
+
 def test_dropout_draws_the_masks_that_torch_draws():
     theirs = nn.GRU(INPUT, HIDDEN, num_layers=3, dropout=0.5).double()
     ours = Recurrent.from_torch(theirs)
@@ -249,7 +300,7 @@ def test_errors_say_what_was_needed(call, needed):
     [
         ({"num_layers": 0}, "num_layers >= 1"),
         ({"dropout": 1.5}, r"probability in \[0, 1\)"),
-        ({"skip": "dense"}, "skip=None or 'residual'"),
+        ({"skip": "dence"}, "skip=None, 'residual', 'highway' or 'dense', got 'dence'"),
         ({"engine": "fast"}, "engine='auto'"),
         ({"nonlinearity": "rleu"}, "tanh, sigmoid, relu, leaky_relu, prelu"),
         ({"hidden_size": 0}, "hidden_size >= 1"),
@@ -267,6 +318,14 @@ def test_what_torch_has_not_is_refused():
         Recurrent(cells.Elman, 3, 4, nonlinearity="sigmoid").to_torch()
     with pytest.raises(ValueError, match="skip='residual'"):
         Recurrent(cells.GRU, 3, 4, num_layers=2, skip="residual").to_torch()
+    with pytest.raises(ValueError, match="from_h is a _Normalised"):
+        mitigations.LayerNormalisation()(nn.GRU(3, 4)).to_torch()
+
+
+def test_a_constrained_matrix_goes_to_torch_as_it_is():
+    layer = mitigations.OrthogonalConstraint()(nn.LSTM(INPUT, HIDDEN, num_layers=2).double())
+    x = inputs("time first")
+    torch.testing.assert_close(layer.to_torch()(x), layer(x), rtol=1e-12, atol=1e-12)
 
 
 def test_every_cell_is_listed_and_names_its_paper():

@@ -6,11 +6,11 @@ an output back; `run_layers` runs the loops of a stack in that form, each by wha
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
@@ -119,15 +119,28 @@ def run_layers(
             index = layer * directions + direction
             before = None if initial is None else tuple(part[index] for part in initial)
             ahead = turn(y, sequences.lengths) if direction else y
-            output, final = scan(index, ahead, before, sequences.lengths)
-            outputs.append(turn(output, sequences.lengths) if direction else output)
+            states, final = scan(index, ahead, before, sequences.lengths)
+            outputs.append(turn(states, sequences.lengths) if direction else states)
             finals.append(final)
         joined = torch.cat(outputs, dim=-1)
         if sequences.lengths is not None:
             joined = joined.masked_fill(padding(len(joined), sequences.lengths).unsqueeze(-1), 0.0)
-        y = joined + y if layer > 0 and getattr(stack, "skip", None) == "residual" else joined
+        output, y = skipped(stack, layer, y, joined)
     final_state = tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
-    return sequences.restore(y), sequences.restore_state(final_state)
+    return sequences.restore(output), sequences.restore_state(final_state)
+
+
+def skipped(stack: Stack, layer: int, read: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+    """Lead what a layer read past it, if its stack has skip connections: its output then, and what the next reads."""
+    skip = getattr(stack, "skip", None)
+    if skip == "dense":
+        return output, torch.cat([read, output], dim=-1)
+    if layer > 0 and skip == "residual":
+        output = output + read
+    if layer > 0 and skip == "highway":
+        transform = torch.sigmoid(cast(nn.ModuleList, cast(Any, stack).transforms)[layer - 1](read))
+        output = transform * output + (1 - transform) * read
+    return output, output
 
 
 def turn(x: Tensor, lengths: Tensor | None) -> Tensor:

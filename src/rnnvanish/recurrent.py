@@ -29,6 +29,8 @@ TORCH_NAMES = {
     "bias_ih": "from_x.bias",
     "bias_hh": "from_h.bias",
 }
+#: What `skip` of `Recurrent` may be.
+SKIPS = (None, "residual", "highway", "dense")
 
 
 class Recurrent(nn.Module):
@@ -44,7 +46,11 @@ class Recurrent(nn.Module):
         bidirectional: Whether each layer also runs from the end to the beginning.
         batch_first: Whether `x` and the output are (batch, time, features) rather than (time, batch, features).
         dropout: Probability with which an output is dropped on its way to the next layer, in training.
-        skip: "residual" adds the input of each layer but the first to its output.
+        skip: Connections that lead past a layer, upwards and not through time. "residual" adds the input of each layer
+            but the first to its output. "highway" mixes the two, T output + (1 − T) input, by a gate T = σ(W input + b)
+            of each layer (Srivastava, Greff & Schmidhuber 2015, https://arxiv.org/abs/1505.00387); b starts at −1, so
+            that at first more is carried than transformed. "dense" has each layer read `x` and the outputs of all
+            layers below, side by side (Huang et al. 2017, https://arxiv.org/abs/1608.06993).
         engine: How the loop over time is run: "reference" is the plain Python loop, "auto" the fastest there is.
         **cell_options: Passed on to the cell.
 
@@ -83,8 +89,8 @@ class Recurrent(nn.Module):
             raise ValueError(f"Recurrent needs num_layers >= 1, got {num_layers}.")
         if not 0 <= dropout < 1:
             raise ValueError(f"Recurrent needs a dropout probability in [0, 1), got {dropout}.")
-        if skip not in (None, "residual"):
-            raise ValueError(f"Recurrent needs skip=None or 'residual', got {skip!r}.")
+        if skip not in SKIPS:
+            raise ValueError(f"Recurrent needs skip=None, 'residual', 'highway' or 'dense', got {skip!r}.")
         if engine not in ("auto", "reference"):
             raise ValueError(f"Recurrent needs engine='auto' or 'reference', got {engine!r}.")
         if dropout > 0 and num_layers == 1:
@@ -93,10 +99,17 @@ class Recurrent(nn.Module):
         self.bidirectional, self.batch_first, self.dropout = bidirectional, batch_first, float(dropout)
         self.skip, self.engine = skip, engine
         directions = 2 if bidirectional else 1
-        widths = [input_size] + [hidden_size * directions] * (num_layers - 1)
+        width = hidden_size * directions
+        widths = [input_size] + [width] * (num_layers - 1)
+        if skip == "dense":
+            widths = [input_size + layer * width for layer in range(num_layers)]
         self.cells = nn.ModuleList(
-            cell(width, hidden_size, **cell_options) for width in widths for _ in range(directions)
+            cell(reads, hidden_size, **cell_options) for reads in widths for _ in range(directions)
         )
+        if skip == "highway":
+            self.transforms = nn.ModuleList(nn.Linear(width, width) for _ in range(num_layers - 1))
+            for transform in self.transforms:
+                nn.init.constant_(cast(nn.Linear, transform).bias, -1.0)
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -212,6 +225,9 @@ class Recurrent(nn.Module):
                 "torch.nn has an RNN (tanh or relu), an LSTM and a GRU, without skip connections; "
                 f"got {type(cell).__name__} {options or ''} with skip={self.skip!r}."
             )
+        linear = parametrize.type_before_parametrizations(cell.get_submodule("from_h"))
+        if linear is not nn.Linear:  # it computes something else from the same weights
+            raise ValueError(f"torch.nn has no {type(cell).__name__} whose from_h is a {linear.__name__}.")
         module = kinds[type(cell)](
             self.input_size,
             self.hidden_size,
@@ -234,7 +250,8 @@ class Recurrent(nn.Module):
             suffix = f"_l{index // directions}" + ("_reverse" if index % directions else "")
             for theirs, ours in TORCH_NAMES.items():
                 if module.bias or theirs.startswith("weight"):
-                    yield cell.get_parameter(ours), getattr(module, theirs + suffix)
+                    owner, _, parameter = ours.partition(".")
+                    yield getattr(cell.get_submodule(owner), parameter), getattr(module, theirs + suffix)
 
 
 @torch.no_grad()
