@@ -1,5 +1,7 @@
 """The learner against the same network written in torch.nn, its checkpoints, and the batches of a run."""
 
+from dataclasses import dataclass
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -8,6 +10,10 @@ from torch import nn
 from rnnvanish import tasks
 from rnnvanish.data import TaskData
 from rnnvanish.learner import Learner
+from rnnvanish.live import live_cells
+from rnnvanish.mitigation import Penalty, innermost
+from rnnvanish.mitigations import ALL as MITIGATIONS
+from rnnvanish.mitigations import ClipNorm
 from rnnvanish.task import stream
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*many workers", "ignore:.*LeafSpec")  # Lightning's own
@@ -100,6 +106,75 @@ def test_what_is_logged(tmp_path):
     assert set(logged) == {"train_loss", "val_loss", "val_score", "floor"}
 
 
+def weights_of(**options):
+    torch.manual_seed(0)
+    return Learner("LSTM", "recall", hidden_size=4, **options)
+
+
+def test_draws_come_first_and_leave_all_other_weights_alone():
+    """Also where the order given is another: a wrapped layer is drawn in before it is wrapped."""
+    plain, drawn = weights_of(), weights_of(mitigations="Zoneout(0.1), OpenGate(2.0)")
+    assert torch.equal(drawn.readout.weight, plain.readout.weight)
+    (cell,) = live_cells(drawn.recurrent)
+    assert torch.equal(innermost(cell).from_h.weight, live_cells(plain)[0].from_h.weight)
+    assert innermost(cell).from_h.bias[4:8].tolist() == [2.0] * 4
+    assert cell is not innermost(cell)
+
+
+def test_a_built_network_comes_back_from_its_checkpoint_alone(tmp_path):
+    learner = weights_of(mitigations="UniformGate, AttentionOverPast('dot'), ClipNorm(0.5)", num_layers=2)
+    trainer = fit(learner, TaskData(learner.task, batch_size=3, steps_per_epoch=2), tmp_path)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    again = Learner.load_from_checkpoint(tmp_path / "a.ckpt").eval()
+    inputs = batch_of(learner).inputs
+    assert torch.equal(again(inputs), learner.eval()(inputs))
+    assert again.rules == [ClipNorm(0.5)]
+
+
+class Norm(pl.Callback):
+    """Norm of the gradient that the optimiser was given."""
+
+    def on_train_batch_end(self, trainer, learner, *rest) -> None:
+        self.norm = torch.cat([weight.grad.flatten() for weight in learner.parameters()]).norm().item()
+
+
+@pytest.mark.parametrize(
+    ("rules", "trainers", "expected"),
+    [("ClipNorm(1e-4)", None, 1e-4), ("ClipNorm(1e-4)", 1e-3, 1e-4), ("ClipNorm(1e-3)", 1e-4, 1e-4), ("", 1e-4, 1e-4)],
+)
+def test_rules_act_before_the_step_and_so_does_the_trainers_own_clipping(tmp_path, rules, trainers, expected):
+    learner, watch = weights_of(mitigations=rules), Norm()
+    data = TaskData(learner.task, batch_size=3, steps_per_epoch=2)
+    fit(learner, data, tmp_path, callbacks=[watch], gradient_clip_val=trainers)
+    assert watch.norm == pytest.approx(expected, rel=0.02)  # torch divides by the norm and a millionth
+
+
+@dataclass(frozen=True)
+class Shrink(Penalty):
+    """Half the square of the read-out, and a hundredth of the task's own loss."""
+
+    def penalty(self, model, inputs, loss):
+        return model.readout.weight.square().sum() / 2 + loss(model(*inputs)) / 100
+
+
+def test_a_penalty_is_a_part_of_the_loss_and_of_its_gradient(tmp_path, monkeypatch):
+    monkeypatch.setitem(MITIGATIONS, "Shrink", Shrink)
+    plain, shrunk = weights_of(), weights_of(mitigations="Shrink")
+    data = TaskData(plain.task, batch_size=3, steps_per_epoch=1)
+    logged = fit(shrunk, data, tmp_path).logged_metrics
+    batch = data.train_batch(0, 0)
+    loss = plain.task.loss(plain(batch.inputs), batch)
+    loss.backward()
+    expected = plain.readout.weight.square().sum().item() / 2 + loss.item() / 100
+    assert logged["train_loss"].item() == pytest.approx(loss.item(), rel=1e-5)
+    assert logged["penalty"].item() == pytest.approx(expected, rel=1e-5)
+    again = weights_of(mitigations="Shrink")
+    again.log = lambda *args, **options: None
+    again.training_step(batch, 0).backward()
+    expected = 1.01 * plain.readout.weight.grad + plain.readout.weight
+    torch.testing.assert_close(again.readout.weight.grad, expected)
+
+
 class Watch(pl.Callback):
     """What the training steps read, and what the global random stream would draw in each."""
 
@@ -144,6 +219,8 @@ def test_validation_reads_all_records_of_the_test_part_once():
         (lambda: Learner("LSTM", "zebra"), r"no task 'zebra'. There are: adding"),
         (lambda: Learner("LSTM", "adding", lr=0.0), "learning rate lr > 0, got 0.0"),
         (lambda: Learner("LSTM", "text", bidirectional=True), "which a reverse direction would read"),
+        (lambda: Learner("LSTM", "adding", mitigations="Identity"), "Identity suits no layer of this model"),
+        (lambda: Learner("LSTM", "adding", mitigations="Chrono(1)"), "Chrono needs a span > 2 steps, got 1"),
         (lambda: Learner("GRU", "adding", cell_options={"bais": False}), r"no option 'bais'. Did you mean bias\?"),
         (lambda: Learner("GRU", "adding", cell_options={"bias": "no"}), "cell GRU needs bias as bool, got 'no'"),
         (lambda: Learner("GRU", "digits", task_options={"length": 3}), "no option 'length'. There are: none"),

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rnnvanish import cells
+from rnnvanish import cells, mitigations
 from rnnvanish.__main__ import COMMANDS, main
 
 PARAMETERS = {"Elman": 64 * (1 + 64 + 2), "LSTM": 4 * 64 * (1 + 64 + 2), "GRU": 3 * 64 * (1 + 64 + 2)}
@@ -26,6 +26,21 @@ def test_cells_are_listed(capsys):
     assert [line.split()[0] for line in lines[1:]] == sorted(cells.ALL)
 
 
+def test_mitigations_are_listed(capsys):
+    assert main(["mitigations", "--json"]) == 0
+    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(listed) == set(mitigations.ALL)
+    assert listed["Chrono"]["options"] == "(span: float)"
+    assert listed["Chrono"]["moment"] == "when weights are drawn"
+    assert listed["ClipNorm"]["moment"] == "on the gradient"
+    for name, row in listed.items():
+        assert set(row) == {"name", "options", "moment", "invariant", "paper"}
+        assert mitigations.ALL[name].paper.title in row["paper"]
+    assert main(["mitigations"]) == 0
+    printed = capsys.readouterr().out
+    assert all(row["name"] + row["options"] in printed and row["invariant"] in printed for row in listed.values())
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
@@ -39,6 +54,17 @@ def test_cells_are_listed(capsys):
         ("train --cell Elman --task adding --cell_options.nonlinearity rleu", ["tanh, sigmoid, relu", "got 'rleu'"]),
         ("train --cell Elman --task adding --task_options.size 3", ["adding has no option 'size'", "length"]),
         ("train --cell Elman --task adding --out /dev/null", ["/dev/null holds something that is no run"]),
+        ("train --cell LSTM --task recall --mitigations Crono(9)", ["no mitigation 'Crono'. Did you mean Chrono?"]),
+        ("train --cell LSTM --task recall --mitigations zebra", ["no mitigation 'zebra'. There are: AdaptiveClip, "]),
+        ("train --cell LSTM --task recall --mitigations Chrono(spam=9)", ["no option 'spam'. Did you mean span?"]),
+        ("train --cell LSTM --task recall --mitigations Chrono", ["Chrono(span: float)", "missing", "'span'"]),
+        ("train --cell LSTM --task recall --mitigations OpenGate(1,2)", ["too many positional arguments"]),
+        ("train --cell LSTM --task recall --mitigations OpenGate('x')", ["needs bias as float, got 'x'"]),
+        ("train --cell LSTM --task recall --mitigations Chrono(1)", ["Chrono needs a span > 2 steps, got 1"]),
+        ("train --cell LSTM --task recall --mitigations Chrono(", ["'Chrono(' is not written as in Python"]),
+        ("train --cell LSTM --task recall --mitigations 1+2", ["'1+2' is not written as in Python"]),
+        ("train --cell LSTM --task recall --mitigations Chrono(x)", ["'Chrono(x)' is not written as in Python"]),
+        ("train --cell LSTM --task recall --mitigations NpRNN", ["NpRNN suits no layer of this model, which has LSTM"]),
         ("train --cell LSTM", ["required: --task"]),
         ("trian", ["no command 'trian'. Did you mean train?", "cells"]),
         ("cells --jsn", ["Did you mean --json?"]),

@@ -12,6 +12,7 @@ import torch
 from rnnvanish import training
 from rnnvanish.__main__ import main
 from rnnvanish.learner import Learner
+from rnnvanish.mitigations import ClipValue
 from rnnvanish.runs import Rows, RunFolder, WholeCheckpoints
 
 # Dropout between layers and the monitor: whatever draws random numbers or logs rows takes part.
@@ -154,6 +155,23 @@ def test_other_options_are_refused_by_name(runs, capsys):
     assert "cell=LSTM (now GRU), lr=0.005 (now 0.01): name another folder with --out" in message
     assert main([*COMMAND, str(folder.parent)]) == 2
     assert "holds something that is no run" in capsys.readouterr().err
+
+
+def test_mitigations_are_options_of_the_run(tmp_path, capsys):
+    """However they are written; others are refused, and a rule takes the place of the clipping by default."""
+    words = "train --cell GRU --task recall --hidden_size 3 --epochs 1 --steps_per_epoch 2 --json --out"
+    command = [*words.split(), str(tmp_path / "run"), "--mitigations"]
+    assert main([*command, "Chrono(9), ClipValue"]) == 0
+    options = json.loads((tmp_path / "run/options.json").read_text())
+    assert options["mitigations"] == "Chrono(span=9), ClipValue(threshold=1.0)"
+    assert options["clip"] == 0
+    capsys.readouterr()
+    assert main([*command, "Chrono(span=9),ClipValue()"]) == 0
+    assert "This run is finished" in capsys.readouterr().err
+    assert main([*command, "Chrono(span=8), ClipValue"]) == 2
+    assert "mitigations=Chrono(span=9), ClipValue(threshold=1.0) (now Chrono(span=8)" in capsys.readouterr().err
+    learner = Learner.load_from_checkpoint(tmp_path / "run" / "last.ckpt")
+    assert learner.rules == [ClipValue()]
 
 
 def test_seeds(tmp_path, monkeypatch, capsys):

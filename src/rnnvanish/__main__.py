@@ -3,6 +3,7 @@
 A command returns its exit code: 0 fine, 1 a claim or a verdict fails, 2 wrong use.
 """
 
+import inspect
 import json as json_format
 import re
 import sys
@@ -12,7 +13,8 @@ from typing import Any, Literal, NoReturn
 from jsonargparse import ArgumentParser
 
 from rnnvanish import cells as catalogue
-from rnnvanish.names import WrongUse, did_you_mean, listed, lookup
+from rnnvanish import mitigations as cures
+from rnnvanish.names import WrongUse, built, did_you_mean, listed, lookup
 
 
 def cells(json: bool = False) -> int:
@@ -39,6 +41,30 @@ def cells(json: bool = False) -> int:
     return 0
 
 
+def mitigations(json: bool = False) -> int:
+    """List the mitigations: what each keeps, when it acts, and its paper.
+
+    Args:
+        json: Print one line of JSON.
+    """
+    rows = [
+        {
+            "name": name,
+            "options": str(inspect.signature(mitigation)).removesuffix(" -> None"),
+            "moment": mitigation.moment,
+            "invariant": mitigation.invariant,
+            "paper": str(mitigation.paper),
+        }
+        for name, mitigation in cures.ALL.items()
+    ]
+    if json:
+        print(json_format.dumps(rows))
+        return 0
+    for row in rows:
+        print(f"{row['name']}{row['options']}: acts {row['moment']}\n  {row['invariant']}\n  {row['paper']}\n")
+    return 0
+
+
 def train(
     cell: str,
     task: str,
@@ -54,7 +80,8 @@ def train(
     steps_per_epoch: int = 100,
     batch_size: int = 64,
     lr: float = 5e-3,
-    clip: float = 1.0,
+    clip: float | None = None,
+    mitigations: str = "",
     seed: int = 0,
     monitor: int = 50,
     out: str | None = None,
@@ -77,7 +104,9 @@ def train(
         steps_per_epoch: Optimiser steps in an epoch.
         batch_size: Sequences in a step.
         lr: Learning rate of Adam.
-        clip: Largest norm of the gradient; a larger one is scaled down to it. 0: any.
+        clip: Largest norm of the gradient; a larger one is scaled down to it, after any mitigation. 0: any norm. By
+            default 1, or 0 where a mitigation acts on the gradient.
+        mitigations: Cures, as Python writes them: "Chrono(span=100), ClipNorm"; `rnnvanish mitigations` lists them.
         seed: Decides weights, sequences and dropout.
         monitor: Steps from one measurement of the gradient's retention to the next. 0: none.
         out: Folder of the run; by default one in runs/ that is named by the options.
@@ -89,6 +118,7 @@ def train(
     try:  # before Lightning is imported, which takes seconds
         lookup("cell", cell, catalogue.ALL)
         lookup("task", task, tasks.ALL)
+        options["mitigations"] = ", ".join(map(repr, built("mitigation", mitigations, cures.ALL)))
     except ValueError as error:
         raise WrongUse(str(error)) from error
     from rnnvanish import training
@@ -189,7 +219,7 @@ def claims(
 
 
 #: Every command by its name.
-COMMANDS: dict[str, Callable[..., int]] = {c.__name__: c for c in (cells, claims, diagnose, train)}
+COMMANDS: dict[str, Callable[..., int]] = {c.__name__: c for c in (cells, claims, diagnose, mitigations, train)}
 
 
 class Parser(ArgumentParser):

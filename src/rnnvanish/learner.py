@@ -1,5 +1,6 @@
 """A recurrent network that learns a task, for Lightning."""
 
+from functools import partial
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -8,7 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rnnvanish import cells, tasks
-from rnnvanish.names import check_options, lookup
+from rnnvanish.mitigation import Build, Draw, Penalty, Rule
+from rnnvanish.mitigations import ALL as MITIGATIONS
+from rnnvanish.names import built, check_options, lookup
 from rnnvanish.recurrent import Recurrent
 from rnnvanish.task import Batch, Task, stream
 
@@ -18,7 +21,8 @@ class Learner(pl.LightningModule):
 
     Everything that it is built from is a name or a number and goes into its checkpoints, so that
     `Learner.load_from_checkpoint(path)` needs nothing else. Logged: `train_loss`; `val_loss` and `val_score` on the
-    test part, with `floor`, what remembering nothing would cost there. Clipping is left to the Trainer.
+    test part, with `floor`, what remembering nothing would cost there; `penalty` where a mitigation adds one, which is no
+    part of `train_loss`. The Trainer's own clipping comes after that of the mitigations.
 
     Args:
         cell: Name of the cell, one of `cells.ALL`.
@@ -33,6 +37,8 @@ class Learner(pl.LightningModule):
         seed: Decides which outputs are dropped. The weights are drawn from torch's global generator: seed that first.
         cell_options: Passed on to the cell.
         task_options: Passed on to the task.
+        mitigations: Those of `mitigations.ALL`, as Python writes them: "Chrono(span=100), ClipNorm". Each acts at its
+            own moment, and those of one moment in the order given.
 
     Raises:
         ValueError: For a name or option that there is not, or a size out of range: says what there is.
@@ -52,11 +58,13 @@ class Learner(pl.LightningModule):
         seed: int = 0,
         cell_options: dict[str, Any] | None = None,
         task_options: dict[str, Any] | None = None,
+        mitigations: str = "",
     ) -> None:
         super().__init__()
         cell_class, task_class = lookup("cell", cell, cells.ALL), lookup("task", task, tasks.ALL)
         check_options(f"cell {cell}", cell_class, cell_options or {}, ours=("input_size", "hidden_size"))
         check_options(f"task {task}", task_class, task_options or {})
+        chosen = built("mitigation", mitigations, MITIGATIONS)
         if lr <= 0:
             raise ValueError(f"Learner needs a learning rate lr > 0, got {lr}.")
         self.save_hyperparameters()
@@ -65,7 +73,7 @@ class Learner(pl.LightningModule):
             raise ValueError(
                 f"The inputs of {task} hold its answers, which a reverse direction would read: train forward."
             )
-        self.recurrent = Recurrent(
+        layer = Recurrent(
             cell_class,
             self.task.input_size,
             hidden_size,
@@ -77,6 +85,16 @@ class Learner(pl.LightningModule):
             **cell_options or {},
         )
         self.readout = nn.Linear(hidden_size * (2 if bidirectional else 1), self.task.output_size)
+        # After all other weights are drawn, so that they are those of a run without mitigations.
+        for mitigation in chosen:
+            if isinstance(mitigation, Draw):
+                mitigation(layer)
+        self.recurrent: nn.Module = layer
+        for mitigation in chosen:
+            if isinstance(mitigation, Build):
+                self.recurrent = mitigation(self.recurrent)
+        self.penalties = [mitigation for mitigation in chosen if isinstance(mitigation, Penalty)]
+        self.rules = [mitigation for mitigation in chosen if isinstance(mitigation, Rule)]
 
     def forward(
         self, inputs: Float[Tensor, "time batch features"], lengths: Int[Tensor, " batch"] | None = None
@@ -87,10 +105,27 @@ class Learner(pl.LightningModule):
         return prediction
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Return the loss, and log it."""
+        """Return the loss with what mitigations add to it; log both."""
+        count = batch.inputs.shape[1]
         loss = self.task.loss(self(batch.inputs, batch.lengths), batch)
-        self.log("train_loss", loss, prog_bar=True, batch_size=batch.inputs.shape[1])
-        return loss
+        self.log("train_loss", loss, prog_bar=True, batch_size=count)
+        if not self.penalties:
+            return loss
+        inputs, loss_of = (batch.inputs, batch.lengths), partial(self.task.loss, batch=batch)
+        penalty = torch.stack([each.penalty(self, inputs, loss_of) for each in self.penalties]).sum()
+        self.log("penalty", penalty, batch_size=count)
+        return loss + penalty
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Apply the rules among the mitigations, then clip as the Trainer was told."""
+        for rule in self.rules:
+            rule.apply(self.parameters())
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Log loss and score on the test part."""
@@ -112,7 +147,7 @@ class Learner(pl.LightningModule):
         """Output of each direction at its own last step, shape (batch, hidden * directions)."""
         count = output.shape[1]
         last = output[-1] if lengths is None else output[lengths - 1, torch.arange(count, device=output.device)]
-        if not self.recurrent.bidirectional:
+        if not self.hparams["bidirectional"]:
             return last
-        hidden = self.recurrent.hidden_size  # the reverse direction ends at the beginning
+        hidden = self.hparams["hidden_size"]  # the reverse direction ends at the beginning
         return torch.cat([last[:, :hidden], output[0, :, hidden:]], dim=-1)

@@ -1,5 +1,6 @@
 """Names and options that people type: find what they mean, or say what there is."""
 
+import ast
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -49,6 +50,46 @@ def check_options(kind: str, build: Callable[..., Any], options: Mapping[str, An
         fits = (int, float) if needed is float else needed
         if needed in (bool, int, float, str) and not isinstance(value, fits):
             raise ValueError(f"{kind} needs {name} as {needed.__name__}, got {value!r}.")
+
+
+def built(kind: str, text: str, known: Mapping[str, Callable[..., T]]) -> tuple[T, ...]:
+    """Build what a text names: names with options, written and separated as in Python.
+
+    Args:
+        kind: What they are, for the messages.
+        text: Such as "OpenGate, Chrono(span=100), Identity(0.9)"; the options are literals.
+        known: What builds each, by its name.
+
+    Raises:
+        ValueError: For a text that is not written so, an unknown name or option, or one that is missing.
+
+    >>> built("cure", "pair(2, b=3), pair(1)", {"pair": lambda a, b=0: (a, b)})
+    ((2, 3), (1, 0))
+    """
+    try:  # what is not written so lacks an attribute, or is no literal
+        listing: Any = ast.parse(f"[{text}]", mode="eval").body
+        calls: list[Any] = [each if isinstance(each, ast.Call) else ast.Call(each, [], []) for each in listing.elts]
+        read = [
+            (
+                each.func.id,
+                [*map(ast.literal_eval, each.args)],
+                {str(k.arg): ast.literal_eval(k.value) for k in each.keywords},
+            )
+            for each in calls
+        ]
+    except (SyntaxError, ValueError, AttributeError) as error:
+        raise ValueError(f"{text!r} is not written as in Python: needs 'Name, Other(number=1.0)'.") from error
+    found = []
+    for name, args, options in read:
+        build = lookup(kind, name, known)
+        check_options(f"{kind} {name}", build, options)
+        try:
+            given = inspect.signature(build).bind(*args, **options).arguments
+        except TypeError as error:
+            raise ValueError(f"{kind} {name}{inspect.signature(build)}: {error}.") from error
+        check_options(f"{kind} {name}", build, given)
+        found.append(build(**given))
+    return tuple(found)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

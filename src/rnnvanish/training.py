@@ -40,6 +40,8 @@ def train(options: dict[str, Any], out: str | None, as_json: bool) -> int:
     try:
         pl.seed_everything(options["seed"], verbose=False)  # before anything is built
         learner = Learner(**{name: value for name, value in options.items() if name not in RUN_OPTIONS})
+        if options["clip"] is None:
+            options["clip"] = 0.0 if learner.rules else 1.0
         data = TaskData(learner.task, options["batch_size"], options["steps_per_epoch"], options["seed"])
         _ = learner.task.floor  # reads the data: where a package is missing, now rather than in the middle
         for name, least in {"epochs": 1, "clip": 0, "monitor": 0}.items():
