@@ -1,15 +1,17 @@
 """diagnose: causes and cures against networks whose gates, slopes and weights are known; reports that are whole."""
 
+import copy
 import json
 import math
 import re
+from functools import partial
 from html.parser import HTMLParser
 
 import pytest
 import torch
 from torch import nn
 
-from rnnvanish import Recurrent, cells, diagnose
+from rnnvanish import Recurrent, cells, diagnose, mitigations
 from rnnvanish.diagnosis.text import sparkline
 from rnnvanish.probes import retention
 
@@ -90,7 +92,9 @@ def test_each_cure_was_measured_on_a_copy():
     before = {name: weight.clone() for name, weight in module.state_dict().items()}
     curve = only(diagnose(module, x))
     assert all(torch.equal(weight, before[name]) for name, weight in module.state_dict().items())
-    assert [advice.cure[-7:] for advice in curve.advice] == ["bias 3)", "bias 1)"]
+    cures = [advice.cure for advice in curve.advice]
+    assert cures[0] == "mitigations.OpenGate(bias=3.0)"
+    assert {"mitigations.Chrono(span=40)", "mitigations.OpenGate(bias=1.0)"} < set(cures)
     with torch.no_grad():
         module.bias_ih_l0[16:32] = 0.0
         module.bias_hh_l0[16:32] = 3.0
@@ -101,14 +105,39 @@ def test_each_cure_was_measured_on_a_copy():
 
 
 @pytest.mark.parametrize(
-    ("nonlinearity", "cure"), [("tanh", "orthogonal recurrent matrix"), ("relu", "identity as recurrent matrix")]
+    ("nonlinearity", "cures"),
+    [("tanh", {"OrthogonalStart", "Critical"}), ("relu", {"OrthogonalStart", "Identity", "NpRNN"})],
 )
-def test_a_plain_network_is_offered_the_start_that_suits_it(nonlinearity, cure):
+def test_a_plain_network_is_offered_the_start_that_suits_it(nonlinearity, cures):
     torch.manual_seed(0)
     for layer in (nn.RNN(2, 16, nonlinearity=nonlinearity), Recurrent(cells.Elman, 2, 16, nonlinearity=nonlinearity)):
-        (advice,) = only(diagnose(layer, torch.randn(40, 4, 2))).advice
-        assert cure in advice.cure
-        assert advice.after > 2 * advice.before
+        advice = only(diagnose(layer, torch.randn(40, 4, 2))).advice
+        assert {each.cure.removeprefix("mitigations.").partition("(")[0] for each in advice} == cures
+        assert all(each.after > 2 * each.before for each in advice)
+        assert [each.after for each in advice] == sorted((each.after for each in advice), reverse=True)
+
+
+@pytest.mark.parametrize("make", [nn.LSTM, nn.GRU, nn.RNN, partial(nn.RNN, nonlinearity="relu")])
+def test_who_types_what_is_advised_gets_what_was_promised(make):
+    torch.manual_seed(1)
+    layer, x = make(2, 16), torch.randn(40, 4, 2)
+    advice = only(diagnose(layer, x)).advice
+    assert len(advice) > 1
+    for each in advice:
+        again = copy.deepcopy(layer)
+        torch.manual_seed(0)
+        (treated,) = retention(eval(each.cure, {"mitigations": mitigations})(again), x).values()
+        assert treated.half_life == each.after
+        assert float(treated.gain[-1]) == each.gain
+
+
+def test_advice_leaves_the_random_numbers_of_the_caller_alone():
+    layer, x = nn.RNN(2, 8), torch.randn(30, 2, 2)
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    diagnose(layer, x)
+    assert torch.equal(torch.rand(4), expected)
 
 
 def test_a_healthy_layer_is_offered_nothing():
@@ -129,7 +158,7 @@ def test_a_layer_read_at_both_ends_gets_no_half_life_of_one_journey():
     assert not upper.joined
     assert str(diagnosis).count("the loss reads this layer at more than one end") == 2
     assert lower.advice == ()
-    assert len(upper.advice) == 2
+    assert "mitigations.OpenGate(bias=3.0)" in [advice.cure for advice in upper.advice]
 
 
 def test_the_reports_say_the_same(tmp_path):
@@ -148,6 +177,7 @@ def test_the_reports_say_the_same(tmp_path):
         assert f"{curve.half_life:.3g} steps" in told
         assert curve.cause[:40] in told
         assert str(curve.advice[0]) in told
+        assert f"from rnnvanish import mitigations; {curve.advice[0].cure}(model)" in told
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["deep", "report.html", "report.json"]
     assert diagnosis.plot().get_xlabel()
 

@@ -1,4 +1,4 @@
-"""Cures, each tried on a copy of the user's own model: nothing is advised that was not measured."""
+"""Mitigations, each tried on a copy of the user's own model: nothing is advised that was not measured."""
 
 import copy
 from collections.abc import Callable
@@ -7,46 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.cell import Cell
-from rnnvanish.cells import GRU, LSTM, Elman
-from rnnvanish.live import live_cells
+from rnnvanish.mitigation import Draw
+from rnnvanish.mitigations import Chrono, Critical, Identity, NpRNN, OpenGate, OrthogonalStart
 from rnnvanish.probes.curve import Advice, Curve
 from rnnvanish.probes.retention import retention
 
-
-def _open_gate(bias: float) -> Callable[[Cell], bool]:
-    """Set the bias of the gate that keeps the state, the second of LSTM and of GRU; torch adds two biases up."""
-
-    def treat(cell: Cell) -> bool:
-        if not isinstance(cell, LSTM | GRU) or cell.from_h.bias is None:
-            return False
-        gate = slice(cell.hidden_size, 2 * cell.hidden_size)
-        cell.from_x.bias[gate] = 0.0
-        cell.from_h.bias[gate] = bias
-        return True
-
-    return treat
-
-
-def _start_from(draw: Callable[[Tensor], Tensor], activation: type[nn.Module]) -> Callable[[Cell], bool]:
-    """Draw the recurrent matrix anew, where the activation is the one that this suits."""
-
-    def treat(cell: Cell) -> bool:
-        if not isinstance(cell, Elman) or not isinstance(cell.nonlinearity, activation):
-            return False
-        draw(cell.from_h.weight)
-        return True
-
-    return treat
-
-
-#: What is tried: the words, and what it does to a cell; it says False where it does not apply.
-CURES: dict[str, Callable[[Cell], bool]] = {
-    "open the gate that keeps the state (bias 1)": _open_gate(1.0),
-    "open the gate that keeps the state (bias 3)": _open_gate(3.0),
-    "start from an orthogonal recurrent matrix": _start_from(nn.init.orthogonal_, nn.Tanh),
-    "start from the identity as recurrent matrix": _start_from(nn.init.eye_, nn.ReLU),
-}
+#: What is tried on every model; chrono initialisation comes in addition, for the length of the sequences.
+CURES: tuple[Draw, ...] = (OpenGate(1.0), OpenGate(3.0), OrthogonalStart(), Critical(), Identity(), NpRNN())
 
 
 def advise(
@@ -58,16 +25,20 @@ def advise(
     trained model must be trained again.
     """
     advice: dict[str, list[Advice]] = {name: [] for name in before}
-    for words, treat in CURES.items():
+    steps = max(len(curve.gain) for curve in before.values())
+    for cure in (*CURES, *([Chrono(steps)] if steps > 2 else [])):
         patient = copy.deepcopy(model)
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(0)
-            treated = [treat(cell) for cell in live_cells(patient)]
-        if not any(treated):
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                cure(patient)
+        except ValueError:  # suits no layer of this model
             continue
         for name, after in retention(patient, inputs, loss).items():
             was = before[name]
             helps = after.half_life > 1.2 * was.half_life and after.verdict != "exploding"
             if helps and was.verdict == "vanishing" and not was.joined:
-                advice[name].append(Advice(words, was.half_life, after.half_life, float(after.gain[-1])))
+                advice[name].append(
+                    Advice(f"mitigations.{cure!r}", was.half_life, after.half_life, float(after.gain[-1]))
+                )
     return {name: tuple(sorted(found, key=lambda cure: -cure.after)) for name, found in advice.items()}

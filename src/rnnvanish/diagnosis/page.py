@@ -4,7 +4,7 @@ import html
 import math
 from typing import TYPE_CHECKING
 
-from rnnvanish.diagnosis.text import half_life, left
+from rnnvanish.diagnosis.text import APPLY, half_life, left
 from rnnvanish.probes.curve import Curve
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def _layer(name: str, curve: Curve) -> str:
     }
     if curve.verdict == "vanishing" and not curve.joined:
         rows["Tried on a copy"] = "\n".join(map(str, curve.advice)) or "no cure lengthens the half-life"
+    if curve.advice:
+        rows["To apply"] = APPLY.format(curve.advice[0].cure)
     cells = "".join(
         f'<tr><th scope="row">{key}</th><td>{html.escape(value).replace(chr(10), "<br>")}</td></tr>'
         for key, value in rows.items()

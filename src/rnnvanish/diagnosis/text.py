@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 40
 PAGE = 78
+#: How a user does what is advised.
+APPLY = "from rnnvanish import mitigations; {}(model)"
 #: Decades below the start at which the sparkline reaches its floor.
 DECADES = 6
 
@@ -40,6 +42,8 @@ def _layer(name: str, curve: Curve) -> str:
     lines += textwrap.wrap(curve.cause, PAGE, initial_indent="  cause      ", subsequent_indent=" " * 13)
     for number, advice in enumerate(curve.advice):
         lines.append(("  tried      " if number == 0 else " " * 13) + str(advice))
+    if curve.advice:
+        lines.append(f"  to apply   {APPLY.format(curve.advice[0].cure)}")
     if curve.verdict == "vanishing" and not curve.joined and not curve.advice:
         lines.append("  tried      no cure that was tried lengthens the half-life")
     return "\n".join(lines)

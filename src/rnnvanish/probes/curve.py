@@ -17,7 +17,7 @@ class Advice:
     """A cure, and what it gave on a copy of the model.
 
     Attributes:
-        cure: What was done.
+        cure: What was done, as Python: "mitigations.OpenGate(bias=3.0)" is called with a model.
         before: Half-life in steps, without it.
         after: Half-life in steps, with it.
         gain: Gradient left at the longest lag, with it.
