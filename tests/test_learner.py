@@ -1,5 +1,6 @@
 """The learner against the same network written in torch.nn, its checkpoints, and the batches of a run."""
 
+import contextlib
 from dataclasses import dataclass
 
 import pytest
@@ -129,6 +130,32 @@ def test_a_built_network_comes_back_from_its_checkpoint_alone(tmp_path):
     inputs = batch_of(learner).inputs
     assert torch.equal(again(inputs), learner.eval()(inputs))
     assert again.rules == [ClipNorm(0.5)]
+
+
+@pytest.mark.parametrize("name", MITIGATIONS)
+def test_every_mitigation_can_be_trained_with_and_comes_back(name):
+    """A step of the Learner's own, on the first of three cells that it suits, and a learner of the same options."""
+    text = {"Chrono": "Chrono(9)"}.get(name, name)
+    for cell in (("LSTM", {}), ("Elman", {}), ("Elman", {"nonlinearity": "relu"})):
+        options = {"cell": cell[0], "cell_options": cell[1], "task": "recall", "hidden_size": 6, "num_layers": 2}
+        with contextlib.suppress(ValueError):  # suits no layer
+            learner = Learner(**options, task_options={"length": 30}, mitigations=text)
+            break
+    learner.log = lambda *args, **options: None
+    batch = batch_of(learner)
+    optimizer = learner.configure_optimizers()
+    before = [weight.clone() for weight in learner.parameters()]
+    loss = learner.training_step(batch, 0)
+    loss.backward()
+    for rule in learner.rules:
+        rule.apply(learner.parameters())
+    optimizer.step()
+    assert loss.isfinite()
+    assert any(not torch.equal(weight, was) for weight, was in zip(learner.parameters(), before, strict=True))
+    assert all(weight.isfinite().all() for weight in learner.parameters())
+    again = Learner(**learner.hparams)
+    again.load_state_dict(learner.state_dict())
+    assert torch.equal(again.eval()(batch.inputs), learner.eval()(batch.inputs))
 
 
 class Norm(pl.Callback):
