@@ -1,0 +1,111 @@
+"""Section 19: attention makes the way back one step long; what is far stays far, and looking costs."""
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.experiments.small import seeded
+from rnnvanish.experiments.workbench import BATCH, HIDDEN, LEARNER, STEPS, Build, learn
+from rnnvanish.mitigations import AttentionOverPast
+from rnnvanish.probes import Curve, retention
+
+LAG, LIMIT = 30, 150
+
+
+def layer(attends: bool, hidden: int = HIDDEN) -> Build:
+    """Say how to draw a plain network as torch does, with attention over its past states or without."""
+    return lambda: AttentionOverPast("dot")(nn.RNN(1, hidden)) if attends else nn.RNN(1, hidden)
+
+
+@cache
+def curve(attends: bool, seed: int, steps: int = STEPS) -> Curve:
+    """Measure how much gradient each state gets, from a loss that reads the last output."""
+    with seeded(seed):
+        network = layer(attends)().double()
+        x = torch.randn(steps, BATCH, 1).double()
+    (measured,) = retention(network, x, lambda result: result[0][-1].sum()).values()
+    return measured
+
+
+def kept(attends: bool, steps: int, seed: int = 0) -> int:
+    """Count the numbers that one run keeps for the way back."""
+    count = 0
+
+    def note(tensor: Tensor) -> Tensor:
+        nonlocal count
+        count += tensor.numel()
+        return tensor
+
+    with seeded(seed):
+        network, x = layer(attends, 16)(), torch.randn(steps, 1, 1)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        network(x)
+    return count
+
+
+@claim(
+    section=19,
+    sentence="With attention, the gradient of early steps does not fall with the distance.",
+    finding="It does not: a state 100 steps back gets about as much as one 10 steps back. Each is one step away.",
+    statistic="gradient that is left 100 steps back, as a part of that 10 steps back",
+    unit="of it",
+    stated=Verdict.HOLDS,
+    holds=at_least(0.3),
+    fails=at_most(0.01),
+)
+def path_is_one_step(seed: int) -> float:
+    """Compare far with near."""
+    gain = curve(True, seed).gain
+    return float(gain[100] / gain[10])
+
+
+@claim(
+    section=19,
+    sentence="Attention makes what lies far back as easy to reach as the last step.",
+    finding="Not before training: all past steps share what attention hands out, and each gets a small part of it. "
+    "It has to learn where to look.",
+    statistic="gradient that is left 100 steps back, as a part of that at the last step",
+    unit="of it",
+    stated=Verdict.FAILS,
+    holds=at_least(0.5),
+    fails=at_most(0.1),
+)
+def far_is_as_easy_as_near(seed: int) -> float:
+    """Compare far with the last."""
+    return float(curve(True, seed).gain[100])
+
+
+@claim(
+    section=19,
+    sentence="Attention is free.",
+    finding="Eight times as many steps take far more than eight times the memory: every step looks at all before it.",
+    statistic="numbers kept for the way back at 800 steps, as a multiple of those at 100",
+    unit="times",
+    stated=Verdict.FAILS,
+    holds=at_most(8.5),
+    fails=at_least(16),
+)
+def attention_is_free(seed: int) -> float:
+    """Count at both lengths."""
+    return kept(True, 800, seed) / kept(True, 100, seed)
+
+
+@claim(
+    section=19,
+    sentence=f"With attention, a plain network learns what lies {LAG} steps back.",
+    finding="It does, with weights as torch draws them.",
+    statistic=f"training steps with attention, as a part of those without, which were stopped at {LIMIT}",
+    unit="of the steps",
+    stated=Verdict.HOLDS,
+    holds=at_most(0.8),
+    fails=at_least(0.98),
+)
+def attention_learns(seed: int) -> float:
+    """Teach both."""
+    attending, plain = (
+        min(learn(layer(attends, LEARNER), LAG, seed, limit=LIMIT, lr=5e-3).steps, float(LIMIT))
+        for attends in (True, False)
+    )
+    return attending / plain

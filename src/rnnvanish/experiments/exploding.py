@@ -1,0 +1,76 @@
+"""Beyond the usual explanation: gradients that grow on their way back."""
+
+from functools import partial
+
+from torch import nn
+
+from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.experiments.initialisation import layer
+from rnnvanish.experiments.workbench import HIDDEN, LEARNER, Build, curve, learn
+
+#: Recurrent weights, as a multiple of orthogonal ones.
+SCALES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 2.0, 2.5, 3.0)
+WILD, LAG, LIMIT = 3.0, 40, 200
+
+#: Recurrent layers as torch draws them.
+DEFAULTS: tuple[type[nn.RNNBase], ...] = (nn.RNN, nn.LSTM, nn.GRU)
+
+
+def wild(scale: float = WILD, hidden: int = HIDDEN) -> Build:
+    """Say how to draw a plain network with weights that turn the state and stretch it `scale` times."""
+    return layer("orthogonal", hidden, scale)
+
+
+def powers(build: Build, seed: int, lag: int = 100) -> float:
+    """Return the powers of ten that the gradient has grown by `lag` steps back; negative where it shrank."""
+    return -curve(build, seed).decades_lost(lag)
+
+
+@claim(
+    section=20,
+    sentence="A gradient can only vanish on its way back.",
+    finding="It can explode as well. With weights that stretch three times, it is many billions of times as large "
+    "100 steps back.",
+    statistic="powers of ten that the gradient has grown by 100 steps back",
+    unit="powers of ten",
+    stated=Verdict.FAILS,
+    holds=at_most(0),
+    fails=at_least(6),
+)
+def gradients_only_vanish(seed: int) -> float:
+    """Stretch three times."""
+    return powers(wild(), seed)
+
+
+@claim(
+    section=20,
+    sentence="A recurrent network as torch draws it is in danger of exploding.",
+    finding="Not at its start: in torch's RNN, LSTM and GRU alike, the gradient shrinks, by many powers of ten.",
+    statistic="powers of ten that the gradient has grown by 100 steps back, the largest of RNN, LSTM and GRU",
+    unit="powers of ten",
+    stated=Verdict.FAILS,
+    holds=at_least(3),
+    fails=at_most(-3),
+)
+def default_explodes(seed: int) -> float:
+    """Take the three as they come."""
+    return max(powers(partial(kind, 1, HIDDEN), seed) for kind in DEFAULTS)
+
+
+@claim(
+    section=20,
+    sentence="Clipping cures exploding gradients: the network then learns.",
+    finding=f"Training survives, but does not get there. A network that explodes, clipped, did not learn in {LIMIT} "
+    "steps what the same network without the stretching learns soon.",
+    statistic=f"training steps without stretching, as a part of those with it, which were stopped at {LIMIT}",
+    unit="of the steps",
+    stated=Verdict.FAILS,
+    holds=at_least(0.8),
+    fails=at_most(0.5),
+)
+def clipping_cures(seed: int) -> float:
+    """Teach both, clipped at 1."""
+    tame, stretched = (
+        min(learn(wild(scale, LEARNER), LAG, seed, limit=LIMIT, clip=1.0).steps, float(LIMIT)) for scale in (1.0, WILD)
+    )
+    return tame / stretched

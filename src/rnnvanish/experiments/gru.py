@@ -1,0 +1,76 @@
+"""Section 18: a GRU has one gate fewer, and the same condition."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.experiments.workbench import HIDDEN, LEARNER, Build, curve, learn
+from rnnvanish.mitigations import Chrono, OpenGate
+
+LAG, RATES, LIMIT = 20, (3e-3, 1e-2), 200
+BIASES = (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+
+#: What is done to the gates before training.
+STARTS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "default": lambda layer: layer,
+    "open by 2": OpenGate(2.0),
+    "chrono": Chrono(100),
+}
+
+
+def layer(start: str | float = "default", hidden: int = HIDDEN) -> Build:
+    """Say how to draw a `torch.nn.GRU`: one of `STARTS`, or the bias of its update gate."""
+    treat = STARTS[start] if isinstance(start, str) else OpenGate(start)
+    return lambda: treat(nn.GRU(1, hidden))
+
+
+def learnt(start: str, seed: int) -> int:
+    """Count the learning rates, out of `RATES`, at which a bit 20 steps back is learnt in `LIMIT` steps of training."""
+    return sum(learn(layer(start, LEARNER), LAG, seed, lr=rate, limit=LIMIT).learnt for rate in RATES)
+
+
+@claim(
+    section=18,
+    sentence="A GRU keeps its gradient over long sequences.",
+    finding="Not as torch draws it: half of the gradient is gone after one or two steps, as in a plain network.",
+    statistic="half-life of the gradient in torch.nn.GRU as it comes",
+    unit="steps",
+    stated=Verdict.FAILS,
+    holds=at_least(10),
+    fails=at_most(3),
+)
+def default_keeps_gradient(seed: int) -> float:
+    """Take it as it comes."""
+    return curve(layer(), seed).half_life
+
+
+@claim(
+    section=18,
+    sentence="A GRU with update gates that keep the old state keeps its gradient.",
+    finding="It does. Biases that spread the gates over memories of up to 100 steps (chrono) make the gradient last "
+    "many times as long.",
+    statistic="half-life of the gradient in torch.nn.GRU with the chrono start",
+    unit="steps",
+    stated=Verdict.HOLDS,
+    holds=at_least(20),
+    fails=at_most(5),
+)
+def open_gates_keep_gradient(seed: int) -> float:
+    """Open the gates."""
+    return curve(layer("chrono"), seed).half_life
+
+
+@claim(
+    section=18,
+    sentence="A GRU learns what lies 20 steps back.",
+    finding=f"If its update gate is opened: at both learning rates. As torch draws it, it did not in {LIMIT} steps.",
+    statistic=f"learning rates, out of two, at which an opened GRU learnt it in {LIMIT} steps and the default did not",
+    unit="rates",
+    stated=Verdict.CAVEAT,
+    holds=at_most(0),
+    caveat=at_least(2),
+)
+def gru_learns(seed: int) -> float:
+    """Teach both."""
+    return learnt("open by 2", seed) - learnt("default", seed)

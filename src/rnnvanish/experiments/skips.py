@@ -1,0 +1,97 @@
+"""Section 16: shortcuts between layers help depth; only a shortcut through time helps memory."""
+
+import torch
+from torch import nn
+
+from rnnvanish import cells
+from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.experiments.small import seeded
+from rnnvanish.experiments.workbench import HIDDEN, LEARNER, STEPS, Build, curve, learn
+from rnnvanish.mitigations import SkipThroughTime
+from rnnvanish.recurrent import Recurrent
+
+LAYERS, LAG, LIMIT = 4, 30, 100
+
+
+def layered(skip: str | None = None) -> Build:
+    """Say how to draw four plain layers on top of each other, with shortcuts between them ("residual") or without."""
+    return lambda: Recurrent(cells.Elman, 1, HIDDEN, num_layers=LAYERS, skip=skip)
+
+
+def through_time(lag: int = 10, weight: float = 0.9, hidden: int = HIDDEN) -> Build:
+    """Say how to draw a plain layer whose outputs also receive the one of `lag` steps ago; weight 0: plain."""
+    return lambda: SkipThroughTime(lag, weight)(nn.RNN(1, hidden)) if weight else nn.RNN(1, hidden)
+
+
+def through_layers(skip: str | None, seed: int) -> float:
+    """Return the size of the gradient at the last input, after its way from the top layer down to the bottom."""
+    with seeded(seed):
+        network = layered(skip)().double()
+        x = torch.randn(STEPS, 16, 1).double().requires_grad_()
+    output, _ = network(x)
+    return float(torch.autograd.grad(output[-1].sum(), x)[0][-1].norm())
+
+
+@claim(
+    section=16,
+    sentence="Skip connections between layers help against forgetting over time.",
+    finding="They do not. In four layers with shortcuts from layer to layer, the gradient is lost over time as fast "
+    "as without.",
+    statistic="half-life of the gradient in the lowest of four layers with shortcuts, as a multiple of that without",
+    unit="times",
+    stated=Verdict.FAILS,
+    holds=at_least(2),
+    fails=at_most(1.4),
+)
+def between_layers_helps_time(seed: int) -> float:
+    """Measure the lowest layer."""
+    return curve(layered("residual"), seed).half_life / curve(layered(), seed).half_life
+
+
+@claim(
+    section=16,
+    sentence="Skip connections between layers help the gradient through many layers.",
+    finding="That they do. What comes down through four layers is several times as large with shortcuts.",
+    statistic="size of the gradient at the last input with shortcuts, as a multiple of that without",
+    unit="times",
+    stated=Verdict.HOLDS,
+    holds=at_least(2),
+    fails=at_most(1),
+)
+def between_layers_helps_depth(seed: int) -> float:
+    """Come down the layers, at the last step."""
+    return through_layers("residual", seed) / through_layers(None, seed)
+
+
+@claim(
+    section=16,
+    sentence="Skip connections through time keep the gradient.",
+    finding="They do. A shortcut that leaps over ten steps makes it last many times as long.",
+    statistic="half-life of the gradient with a shortcut over 10 steps, as a multiple of that without",
+    unit="times",
+    stated=Verdict.HOLDS,
+    holds=at_least(5),
+    fails=at_most(1.5),
+)
+def through_time_helps_time(seed: int) -> float:
+    """Leap over ten steps."""
+    return curve(through_time(), seed).half_life / curve(through_time(weight=0), seed).half_life
+
+
+@claim(
+    section=16,
+    sentence="With skip connections through time, a plain network learns what lies 30 steps back.",
+    finding="It does, in a fraction of the steps after which we gave up on the network without them.",
+    statistic=f"training steps with a shortcut over 10 steps, as a part of those without, which were stopped at {LIMIT}",
+    unit="of the steps",
+    stated=Verdict.HOLDS,
+    holds=at_most(0.7),
+    fails=at_least(0.95),
+)
+def through_time_learns(seed: int) -> float:
+    """Teach both."""
+    skipping, plain = (
+        min(learn(through_time(weight=weight, hidden=LEARNER), LAG, seed, limit=LIMIT).steps, float(LIMIT))
+        for weight in (0.9, 0.0)
+    )
+    return skipping / plain

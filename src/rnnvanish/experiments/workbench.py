@@ -1,0 +1,46 @@
+"""What the techniques share: a layer as it is drawn, how much gradient it keeps, and how soon it learns to remember."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from rnnvanish.experiments.learning import Lesson, Reader, teach
+from rnnvanish.experiments.small import seeded
+from rnnvanish.probes import Curve, retention
+from rnnvanish.tasks.recall import Recall
+
+STEPS, BATCH, HIDDEN = 101, 16, 64
+LEARNER = 32  # units of a network that is trained
+
+#: Draws a recurrent layer that reads one feature.
+Build = Callable[[], nn.Module]
+
+
+def curve(build: Build, seed: int, steps: int = STEPS) -> Curve:
+    """Measure how much of the gradient is left, step by step back, in the first loop of what `build` draws.
+
+    Args:
+        build: Draws the layer, from `seed`.
+        seed: Of weights and noise.
+        steps: Length of the sequences: white noise of variance 1.
+    """
+    with seeded(seed):
+        layer = build().double()
+        x = torch.randn(steps, BATCH, 1).double()
+    return next(iter(retention(layer, x).values()))
+
+
+def learn(build: Build, lag: int, seed: int, batch: int = 32, **options: Any) -> Lesson:
+    """Teach what `build` draws to remember one bit for `lag` steps of noise.
+
+    Args:
+        build: Draws the layer, from `seed`.
+        lag: Steps from the bit to the answer.
+        seed: Of weights and sequences.
+        batch: Sequences in a step.
+        **options: Those of `teach`.
+    """
+    task = Recall(lag + 1)
+    return teach(lambda: Reader(build(), task), task, seed, batch=batch, **options)
