@@ -2,11 +2,14 @@
 
 from rnnvanish.mitigation import Mitigation
 from rnnvanish.mitigations.attention_over_past import AttentionOverPast
+from rnnvanish.mitigations.auxiliary_reconstruction import AuxiliaryReconstruction
 from rnnvanish.mitigations.chrono import Chrono
 from rnnvanish.mitigations.clipping import AdaptiveClip, ClipNorm, ClipValue
 from rnnvanish.mitigations.critical import Critical
 from rnnvanish.mitigations.dilated import Dilated
 from rnnvanish.mitigations.glorot import Glorot
+from rnnvanish.mitigations.gradient_flossing import GradientFlossing
+from rnnvanish.mitigations.gradient_norm_penalty import GradientNormPenalty
 from rnnvanish.mitigations.he import He
 from rnnvanish.mitigations.identity import Identity
 from rnnvanish.mitigations.layer_normalisation import LayerNormalisation
@@ -24,12 +27,15 @@ __all__ = [
     "ALL",
     "AdaptiveClip",
     "AttentionOverPast",
+    "AuxiliaryReconstruction",
     "Chrono",
     "ClipNorm",
     "ClipValue",
     "Critical",
     "Dilated",
     "Glorot",
+    "GradientFlossing",
+    "GradientNormPenalty",
     "He",
     "Identity",
     "LayerNormalisation",
@@ -50,12 +56,15 @@ ALL: dict[str, type[Mitigation]] = {
     for mitigation in (
         AdaptiveClip,
         AttentionOverPast,
+        AuxiliaryReconstruction,
         Chrono,
         ClipNorm,
         ClipValue,
         Critical,
         Dilated,
         Glorot,
+        GradientFlossing,
+        GradientNormPenalty,
         He,
         Identity,
         LayerNormalisation,

@@ -1,0 +1,79 @@
+r"""A penalty on every step back in time that changes the length of the gradient.
+
+    Ω = Σ_k (‖g_{k+1} J_k‖ / ‖g_{k+1}‖ − 1)²        g_k = dE/ds_k,  J_k = ds_{k+1}/ds_k
+
+It asks for the length to be kept in the one direction that matters, that of the gradient itself.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnnvanish.cell import Paper
+from rnnvanish.mitigation import Penalty
+from rnnvanish.probes.watch import Run, watch
+
+
+@dataclass(frozen=True)
+class GradientNormPenalty(Penalty):
+    """Add Ω, summed over steps and layers, and averaged over sequences.
+
+    As in the paper, what Ω tells the weights is its immediate derivative: the states s_k and the gradients g_{k+1} count
+    as constants, and the weights are reached through J_k alone. A step whose gradient is exactly zero is left out.
+
+    Attributes:
+        weight: What Ω is multiplied by.
+    """
+
+    paper = Paper(
+        "Pascanu, Mikolov & Bengio",
+        2013,
+        "On the difficulty of training recurrent neural networks",
+        "https://arxiv.org/abs/1211.5063",
+        where="section 3.3",
+    )
+    invariant = "Trained on the penalty alone, steps back come to keep the length of the gradient."
+    weight: float = 1.0
+
+    def penalty(self, model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor]) -> Tensor:
+        """Compute `weight` times Ω of the loss of this run."""
+
+        def measure(output: Any, runs: list[Run]) -> Tensor:
+            value = loss(output)
+            return torch.stack([omega(run, value) for run in runs]).sum()
+
+        with torch.enable_grad():
+            return self.weight * watch(model, inputs, measure)
+
+
+def omega(run: Run, value: Tensor) -> Tensor:
+    """Compute Ω of one loop and a loss. All steps are taken at once: to the cell they are one large batch."""
+    (time, batch), parts = run.x.shape[:2], len(run.initial)
+    if time == 1:
+        return run.x.new_zeros(())
+    states = [part for state in run.states for part in state]
+    gradients = _gradients(value, states)
+    before = tuple(torch.cat(states[part:-parts:parts]).detach().requires_grad_() for part in range(parts))
+    given = [torch.cat(gradients[parts + part :: parts]) for part in range(parts)]
+    after = run.step(run.x[1:].detach().flatten(0, 1), before)
+    moved, pulls = zip(*[(s, g) for s, g in zip(after, given, strict=True) if s.requires_grad], strict=True)
+    back = torch.autograd.grad(moved, before, pulls, create_graph=True, materialize_grads=True)
+    norm, norm_before = _norm(given), _norm(back)
+    counts = (torch.arange(1, time, device=run.x.device)[:, None] <= run.ends).flatten() & (norm > 0)
+    ratio = torch.where(counts, norm_before / torch.where(counts, norm, 1.0), 1.0)
+    return (ratio - 1).square().sum() / batch
+
+
+def _gradients(value: Tensor, states: list[Tensor]) -> list[Tensor]:
+    """The derivative of `value` by each state; zero by what has no gradient, such as a mask that a state carries."""
+    within = [state for state in states if state.requires_grad]
+    found = iter(torch.autograd.grad(value, within, retain_graph=True, materialize_grads=True))
+    return [next(found) if state.requires_grad else torch.zeros_like(state) for state in states]
+
+
+def _norm(parts: Sequence[Tensor]) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(torch.cat(tuple(parts), dim=-1), dim=-1)
+    return norm
