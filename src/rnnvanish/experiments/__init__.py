@@ -3,10 +3,36 @@
 from types import ModuleType
 
 from rnnvanish.claim import Claim
-from rnnvanish.experiments import bptt, emerges, gradients, multiplication, structure, vanishing
+from rnnvanish.experiments import (
+    bptt,
+    depth,
+    emerges,
+    gradients,
+    instability,
+    longterm,
+    multiplication,
+    plateau,
+    recent,
+    slow,
+    structure,
+    vanishing,
+)
 
 #: The experiments, in the order of the sections.
-ALL: tuple[ModuleType, ...] = (structure, gradients, bptt, emerges, multiplication, vanishing)
+ALL: tuple[ModuleType, ...] = (
+    structure,
+    gradients,
+    bptt,
+    emerges,
+    multiplication,
+    vanishing,
+    slow,
+    longterm,
+    plateau,
+    instability,
+    recent,
+    depth,
+)
 
 
 def claims() -> list[Claim]:

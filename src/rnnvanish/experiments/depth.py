@@ -1,0 +1,167 @@
+"""Section 12: the same loss from layer to layer, and why depth is another thing than time."""
+
+import math
+from functools import cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.experiments.learning import teach
+from rnnvanish.experiments.small import seeded
+from rnnvanish.tasks import Digits
+
+DEPTH, WIDTH, BATCH = 20, 64, 64
+SQUASH = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
+
+
+class Stack(nn.Module):
+    """Layers on top of each other, and an answer read off the top one.
+
+    Args:
+        kind: What follows the weights, "sigmoid" or "tanh".
+        start: "default", as torch draws `nn.Linear`, or "glorot" (Glorot & Bengio 2010, equation 16).
+        shared: Whether all layers are one and the same, as the steps of a recurrent network are.
+        outputs: Numbers in the answer.
+    """
+
+    def __init__(self, kind: str, start: str = "default", shared: bool = False, outputs: int = 1) -> None:
+        super().__init__()
+        self.squash = SQUASH[kind]
+        self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(1 if shared else DEPTH))
+        self.answer = nn.Linear(WIDTH, outputs)
+        if start == "glorot":
+            for layer in self.layers:
+                nn.init.xavier_uniform_(layer.get_parameter("weight"))
+                nn.init.zeros_(layer.get_parameter("bias"))
+
+    def states(self, x: Tensor) -> list[Tensor]:
+        """Return what each layer hands on, the lowest first."""
+        states = []
+        for floor in range(DEPTH):
+            x = self.squash(self.layers[floor % len(self.layers)](x))
+            states.append(x)
+        return states
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Answer for inputs (1, batch, 64): all features at once."""
+        answer: Tensor = self.answer(self.states(x[-1])[-1])
+        return answer
+
+
+def drawn(seed: int, kind: str, start: str = "default", shared: bool = False) -> tuple[Stack, Tensor]:
+    """Draw a stack, in double precision, and inputs from N(0, 1)."""
+    with seeded(seed):
+        return Stack(kind, start, shared).double(), torch.randn(BATCH, WIDTH, dtype=torch.float64)
+
+
+def left(seed: int, kind: str, start: str = "default") -> Float[Tensor, " layers"]:
+    """Return the gradient that is left at what each layer hands on, the lowest first; the top one is 1."""
+    stack, x = drawn(seed, kind, start)
+    states = stack.states(x)
+    gradients = torch.autograd.grad(stack.answer(states[-1]).sum(), states)
+    sizes = torch.stack([gradient.norm() for gradient in gradients])
+    return sizes / sizes[-1]
+
+
+def factor(seed: int, kind: str, start: str = "default") -> float:
+    """Return what a layer leaves of the gradient: geometric mean over the layers."""
+    return math.pow(float(left(seed, kind, start)[0]), 1 / (DEPTH - 1))
+
+
+def smallest_update(seed: int, shared: bool) -> float:
+    """Return the size of the smallest gradient of any weights, as a part of the contribution of the top layer."""
+    stack, x = drawn(seed, "sigmoid", "glorot", shared)
+    states = stack.states(x)
+    answer = stack.answer(states[-1]).sum()
+    weights = [layer.get_parameter("weight") for layer in stack.layers]
+    sizes = [gradient.norm() for gradient in torch.autograd.grad(answer, weights, retain_graph=True)]
+    slope = torch.autograd.grad(answer, states[-1])[0] * states[-1] * (1 - states[-1])
+    return float(min(sizes) / (slope.T @ states[-2]).norm().detach())
+
+
+@cache
+def reads_digits(seed: int, kind: str, start: str = "glorot", limit: int = 60) -> float:
+    """Train a stack on whole images of digits; returns the part of new images that it reads rightly."""
+    task = Digits()
+    seen = task.sample(task.test_count, torch.Generator().manual_seed(0), "test")
+    stack = teach(lambda: Whole(Stack(kind, start, outputs=10)), task, seed, limit=limit, stop=False).model
+    with torch.no_grad():
+        return task.score(stack(seen.inputs), seen)
+
+
+class Whole(nn.Module):
+    """Hands a stack all 64 pixels at once, in place of one pixel a step."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__()
+        self.stack = stack
+
+    def forward(self, x: Float[Tensor, "64 batch 1"]) -> Tensor:
+        """Answer, (batch, 10)."""
+        answer: Tensor = self.stack(x.permute(2, 1, 0))
+        return answer
+
+
+@claim(
+    section=12,
+    sentence="In a deep network, each layer takes away a part of the gradient.",
+    finding="In a stack of sigmoid layers, each layer leaves less than half of it, also with the start made for it.",
+    statistic=f"what a sigmoid layer leaves of the gradient: mean over {DEPTH} layers, from a Glorot start",
+    unit="of the gradient",
+    stated=Verdict.HOLDS,
+    holds=at_most(0.5),
+    fails=at_least(0.85),
+)
+def sigmoid_layers_lose(seed: int) -> float:
+    """Look from the top to the bottom."""
+    return factor(seed, "sigmoid", "glorot")
+
+
+@claim(
+    section=12,
+    sentence="So every deep network loses its gradient quickly.",
+    finding="With tanh and a Glorot start, a layer leaves nearly all of it: 20 layers are no great trouble.",
+    statistic=f"what a tanh layer leaves of the gradient: mean over {DEPTH} layers, from a Glorot start",
+    unit="of the gradient",
+    stated=Verdict.FAILS,
+    holds=at_most(0.6),
+    fails=at_least(0.85),
+)
+def every_stack_loses(seed: int) -> float:
+    """Look from the top to the bottom."""
+    return factor(seed, "tanh", "glorot")
+
+
+@claim(
+    section=12,
+    sentence="Depth and time are the same thing.",
+    finding="Steps in time share their weights, layers do not. With its own weights, the lowest layer is told nothing; "
+    "with shared weights, the weights are told enough.",
+    statistic="powers of ten by which the smallest gradient of any weights is smaller with weights of their own than "
+    f"with shared ones, in {DEPTH} sigmoid layers",
+    unit="powers of ten",
+    stated=Verdict.FAILS,
+    holds=at_most(0.5),
+    fails=at_least(3),
+)
+def depth_is_time(seed: int) -> float:
+    """Give each layer weights of its own, or the same to all."""
+    own, shared = (torch.tensor(smallest_update(seed, shared), dtype=torch.float64) for shared in (False, True))
+    return float((shared / own).log10())
+
+
+@claim(
+    section=12,
+    sentence="It makes a difference on real data.",
+    finding=f"Of two stacks of {DEPTH} layers, tanh learns to read handwritten digits, sigmoid stays at guessing.",
+    statistic="right answers of the tanh stack less those of the sigmoid stack, after 60 steps of training",
+    unit="of all",
+    stated=Verdict.HOLDS,
+    holds=at_least(0.4),
+    fails=at_most(0.1),
+)
+def real_digits_too(seed: int) -> float:
+    """Teach both."""
+    return reads_digits(seed, "tanh") - reads_digits(seed, "sigmoid")

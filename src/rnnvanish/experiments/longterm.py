@@ -1,0 +1,125 @@
+"""Section 8: keeping something for long is one thing, learning to keep it is another."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.experiments.learning import Lesson, Reader, teach
+from rnnvanish.tasks import Recall
+
+STEPS, SWITCHES = 1000, 500
+LENGTH, HIDDEN, LIMIT = 40, 32, 120
+
+
+def latch(seed: int, weight: float = 2.0, steps: int = STEPS) -> Float[Tensor, "time switches"]:
+    """Set `SWITCHES` light switches to 1 or -1 and shake them: h ← tanh(weight · h + 0.2 · noise).
+
+    Returns:
+        All states, the first one included; half of the switches start at 1, half at -1.
+    """
+    noise = torch.randn(steps, SWITCHES, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    states = [torch.ones(SWITCHES, dtype=torch.float64)]
+    states[0][::2] = -1
+    for now in noise:
+        states.append(torch.tanh(weight * states[-1] + 0.2 * now))
+    return torch.stack(states)
+
+
+def kept(states: Float[Tensor, "time switches"]) -> float:
+    """Return the part of the switches that still stand as they were set."""
+    return float((states[-1].sign() == states[0].sign()).double().mean())
+
+
+def lost(states: Float[Tensor, "time switches"], weight: float = 2.0) -> Float[Tensor, " time"]:
+    """Return the powers of ten by which the gradient of the first state has shrunk after each step: mean over switches.
+
+    Each step multiplies it by weight · (1 - h²). The logarithms are added, since no number format holds the product;
+    1 - h² comes from the state itself, which is never so close to one that digits run out.
+    """
+    factors = (weight * (1 - states[1:].square())).log10().mean(dim=1)
+    return torch.cat([torch.zeros(1, dtype=torch.float64), -factors.cumsum(0)])
+
+
+def network(start: str) -> nn.RNN:
+    """Build a `torch.nn.RNN`: "default", as torch draws it, or "orthogonal", with weights that only turn the state."""
+    layer = nn.RNN(1, HIDDEN)
+    if start == "orthogonal":
+        nn.init.orthogonal_(layer.get_parameter("weight_hh_l0"))
+    return layer
+
+
+def lesson(seed: int, start: str = "default", length: int = LENGTH) -> Lesson:
+    """Teach a network to recall the first of `length` inputs, in `LIMIT` steps of training at most."""
+    task = Recall(length)
+    return teach(lambda: Reader(network(start), task), task, seed, limit=LIMIT)
+
+
+def score(lesson: Lesson, length: int = LENGTH) -> float:
+    """Return the part of 500 new sequences that it answers rightly."""
+    task = Recall(length)
+    test = task.sample(500, torch.Generator().manual_seed(0), "test")
+    with torch.no_grad():
+        return task.score(lesson.model(test.inputs), test)
+
+
+@claim(
+    section=8,
+    sentence="A recurrent network cannot keep anything for long.",
+    finding="A single unit keeps what it was set to for 1000 steps, although it is shaken at every step.",
+    statistic=f"switches that still stand as they were set after {STEPS} steps; guessing would give 0.5",
+    unit="of all",
+    stated=Verdict.FAILS,
+    holds=at_most(0.6),
+    fails=at_least(0.99),
+)
+def cannot_keep(seed: int) -> float:
+    """Shake the switches."""
+    return kept(latch(seed))
+
+
+@claim(
+    section=8,
+    sentence="What a network keeps, it can also learn from.",
+    finding="The switch keeps its setting, and no gradient whatever comes back to the moment at which it was set.",
+    statistic=f"powers of ten that the gradient has lost {STEPS} steps back, in switches that keep their setting",
+    unit="powers of ten",
+    stated=Verdict.FAILS,
+    holds=at_most(1),
+    fails=at_least(100),
+)
+def what_is_kept_teaches(seed: int) -> float:
+    """Look back from the last state to the first."""
+    states = latch(seed)
+    return float(lost(states[:, states[-1].sign() == states[0].sign()])[-1])
+
+
+@claim(
+    section=8,
+    sentence="A plain recurrent network does not learn what lies far back.",
+    finding="As torch draws it, it does no better than guessing when asked for what it read 40 steps ago.",
+    statistic=f"right answers about the first of {LENGTH} inputs after {LIMIT} steps of training; guessing gives 0.5",
+    unit="of all",
+    stated=Verdict.HOLDS,
+    holds=at_most(0.6),
+    fails=at_least(0.9),
+)
+def default_does_not_learn(seed: int) -> float:
+    """Teach it, and ask."""
+    return score(lesson(seed))
+
+
+@claim(
+    section=8,
+    sentence="No plain recurrent network can learn what lies far back.",
+    finding="The same network, started with weights that only turn its state, learns it in a few dozen steps.",
+    statistic=f"right answers about the first of {LENGTH} inputs after {LIMIT} steps of training at most, "
+    "from an orthogonal start; guessing gives 0.5",
+    unit="of all",
+    stated=Verdict.FAILS,
+    holds=at_most(0.6),
+    fails=at_least(0.9),
+)
+def no_start_helps(seed: int) -> float:
+    """Start it the other way, teach it, and ask."""
+    return score(lesson(seed, "orthogonal"))

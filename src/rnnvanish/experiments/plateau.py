@@ -1,0 +1,133 @@
+"""Section 9: where training stands still: on a plateau with a way down, not in a local minimum."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.experiments.learning import Reader
+from rnnvanish.experiments.small import seeded
+from rnnvanish.task import Batch
+from rnnvanish.tasks import Recall
+
+TASK, HIDDEN = Recall(15), 8
+#: Below this loss, in nats, the network has left the plateau: it recalls nearly all.
+OUT = 0.3
+
+
+class Landscape(NamedTuple):
+    """A network, and the sequences that its loss is taken over: always the same, so that the ground stands still."""
+
+    network: Reader
+    batch: Batch
+
+    def loss(self) -> Tensor:
+        """Loss, in nats, over all the sequences."""
+        return TASK.loss(self.network(self.batch.inputs), self.batch)
+
+    def weights(self) -> list[nn.Parameter]:
+        """All weights."""
+        return list(self.network.parameters())
+
+    def slope(self) -> Float[Tensor, " weights"]:
+        """Gradient of the loss as one vector."""
+        return flat(torch.autograd.grad(self.loss(), self.weights()))
+
+    @torch.no_grad()
+    def move(self, step: Float[Tensor, " weights"]) -> None:
+        """Add `step` to the weights."""
+        nn.utils.vector_to_parameters(nn.utils.parameters_to_vector(self.weights()) + step, self.weights())
+
+
+def flat(parts: tuple[Tensor, ...]) -> Float[Tensor, " numbers"]:
+    """Join tensors to one vector."""
+    return torch.cat([part.flatten() for part in parts])
+
+
+def stuck(seed: int, steps: int = 150, lr: float = 0.05) -> tuple[Landscape, list[float]]:
+    """Train a small `torch.nn.RNN` by plain gradient descent for so many steps; returns it and its losses."""
+    with seeded(seed):
+        network = Reader(nn.RNN(1, HIDDEN), TASK).double()
+    batch = TASK.sample(256, torch.Generator().manual_seed(seed))
+    here = Landscape(network, batch._replace(inputs=batch.inputs.double()))
+    losses = []
+    for _ in range(steps):
+        losses.append(here.loss().item())
+        here.move(-lr * here.slope())
+    return here, losses
+
+
+def curvatures(here: Landscape) -> Float[Tensor, " weights"]:
+    """Return the eigenvalues of the Hessian, ascending: how the ground bends, in as many directions as weights."""
+    first = flat(torch.autograd.grad(here.loss(), here.weights(), create_graph=True))
+    rows = [flat(torch.autograd.grad(part, here.weights(), retain_graph=True)) for part in first]
+    hessian = torch.stack(rows)
+    eigenvalues: Tensor = torch.linalg.eigvalsh((hessian + hessian.T) / 2)
+    return eigenvalues
+
+
+def walk(here: Landscape, stride: float = 0.05, limit: int = 400) -> list[float]:
+    """Go downhill in steps of one fixed length, however gentle the slope, until out; returns the loss at each step."""
+    losses = [here.loss().item()]
+    while losses[-1] >= OUT and len(losses) <= limit:
+        here.move(-stride * nn.functional.normalize(here.slope(), dim=0))
+        losses.append(here.loss().item())
+    return losses
+
+
+def climb(losses: list[float]) -> float:
+    """Return how far a walk rises above the lowest point so far; infinite where it does not get out."""
+    if losses[-1] >= OUT:
+        return math.inf
+    return max(now - min(losses[: step + 1]) for step, now in enumerate(losses))
+
+
+@claim(
+    section=9,
+    sentence="When gradients vanish, training comes to a halt where the network does no better than guess.",
+    finding="After 150 steps of training the network costs just what guessing costs.",
+    statistic="difference between the loss after 150 training steps and that of guessing",
+    unit="nats",
+    stated=Verdict.HOLDS,
+    holds=at_most(0.03),
+    fails=at_least(0.1),
+)
+def halts_at_guessing(seed: int) -> float:
+    """Train, and compare."""
+    return abs(stuck(seed)[0].loss().item() - TASK.floor)
+
+
+@claim(
+    section=9,
+    sentence="It is stuck in a local minimum: every way from there leads up.",
+    finding="In many directions the ground bends down. No minimum does that.",
+    statistic="bend of the ground where it bends down most, as a part of that where it bends up most; "
+    "in a minimum nothing bends down",
+    unit="times",
+    stated=Verdict.FAILS,
+    holds=at_least(-1e-6),
+    fails=at_most(-0.005),
+)
+def every_way_leads_up(seed: int) -> float:
+    """Measure how the ground bends."""
+    bends = curvatures(stuck(seed)[0])
+    return float(bends[0] / bends[-1])
+
+
+@claim(
+    section=9,
+    sentence="To get out, training would have to climb first.",
+    finding="A walk that goes downhill in steps of a fixed length gets out, and never climbs on the way.",
+    statistic=f"highest climb on the walk to a loss of {OUT}, above the lowest point so far; endless if it does not "
+    "get there",
+    unit="nats",
+    stated=Verdict.FAILS,
+    holds=at_least(0.05),
+    fails=at_most(0.02),
+)
+def way_out_leads_up(seed: int) -> float:
+    """Walk, and remember every climb."""
+    return climb(walk(stuck(seed)[0]))

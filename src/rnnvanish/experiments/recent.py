@@ -1,0 +1,181 @@
+"""Section 11: whom a network believes when the beginning and the end of a sequence contradict each other."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rnnvanish.cell import Paper
+from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.experiments.learning import Reader, teach
+from rnnvanish.experiments.small import seeded
+from rnnvanish.task import Batch, Part, Task
+from rnnvanish.tasks import Digits
+
+HIDDEN, LENGTH, HONEST = 32, 30, 0.8
+#: Of the sequence's end, and of all the pixels of a digit.
+LATE, PIXELS = LENGTH // 10, 64
+
+
+@dataclass(frozen=True)
+class Told(Task):
+    """Say which of two things happened; each input is one number that bears on it."""
+
+    length: int = LENGTH
+
+    paper: ClassVar[Paper] = Paper(
+        "Bengio, Simard & Frasconi",
+        1994,
+        "Learning Long-Term Dependencies with Gradient Descent is Difficult",
+        "https://doi.org/10.1109/72.279181",
+        where="the latching task, with other evidence",
+    )
+    input_size: ClassVar[int] = 1
+    output_size: ClassVar[int] = 2
+
+
+@final
+class Witnesses(Told):
+    """The first input, 1 or -1, is always true; the last is in four of five cases. Noise N(0, 0.5²) lies between."""
+
+    def draw(self, count: int, generator: torch.Generator, part: Part) -> Batch:
+        """Draw the truth, the noise, and when the last witness errs."""
+        truth = torch.randint(2, (count,), generator=generator)
+        inputs = 0.5 * torch.randn(self.length, count, 1, generator=generator)
+        honest = torch.rand(count, generator=generator) < HONEST
+        inputs[0, :, 0] = 2.0 * truth - 1.0
+        inputs[-1, :, 0] = torch.where(honest, inputs[0, :, 0], -inputs[0, :, 0])
+        return Batch(inputs, truth, None)
+
+
+@final
+class Votes(Told):
+    """Every input has one vote, drawn from N(0, 1); the truth is the sign of their sum."""
+
+    def draw(self, count: int, generator: torch.Generator, part: Part) -> Batch:
+        """Draw and count the votes."""
+        inputs = torch.randn(self.length, count, 1, generator=generator)
+        return Batch(inputs, (inputs.sum(0)[:, 0] > 0).long(), None)
+
+
+def untaught(task: Task, seed: int, start: str = "default") -> Reader:
+    """Draw a `torch.nn.RNN` as torch does ("default"), or with weights that only turn the state ("orthogonal")."""
+    with seeded(seed):
+        layer = nn.RNN(1, HIDDEN)
+        if start == "orthogonal":
+            nn.init.orthogonal_(layer.get_parameter("weight_hh_l0"))
+        return Reader(layer, task)
+
+
+@cache
+def taught(task: Task, seed: int, start: str = "default", limit: int = 120) -> nn.Module:
+    """Train it on a task for `limit` steps, whether or not it learns."""
+    return teach(lambda: untaught(task, seed, start), task, seed, limit=limit, stop=False).model
+
+
+def tested(task: Task) -> Batch:
+    """Draw sequences that nothing was trained on, always the same."""
+    return task.sample(min(task.test_count, 500), torch.Generator().manual_seed(0), "test")
+
+
+@torch.no_grad()
+def swayed(model: nn.Module, batch: Batch, witness: int) -> float:
+    """Return the part of the answers that change when one witness says the opposite."""
+    other = batch.inputs.clone()
+    other[witness] = -other[witness]
+    return float((model(batch.inputs).argmax(-1) != model(other).argmax(-1)).double().mean())
+
+
+def influence(model: nn.Module, batch: Batch) -> Float[Tensor, " time"]:
+    """Return the part that each step has in the answer: size of the answer's slope there over the sum of all sizes."""
+    inputs = batch.inputs.clone().requires_grad_()
+    answer = model(inputs)
+    (slope,) = torch.autograd.grad((answer[:, 1] - answer[:, 0]).sum(), inputs)
+    sizes: Tensor = slope.abs().mean(dim=(1, 2))
+    return sizes / sizes.sum()
+
+
+@torch.no_grad()
+def missed(model: nn.Module, task: Task, batch: Batch, steps: slice) -> float:
+    """Return how much of the score is lost where these steps of each sequence are taken from another, drawn one."""
+    other = batch.inputs.clone()
+    order = torch.randperm(other.shape[1], generator=torch.Generator().manual_seed(0))
+    other[steps] = other[steps][:, order]
+    return task.score(model(batch.inputs), batch) - task.score(model(other), batch)
+
+
+def halves(seed: int, start: str = "default") -> tuple[float, float]:
+    """Return how much a reader of digits misses the upper half of the image, and how much the lower half."""
+    model, batch = taught(Digits(), seed, start), tested(Digits())
+    upper, lower = (missed(model, Digits(), batch, half) for half in (slice(PIXELS // 2), slice(PIXELS // 2, PIXELS)))
+    return upper, lower
+
+
+@claim(
+    section=11,
+    sentence="A network with vanishing gradients listens to recent inputs and not to early ones.",
+    finding="Of a witness who is always right and one who errs in a fifth of all cases, it believes the second: "
+    "the second spoke last.",
+    statistic="answers that change with the last witness, less those that change with the first",
+    unit="of all",
+    stated=Verdict.HOLDS,
+    holds=at_least(0.8),
+    fails=at_most(0),
+)
+def the_last_word_wins(seed: int) -> float:
+    """Turn either witness round."""
+    model, batch = taught(Witnesses(), seed), tested(Witnesses())
+    return swayed(model, batch, -1) - swayed(model, batch, 0)
+
+
+@claim(
+    section=11,
+    sentence="So every plain recurrent network believes the one who spoke last.",
+    finding="Started with weights that only turn its state, the same network comes to believe the better witness.",
+    statistic="answers that change with the last witness, less those that change with the first, "
+    "from an orthogonal start",
+    unit="of all",
+    stated=Verdict.FAILS,
+    holds=at_least(0.5),
+    fails=at_most(-0.5),
+)
+def every_start_believes_the_last(seed: int) -> float:
+    """Turn either witness round."""
+    model, batch = taught(Witnesses(), seed, "orthogonal"), tested(Witnesses())
+    return swayed(model, batch, -1) - swayed(model, batch, 0)
+
+
+@claim(
+    section=11,
+    sentence="Recent inputs always count most.",
+    finding="Not where late inputs teach the same rule as early ones. When all count alike, the network learns to "
+    "count nearly all alike.",
+    statistic=f"part that the last {LATE} of {LENGTH} votes have in the answer, after training; an equal say is 0.1",
+    unit="of the whole",
+    stated=Verdict.FAILS,
+    holds=at_least(0.5),
+    fails=at_most(0.25),
+)
+def recent_always_counts_most(seed: int) -> float:
+    """Train it to count votes."""
+    return float(influence(taught(Votes(), seed), tested(Votes()))[-LATE:].sum())
+
+
+@claim(
+    section=11,
+    sentence="This also happens on real data.",
+    finding="Reading handwritten digits pixel by pixel, it judges nearly by the lower half of the image alone.",
+    statistic="right answers lost without the upper half of the image, as a part of those lost without the lower half",
+    unit="times",
+    stated=Verdict.HOLDS,
+    holds=at_most(0.5),
+    fails=at_least(0.8),
+    seeds=5,
+)
+def real_digits_too(seed: int) -> float:
+    """Take either half of each image from another image."""
+    upper, lower = halves(seed)
+    return upper / lower

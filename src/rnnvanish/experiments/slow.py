@@ -1,0 +1,128 @@
+"""Section 7: why learning takes so long although the gradient is not small: its useful part is."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.experiments.learning import Lesson, Reader, teach
+from rnnvanish.experiments.small import seeded
+from rnnvanish.tasks import Recall
+
+HIDDEN, BATCH = 32, 64
+#: Optimiser steps after which we stop waiting.
+PATIENCE = 200
+
+
+def reader(length: int) -> Reader:
+    """Build a `torch.nn.RNN` as torch draws it, with an answer read off its last state."""
+    return Reader(nn.RNN(1, HIDDEN), Recall(length))
+
+
+def lesson(length: int, seed: int, stop: bool = True) -> Lesson:
+    """Teach the network to recall the first of `length` inputs, in `PATIENCE` steps of training at most."""
+    return teach(lambda: reader(length), Recall(length), seed, limit=PATIENCE, stop=stop)
+
+
+def start(seed: int, length: int) -> Reader:
+    """Draw the network before training, in double precision: the same weights for every length."""
+    with seeded(seed):
+        return reader(length).double()
+
+
+def gradient(network: Reader, value: Tensor) -> Float[Tensor, " weights"]:
+    """Return the gradient of `value` by all weights of the recurrent layer, as one vector."""
+    return torch.cat([part.flatten() for part in torch.autograd.grad(value, list(network.layer.parameters()))])
+
+
+def update(seed: int, length: int, batch: int = 0) -> Float[Tensor, " weights"]:
+    """Return the gradient of the loss on one batch of sequences, the `batch`-th of many."""
+    network, task = start(seed, length), Recall(length)
+    sample = task.sample(BATCH, torch.Generator().manual_seed(1000 * seed + batch))
+    return gradient(network, task.loss(network(sample.inputs.double()), sample))
+
+
+def useful(seed: int, length: int) -> Float[Tensor, " weights"]:
+    """Return the part of the gradient that teaches: it makes the answer follow the first input.
+
+    Twins read the same noise and differ in the first input alone, 1 or -1. What separates their answers can only
+    come from it. The gradient of that separation has no part that is common to both.
+    """
+    network = start(seed, length)
+    first = Recall(length).sample(BATCH, torch.Generator().manual_seed(seed)).inputs.double()
+    first[0] = 1.0
+    second = first.clone()
+    second[0] = -1.0
+    evidence = [(answer := network(x))[:, 1] - answer[:, 0] for x in (first, second)]
+    return gradient(network, (evidence[0] - evidence[1]).mean() / 2)
+
+
+def aim(seed: int, length: int, batches: int = 20) -> float:
+    """Return how well the gradients of single batches point the useful way: mean cosine, 1 wholly, 0 not at all."""
+    way = nn.functional.normalize(useful(seed, length), dim=0)
+    updates = [nn.functional.normalize(-update(seed, length, batch), dim=0) for batch in range(batches)]
+    return float(torch.stack(updates).mean(0) @ way)
+
+
+@claim(
+    section=7,
+    sentence="When gradients vanish, learning takes very many steps.",
+    finding="The further back the answer lies, the longer it takes: 20 steps back, many times as long as 5 steps back.",
+    statistic=f"training steps until the first of 20 inputs is recalled, as a multiple of those for 5 inputs; "
+    f"waiting ends after {PATIENCE}",
+    unit="times",
+    stated=Verdict.HOLDS,
+    holds=at_least(2.5),
+    fails=at_most(1.3),
+)
+def learning_is_slow(seed: int) -> float:
+    """Teach it both."""
+    far, near = (min(lesson(length, seed).steps, PATIENCE) for length in (20, 5))
+    return far / near
+
+
+@claim(
+    section=7,
+    sentence="It takes so long because the gradient of the weights is tiny.",
+    finding="The gradient is about as large as ever. A network that learns nothing gets pushed about all the same.",
+    statistic="size of the gradient of the weights with 80 inputs, as a part of that with 5 inputs",
+    unit="times",
+    stated=Verdict.FAILS,
+    holds=at_most(0.1),
+    fails=at_least(0.5),
+)
+def whole_gradient_is_tiny(seed: int) -> float:
+    """Average over batches."""
+    sizes = [torch.stack([update(seed, length, batch).norm() for batch in range(5)]).mean() for length in (80, 5)]
+    return float(sizes[0] / sizes[1])
+
+
+@claim(
+    section=7,
+    sentence="What is tiny is the useful part of the gradient.",
+    finding="Only the part that would teach the network to recall is gone, and it is gone almost wholly.",
+    statistic="powers of ten by which the useful part of the gradient is smaller with 80 inputs than with 5",
+    unit="powers of ten",
+    stated=Verdict.HOLDS,
+    holds=at_least(6),
+    fails=at_most(1),
+)
+def useful_part_is_tiny(seed: int) -> float:
+    """Compare twins that differ in the first input."""
+    return float((useful(seed, 5).norm() / useful(seed, 80).norm()).log10())
+
+
+@claim(
+    section=7,
+    sentence="Each batch of examples still shows the way to the solution.",
+    finding="Batches push the network about, but hardly towards the solution: what is left is noise.",
+    statistic="how well the gradients of single batches of 20 inputs each point the useful way "
+    "(cosine; 1: wholly, 0: not at all)",
+    unit="of 1",
+    stated=Verdict.FAILS,
+    holds=at_least(0.5),
+    fails=at_most(0.15),
+)
+def batches_show_the_way(seed: int) -> float:
+    """Compare every batch with the useful direction."""
+    return aim(seed, 20)

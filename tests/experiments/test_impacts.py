@@ -1,0 +1,364 @@
+"""Sections 7 to 12: each computation against an independent one, and each claim against a mechanism that is broken."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from rnnvanish import probes
+from rnnvanish.claim import ClaimBroken
+from rnnvanish.experiments import depth, instability, longterm, plateau, recent, slow
+from rnnvanish.experiments.learning import Lesson, Reader
+from rnnvanish.experiments.small import difference
+from rnnvanish.tasks import Recall
+
+FEW = 2  # seeds
+
+
+def broken(claim):
+    with pytest.raises(ClaimBroken):
+        claim.check(FEW)
+
+
+# Section 7
+
+
+def test_useful_part_is_that_of_finite_differences():
+    network, length = slow.start(0, 6), 6
+    useful = slow.useful(0, length)
+    inputs = Recall(length).sample(slow.BATCH, torch.Generator().manual_seed(0)).inputs.double()
+
+    @torch.no_grad()
+    def separation():
+        answers = []
+        for first in (1.0, -1.0):
+            twins = inputs.clone()
+            twins[0] = first
+            answer = network(twins)
+            answers.append((answer[:, 1] - answer[:, 0]).mean())
+        return (answers[0] - answers[1]) / 2
+
+    weights = list(network.layer.parameters())
+    start = nn.utils.parameters_to_vector(weights)
+    direction = torch.randn_like(start)
+    ends = []
+    for step in (1e-5, -1e-5):
+        nn.utils.vector_to_parameters(start + step * direction, weights)
+        ends.append(separation())
+    torch.testing.assert_close((ends[0] - ends[1]) / 2e-5, useful @ direction, rtol=1e-6, atol=0)
+
+
+def test_a_step_the_useful_way_teaches_and_one_along_the_batches_does_not():
+    """Far back, a step of the same length along the gradient of a batch parts the twins far less than the useful way."""
+    way = nn.functional.normalize(slow.useful(0, 20), dim=0)
+    batches = nn.functional.normalize(-slow.update(0, 20), dim=0)
+    assert abs(float(batches @ way)) < 0.3
+    assert slow.aim(0, 2) > 0.5
+
+
+def test_lengths_share_their_weights():
+    for near, far in zip(slow.start(3, 5).parameters(), slow.start(3, 80).parameters(), strict=True):
+        assert torch.equal(near, far)
+
+
+def test_learning_that_does_not_slow_down_is_noticed(monkeypatch):
+    right = slow.lesson
+    monkeypatch.setattr(slow, "lesson", lambda length, seed: right(5, seed))
+    broken(slow.learning_is_slow)
+
+
+def test_a_gradient_that_is_wholly_tiny_or_wholly_useful_is_noticed(monkeypatch):
+    update, useful = slow.update, slow.useful
+    with monkeypatch.context() as patch:
+        patch.setattr(slow, "update", lambda seed, length, batch=0: update(seed, length, batch) / length**2)
+        broken(slow.whole_gradient_is_tiny)
+    with monkeypatch.context() as patch:
+        patch.setattr(slow, "useful", lambda seed, length: useful(seed, 5))
+        broken(slow.useful_part_is_tiny)
+    with monkeypatch.context() as patch:
+        patch.setattr(slow, "update", lambda seed, length, batch=0: -useful(seed, length))
+        broken(slow.batches_show_the_way)
+
+
+# Section 8
+
+
+def test_gradient_of_the_switch_is_that_of_autograd():
+    states = longterm.latch(0, steps=12)
+    h = states[0].clone().requires_grad_()
+    noise = torch.randn(12, longterm.SWITCHES, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    state = h
+    for now in noise:
+        state = torch.tanh(2 * state + 0.2 * now)
+    torch.testing.assert_close(state.detach(), states[-1])
+    slope = torch.autograd.grad(state.sum(), h)[0]
+    assert float(-slope.log10().mean()) == pytest.approx(float(longterm.lost(states)[-1]), rel=1e-9)
+
+
+def test_a_weak_switch_forgets_and_a_strong_one_keeps():
+    assert longterm.kept(longterm.latch(0, weight=0.9)) < 0.6
+    assert longterm.kept(longterm.latch(0, weight=3.0)) == 1
+
+
+def test_a_switch_that_forgets_and_one_that_passes_gradient_are_noticed(monkeypatch):
+    right = longterm.latch
+    monkeypatch.setattr(longterm, "latch", lambda seed: right(seed, weight=0.9))
+    broken(longterm.cannot_keep)
+    monkeypatch.setattr(longterm, "latch", lambda seed: 0.01 * right(seed).sign())  # held by something without slope
+    monkeypatch.setattr(longterm, "lost", lambda states: torch.zeros(len(states)))
+    broken(longterm.what_is_kept_teaches)
+
+
+def test_a_start_that_makes_no_difference_is_noticed(monkeypatch):
+    right = longterm.network
+    with monkeypatch.context() as patch:
+        patch.setattr(longterm, "network", lambda start: right("orthogonal"))
+        broken(longterm.default_does_not_learn)
+    with monkeypatch.context() as patch:
+        patch.setattr(longterm, "network", lambda start: right("default"))
+        broken(longterm.no_start_helps)
+
+
+def test_score_is_that_of_who_knows():
+    class Knows(nn.Module):
+        def forward(self, x):
+            return torch.stack([-x[0, :, 0], x[0, :, 0]], dim=-1)
+
+    class Guesses(nn.Module):
+        def forward(self, x):
+            return torch.stack([-x[-1, :, 0], x[-1, :, 0]], dim=-1)
+
+    assert longterm.score(Lesson(1, [], [], Knows())) == 1
+    assert longterm.score(Lesson(1, [], [], Guesses())) == pytest.approx(0.5, abs=0.1)
+
+
+# Section 9
+
+
+def test_curvatures_are_those_of_finite_differences():
+    here, _ = plateau.stuck(0, steps=20)
+    bends = plateau.curvatures(here)
+    start = nn.utils.parameters_to_vector(here.weights()).detach()
+    rows = []
+    for k in range(len(start)):
+        ends = []
+        for step in (1e-5, -1e-5):
+            moved = start.clone()
+            moved[k] += step
+            nn.utils.vector_to_parameters(moved, here.weights())
+            ends.append(here.slope())
+        rows.append((ends[0] - ends[1]) / 2e-5)
+    hessian = torch.stack(rows)
+    torch.testing.assert_close(bends, torch.linalg.eigvalsh((hessian + hessian.T) / 2), rtol=1e-4, atol=1e-6)
+
+
+def test_a_walk_takes_steps_of_its_length_and_a_climb_is_counted_from_the_lowest_point():
+    here, _ = plateau.stuck(0, steps=1)
+    before = nn.utils.parameters_to_vector(here.weights()).detach()
+    plateau.walk(here, stride=0.03, limit=1)
+    after = nn.utils.parameters_to_vector(here.weights()).detach()
+    assert float((after - before).norm()) == pytest.approx(0.03)
+    assert plateau.climb([0.7, 0.6, 0.65, 0.68, 0.2]) == pytest.approx(0.08)
+    assert plateau.climb([0.7, 0.5, 0.2]) == 0
+    assert plateau.climb([0.7, 0.6]) == math.inf
+
+
+def test_a_network_that_is_not_stuck_is_noticed(monkeypatch):
+    class Solved(Reader):
+        def forward(self, x):
+            return super().forward(x) + torch.cat([-9 * x[0], 9 * x[0]], dim=-1)
+
+    monkeypatch.setattr(plateau, "Reader", Solved)
+    broken(plateau.halts_at_guessing)
+
+
+class Bowl(nn.Module):
+    """A minimum, at a loss that is not zero: no way leads out."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.full((3,), 0.01, dtype=torch.float64))
+
+
+def test_a_local_minimum_is_noticed(monkeypatch):
+    monkeypatch.setattr(plateau.Landscape, "loss", lambda here: math.log(2) + here.network.w.square().sum())
+    batch = Recall(2).sample(1, torch.Generator())
+    monkeypatch.setattr(plateau, "Reader", Bowl)
+    monkeypatch.setattr(plateau, "stuck", lambda seed: (plateau.Landscape(Bowl(), batch), []))
+    broken(plateau.every_way_leads_up)
+    broken(plateau.way_out_leads_up)
+
+
+# Section 10
+
+
+def test_size_of_the_derivative_is_that_of_the_probe():
+    """The probe multiplies the steps; from the state after the first step on, it is the same product."""
+    layer, x = instability.network(0)
+    first = (1 - layer(x)[0][0, 0] ** 2)[:, None] * layer.weight_hh_l0
+    with torch.no_grad():
+        product = first
+        for state in layer(x)[0][1:, 0]:
+            product = (1 - state**2)[:, None] * layer.weight_hh_l0 @ product
+    assert instability.jacobian(0) == pytest.approx(float(product.norm()) / 8, rel=1e-9)
+    tail = probes.jacobian(layer, x, instability.STEPS - 1)
+    assert instability.jacobian(0) == pytest.approx(float(tail.square().mean().sqrt()) * 0.58, rel=0.5)
+
+
+def test_distance_is_that_which_the_derivative_foretells():
+    for scale in (1.5, 2.0, 2.5):
+        layer, x = instability.network(1, scale)
+        with instability.seeded(1):
+            nudge = nn.functional.normalize(torch.randn(1, 1, instability.HIDDEN, dtype=torch.float64), dim=-1)
+        _, moved = torch.func.jvp(lambda h, layer=layer, x=x: layer(x, h)[1], (0 * nudge,), (nudge,))
+        assert float(instability.distance(1, scale)[-1]) == pytest.approx(float(moved.norm()), rel=1e-3)
+
+
+def test_rank_correlation_is_that_of_scipy():
+    a, b = [3.0, 1.0, 2.0, 9.0], [10.0, 2.0, 30.0, 40.0]
+    assert instability.rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
+
+
+def test_what_cannot_be_told_from_rounding_is_not_a_number():
+    assert math.isnan(instability.distance(0, 0.5)[-1])
+    assert float(instability.distance(0, 0.5)[0]) == 1
+
+
+def test_twins_that_part_where_gradients_vanish_are_noticed(monkeypatch):
+    right = instability.network
+    monkeypatch.setattr(instability, "network", lambda seed, scale=1.0: right(seed, 4.0 if scale == 1 else 1.5))
+    broken(instability.vanishing_is_unstable)
+    broken(instability.exploding_is_unstable)
+
+
+def test_a_distance_that_does_not_follow_the_gradient_is_noticed(monkeypatch):
+    right = instability.distance
+    monkeypatch.setattr(instability, "distance", lambda seed, scale=1.0: 1 / right(seed, scale))
+    broken(instability.nudges_grow_like_gradients)
+
+
+# Section 11
+
+
+class Believes(nn.Module):
+    """Repeats what one input says."""
+
+    def __init__(self, witness):
+        super().__init__()
+        self.witness = witness
+
+    def forward(self, x):
+        says = x[self.witness, :, 0]
+        return torch.stack([-says, says], dim=-1)
+
+
+def test_witnesses_are_as_reliable_as_they_are_said_to_be():
+    task = recent.Witnesses()
+    batch = task.sample(4000, torch.Generator().manual_seed(0))
+    assert task.score(Believes(0)(batch.inputs), batch) == 1
+    assert task.score(Believes(-1)(batch.inputs), batch) == pytest.approx(recent.HONEST, abs=0.03)
+    assert task.score(Believes(7)(batch.inputs), batch) == pytest.approx(0.5, abs=0.03)
+
+
+def test_who_believes_one_witness_is_swayed_by_that_one_alone():
+    batch = recent.tested(recent.Witnesses())
+    assert [recent.swayed(Believes(0), batch, witness) for witness in (0, 5, -1)] == [1, 0, 0]
+    influence = recent.influence(Believes(3), batch)
+    assert float(influence[3]) == pytest.approx(1)
+    assert float(influence.sum()) == pytest.approx(1)
+
+
+def test_votes_are_counted():
+    batch = recent.Votes().sample(100, torch.Generator().manual_seed(0))
+    assert batch.targets.tolist() == [int(sum(votes) > 0) for votes in batch.inputs[:, :, 0].T.tolist()]
+
+
+def test_what_is_missed_is_what_was_used():
+    task = recent.Witnesses()
+    batch = recent.tested(task)
+    assert recent.missed(Believes(0), task, batch, slice(0, 1)) == pytest.approx(0.5, abs=0.1)
+    assert recent.missed(Believes(0), task, batch, slice(1, None)) == 0
+
+
+def test_believing_the_other_witness_is_noticed(monkeypatch):
+    monkeypatch.setattr(recent, "taught", lambda task, seed, start="default": Believes(0 if start == "default" else -1))
+    broken(recent.the_last_word_wins)
+    broken(recent.every_start_believes_the_last)
+    monkeypatch.setattr(recent, "taught", lambda task, seed: Believes(-1))
+    broken(recent.recent_always_counts_most)
+
+
+def test_a_reader_of_digits_that_uses_both_halves_alike_is_noticed(monkeypatch):
+    right = recent.missed
+    monkeypatch.setattr(recent, "taught", lambda task, seed, start="default": Centres(task))
+    upper, lower = recent.halves(0)
+    assert 0.3 < upper / lower < 3  # both halves of a digit tell which it is
+    monkeypatch.setattr(recent, "missed", lambda *given: abs(right(*given[:3], slice(None))))
+    broken(recent.real_digits_too)
+
+
+class Centres(nn.Module):
+    """The nearest of the mean images: no training, and no order of pixels."""
+
+    def __init__(self, task):
+        super().__init__()
+        seen = task.sample(1400, torch.Generator().manual_seed(0))
+        images = seen.inputs[:, :, 0].T
+        self.means = torch.stack([images[seen.targets == digit].mean(0) for digit in range(10)])
+
+    def forward(self, x):
+        return -torch.cdist(x[:, :, 0].T, self.means)
+
+
+# Section 12
+
+
+def test_gradient_left_is_that_of_the_way_back_by_hand():
+    stack, x = depth.drawn(0, "tanh")
+    states = [state.detach() for state in stack.states(x)]
+    gradient = stack.answer.weight.detach().expand(depth.BATCH, -1)
+    sizes = [float(gradient.norm())]
+    for layer, state in zip(reversed(stack.layers), reversed(states[1:]), strict=False):
+        gradient = (gradient * (1 - state**2)) @ layer.weight.detach()
+        sizes.append(float(gradient.norm()))
+    ours = depth.left(0, "tanh")
+    torch.testing.assert_close(ours, torch.tensor(sizes[::-1], dtype=torch.float64) / sizes[0])
+    assert depth.factor(0, "tanh") == pytest.approx((sizes[-1] / sizes[0]) ** (1 / 19))
+
+
+def test_shared_layers_have_one_matrix_whose_gradient_is_the_sum():
+    stack, x = depth.drawn(0, "sigmoid", shared=True)
+    assert len(stack.layers) == 1
+    own = depth.Stack("sigmoid").double()
+    for layer in own.layers:
+        layer.load_state_dict(stack.layers[0].state_dict())
+    own.answer.load_state_dict(stack.answer.state_dict())
+    for network in (stack, own):
+        network.answer(network.states(x)[-1]).sum().backward()
+    total = sum(layer.weight.grad for layer in own.layers)
+    assert difference(total, stack.layers[0].weight.grad) < 1e-10
+    assert depth.smallest_update(0, shared=True) == pytest.approx(1, rel=0.5)
+
+
+def test_layers_that_keep_or_lose_the_gradient_are_noticed(monkeypatch):
+    right = depth.factor
+    monkeypatch.setattr(
+        depth, "factor", lambda seed, kind, start="default": right(seed, {"sigmoid": "tanh"}[kind], start)
+    )
+    broken(depth.sigmoid_layers_lose)
+    monkeypatch.setattr(depth, "factor", lambda seed, kind, start="default": right(seed, "sigmoid", start))
+    broken(depth.every_stack_loses)
+
+
+def test_depth_that_is_time_is_noticed(monkeypatch):
+    right = depth.smallest_update
+    monkeypatch.setattr(depth, "smallest_update", lambda seed, shared: right(seed, True))
+    broken(depth.depth_is_time)
+
+
+def test_stacks_that_learn_alike_are_noticed(monkeypatch):
+    monkeypatch.setitem(depth.SQUASH, "tanh", torch.sigmoid)
+    monkeypatch.setattr(depth, "reads_digits", depth.reads_digits.__wrapped__)
+    broken(depth.real_digits_too)
