@@ -247,6 +247,17 @@
   const fold = document.querySelector("#predict-first ~ details.question");
   if (fold?.previousElementSibling?.matches("ol")) predict(fold.previousElementSibling, fold);
 
+  // On paper every fold is open, and afterwards as it was.
+  addEventListener("beforeprint", () => {
+    for (const fold of document.querySelectorAll("details:not([open])")) fold.open = fold.dataset.printed = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const fold of document.querySelectorAll("details[data-printed]")) {
+      fold.open = false;
+      delete fold.dataset.printed;
+    }
+  });
+
   // What scrolls must take the keyboard, and the tool bar of a code block is no landmark.
   const tidy = () => {
     for (const bar of document.querySelectorAll("nav.md-code__nav")) bar.setAttribute("role", "none");

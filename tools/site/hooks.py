@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import collected
+import extras
+import glossary
 import mathematics
 import mkdocs_jupyter.plugin as jupyter
 import notebook
@@ -30,6 +32,9 @@ KERNELS = 2
 _executed: set[str] = set()
 _outputs: dict[str, list[str]] = {}
 _claims: list[collected.Shown] = []
+_notebooks: dict[str, dict] = {}
+WORDS = "glossary.md"
+UNEXPLAINED = re.compile(r"(glossary|changelog|contributing)\.md|reference/.*")
 
 
 class Components(Extension):
@@ -52,6 +57,7 @@ def on_config(config):
     _executed.clear()
     _outputs.clear()
     _claims.clear()
+    _notebooks.clear()
     return config
 
 
@@ -76,6 +82,7 @@ def on_files(files, config):
     for file in filter(plugin.should_include, files):
         executed = json.loads(json.loads(_cache(plugin, file).read_text(encoding="utf-8"))["content"])
         _claims.extend(collected.shown(executed, file.url))
+        _notebooks[file.src_uri] = executed
     if todo:
         log.info("Executed %d pages in %.0f s", len(todo), time.perf_counter() - started)
     return files
@@ -97,13 +104,20 @@ def on_page_read_source(page, config):
     return text
 
 
-def on_page_content(html, page, **_):
-    """Put the outputs of the cells in their places, and LaTeX into MathML."""
+def on_page_content(html, page, config, files):
+    """Put the outputs of the cells in their places, and LaTeX into MathML; explain words, offer the page itself."""
     try:
         html = mathematics.to_mathml(html)
     except mathematics.MathError as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from error
     html = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)  # Markdown knows no corner of a table
+    if (words := files.get_file_from_path(WORDS)) and not UNEXPLAINED.fullmatch(page.file.src_uri):
+        known = glossary.read(Path(words.abs_src_path))
+        html = glossary.explain(html, known, get_relative_url(words.url, page.url))
+    elif page.file.src_uri == WORDS:
+        html = glossary.mark(html)
+    if page.file.src_uri in _executed:
+        html = html.replace("</h1>", "</h1>" + extras.offer(Path(page.file.src_uri).stem), 1)
     html = notebook.put_outputs(html, _outputs.get(page.file.src_uri, []))
     return html.replace("<template>", "<template data-search-exclude>")  # the numbers of a figure to drag
 
@@ -123,6 +137,19 @@ def on_env(env, files, **_):
             "and mkdocs.yml must include it; .ipynb pages are not supported."
         )
     return env
+
+
+def on_nav(nav, config, **_):
+    """Keep the pages in their order, for llms.txt."""
+    config["extra"]["ordered"] = nav.pages
+
+
+def on_post_build(config):
+    """Write what stands beside the pages."""
+    site = Path(config.site_dir)
+    for name, executed in _notebooks.items():
+        extras.write_downloads(Path(config.docs_dir, name), executed, site / name)
+    (site / "llms.txt").write_text(extras.llms(config, config["extra"].pop("ordered")), encoding="utf-8")
 
 
 def on_post_page(output, **_):

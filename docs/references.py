@@ -1,0 +1,32 @@
+# ---
+# description: The papers that cells, cures and tasks of this package come from, with links.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # References
+#
+# Each cell, each cure and each task of the package names the paper that it comes from. This list is made from those
+# names while the site is built. So it is always complete.
+#
+# What a page says beyond that has its sources at the end of the page, under "For engineers".
+
+# %% tags=["remove-input"]
+from rnnvanish import cells, mitigations, plots, tasks
+
+users = {}
+for group in (cells.ALL, mitigations.ALL, tasks.ALL):
+    for kind in group.values():
+        if paper := getattr(kind, "paper", None):
+            users.setdefault((paper.authors, paper.year, paper.title, paper.link), []).append(kind.__name__)
+
+plots.say(
+    "\n".join(
+        f"- {authors} ({year}). [{title}]({link}). For: {', '.join(f'`{name}`' for name in sorted(names))}."
+        for (authors, year, title, link), names in sorted(users.items())
+    )
+)
