@@ -133,6 +133,20 @@ def test_wrappers_compose():
     torch.testing.assert_close(layer(x)[0], expected, rtol=0, atol=0)
 
 
+def test_what_a_wrapper_carries_is_not_touched_by_another():
+    """Zoneout around a clock, a queue and a mask: every unit of the cell stands still, all else goes on."""
+    layer = Recurrent(cells.LSTM, INPUT, HIDDEN)
+    for cure in (VariationalDropout(0.5), SkipThroughTime(3, 0.5), TruncatedBackpropagation(4), Zoneout(1.0, 1.0)):
+        layer = cure(layer)
+    assert layer.state_names == ("h", "c", "mask", "h-1", "h-2", "clock")
+    start = [torch.randn(1, BATCH, HIDDEN) for _ in layer.state_names[:-1]]
+    clock = torch.ones(1, BATCH, HIDDEN)
+    h, c, mask, *older, clock = layer(torch.randn(2, BATCH, INPUT), (*start, clock))[1]
+    for now, before in ((h, start[0]), (c, start[1]), (mask, start[2]), (older[0], start[0]), (older[1], start[0])):
+        torch.testing.assert_close(now, before, rtol=0, atol=0)
+    assert clock.eq(3).all()
+
+
 # Orthogonal constraint.
 
 

@@ -14,14 +14,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnnvanish.cell import Cell, Paper, State
-from rnnvanish.mitigation import Build, Wrapper, wrap
+from rnnvanish.mitigation import Build, Wrapper, innermost, wrap
 from rnnvanish.recurrent import Recurrent
 
 
 class _ZonedOut(Wrapper):
     def __init__(self, cell: Cell, output: float, memory: float) -> None:
         super().__init__(cell)
-        self.probabilities = [output] + [memory] * (len(self.state_names) - 1)
+        own = len(innermost(cell).state_names)
+        # What other wrappers carry (a clock, a mask, older outputs) is theirs to keep.
+        self.probabilities = [output] + [memory] * (own - 1) + [0.0] * (len(self.state_names) - own)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         parts = zip(self.probabilities, state, self.cell(x, state), strict=True)
@@ -38,7 +40,7 @@ class Zoneout(Build):
 
     Attributes:
         output: Probability for the first part of the state, the one that is the output.
-        memory: Probability for its other parts, such as the c of an LSTM.
+        memory: Probability for the other parts of the cell's own state, such as the c of an LSTM.
 
     Raises:
         ValueError: For a probability outside [0, 1].
