@@ -4,15 +4,24 @@ from types import ModuleType
 
 from rnnvanish.claim import Claim
 from rnnvanish.experiments import (
+    activations,
+    attention,
+    beyond,
     bptt,
+    clipping,
     depth,
     emerges,
+    exploding,
     gradients,
+    gru,
+    initialisation,
     instability,
     longterm,
+    lstm,
     multiplication,
     plateau,
     recent,
+    skips,
     slow,
     structure,
     vanishing,
@@ -32,6 +41,15 @@ ALL: tuple[ModuleType, ...] = (
     instability,
     recent,
     depth,
+    initialisation,
+    clipping,
+    activations,
+    skips,
+    lstm,
+    gru,
+    attention,
+    exploding,
+    beyond,
 )
 
 

@@ -3,6 +3,7 @@
 import math
 import statistics
 from itertools import takewhile
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -24,8 +25,7 @@ def clip(gradient: Tensor, rule: Rule = ClipNorm(THRESHOLD)) -> Tensor:  # noqa:
     weight = nn.Parameter(torch.zeros_like(gradient))
     weight.grad = gradient.clone()
     rule.apply([weight])
-    clipped: Tensor = weight.grad
-    return clipped
+    return cast(Tensor, weight.grad)
 
 
 def gradients(seed: int, count: int = 2000) -> Float[Tensor, "count weights"]:

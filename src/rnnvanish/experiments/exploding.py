@@ -1,5 +1,6 @@
 """Beyond the usual explanation: gradients that grow on their way back."""
 
+from collections.abc import Callable
 from functools import partial
 
 from torch import nn
@@ -13,7 +14,7 @@ SCALES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 2.0, 2.5, 3.0)
 WILD, LAG, LIMIT = 3.0, 40, 200
 
 #: Recurrent layers as torch draws them.
-DEFAULTS: tuple[type[nn.RNNBase], ...] = (nn.RNN, nn.LSTM, nn.GRU)
+DEFAULTS: tuple[Callable[[int, int], nn.Module], ...] = (nn.RNN, nn.LSTM, nn.GRU)
 
 
 def wild(scale: float = WILD, hidden: int = HIDDEN) -> Build:
