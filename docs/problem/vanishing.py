@@ -193,4 +193,4 @@ plots.say(
 # rnnvanish claims --section 6
 # ```
 #
-# Before: [5. Copies of copies](multiplication.py). Next: [Diagnose your model](../diagnose.py)
+# Before: [5. Copies of copies](multiplication.py). Next: [7. Slow learning](../impacts/slow.py)

@@ -120,7 +120,7 @@ def every_way_leads_up(seed: int) -> float:
 @claim(
     section=9,
     sentence="To get out, training would have to climb first.",
-    finding="A walk that goes downhill in steps of a fixed length gets out, and never climbs on the way.",
+    finding="A walk that goes downhill in steps of a fixed length gets out, with hardly any climb on the way.",
     statistic=f"highest climb on the walk to a loss of {OUT}, above the lowest point so far; endless if it does not "
     "get there",
     unit="nats",

@@ -1,0 +1,141 @@
+# ---
+# description: A network with vanishing gradients is not unstable. It calms every disturbance; explosion is what magnifies it.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 10. Twins
+#
+# Roll two balls into a bowl, one a little beside the other. Both end up at the bottom, side by side. Where they started
+# makes no difference. Now let both roll down from the top of a hill, again one a little beside the other. One goes left,
+# the other goes right.
+#
+# A network can be a bowl or a hill. People say that vanishing gradients make a network **unstable**: the smallest change,
+# and it predicts something very different. That would be the hill. Let us see which it is.
+#
+# ## Predict first
+#
+# Two copies of a network read the same sequence. We nudge the state of one of them at the start, by a billionth. The
+# gradients of this network vanish. What becomes of the difference?
+#
+# 1. It grows, until the two say quite different things.
+# 2. It stays as it is.
+# 3. It dies away.
+#
+# ??? question "Show the answer"
+#     It dies away. That is what "vanishing" means: what happened early makes no difference later.
+#
+# ## Nudge it
+#
+# The copies are twins: the same weights, the same sequence. Only the first state differs, by a billionth. We measure
+# how far apart they are after each step. Drag to make the recurrent weights smaller or larger than torch draws them.
+
+# %% tags=["remove-input"]
+import math
+
+from rnnvanish import plots
+from rnnvanish.experiments import instability
+
+scales = list(instability.SCALES)
+apart = [instability.distance(0, scale) for scale in scales]
+
+
+def told(distance, gradient):
+    end = float(distance[-1])
+    twins = "cannot be told from rounding any more" if math.isnan(end) else f"is {plots.one_in(end)}"
+    return f"Of the nudge, what is left at the end {twins}. Of a gradient on the way back: {plots.one_in(gradient)}."
+
+
+plots.slider(
+    id="weights",
+    label="Recurrent weights",
+    unit="times those of torch",
+    values=scales,
+    start=scales.index(1.0),
+    x=range(instability.STEPS + 1),
+    xlabel="steps",
+    ylabel="distance between the twins, as a part of the nudge",
+    series={"twins": [distance.tolist() for distance in apart]},
+    says=[told(distance, instability.jacobian(0, scale)) for scale, distance in zip(scales, apart, strict=True)],
+)
+
+# %% [markdown]
+# Where the line ends early, the twins are so close that a computer can no longer tell them apart. That is *below
+# resolution*. We do not call it zero.
+
+# %% tags=["remove-input"]
+instability.vanishing_is_unstable.show()
+
+# %% tags=["remove-input"]
+instability.exploding_is_unstable.show()
+
+# %% [markdown]
+# ## The same thing twice
+#
+# A nudge goes forward in time, and a gradient goes back. Both pass through the same steps. So it would be odd if one
+# died away and the other grew. Each dot below is a network with other weights.
+
+# %% tags=["hide-input"] alt="Scatter chart with logarithmic axes in words: what is left of a gradient against what is left of a nudge, one dot for each size of the weights. The dots rise together along the diagonal: where the gradient shrinks the nudge shrinks, and where it grows the nudge grows."
+import matplotlib.pyplot as plt
+
+dots = [
+    (instability.jacobian(seed, scale), float(instability.distance(seed, scale)[-1]))
+    for seed in range(3)
+    for scale in scales
+]
+dots = [dot for dot in dots if not math.isnan(dot[1])]
+fig, ax = plt.subplots()
+ax.plot(*zip(*dots, strict=True), "o")
+ax.set(
+    xscale="log", yscale="log", xlabel="what becomes of a gradient (times as much)", title="what is left of the nudge"
+)
+plots.in_words(ax)
+plt.show()
+
+# %% tags=["remove-input"]
+instability.nudges_grow_like_gradients.show()
+
+# %% [markdown]
+# ## What this means
+#
+# It is the other way round. **A network with vanishing gradients is calm, even too calm**: nothing from the past moves it.
+# A network with *exploding* gradients is the unstable one.
+#
+# So do not cure an unstable model as if its gradients vanished. It would only become worse.
+#
+# ## What to do
+#
+# - If your model reacts wildly to small changes, look for *exploding* gradients. `rnnvanish diagnose` says which of the
+#   two you have: [Diagnose your model](../diagnose.py).
+# - If training jumps about, limit the step: `torch.nn.utils.clip_grad_norm_`.
+# - A calm network is not a good one for that reason. It may have forgotten.
+#
+# ??? info "For engineers"
+#     Twins: $h_0 = 0$ and $h_0 = \varepsilon u$ with a random unit vector $u$ and $\varepsilon = 10^{-9}$, the same input
+#     $x_t \sim \mathcal{N}(0, 1)$, 64 units, 30 steps, double precision. To first order
+#     $h_T' - h_T = \varepsilon J u$ with $J = \partial h_T/\partial h_0$, and backpropagation computes $J^\top g$. Both
+#     have $\lVert J \rVert_F/\sqrt{n}$ as their typical size (root mean square over directions), and the same singular values.
+#     A distance below $10^{-15}$ cannot be told from the rounding of states of order one: it is left out of the
+#     correlation and of the figures, not set to zero. The linear picture ends where the distance becomes of order one.
+#
+#     Negative Lyapunov exponents mean contraction and vanishing gradients, positive ones chaos and explosion. Miller
+#     and Hardt call a contracting network *stable*, and show that gradient descent on it can be truncated in time.
+#     A vanishing state Jacobian says nothing of how the output depends on the *latest* input, or on the weights.
+#
+#     - R. Pascanu, T. Mikolov, Y. Bengio (2013). On the difficulty of training recurrent neural networks. *ICML*.
+#       [arXiv:1211.5063](https://arxiv.org/abs/1211.5063)
+#     - T. Laurent, J. von Brecht (2017). A recurrent neural network without chaos. *ICLR*.
+#       [arXiv:1612.06212](https://arxiv.org/abs/1612.06212)
+#     - J. Miller, M. Hardt (2019). Stable Recurrent Models. *ICLR*. [arXiv:1805.10369](https://arxiv.org/abs/1805.10369)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 10
+# ```
+#
+# Before: [9. The plateau](plateau.py). Next: [11. Two witnesses](recent.py)

@@ -1,0 +1,152 @@
+# ---
+# description: A recurrent network can keep something for 1000 steps. Learning to keep it is what fails.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 8. Keeping and learning to keep
+#
+# A light switch on the wall remembers. Press it, and it stays as it is, for years, even if the wall shakes a little. It
+# is a good memory.
+#
+# But think of how it came to stand as it does. To know whether a *slightly* softer press would have done the same, you
+# look at the switch now. It is on, fully on. Whether it was pressed hard or gently cannot be seen any more.
+#
+# A recurrent network is trained by just such slight changes. So two things must be kept apart: to **keep** something,
+# and to **learn** to keep it. People often say that vanishing gradients make a network forget.
+#
+# ## Predict first
+#
+# We build a switch from a single unit of a network, and shake it at each of 1000 steps. Will it still stand as it was
+# set?
+#
+# 1. No. After 1000 steps it is a matter of luck.
+# 2. Yes, nearly always. So the gradient must reach back 1000 steps as well.
+# 3. Yes, nearly always. But no gradient comes back at all.
+#
+# ??? question "Show the answer"
+#     The third. The unit keeps its setting, and its gradient is far smaller than any number that a computer can write.
+#
+# ## A switch of one unit
+#
+# The unit reads itself at each step, doubled, plus some noise. That is all there is to it.
+
+# %%
+from rnnvanish.experiments import longterm
+
+states = longterm.latch(seed=0)  # 500 switches, 1000 steps
+print(f"switches that stand as they were set: {100 * longterm.kept(states):.1f} %")
+print(f"the gradient has lost {longterm.lost(states)[-1]:.0f} powers of ten")
+
+# %% tags=["remove-input"]
+longterm.cannot_keep.show()
+
+# %% tags=["remove-input"]
+longterm.what_is_kept_teaches.show()
+
+# %% [markdown]
+# ## Drag it
+#
+# How firm the switch is depends on how strongly the unit reads itself. Make it softer or firmer.
+
+# %% tags=["remove-input"]
+from rnnvanish import plots
+
+weights = [0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0]
+drawn = [longterm.latch(0, weight) for weight in weights]
+at = list(range(0, longterm.STEPS + 1, 20))
+plots.slider(
+    id="firmness",
+    label="How strongly the unit reads itself",
+    unit="times",
+    values=weights,
+    start=len(weights) - 1,
+    x=at,
+    xlabel="steps",
+    ylabel="powers of ten that the gradient has lost",
+    log=False,
+    series={
+        "gradient": [[float(longterm.lost(s, w)[k]) for k in at] for s, w in zip(drawn, weights, strict=True)],
+    },
+    says=[
+        f"{100 * longterm.kept(s):.0f} of 100 switches stand as they were set. The gradient has lost "
+        f"{float(longterm.lost(s, w)[-1]):.0f} powers of ten."
+        for s, w in zip(drawn, weights, strict=True)
+    ],
+)
+
+# %% [markdown]
+# A soft switch forgets, and a firm one keeps. But no setting of this switch keeps the gradient. A softer switch loses
+# fewer powers of ten, and it is still far too many.
+#
+# ## Learning to keep
+#
+# So a network could keep things. Does it learn to? Again the first input is 1 or -1, then noise comes, and at the end
+# the network must say what came first. This time 40 inputs have to be read. We try the network as torch draws it, and one
+# whose weights at first only turn the state (an *orthogonal* start).
+
+# %% tags=["hide-input"] alt="Line chart: right answers against steps of training. The default start stays near one half, which is guessing, throughout. The orthogonal start rises to nearly one within a few dozen steps and ends there, because it has learnt the task."
+import matplotlib.pyplot as plt
+
+fig, ax = plt.subplots()
+for start, style in (("default", "-"), ("orthogonal", "--")):
+    scores = longterm.lesson(0, start).scores
+    means = [sum(scores[max(0, k - 4) : k + 1]) / min(k + 1, 5) for k in range(len(scores))]
+    ax.plot(range(1, len(scores) + 1), means, style, label=f"{start} start")
+ax.set(xlabel="steps of training", title="right answers (0.5 is guessing)", ylim=(0.3, 1.05))
+ax.legend()
+plt.show()
+
+# %% tags=["remove-input"]
+longterm.default_does_not_learn.show()
+
+# %% tags=["remove-input"]
+longterm.no_start_helps.show()
+
+# %% [markdown]
+# ## What this means
+#
+# "Vanishing gradients make a network forget" mixes up two things. **To keep is easy, to learn to keep is hard.** A network
+# that is set up to keep a bit keeps it. A network that must find out by itself *that* it should keep it gets no message
+# from the moment that matters.
+#
+# And there is a trap: the firmer the memory, the less gradient comes through such a unit. This was found as early as 1994.
+#
+# ## What to do
+#
+# - Start with weights that let the gradient through: `nn.init.orthogonal_(network.weight_hh_l0)`.
+# - Use a cell whose memory is not a switch but a shelf: what is put there is passed on unchanged, and so is the
+#   gradient. This is the idea of LSTM and GRU.
+# - [Measure how far back your model can learn](../diagnose.py) before you blame its memory.
+#
+# ??? info "For engineers"
+#     The switch is $h_t = \tanh(w h_{t-1} + 0.2\,\xi_t)$ with $\xi_t \sim \mathcal{N}(0, 1)$ and $h_0 = \pm 1$. For $w > 1$ the
+#     noiseless map has two attracting fixed points, $\pm h^*$ with $h^* = \tanh(w h^*)$. There its slope
+#     $w(1 - h^{*2})$ is below one, or it would not attract. So
+#     $\partial h_T / \partial h_0 = \prod_t w (1 - h_t^2)$ falls off exponentially exactly where the bit is stored robustly:
+#     the argument of Bengio et al. (1994) for hyperbolic attractors. The logarithms of the factors are added; the
+#     product itself is far below what double precision holds. The figure is for the latched regime of one unit: a
+#     wider network has directions that need not latch.
+#
+#     Training: 32 units, Adam at a rate of 0.003, batches of 64, gradients clipped to a norm of 1, 120 steps at most. The
+#     score is taken on 500 new sequences. "Does not learn" is said of this task, this budget and this rate: other rates
+#     and longer training carry the default network somewhat further.
+#
+#     - Y. Bengio, P. Simard, P. Frasconi (1994). Learning Long-Term Dependencies with Gradient Descent is Difficult.
+#       *IEEE Transactions on Neural Networks* 5(2). [doi:10.1109/72.279181](https://doi.org/10.1109/72.279181)
+#     - Q. V. Le, N. Jaitly, G. E. Hinton (2015). A Simple Way to Initialize Recurrent Networks of Rectified Linear
+#       Units. [arXiv:1504.00941](https://arxiv.org/abs/1504.00941)
+#     - S. Hochreiter, J. Schmidhuber (1997). Long Short-Term Memory. *Neural Computation* 9(8).
+#       [doi:10.1162/neco.1997.9.8.1735](https://doi.org/10.1162/neco.1997.9.8.1735)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 8
+# ```
+#
+# Before: [7. Slow learning](slow.py). Next: [9. The plateau](plateau.py)

@@ -1,0 +1,149 @@
+# ---
+# description: Training that stands still is on a plateau with a way down, not in a local minimum.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 9. The plateau
+#
+# You walk in thick fog and want to get down into the valley. You can feel only the ground beneath your feet. Your rule is:
+# the steeper it is, the longer the step. After a while the ground is nearly level, your steps become very short, and you
+# get nowhere.
+#
+# Are you at the bottom of a hollow, with hills all round? Or on a wide plain, where a gentle slope leads on, too gentle for
+# your rule? In the fog, both feel the same. But from the hollow you would have to climb. From the plain you would not.
+#
+# People often say that networks with vanishing gradients get stuck in such hollows, in **local minima**. We can measure
+# which of the two it is.
+#
+# ## Predict first
+#
+# A network has been trained for 150 steps and makes no progress. We let it go on, downhill only, but always in steps of
+# the same length. What happens?
+#
+# 1. Nothing: it is in a hollow, and every way leads up.
+# 2. It gets out, but has to climb first.
+# 3. It gets out, and hardly climbs on the way.
+#
+# ??? question "Show the answer"
+#     The third. There is a way down. The slope is just too gentle at first.
+#
+# ## Where it stands
+#
+# A small network has to recall the first of 15 inputs. It learns in the plainest way there is: the steeper the
+# ground, the longer the step.
+
+# %%
+from rnnvanish.experiments import plateau
+
+here, losses = plateau.stuck(seed=0)
+print(f"loss at the start:     {losses[0]:.3f}")
+print(f"loss after {len(losses)} steps: {here.loss().item():.3f}")
+print(f"loss of guessing:      {plateau.TASK.floor:.3f}")
+
+# %% tags=["remove-input"]
+plateau.halts_at_guessing.show()
+
+# %% [markdown]
+# ## Feel the ground
+#
+# In a hollow, the ground bends **up** in every direction. The network has about a hundred weights, so there are about a
+# hundred directions to feel. We measure the bend in each.
+
+# %% tags=["hide-input"] alt="Bar chart of the bend of the ground in each direction, sorted. About half of the bars lie below zero: there the ground bends down. A few bars at the right end rise far above zero."
+import matplotlib.pyplot as plt
+
+bends = plateau.curvatures(here)
+fig, ax = plt.subplots()
+ax.bar(range(1, len(bends) + 1), bends, width=1.0)
+ax.set_yscale("symlog", linthresh=1e-4)
+ax.set(xlabel="direction, sorted", title="bend of the ground (below 0: down)")
+plt.show()
+
+# %% tags=["remove-input"]
+from rnnvanish import plots
+
+plots.say(f"The ground bends down in {int((bends < 0).sum())} of {len(bends)} directions.")
+plateau.every_way_leads_up.show()
+
+# %% [markdown]
+# ## Walk on
+#
+# Now we change the rule. We still go downhill. But each step has the same length, no matter how gentle the slope is.
+# Drag to choose how long a step is.
+
+# %% tags=["remove-input"]
+strides = [0.02, 0.03, 0.05, 0.08]
+walks = [plateau.walk(plateau.stuck(0)[0], stride) for stride in strides]
+longest = max(len(walk) for walk in walks)
+plots.slider(
+    id="stride",
+    label="Length of a step",
+    values=strides,
+    start=2,
+    x=range(longest),
+    xlabel="steps of the walk",
+    ylabel="loss",
+    log=False,
+    series={
+        "the walk": [walk + [float("nan")] * (longest - len(walk)) for walk in walks],
+        "guessing": [[plateau.TASK.floor] * longest for _ in walks],
+    },
+    says=[
+        f"Out after {len(walk) - 1} steps. Highest climb on the way: {plateau.climb(walk):.4f}."
+        if walk[-1] < plateau.OUT
+        else f"Not out after {len(walk) - 1} steps."
+        for walk in walks
+    ],
+)
+
+# %% tags=["remove-input"]
+plateau.way_out_leads_up.show()
+
+# %% [markdown]
+# ## What this means
+#
+# The network is **not** in a local minimum. It stands on a plateau, at the height of mere guessing. There is a way down,
+# and no hill bars it. But vanishing gradients have made the slope so gentle that the usual rule takes tiny steps.
+#
+# The difference matters. From a local minimum, one would have to jump. On a plateau it is enough to go on, and not to let
+# the slope decide how long a step is.
+#
+# ## What to do
+#
+# - Use an optimiser that does not let the size of the slope decide, such as Adam.
+# - Be patient, or better: start where the slope is not so gentle, for instance with orthogonal weights.
+# - If the loss stands still, compare it with the loss of guessing. If the two are equal, your model is likely to be on
+#   this plateau.
+#
+# ??? info "For engineers"
+#     The network is a `torch.nn.RNN` with 8 units and a linear readout, 106 weights in all, in double precision; the loss is
+#     the cross-entropy over 256 sequences of 15 inputs, always the same, so that the surface stands still. "Stuck" is
+#     150 steps of gradient descent at a rate of 0.05. The bends are the eigenvalues of the full Hessian there. The claim
+#     takes the smallest over the largest: in a local minimum it cannot be negative.
+#
+#     The gradient there is small but not zero, so it is not a stationary point at all. Where the readout ignores the
+#     state, the loss is that of the best constant, $\ln 2$, and the Hessian has negative eigenvalues: a saddle. The walk
+#     is $\theta \leftarrow \theta - \eta\, g / \lVert g \rVert$ with $\eta = 0.05$, until the loss is below 0.3. Its
+#     climb is the largest rise above the lowest loss so far.
+#
+#     That this network gets out on these sequences does not say that it generalises, nor that larger problems have no
+#     poor local minima. It says that *this* halt, the one that vanishing gradients bring about, is none.
+#
+#     - Y. N. Dauphin, R. Pascanu, C. Gulcehre, K. Cho, S. Ganguli, Y. Bengio (2014). Identifying and attacking the
+#       saddle point problem in high-dimensional non-convex optimization. *NeurIPS*.
+#       [arXiv:1406.2572](https://arxiv.org/abs/1406.2572)
+#     - I. J. Goodfellow, O. Vinyals, A. M. Saxe (2015). Qualitatively characterizing neural network optimization
+#       problems. *ICLR*. [arXiv:1412.6544](https://arxiv.org/abs/1412.6544)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 9
+# ```
+#
+# Before: [8. Keeping and learning to keep](longterm.py). Next: [10. Twins](instability.py)
