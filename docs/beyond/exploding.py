@@ -1,0 +1,109 @@
+# ---
+# description: Gradients can also explode. Clipping keeps training alive, and does not make the network learn.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Exploding gradients
+#
+# Put a microphone in front of its own loudspeaker. A whisper comes out a little louder, goes in again, comes out louder
+# still. A moment later it howls.
+#
+# A gradient can do the same. If each step back makes it a little larger, a hundred steps make it enormous. Many
+# explanations speak of the gradient that vanishes and forget this one.
+#
+# ## Predict first
+#
+# Which of the two troubles does `torch.nn.RNN` have as it comes?
+#
+# 1. Its gradient explodes.
+# 2. Its gradient vanishes.
+# 3. Both, it depends on the draw.
+#
+# ??? question "Show the answer"
+#     It vanishes. So do those of LSTM and GRU as they come. To make it explode, the weights have to be larger.
+#
+# ## The same knob, turned up
+
+# %% tags=["remove-input"]
+from rnnvanish import plots
+from rnnvanish.experiments import exploding
+from rnnvanish.experiments.workbench import curve
+
+curves = [curve(exploding.wild(scale), seed=0) for scale in exploding.SCALES]
+plots.slider(
+    id="scale",
+    label="Recurrent weights",
+    unit="times orthogonal",
+    values=exploding.SCALES,
+    start=exploding.SCALES.index(1.0),
+    x=range(101),
+    xlabel="steps back",
+    ylabel="gradient that is left",
+    series={"this network": [kept.gain.tolist() for kept in curves]},
+    says=[f"A hundred steps back there is {plots.one_in(float(kept.gain[100]))}." for kept in curves],
+)
+
+# %% [markdown]
+# Between the two lies a narrow band in which the gradient keeps its size.
+
+# %% tags=["hide-input"] alt="Line chart: powers of ten that the gradient has grown by a hundred steps back, against the size of the recurrent weights. The line starts far below zero, crosses it between one and two times orthogonal, and ends far above."
+import matplotlib.pyplot as plt
+
+fig, ax = plt.subplots()
+ax.plot(exploding.SCALES, [-kept.decades_lost(100) for kept in curves], marker="o")
+ax.axhline(0, color="grey", linewidth=1)
+ax.set(xlabel="recurrent weights, times orthogonal", title="powers of ten gained in 100 steps back")
+plt.show()
+
+# %% tags=["remove-input"]
+exploding.gradients_only_vanish.show()
+
+# %% tags=["remove-input"]
+exploding.default_explodes.show()
+
+# %% [markdown]
+# ## Does clipping cure it?
+#
+# [Clipping](../techniques/clipping.py) keeps training from blowing up. Does the network then learn?
+
+# %% tags=["remove-input"]
+exploding.clipping_cures.show()
+
+# %% [markdown]
+# Why not? Such a network is chaotic. A tiny change of an early state becomes a large change at the end. Clipping makes
+# the step shorter. It does not make the direction any better.
+#
+# ## What this means
+#
+# **Exploding and vanishing are two ends of one scale.** An exploding gradient is loud: the loss jumps, or is no number at
+# all. A vanishing one is silent. That is why the loud one is the easier to notice.
+#
+# ## What to do
+#
+# - Clip, so that training survives.
+# - Then mend the cause: smaller recurrent weights at [the start](../techniques/initialisation.py), or weights that cannot
+#   stretch, with `mitigations.OrthogonalConstraint()`.
+#
+# ??? info "For engineers"
+#     $U = s\,Q$ with $Q$ orthogonal, tanh, 64 units, white noise of variance 1, double precision. Since the slope of tanh is
+#     below one the gradient grows only from a scale above one; this critical scale depends on how loud the input is. Beyond
+#     it the largest Lyapunov exponent is positive. Learning: 32 units, Adam, rate 0.003, clipped at norm 1, a bit 40 steps
+#     back. At shorter distances, such as 20 steps, the clipped network does learn, more slowly.
+#
+#     - R. Pascanu, T. Mikolov, Y. Bengio (2013). On the difficulty of training recurrent neural networks. *ICML*.
+#       [arXiv:1211.5063](https://arxiv.org/abs/1211.5063)
+#     - T. Laurent, J. von Brecht (2017). A recurrent neural network without chaos. *ICLR*.
+#       [arXiv:1612.06212](https://arxiv.org/abs/1612.06212)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 20
+# ```
+#
+# Before: [19. Attention](../techniques/attention.py). Next: [What lies beyond](beyond.py)

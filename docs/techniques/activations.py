@@ -1,0 +1,102 @@
+# ---
+# description: Swapping tanh for ReLU alone makes the gradient vanish faster. With a start from the identity, ReLU works.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 15. Activation functions
+#
+# Your bicycle is slow, and a friend says: take the wheels of my racing bike. You put them on, and it gets slower. The
+# wheels are good. They were made for another frame.
+#
+# So it is with ReLU, a simple rule: what is below zero becomes zero, the rest stays. It helps in networks with many
+# layers. People then advise it for recurrent networks too, in place of tanh.
+#
+# ## Predict first
+#
+# We replace tanh by ReLU in a plain recurrent network, and nothing else. What happens to the half-life of the gradient?
+#
+# 1. It gets longer.
+# 2. It stays the same.
+# 3. It gets shorter.
+#
+# ??? question "Show the answer"
+#     It gets shorter. ReLU switches about half of the units off, and what is off lets nothing through.
+#
+# ## Swap the part
+
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. ReLU and its two relatives fall faster than tanh. ReLU from the identity stays near all, and then drops to nothing."
+import matplotlib.pyplot as plt
+
+from rnnvanish import plots
+from rnnvanish.experiments import activations
+from rnnvanish.experiments.workbench import curve
+
+kinds = {"tanh": "tanh"} | activations.RECTIFIERS
+curves = {name: curve(activations.layer(kind), seed=0) for name, kind in kinds.items()}
+curves["ReLU from the identity"] = curve(activations.layer("relu", identity=True), seed=0)
+plots.retention(curves)
+plt.show()
+
+# %% tags=["remove-input"]
+activations.rectifiers_vanish_less.show()
+
+# %% [markdown]
+# ## The frame for these wheels
+#
+# Now we also change the start. The recurrent weights hand each unit on as it is, and there are no biases. This is called
+# the *identity start*.
+
+# %% tags=["remove-input"]
+activations.identity_start_lasts.show()
+
+# %% tags=["remove-input"]
+activations.relu_learns.show()
+
+# %% [markdown]
+# ## How long does it last?
+#
+# Look at the end of the curve in the figure.
+
+# %% tags=["remove-input"]
+activations.identity_start_lasts_for_ever.show()
+
+# %% tags=["remove-input"]
+rows = []
+for name, kind in activations.RECTIFIERS.items():
+    kept = curve(activations.layer(kind, identity=True), seed=0).gain
+    rows.append(f"| {name} | {plots.one_in(float(kept[20]))} | {plots.one_in(float(kept[100]))} |")
+plots.say("| from the identity | left after 20 steps | after 100 |\n|---|---|---|\n" + "\n".join(rows))
+
+# %% [markdown]
+# ## What this means
+#
+# **A swap to ReLU is no remedy. ReLU with a start made for it is one**, as long as its units stay on. The same goes for
+# its relatives with a small slope below zero.
+#
+# ## What to do
+#
+# - Do not just swap. If you want ReLU, start from the identity: `mitigations.Identity()(model)`.
+# - Keep the learning rate small, and clip: a network of this kind easily explodes.
+#
+# ??? info "For engineers"
+#     The slope of ReLU is 0 or 1. With torch's draw about half of the units are off, so that a step back multiplies the
+#     squared gradient by about half of what tanh near zero does. Le, Jaitly & Hinton (IRNN) set $U = I$, $b = 0$. On white
+#     noise each unit then does a random walk that is stopped at zero; when a unit is at zero its path is cut. The gain
+#     is the geometric mean over 16 sequences, and exactly zero as soon as every path of one sequence is cut. The rate fitted to the part before
+#     would hide this, so these claims read the gain itself.
+#
+#     - Q. V. Le, N. Jaitly, G. E. Hinton (2015). A Simple Way to Initialize Recurrent Networks of Rectified Linear
+#       Units. [arXiv:1504.00941](https://arxiv.org/abs/1504.00941)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 15
+# ```
+#
+# Before: [14. Gradient clipping](clipping.py). Next: [16. Skip connections](skips.py)

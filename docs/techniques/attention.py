@@ -1,0 +1,91 @@
+# ---
+# description: Attention makes the way back one step long. The network still has to learn where to look, and looking costs.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 19. Attention
+#
+# You can keep a long story in your head. Or you keep a book of it and look things up. The book forgets nothing. But you
+# have to know on which page to look, and the longer the story, the longer you leaf.
+#
+# **Attention** is such a book. At each step the network may look at all of its past states, and takes most from those that
+# fit. People say that it does not need long memories any more.
+#
+# ## Predict first
+#
+# With attention, how much gradient does a state 100 steps back get, against one 10 steps back?
+#
+# 1. A millionth.
+# 2. About as much.
+#
+# ??? question "Show the answer"
+#     About as much. Each past state is one step away. But each gets only its share.
+#
+# ## One step back, whatever the distance
+
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. Without attention it falls steeply. With attention it falls for a few steps, and then stays level."
+import matplotlib.pyplot as plt
+
+from rnnvanish import plots
+from rnnvanish.experiments import attention
+
+plots.retention({"plain": attention.curve(False, 0), "with attention": attention.curve(True, 0)})
+plt.show()
+
+# %% tags=["remove-input"]
+attention.path_is_one_step.show()
+
+# %% tags=["remove-input"]
+attention.far_is_as_easy_as_near.show()
+
+# %% [markdown]
+# ## Does it learn?
+
+# %% tags=["remove-input"]
+attention.attention_learns.show()
+
+# %% [markdown]
+# ## What it costs
+
+# %% tags=["remove-input"]
+lengths = (50, 100, 200, 400, 800)
+rows = [f"| {steps} | {attention.kept(False, steps):,} | {attention.kept(True, steps):,} |" for steps in lengths]
+plots.say("| steps | numbers kept, plain | with attention |\n|---|---|---|\n" + "\n".join(rows))
+
+# %% tags=["remove-input"]
+attention.attention_is_free.show()
+
+# %% [markdown]
+# ## What this means
+#
+# **The task still asks for what lies far back. Attention changes the way there: it is one step long.** In return, memory
+# and time grow with the square of the length.
+#
+# ## What to do
+#
+# - Put it on top of the network that you have: `mitigations.AttentionOverPast()(model)`.
+# - For very long sequences, look at the cost first, or let it see a window only.
+#
+# ??? info "For engineers"
+#     Scaled dot product over the layer's own outputs, causal, one head: $y_t = h_t + \sum_{s \le t} w_{ts} h_s$. With
+#     weights near uniform, $\partial L / \partial h_s$ has a direct part of about $1/T$: flat in the distance, and small. Measured is the gradient of
+#     each state of the plain `nn.RNN` underneath. Memory is what autograd saves for the backward pass, batch 1, 16 units.
+#
+#     - D. Bahdanau, K. Cho, Y. Bengio (2015). Neural Machine Translation by Jointly Learning to Align and Translate.
+#       *ICLR*. [arXiv:1409.0473](https://arxiv.org/abs/1409.0473)
+#     - A. Vaswani et al. (2017). Attention Is All You Need. *NeurIPS*. [arXiv:1706.03762](https://arxiv.org/abs/1706.03762)
+#     - G. Kerg et al. (2020). Untangling tradeoffs between recurrence and self-attention in neural networks. *NeurIPS*.
+#       [arXiv:2006.09471](https://arxiv.org/abs/2006.09471)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 19
+# ```
+#
+# Before: [18. GRU](gru.py). Next: [Exploding gradients](../beyond/exploding.py)

@@ -1,0 +1,93 @@
+# ---
+# description: Clipping shortens gradients that are too long. It never makes a small one larger.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 14. Gradient clipping
+#
+# A dog on a leash can run, but only so far. The leash holds back a dog that pulls. It does nothing for a dog that sleeps:
+# no leash ever made a dog walk.
+#
+# Gradient clipping is such a leash. A gradient that is longer than the leash is shortened. People often list it as a
+# remedy against gradients that vanish *or* explode.
+#
+# ## Predict first
+#
+# We clip 2000 gradients, from tiny to huge. How many become larger?
+#
+# 1. About half of them.
+# 2. The tiny ones.
+# 3. None.
+#
+# ??? question "Show the answer"
+#     None. Clipping only ever shortens.
+#
+# ## What comes out
+
+# %% tags=["hide-input"] alt="Line chart, both axes logarithmic: size of a gradient after clipping against its size before. Up to one the line rises as the size does; from one on it is flat."
+import matplotlib.pyplot as plt
+
+from rnnvanish.experiments import clipping
+
+gradients = clipping.gradients(seed=0)
+sizes = gradients.norm(dim=1)
+order = sizes.argsort()
+fig, ax = plt.subplots()
+ax.loglog(sizes[order], [float(clipping.clip(gradient).norm()) for gradient in gradients[order]])
+ax.set(xlabel="size of the gradient before clipping", title="and after")
+plt.show()
+
+# %% tags=["remove-input"]
+clipping.clipping_enlarges.show()
+
+# %% tags=["remove-input"]
+clipping.clipping_mends_vanishing.show()
+
+# %% [markdown]
+# ## What it is good for
+#
+# Now a network whose gradient grows at every step back. Its first training steps are far too large.
+
+# %% tags=["remove-input"]
+clipping.clipping_stops_explosions.show()
+
+# %% [markdown]
+# ## Two kinds of leash
+#
+# One can shorten the gradient as a whole, or cut off each of its numbers by itself.
+
+# %% tags=["remove-input"]
+clipping.clipping_keeps_direction.show()
+
+# %% [markdown]
+# ## What this means
+#
+# **Clipping is a remedy against exploding gradients. Against vanishing ones it does nothing.** It costs next to nothing,
+# so it does no harm to have it on.
+#
+# ## What to do
+#
+# - Keep clipping by the norm switched on: `mitigations.ClipNorm(1.0)`, or `nn.utils.clip_grad_norm_`.
+# - Against vanishing gradients, look elsewhere: [the first weights](initialisation.py), [LSTM](lstm.py),
+#   [shortcuts through time](skips.py).
+#
+# ??? info "For engineers"
+#     By norm, $g \leftarrow g \min(1, \theta / \lVert g \rVert)$: a factor of at most one. The exploding network is a ReLU
+#     network with recurrent weights $1.2\,I$, trained by plain gradient descent at rate 0.1 on a bit 60 steps back. That
+#     it survives does not mean that it learns: see [Exploding gradients](../beyond/exploding.py).
+#
+#     - R. Pascanu, T. Mikolov, Y. Bengio (2013). On the difficulty of training recurrent neural networks. *ICML*.
+#       [arXiv:1211.5063](https://arxiv.org/abs/1211.5063)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 14
+# ```
+#
+# Before: [13. The first weights](initialisation.py). Next: [15. Activation functions](activations.py)

@@ -1,0 +1,104 @@
+# ---
+# description: A GRU has one gate fewer than an LSTM, and the same condition: its gate has to be open.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 18. GRU
+#
+# Two people share a diary. Each evening they decide how much of the old page to keep and how much to write anew. One knob
+# does both: more of the old is less of the new.
+#
+# A GRU works like that. Its knob is called the **update gate**. It has one gate fewer than an LSTM, and is said to
+# remember as well.
+#
+# ## Predict first
+#
+# We take `torch.nn.GRU` as it comes. Does it keep its gradient longer than `torch.nn.LSTM` as it comes?
+#
+# 1. Much longer.
+# 2. About as long.
+#
+# ??? question "Show the answer"
+#     About as long: one or two steps. Its knob starts in the middle, just as the LSTM's gate does.
+#
+# ## As it comes, and opened
+
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. The default GRU and the default LSTM fall together, steeply. The opened GRU falls more gently, and chrono stays high."
+import matplotlib.pyplot as plt
+
+from rnnvanish import plots
+from rnnvanish.experiments import gru, lstm
+from rnnvanish.experiments.workbench import curve
+
+curves = {f"GRU, {start}": curve(gru.layer(start), seed=0) for start in gru.STARTS}
+plots.retention(curves | {"LSTM, default": curve(lstm.layer(), seed=0)})
+plt.show()
+
+# %% tags=["remove-input"]
+gru.default_keeps_gradient.show()
+
+# %% tags=["remove-input"]
+gru.open_gates_keep_gradient.show()
+
+# %% [markdown]
+# ## Drag it
+#
+# One number, the *bias*, says how much of the old state the gate keeps at the start.
+
+# %% tags=["remove-input"]
+opened = [(curve(gru.layer(bias), seed=0), curve(lstm.layer(bias), seed=0)) for bias in gru.BIASES]
+plots.slider(
+    id="gate",
+    label="Bias of the gate",
+    values=gru.BIASES,
+    start=gru.BIASES.index(0.0),
+    x=range(101),
+    xlabel="steps back",
+    ylabel="gradient that is left",
+    series={"GRU": [ours.gain.tolist() for ours, _ in opened], "LSTM": [theirs.gain.tolist() for _, theirs in opened]},
+    says=[
+        f"A hundred steps back, the GRU has {plots.one_in(float(ours.gain[100]))} of its gradient left, the LSTM "
+        f"{plots.one_in(float(theirs.gain[100]))}."
+        for ours, theirs in opened
+    ],
+)
+
+# %% [markdown]
+# ## Does it learn?
+
+# %% tags=["remove-input"]
+gru.gru_learns.show()
+
+# %% [markdown]
+# ## What this means
+#
+# **What holds for the LSTM holds for the GRU: the gate has to be open.** The design gives the gradient a way. The start
+# decides whether the way is open.
+#
+# ## What to do
+#
+# - Open the gate: `mitigations.OpenGate(2.0)(model)`, or `mitigations.Chrono(100)(model)` for memories of 100 steps.
+# - Mind the sign when you read a paper: in torch a gate near 1 *keeps* the old state. Some papers write it the other way.
+#
+# ??? info "For engineers"
+#     In torch $h_t = (1 - z_t)\, n_t + z_t\, h_{t-1}$, so that the direct path carries $z_t \approx \sigma(0) = 1/2$. Cho et
+#     al. write it so too; Chung et al. have $z$ and $1 - z$ exchanged. Training: 32 units, Adam, rates 0.003 and 0.01, a
+#     bit 20 steps back. The default does learn it with more steps, at some rates: the claim says how soon, not whether ever.
+#
+#     - K. Cho et al. (2014). Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
+#       Translation. *EMNLP*. [arXiv:1406.1078](https://arxiv.org/abs/1406.1078)
+#     - J. Chung, C. Gulcehre, K. Cho, Y. Bengio (2014). Empirical Evaluation of Gated Recurrent Neural Networks on
+#       Sequence Modeling. [arXiv:1412.3555](https://arxiv.org/abs/1412.3555)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 18
+# ```
+#
+# Before: [17. LSTM](lstm.py). Next: [19. Attention](attention.py)

@@ -1,0 +1,132 @@
+# ---
+# description: A better start makes the gradient last, for free. Some starts are steadier than others, and none lasts for ever.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 13. The first weights
+#
+# Somebody has left the volume knob of a loudspeaker at a low setting. The message passes through a hundred such
+# loudspeakers in a row. Nothing is broken. But at the end nobody hears a word. Turn each knob to "as loud as it came in",
+# and the message arrives.
+#
+# The first weights of a network are such knobs. Before training, they are drawn at random. How large they are drawn
+# decides how far the gradient reaches.
+#
+# ## Predict first
+#
+# Torch draws the weights of a plain network in its own way. Glorot's rule, also called Xavier, draws them larger. What
+# does this do to the half-life of the gradient?
+#
+# 1. Almost nothing.
+# 2. It becomes several times as long.
+# 3. It becomes shorter.
+#
+# ??? question "Show the answer"
+#     The second. It costs nothing, and the gradient lasts several times as long.
+#
+# ## Three starts
+
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time, for three starts of a plain network. The default start falls steeply. Glorot and orthogonal fall far more gently."
+import matplotlib.pyplot as plt
+
+from rnnvanish import plots
+from rnnvanish.experiments import initialisation
+from rnnvanish.experiments.workbench import curve
+
+curves = {start: curve(initialisation.layer(start), seed=0) for start in initialisation.STARTS}
+plots.retention(curves)
+plt.show()
+
+# %% tags=["remove-input"]
+plots.say(
+    "Half of the gradient is gone after "
+    + ", ".join(f"{kept.half_life:.1f} steps ({start})" for start, kept in curves.items())
+    + "."
+)
+
+# %% tags=["remove-input"]
+initialisation.glorot_keeps_gradients.show()
+
+# %% [markdown]
+# ## Drag it
+#
+# Orthogonal weights turn the state, and neither shrink nor stretch it. Make them smaller or larger.
+
+# %% tags=["remove-input"]
+scales = [0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4]
+scaled = [curve(initialisation.layer("orthogonal", scale=scale), seed=0) for scale in scales]
+plots.slider(
+    id="scale",
+    label="Recurrent weights",
+    unit="times orthogonal",
+    values=scales,
+    start=scales.index(1.0),
+    x=range(101),
+    xlabel="steps back",
+    ylabel="gradient that is left",
+    series={"this start": [kept.gain.tolist() for kept in scaled]},
+    says=[
+        f"The half-life is {kept.half_life:.1f} steps. A hundred steps back, {plots.one_in(float(kept.gain[100]))} is left."
+        for kept in scaled
+    ],
+)
+
+# %% [markdown]
+# ## Luck of the draw
+#
+# Weights are drawn at random. How much does it matter which ones come up?
+
+# %% tags=["remove-input"]
+initialisation.any_draw_is_as_good.show()
+
+# %% [markdown]
+# ## Does it learn?
+#
+# The network sees one sign, plus or minus. Then it hears 39 steps of noise. Then it is asked for the sign.
+
+# %% tags=["remove-input"]
+initialisation.good_start_learns.show()
+
+# %% [markdown]
+# ## Only a start
+#
+# Training changes the weights. Does the reach stay?
+
+# %% tags=["remove-input"]
+initialisation.good_start_lasts.show()
+
+# %% [markdown]
+# ## What this means
+#
+# **The start decides whether the network can hear the early steps at all.** A good one is free. It is not a promise:
+# training goes where the task pulls it.
+#
+# ## What to do
+#
+# - Start a plain network orthogonally: `mitigations.OrthogonalStart()(model)`. It is steadier than Glorot's rule.
+# - Measure again after training, with `rnnvanish diagnose`.
+#
+# ??? info "For engineers"
+#     64 units, 16 sequences of 101 steps of white noise of variance 1, in double precision. Glorot (uniform) draws input
+#     and recurrent weights with variance $2/(n_{in} + n_{out})$; the recurrent matrix then has variance $1/n$ instead of
+#     torch's $1/(3n)$, so that its spectral radius is near 1. Its singular values spread from 0 to about 2, which is where the scatter
+#     comes from. Those of an orthogonal matrix are all 1. The scatter compared is the standard deviation of the fitted
+#     rate (nats per step) over ten draws. Training: 32 units, Adam, rate 0.003, batches of 32, gradient clipped at 1.
+#
+#     - X. Glorot, Y. Bengio (2010). Understanding the difficulty of training deep feedforward neural networks.
+#       *AISTATS*. [PMLR 9](https://proceedings.mlr.press/v9/glorot10a.html)
+#     - A. M. Saxe, J. L. McClelland, S. Ganguli (2014). Exact solutions to the nonlinear dynamics of learning in deep
+#       linear neural networks. *ICLR*. [arXiv:1312.6120](https://arxiv.org/abs/1312.6120)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 13
+# ```
+#
+# Before: [6. The vanishing gradient](../problem/vanishing.py). Next: [14. Gradient clipping](clipping.py)

@@ -1,0 +1,110 @@
+# ---
+# description: Shortcuts between layers help depth, not memory. Shortcuts through time help memory.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 16. Skip connections
+#
+# A tower block has a lift. It takes you from floor to floor in no time. But it does not take you to the next street:
+# for that you need a bus.
+#
+# A *skip connection* is a shortcut in a network. Most often it leads from layer to layer, like a lift. Does it help with
+# memory? Memory lies along the street: from one moment to the next.
+#
+# ## Predict first
+#
+# We put four plain layers on top of each other and add shortcuts between them. How long does the gradient last, over time?
+#
+# 1. Much longer.
+# 2. As long as before.
+#
+# ??? question "Show the answer"
+#     As long as before. The shortcuts help from layer to layer. Over time nothing has changed.
+#
+# ## The lift and the bus
+
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time. Four layers with and without shortcuts between them fall together, steeply. One layer with a shortcut through time stays high."
+import matplotlib.pyplot as plt
+
+from rnnvanish import plots
+from rnnvanish.experiments import skips
+from rnnvanish.experiments.workbench import curve
+
+plots.retention(
+    {
+        "four layers": curve(skips.layered(), seed=0),
+        "with shortcuts between layers": curve(skips.layered("residual"), seed=0),
+        "one layer, shortcut through time": curve(skips.through_time(), seed=0),
+    }
+)
+plt.show()
+
+# %% tags=["remove-input"]
+skips.between_layers_helps_time.show()
+
+# %% tags=["remove-input"]
+skips.between_layers_helps_depth.show()
+
+# %% [markdown]
+# ## Through time
+#
+# Now the shortcut leads from a state to the one ten steps later.
+
+# %% tags=["remove-input"]
+skips.through_time_helps_time.show()
+
+# %% tags=["remove-input"]
+skips.through_time_learns.show()
+
+# %% [markdown]
+# ## Drag it
+#
+# How much of the old state goes through the shortcut? At 0 there is none.
+
+# %% tags=["remove-input"]
+weights = [0, 0.25, 0.5, 0.75, 0.9, 1.0]
+curves = [curve(skips.through_time(weight=weight), seed=0) for weight in weights]
+plots.slider(
+    id="weight",
+    label="Shortcut",
+    unit="of the old state",
+    values=weights,
+    x=range(101),
+    xlabel="steps back",
+    ylabel="gradient that is left",
+    series={"shortcut over 10 steps": [kept.gain.tolist() for kept in curves]},
+    says=[f"A hundred steps back, {plots.one_in(float(kept.gain[100]))} of the gradient is left." for kept in curves],
+)
+
+# %% [markdown]
+# ## What this means
+#
+# **Ask which way a shortcut leads.** Between layers it helps networks with many layers. For memory it has to lead through
+# time.
+#
+# ## What to do
+#
+# - For long memories: `mitigations.SkipThroughTime(lag=10)(model)`.
+# - With a weight near 1, states add up over time and can grow. A weight below 1 keeps them in bounds.
+#
+# ??? info "For engineers"
+#     Between layers: `Recurrent(..., num_layers=4, skip="residual")`, gradient of the lowest layer. Through time:
+#     $h_t \leftarrow f(x_t, h_{t-1}) + a\, h_{t-k}$ with $k = 10$, $a = 0.9$: a way back of $T/k$ factors $a$ beside the
+#     ordinary one. The curve has teeth, since only every tenth step lies on the shortcut, and the last ten outputs are parts of the
+#     state. Where the fitted rate is not negative the half-life is infinite.
+#
+#     - T. Lin, B. G. Horne, P. Tiňo, C. L. Giles (1996). Learning Long-Term Dependencies in NARX Recurrent Neural
+#       Networks. *IEEE Transactions on Neural Networks* 7(6). [doi:10.1109/72.548162](https://doi.org/10.1109/72.548162)
+#
+# ## Reproduce it
+#
+# ```bash
+# rnnvanish claims --section 16
+# ```
+#
+# Before: [15. Activation functions](activations.py). Next: [17. LSTM](lstm.py)
