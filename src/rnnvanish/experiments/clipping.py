@@ -3,7 +3,6 @@
 import math
 import statistics
 from itertools import takewhile
-from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -25,7 +24,9 @@ def clip(gradient: Tensor, rule: Rule = ClipNorm(THRESHOLD)) -> Tensor:  # noqa:
     weight = nn.Parameter(torch.zeros_like(gradient))
     weight.grad = gradient.clone()
     rule.apply([weight])
-    return cast(Tensor, weight.grad)
+    clipped = weight.grad
+    assert isinstance(clipped, Tensor)
+    return clipped
 
 
 def gradients(seed: int, count: int = 2000) -> Float[Tensor, "count weights"]:
