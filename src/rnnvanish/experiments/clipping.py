@@ -24,9 +24,7 @@ def clip(gradient: Tensor, rule: Rule = ClipNorm(THRESHOLD)) -> Tensor:  # noqa:
     weight = nn.Parameter(torch.zeros_like(gradient))
     weight.grad = gradient.clone()
     rule.apply([weight])
-    clipped = weight.grad
-    assert isinstance(clipped, Tensor)
-    return clipped
+    return weight.grad
 
 
 def gradients(seed: int, count: int = 2000) -> Float[Tensor, "count weights"]:
@@ -34,7 +32,8 @@ def gradients(seed: int, count: int = 2000) -> Float[Tensor, "count weights"]:
     with seeded(seed):
         directions = torch.randn(count, 20, dtype=torch.float64)
         sizes = 10 ** (24 * torch.rand(count, 1, dtype=torch.float64) - 12)
-    return directions / directions.norm(dim=1, keepdim=True) * sizes
+    drawn: Tensor = directions / directions.norm(dim=1, keepdim=True) * sizes
+    return drawn
 
 
 def wild() -> nn.Module:
