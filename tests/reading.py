@@ -50,8 +50,12 @@ def plain(page: Path) -> list[str]:
     text = re.sub(r"`[^`]*`", "code", text)
     text = re.sub(r"\$[^$]*\$", "it", text)
     paragraphs = re.split(r"\n\s*\n", re.sub(r"[*_]", "", text))
-    sentences = [part for each in paragraphs for part in re.split(r"(?<=[.!?])[\s”\"')]+", " ".join(each.split()))]
-    return [sentence for sentence in sentences if re.search(r"[A-Za-z]", sentence)]
+    return [sentence for each in paragraphs for sentence in split(" ".join(each.split()))]
+
+
+def split(text: str) -> list[str]:
+    """Return the sentences of a paragraph."""
+    return [part for part in re.split(r"(?<=[.!?])[\s”\"')]+", text) if re.search(r"[A-Za-z]", part)]
 
 
 def grade(sentences: list[str]) -> float:

@@ -186,6 +186,14 @@ def test_the_digest_finds_what_an_experiment_is_made_of():
     assert not {"rnnvanish.claim", "rnnvanish.plots", "rnnvanish.experiments.bptt"} & reached
 
 
+def test_a_new_cell_makes_no_measurement_old_but_the_cell_that_was_measured_does():
+    reached = ledger._reached("rnnvanish.experiments.multiplication")
+    assert "rnnvanish.recurrent" in reached
+    assert "rnnvanish.cells.elman" in reached
+    assert "rnnvanish.cells" not in reached
+    assert "rnnvanish.cells.gru" in ledger._reached("rnnvanish.learner"), "it walks through cells.ALL"
+
+
 @pytest.mark.parametrize("claim_", STORED, ids=lambda claim_: claim_.id)
 def test_every_dear_claim_has_a_stored_measurement_with_its_stated_verdict(claim_):
     assert len(claim_.hold(claim_.recall()).values) >= 5

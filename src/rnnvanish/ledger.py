@@ -8,7 +8,9 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rnnvanish.files import write_whole
@@ -56,24 +58,41 @@ def digest(module: str) -> str:
 
 
 def _reached(module: str) -> set[str]:
-    """Return a module and every module of the package that its code comes from."""
+    """Return a module and every module of the package that its code comes from.
+
+    Of a catalogue, such as `cells`, only what is named counts (`cells.LSTM`): a new cell makes no measurement old. All
+    of it counts where the module itself walks through it (`cells.ALL`).
+    """
     found, todo = set(), {module}
     while todo:
         found.add(name := todo.pop())
-        for node in ast.walk(_parsed(name)):
+        nodes = list(ast.walk(_parsed(name)))
+        for node in nodes:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rnnvanish"):
-                todo |= {_home(node.module or "", each.name) for each in node.names}
+                for each in node.names:
+                    home = _home(node.module or "", each.name)
+                    if hasattr(sys.modules.get(home), "__path__"):  # a catalogue
+                        used = {_home(home, attribute) for attribute in _attributes(nodes, each.asname or each.name)}
+                        todo |= used if name == module else used - {home}
+                    else:
+                        todo.add(home)
             elif isinstance(node, ast.Import):
                 todo |= {each.name for each in node.names if each.name.startswith("rnnvanish.")}
         todo -= found | CARRIERS
     return found
 
 
+def _attributes(nodes: list[ast.AST], name: str) -> set[str]:
+    """Return what is taken from `name`: LSTM in cells.LSTM."""
+    dotted = (node for node in nodes if isinstance(node, ast.Attribute))
+    return {node.attr for node in dotted if isinstance(node.value, ast.Name) and node.value.id == name}
+
+
 def _home(module: str, name: str) -> str:
     """Return where a name is written that is imported from a module: a package often only hands it on."""
     value = getattr(importlib.import_module(module), name, None)
-    if value is None or hasattr(value, "__path__") or f"{module}.{name}" == getattr(value, "__name__", ""):
-        return f"{module}.{name}"  # a module
+    if value is None or isinstance(value, ModuleType):
+        return f"{module}.{name}"
     home = getattr(value, "__module__", module)
     return home if isinstance(home, str) and home.startswith("rnnvanish") else module
 
