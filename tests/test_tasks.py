@@ -117,7 +117,9 @@ def recall_answer(x):
 
 
 @pytest.mark.parametrize(
-    ("task", "answer"), [(Adding(9), adding_answer), (Copying(7), copying_answer), (Recall(9), recall_answer)], ids=repr
+    ("task", "answer"),
+    [(Adding(9), adding_answer), (Copying(7), copying_answer), (Recall(9), recall_answer)],
+    ids=["adding", "copying", "recall"],
 )
 def test_targets_by_a_naive_loop(task, answer):
     batch = draw(task)
