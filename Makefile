@@ -39,6 +39,9 @@ test: lint ## every check: what CI runs
 	$(BIN)/asv check --python=same
 	$(MAKE) --no-print-directory bench-quick
 
+claims: env ## the dear claims, measured again and stored: commit src/rnnvanish/records
+	OMP_NUM_THREADS=1 $(BIN)/rnnvanish claims --update
+
 bench-quick: env ## every benchmark once, in .venv; keeps nothing
 	$(BIN)/asv run --python=same --quick --dry-run --show-stderr
 
@@ -47,4 +50,4 @@ bench: env ## this commit on this machine, in an environment of its own; kept in
 
 clean: ## everything that was built, but not .venv
 	rm -rf site .cache .asv build src/*.egg-info
-.PHONY: help env html site lint test bench-quick bench clean
+.PHONY: help env html site lint test claims bench-quick bench clean
