@@ -158,4 +158,4 @@ depth.real_digits_too.show()
 # rnnvanish claims --section 12
 # ```
 #
-# Before: [11. Two witnesses](recent.py). Next: [Diagnose your model](../diagnose.py)
+# Before: [11. Two witnesses](recent.py). Next: [13. The first weights](../techniques/initialisation.py)
