@@ -1,0 +1,344 @@
+"""Sections 13 to 19 and beyond: each computation against an independent one, each claim against a broken mechanism."""
+
+import math
+from itertools import permutations
+
+import pytest
+import torch
+from torch import nn
+
+from rnnvanish import cells
+from rnnvanish.claim import ClaimBroken
+from rnnvanish.experiments import (
+    activations,
+    attention,
+    beyond,
+    clipping,
+    exploding,
+    gru,
+    initialisation,
+    lstm,
+    real,
+    skips,
+    workbench,
+)
+from rnnvanish.experiments.learning import Lesson
+from rnnvanish.experiments.small import seeded
+from rnnvanish.recurrent import Recurrent
+
+FEW = 2  # seeds
+
+
+def broken(claim, seeds=FEW):
+    with pytest.raises(ClaimBroken):
+        claim.check(seeds)
+
+
+def lesson(steps):
+    return Lesson(steps, [], [], nn.Module())
+
+
+# What all share
+
+
+def straight(factor):
+    """A linear layer that hands its state on `factor` times as large: gain is factor to the power of the lag."""
+
+    def build():
+        layer = Recurrent(cells.Elman, 1, 4, nonlinearity="prelu")
+        nn.init.eye_(layer.get_parameter("cells.0.from_h.weight")).data.mul_(factor)
+        nn.init.ones_(layer.get_parameter("cells.0.nonlinearity.weight"))
+        return layer
+
+    return build
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.1])
+def test_curve_of_a_straight_layer_is_a_power(factor):
+    measured = workbench.curve(straight(factor), 0)
+    torch.testing.assert_close(measured.gain, factor ** measured.lag.double(), rtol=1e-5, atol=0)
+    assert exploding.powers(straight(factor), 0) == pytest.approx(100 * math.log10(factor), rel=1e-4)
+
+
+def test_a_bit_without_noise_in_between_is_learnt_at_once_and_its_lag_is_the_distance():
+    assert workbench.learn(lambda: nn.RNN(1, 8), 1, 0, lr=2e-2).learnt
+    asked = []
+    workbench.learn(lambda: Spy(asked), 7, 0, limit=1)
+    assert asked[-1] == 8  # the bit, and seven steps after it
+
+
+class Spy(nn.RNN):
+    def __init__(self, asked):
+        super().__init__(1, 4)
+        self.asked = asked
+
+    def forward(self, x, state=None):
+        self.asked.append(len(x))
+        return super().forward(x, state)
+
+
+# 13
+
+
+def test_starts_are_what_they_say():
+    with seeded(0):
+        glorot, turned = (initialisation.layer(start, scale=2.0)().weight_hh_l0 for start in ("Glorot", "orthogonal"))
+    torch.testing.assert_close(turned @ turned.T, 4 * torch.eye(64), atol=1e-4, rtol=0)
+    assert float(glorot.abs().max()) <= 2 * math.sqrt(6 / 128)
+    assert float(glorot.square().mean()) == pytest.approx(4 * 2 / 128, rel=0.1)
+
+
+def test_starts_that_do_nothing_are_noticed(monkeypatch):
+    monkeypatch.setitem(initialisation.STARTS, "Glorot", initialisation.STARTS["default"])
+    broken(initialisation.glorot_keeps_gradients)
+    monkeypatch.setitem(initialisation.STARTS, "orthogonal", initialisation.STARTS["default"])
+    broken(initialisation.any_draw_is_as_good, 3)
+    broken(initialisation.good_start_learns)
+
+
+def test_training_that_changes_nothing_is_noticed(monkeypatch):
+    right = initialisation.trained_half_life
+    monkeypatch.setattr(initialisation, "trained_half_life", lambda seed, limit: right(seed, 0))
+    broken(initialisation.good_start_lasts)
+
+
+# 14
+
+
+def test_clipping_is_the_formula_and_gradients_have_all_sizes():
+    gradients = clipping.gradients(0, 50)
+    for gradient in gradients:
+        size = gradient.norm()
+        torch.testing.assert_close(clipping.clip(gradient), gradient * min(1, 1 / size), rtol=1e-5, atol=0)
+    sizes = gradients.norm(dim=1)
+    assert sizes.min() < 1e-9
+    assert sizes.max() > 1e9
+
+
+def test_angles_are_those_of_geometry():
+    east = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    for degrees in (0, 30, 90, 180):
+        radians = math.radians(degrees)
+        other = torch.tensor([math.cos(radians), math.sin(radians)], dtype=torch.float64)
+        assert clipping.angle(east, other) == pytest.approx(degrees, abs=1e-5)
+
+
+def test_clipping_that_enlarges_is_noticed(monkeypatch):
+    monkeypatch.setattr(clipping, "clip", lambda gradient, rule=None: gradient / gradient.norm())
+    broken(clipping.clipping_enlarges)
+
+
+def test_clipping_that_turns_nothing_or_turns_by_the_norm_is_noticed(monkeypatch):
+    right = clipping.clip
+    monkeypatch.setattr(clipping, "clip", lambda gradient, rule: gradient)
+    broken(clipping.clipping_keeps_direction)
+    monkeypatch.setattr(clipping, "clip", lambda gradient, rule: right(gradient, rule).roll(1))
+    broken(clipping.clipping_keeps_direction)
+
+
+def test_clipping_that_does_not_act_on_explosions_is_noticed(monkeypatch):
+    right = clipping.explode
+    monkeypatch.setattr(clipping, "explode", lambda seed, threshold: right(seed, None))
+    broken(clipping.clipping_stops_explosions)
+
+
+def test_clipping_that_mends_vanishing_is_noticed(monkeypatch):
+    monkeypatch.setattr(clipping, "learn", lambda *_, clip, **__: lesson(10 if clip else math.inf))
+    broken(clipping.clipping_mends_vanishing)
+
+
+def test_steps_survived_end_at_the_first_loss_that_is_no_number():
+    assert clipping.survived(Lesson(math.inf, [1.0, 2.0, math.nan, 1.0], [], nn.Module())) == 2
+
+
+# 15
+
+
+def test_swap_is_the_activation_alone_and_identity_is_one():
+    with seeded(0):
+        plain = activations.layer("tanh")()
+    with seeded(0):
+        swapped = activations.layer("relu")()
+    assert torch.equal(plain.weight_hh_l0, swapped.weight_hh_l0)
+    assert (plain.nonlinearity, swapped.nonlinearity) == ("tanh", "relu")
+    mended = activations.layer("relu", identity=True)()
+    x = torch.rand(5, 2, 1)
+    positive = mended.weight_ih_l0.flatten() > 0
+    expected = (x.sum(0) * mended.weight_ih_l0.flatten())[:, positive]
+    torch.testing.assert_close(mended(x)[0][-1][:, positive], expected)  # units that stay on add up what they read
+
+
+def test_a_swap_that_helps_and_a_start_that_does_not_are_noticed(monkeypatch):
+    right = activations.layer
+    monkeypatch.setattr(activations, "layer", lambda kind="tanh", identity=False, hidden=64: right(kind, False, hidden))
+    broken(activations.identity_start_lasts)
+    broken(activations.relu_learns)
+    monkeypatch.setattr(activations, "layer", lambda kind="tanh", *_: right("relu" if kind == "tanh" else "tanh"))
+    broken(activations.rectifiers_vanish_less)
+
+
+def test_a_gradient_that_lasts_for_ever_is_noticed(monkeypatch):
+    monkeypatch.setattr(activations, "curve", lambda build, seed: workbench.curve(straight(1.0), seed))
+    broken(activations.identity_start_lasts_for_ever)
+
+
+# 16
+
+
+def test_gradient_through_layers_is_that_of_finite_differences(monkeypatch):
+    monkeypatch.setattr(skips, "HIDDEN", 3)
+    monkeypatch.setattr(skips, "STEPS", 4)
+    with seeded(0):
+        network = skips.layered("residual")().double()
+        x = torch.randn(4, 16, 1).double()
+    slopes = []
+    for sequence in range(16):
+        nudge = torch.zeros_like(x)
+        nudge[-1, sequence] = 1e-6
+        slopes.append(float((network(x + nudge)[0][-1].sum() - network(x - nudge)[0][-1].sum()) / 2e-6))
+    assert skips.through_layers("residual", 0) == pytest.approx(math.hypot(*slopes), rel=1e-5)
+
+
+def test_shortcuts_that_do_nothing_are_noticed(monkeypatch):
+    layered, through_time = skips.layered, skips.through_time
+    monkeypatch.setattr(skips, "layered", lambda skip=None: layered())
+    monkeypatch.setattr(skips, "through_time", lambda weight=0.9, hidden=64: through_time(weight=0, hidden=hidden))
+    broken(skips.between_layers_helps_depth)
+    broken(skips.through_time_helps_time)
+    broken(skips.through_time_learns)
+
+
+def test_shortcuts_between_layers_that_help_time_are_noticed(monkeypatch):
+    right = skips.layered
+    monkeypatch.setattr(skips, "layered", lambda skip=None: skips.through_time() if skip else right())
+    broken(skips.between_layers_helps_time)
+
+
+# 17 and 18
+
+
+@pytest.mark.parametrize("gated", [lstm, gru])
+def test_without_weights_the_gate_alone_decides_the_half_life(gated):
+    """With recurrent weights of zero, a step back multiplies by the gate: σ(2)."""
+
+    def build():
+        layer = gated.layer(2.0)()
+        for name, parameter in layer.named_parameters():
+            if "weight" in name:
+                nn.init.zeros_(parameter)
+        return layer
+
+    assert workbench.curve(build, 0).half_life == pytest.approx(
+        -math.log(2) / math.log(1 / (1 + math.exp(-2))), rel=0.02
+    )
+
+
+@pytest.mark.parametrize("gated", [lstm, gru])
+def test_gates_that_are_not_opened_or_open_by_themselves_are_noticed(monkeypatch, gated):
+    right = gated.layer
+    monkeypatch.setattr(gated, "layer", lambda start="default", hidden=64: right("default", hidden))
+    broken(gated.open_gates_keep_gradient)
+    monkeypatch.setattr(gated, "layer", lambda start="default", hidden=64: right("chrono", hidden))
+    broken(gated.default_keeps_gradient)
+
+
+def test_learning_that_does_not_hang_on_the_gate_is_noticed(monkeypatch):
+    monkeypatch.setattr(lstm, "learn", lambda *_, **__: lesson(10))
+    broken(lstm.default_learns)
+    monkeypatch.setattr(lstm, "learn", lambda *_, **__: lesson(math.inf))
+    broken(lstm.open_gates_learn)
+    monkeypatch.setattr(gru, "learn", lambda *_, **__: lesson(10))
+    broken(gru.gru_learns)
+
+
+# 19
+
+
+def test_numbers_kept_by_attention_grow_with_the_square():
+    growth = [attention.kept(True, 2 * steps) - attention.kept(False, 2 * steps) for steps in (200, 400, 800)]
+    assert 3 < growth[1] / growth[0] < 4
+    assert 3.5 < growth[2] / growth[1] < 4
+    assert attention.kept(False, 800) / attention.kept(False, 100) == pytest.approx(8, rel=0.05)
+
+
+def test_attention_that_does_not_attend_is_noticed(monkeypatch):
+    layer, curve, kept = attention.layer, attention.curve, attention.kept
+    monkeypatch.setattr(attention, "curve", lambda attends, seed: curve(False, seed))
+    broken(attention.path_is_one_step)
+    monkeypatch.setattr(attention, "kept", lambda attends, steps, seed: kept(False, steps, seed))
+    broken(attention.attention_is_free)
+    monkeypatch.setattr(attention, "layer", lambda attends, hidden=64: layer(False, hidden))
+    broken(attention.attention_learns)
+
+
+def test_a_gradient_that_is_not_shared_out_is_noticed(monkeypatch):
+    monkeypatch.setattr(attention, "curve", lambda attends, seed: workbench.curve(straight(1.0), seed))
+    broken(attention.far_is_as_easy_as_near)
+
+
+# Exploding
+
+
+def test_weights_that_do_not_stretch_and_defaults_that_do_are_noticed(monkeypatch):
+    right = exploding.wild
+    monkeypatch.setattr(exploding, "wild", lambda scale=3.0, hidden=64: right(1.0, hidden))
+    broken(exploding.gradients_only_vanish)
+    broken(exploding.clipping_cures)
+    monkeypatch.setattr(exploding, "DEFAULTS", (nn.LSTM, lambda *_: straight(1.1)()))
+    broken(exploding.default_explodes)
+
+
+# Beyond
+
+
+def test_rank_correlation_is_that_of_the_formula():
+    """Without ties: 1 - 6 Σ d² / (n (n² - 1)), d the differences of the ranks."""
+    for order in permutations(range(5)):
+        squares = sum((rank - place) ** 2 for place, rank in enumerate(order))
+        assert beyond.spearman(range(5), [math.exp(rank) for rank in order]) == pytest.approx(1 - 6 * squares / 120)
+    assert beyond.ranks([3.0, 1.0, 3.0, math.inf]) == [2.5, 1.0, 2.5, 4.0]
+    assert math.isnan(beyond.spearman([1, 2], [1, 1]))
+
+
+def test_interval_holds_the_value_and_narrows_with_more_points():
+    dice = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(2, 200, generator=dice, dtype=torch.float64)
+    y = x + noise
+    few = beyond.interval(x[:20].tolist(), y[:20].tolist(), draws=300)
+    many = beyond.interval(x.tolist(), y.tolist(), draws=300)
+    assert many[0] < beyond.spearman(x.tolist(), y.tolist()) < many[1]
+    assert many[1] - many[0] < few[1] - few[0]
+
+
+def test_longest_is_the_last_lag_before_the_first_failure(monkeypatch):
+    monkeypatch.setattr(beyond, "learn", lambda build, lag, seed, **_: lesson(10 if lag != 20 else math.inf))
+    assert beyond.longest(lambda: nn.RNN(1, 2), 0) == 10
+
+
+def test_a_half_life_that_foretells_nothing_or_all_is_noticed(monkeypatch):
+    monkeypatch.setattr(beyond, "points", lambda seed: [("RNN", float(k), k) for k in range(14)])
+    broken(beyond.half_life_foretells_memory)
+    monkeypatch.setattr(beyond, "points", lambda seed: [("RNN", float(k), 14 - k) for k in range(14)])
+    broken(beyond.half_life_foretells_memory)
+
+
+def test_without_a_bend_nothing_is_lost_and_with_one_it_is_learnt(monkeypatch):
+    assert workbench.curve(beyond.straight(), 0).gain[100] == pytest.approx(1, rel=1e-3)
+    right = beyond.straight
+    monkeypatch.setattr(beyond, "straight", lambda: right("tanh"))
+    broken(beyond.surviving_gradient_is_enough)
+
+
+# Real data
+
+
+def test_a_network_on_real_data_beats_the_most_frequent_class_and_reads_each_sequences_own_end():
+    result = real.run("RNN, orthogonal start", real.TASKS["speakers"], steps=60)
+    assert result.right > 0.4
+    task = real.TASKS["speakers"]
+    batch = task.sample(4, torch.Generator().manual_seed(0))
+    with seeded(0):
+        model = real.Classifier(nn.RNN(12, real.HIDDEN), task)
+    together = model(batch.inputs, batch.lengths)
+    for i, length in enumerate(batch.lengths):
+        torch.testing.assert_close(together[i : i + 1], model(batch.inputs[:length, i : i + 1]))
