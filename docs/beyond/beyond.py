@@ -76,6 +76,9 @@ plots.say(
     f"we would expect it between {low:.2f} and {high:.2f}."
 )
 
+# %% tags=["remove-input"]
+beyond.half_life_foretells_memory.show()
+
 # %% [markdown]
 # ## What this means
 #
