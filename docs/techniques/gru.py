@@ -1,5 +1,5 @@
 # ---
-# description: A GRU has one gate fewer than an LSTM, and the same condition: its gate has to be open.
+# description: A GRU has one gate fewer than an LSTM, and the same condition. Its gate has to be open.
 # jupyter:
 #   kernelspec:
 #     display_name: Python 3

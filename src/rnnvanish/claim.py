@@ -106,10 +106,11 @@ class Claim:
     seeds: int = 5
     stored: bool = False
 
-    def measure(self, seeds: int | None = None) -> Measurement:
-        """Measure the statistic at seeds 0, 1, 2, ..."""
+    def measure(self, seeds: int | None = None, first: int = 0) -> Measurement:
+        """Measure the statistic at `seeds` seeds, from `first` on."""
         start = time.perf_counter()
-        values = tuple(float(self.sample(seed)) for seed in range(self.seeds if seeds is None else seeds))
+        count = self.seeds if seeds is None else seeds
+        values = tuple(float(self.sample(seed)) for seed in range(first, first + count))
         seconds = time.perf_counter() - start
         return Measurement(values, self._judge(statistics.median(values)), seconds)
 

@@ -12,6 +12,7 @@ SAYS = {
     "broken_anchor.py": "#nowhere",
     "no_alt.py": "alt=",
     "no_cell.py": "no cell was executed",
+    "front_matter.py": "no YAML",
     "network.py": "without a network",
     "latex.md": "nonsense",
     "notebook.ipynb": "not executed",

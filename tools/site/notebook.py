@@ -13,6 +13,8 @@ import html
 import re
 from typing import Any
 
+import yaml
+
 #: What the colours of `matplotlibrc` become: the ink of the page, its grid, its series.
 COLOURS = {"#010203": "currentColor", "#040506": "var(--rv-grid)"} | {f"#c0ffe{i}": f"var(--rv-c{i})" for i in range(5)}
 LARGEST = 400_000  # characters of one output
@@ -37,7 +39,7 @@ def to_markdown(notebook: dict[str, Any]) -> tuple[str, list[str]]:
         source, meta = _text(cell["source"]), cell.get("metadata", {})
         tags = set(meta.get("tags", ()))
         if cell["cell_type"] == "raw" and number == 1:
-            front = source.strip() + "\n\n"
+            front = _front_matter(source) + "\n\n"
         elif cell["cell_type"] == "markdown":
             chunks.append(source)
         elif cell["cell_type"] == "code" and "remove-cell" not in tags:
@@ -54,6 +56,15 @@ def to_markdown(notebook: dict[str, Any]) -> tuple[str, list[str]]:
     if measured := notebook["metadata"].get("measured"):
         chunks.append(colophon(measured))
     return front + "\n\n".join(chunks) + "\n", outputs
+
+
+def _front_matter(source: str) -> str:
+    """Return the front matter; MkDocs would take one that is no YAML for text, and publish it."""
+    try:
+        yaml.safe_load(source.strip().strip("-"))
+    except yaml.YAMLError as error:
+        raise PageError(f"its front matter is no YAML, perhaps a colon without quotes: {error}") from error
+    return source.strip()
 
 
 def put_outputs(page: str, outputs: list[str]) -> str:

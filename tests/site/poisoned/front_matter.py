@@ -1,0 +1,9 @@
+# ---
+# description: A page with a colon: without quotes
+# ---
+
+# %% [markdown]
+# # Poisoned
+
+# %%
+print(1)
