@@ -20,10 +20,11 @@ def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
 def live_cells(model: nn.Module) -> list[Cell]:
     """A cell for every loop of `model`, layer by layer, forward before reverse: what is written to it, the model has.
 
-    >>> layer = nn.LSTM(2, 3)
-    >>> (cell,) = live_cells(layer)
-    >>> cell.from_h.weight is layer.weight_hh_l0
-    True
+    Examples:
+        >>> layer = nn.LSTM(2, 3)
+        >>> (cell,) = live_cells(layer)
+        >>> cell.from_h.weight is layer.weight_hh_l0
+        True
     """
     return [cell for module in recurrent_modules(model).values() for cell in _cells_of(module)]
 

@@ -162,8 +162,9 @@ def gates(cell: Cell, weight: str = "from_h.weight") -> tuple[Tensor, ...]:
         (hidden, inputs) or (hidden,) a gate; nothing where `cell` is another one, has no such weight, or computes it
         from others (a parametrization): what is written into it would be lost.
 
-    >>> [tuple(gate.shape) for gate in gates(LSTM(2, 3))]
-    [(3, 3), (3, 3), (3, 3), (3, 3)]
+    Examples:
+        >>> [tuple(gate.shape) for gate in gates(LSTM(2, 3))]
+        [(3, 3), (3, 3), (3, 3), (3, 3)]
     """
     owner, _, name = weight.partition(".")
     whole = getattr(cell.get_submodule(owner), name) if isinstance(cell, Elman | LSTM | GRU) else None

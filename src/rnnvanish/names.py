@@ -19,9 +19,10 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
     Raises:
         ValueError: For an unknown name: lists the names there are.
 
-    >>> lookup("cell", "lstn", {"LSTM": 1, "GRU": 2})
-    Traceback (most recent call last):
-    ValueError: There is no cell 'lstn'. Did you mean LSTM? There are: GRU, LSTM.
+    Examples:
+        >>> lookup("cell", "lstn", {"LSTM": 1, "GRU": 2})
+        Traceback (most recent call last):
+        ValueError: There is no cell 'lstn'. Did you mean LSTM? There are: GRU, LSTM.
     """
     if name not in known:
         raise ValueError(f"There is no {kind} {name!r}.{did_you_mean(name, known)} There are: {listed(known)}.")
@@ -63,8 +64,9 @@ def built(kind: str, text: str, known: Mapping[str, Callable[..., T]]) -> tuple[
     Raises:
         ValueError: For a text that is not written so, an unknown name or option, or one that is missing.
 
-    >>> built("cure", "pair(2, b=3), pair(1)", {"pair": lambda a, b=0: (a, b)})
-    ((2, 3), (1, 0))
+    Examples:
+        >>> built("cure", "pair(2, b=3), pair(1)", {"pair": lambda a, b=0: (a, b)})
+        ((2, 3), (1, 0))
     """
     try:  # what is not written so lacks an attribute, or is no literal
         listing: Any = ast.parse(f"[{text}]", mode="eval").body

@@ -19,8 +19,9 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def one_in(part: float) -> str:
     """Put a part of something into words.
 
-    >>> one_in(1), one_in(0.68), one_in(0.0123), one_in(2e-7), one_in(3e-23), one_in(250.0)
-    ('all', '68 %', '1 in 81', '1 in 5 million', '1 in 3·10²²', '250 times as much')
+    Examples:
+        >>> one_in(1), one_in(0.68), one_in(0.0123), one_in(2e-7), one_in(3e-23), one_in(250.0)
+        ('all', '68 %', '1 in 81', '1 in 5 million', '1 in 3·10²²', '250 times as much')
     """
     if math.isnan(part):
         return "less than can be measured"
@@ -36,8 +37,9 @@ def one_in(part: float) -> str:
 def decade(exponent: int) -> str:
     """Put a power of ten of what is left into words, for an axis.
 
-    >>> [decade(exponent) for exponent in (0, -1, -3, -6, -20, 3)]
-    ['all', '1 in 10', '1 in a thousand', '1 in a million', '1 in 10²⁰', '1000 ×']
+    Examples:
+        >>> [decade(exponent) for exponent in (0, -1, -3, -6, -20, 3)]
+        ['all', '1 in 10', '1 in a thousand', '1 in a million', '1 in 10²⁰', '1000 ×']
     """
     if exponent >= 0:
         return f"{10**exponent} ×" if 0 < exponent < 5 else f"{_power(exponent)} ×" if exponent else "all"

@@ -63,10 +63,11 @@ class Recurrent(nn.Module):
     Raises:
         ValueError: For a wrong shape, dtype or length: says what was needed and what came.
 
-    >>> layer = Recurrent(cells.LSTM, input_size=3, hidden_size=5, num_layers=2)
-    >>> output, (h, c) = layer(torch.zeros(7, 4, 3))
-    >>> output.shape, h.shape
-    (torch.Size([7, 4, 5]), torch.Size([2, 4, 5]))
+    Examples:
+        >>> layer = Recurrent(cells.LSTM, input_size=3, hidden_size=5, num_layers=2)
+        >>> output, (h, c) = layer(torch.zeros(7, 4, 3))
+        >>> output.shape, h.shape
+        (torch.Size([7, 4, 5]), torch.Size([2, 4, 5]))
     """
 
     def __init__(

@@ -32,12 +32,13 @@ class Elman(Cell):
         nonlinearity: One of tanh, sigmoid, relu, leaky_relu, prelu.
         bias: Whether to add biases, two of them as in `torch.nn.RNN`.
 
-    >>> import torch
-    >>> cell = Elman(input_size=2, hidden_size=8, nonlinearity="prelu")
-    >>> x = torch.zeros(4, 2)
-    >>> (h,) = cell(x, cell.initial_state(x))
-    >>> h.shape
-    torch.Size([4, 8])
+    Examples:
+        >>> import torch
+        >>> cell = Elman(input_size=2, hidden_size=8, nonlinearity="prelu")
+        >>> x = torch.zeros(4, 2)
+        >>> (h,) = cell(x, cell.initial_state(x))
+        >>> h.shape
+        torch.Size([4, 8])
     """
 
     paper = Paper("Elman", 1990, "Finding Structure in Time", "https://doi.org/10.1207/s15516709cog1402_1")

@@ -26,11 +26,12 @@ class GRU(Cell):
         hidden_size: Width of `h`.
         bias: Whether to add biases, two of them as in `torch.nn.GRU`.
 
-    >>> cell = GRU(input_size=2, hidden_size=8)
-    >>> x = torch.zeros(4, 2)
-    >>> (h,) = cell(x, cell.initial_state(x))
-    >>> h.shape
-    torch.Size([4, 8])
+    Examples:
+        >>> cell = GRU(input_size=2, hidden_size=8)
+        >>> x = torch.zeros(4, 2)
+        >>> (h,) = cell(x, cell.initial_state(x))
+        >>> h.shape
+        torch.Size([4, 8])
     """
 
     paper = Paper(

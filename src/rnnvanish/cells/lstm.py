@@ -28,11 +28,12 @@ class LSTM(Cell):
         hidden_size: Width of `h` and of `c`.
         bias: Whether to add biases, two of them as in `torch.nn.LSTM`.
 
-    >>> cell = LSTM(input_size=2, hidden_size=8)
-    >>> x = torch.zeros(4, 2)
-    >>> h, c = cell(x, cell.initial_state(x))
-    >>> c.shape
-    torch.Size([4, 8])
+    Examples:
+        >>> cell = LSTM(input_size=2, hidden_size=8)
+        >>> x = torch.zeros(4, 2)
+        >>> h, c = cell(x, cell.initial_state(x))
+        >>> c.shape
+        torch.Size([4, 8])
     """
 
     paper = Paper(

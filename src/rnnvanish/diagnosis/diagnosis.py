@@ -97,14 +97,15 @@ def diagnose(model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | None
 
     Arguments and errors are those of `probes.retention`; `model` is left as it was.
 
-    >>> import torch
-    >>> _ = torch.manual_seed(0)
-    >>> diagnosis = diagnose(nn.LSTM(1, 32), torch.randn(60, 8, 1))
-    >>> curve = diagnosis.curves["LSTM/layer0/forward"]
-    >>> curve.verdict
-    'vanishing'
-    >>> curve.cause
-    'The forget gates keep 0.48 of the cell at each step: ...'
+    Examples:
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> diagnosis = diagnose(nn.LSTM(1, 32), torch.randn(60, 8, 1))
+        >>> curve = diagnosis.curves["LSTM/layer0/forward"]
+        >>> curve.verdict
+        'vanishing'
+        >>> curve.cause
+        'The forget gates keep 0.48 of the cell at each step: ...'
     """
     curves = retention(model, inputs, loss, explain=cause)
     advice = advise(model, inputs, loss, curves)

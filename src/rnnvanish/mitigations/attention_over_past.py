@@ -38,10 +38,11 @@ class Attention(nn.Module):
     Raises:
         ValueError: For another score.
 
-    >>> attention = Attention(8)
-    >>> context, weights = attention(torch.randn(5, 2, 8))
-    >>> context.shape, weights.shape
-    (torch.Size([5, 2, 8]), torch.Size([2, 5, 5]))
+    Examples:
+        >>> attention = Attention(8)
+        >>> context, weights = attention(torch.randn(5, 2, 8))
+        >>> context.shape, weights.shape
+        (torch.Size([5, 2, 8]), torch.Size([2, 5, 5]))
     """
 
     def __init__(self, size: int, score: str = "additive") -> None:

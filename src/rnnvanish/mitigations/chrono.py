@@ -25,8 +25,9 @@ class Chrono(Draw):
     Args:
         span: Longest dependency to be expected, in steps; the length of the sequences will do.
 
-    >>> from torch import nn
-    >>> layer = Chrono(span=100)(nn.LSTM(2, 8))
+    Examples:
+        >>> from torch import nn
+        >>> layer = Chrono(span=100)(nn.LSTM(2, 8))
     """
 
     span: float

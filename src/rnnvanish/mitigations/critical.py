@@ -27,7 +27,8 @@ class Critical(Draw):
     Args:
         power: Mean square of a number that the layer reads, such as 1 for standardised input.
 
-    >>> layer = Critical()(nn.RNN(2, 8))
+    Examples:
+        >>> layer = Critical()(nn.RNN(2, 8))
     """
 
     power: float = 1.0

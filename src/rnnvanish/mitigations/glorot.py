@@ -25,7 +25,8 @@ class Glorot(Draw):
     Args:
         distribution: "uniform" or "normal", both of the same variance.
 
-    >>> layer = Glorot("normal")(nn.RNN(2, 8))
+    Examples:
+        >>> layer = Glorot("normal")(nn.RNN(2, 8))
     """
 
     distribution: str = "uniform"

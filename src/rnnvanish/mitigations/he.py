@@ -21,7 +21,8 @@ from rnnvanish.mitigation import Draw, gates
 class He(Draw):
     """Draw the weights of a network of rectifiers (ReLU, leaky, parametric) by its number of inputs; biases stay.
 
-    >>> layer = He()(nn.RNN(2, 8, nonlinearity="relu"))
+    Examples:
+        >>> layer = He()(nn.RNN(2, 8, nonlinearity="relu"))
     """
 
     paper = Paper(

@@ -24,7 +24,8 @@ class Identity(Draw):
     Args:
         scale: Less than 1 forgets slowly, on purpose.
 
-    >>> layer = Identity()(nn.RNN(2, 8, nonlinearity="relu"))
+    Examples:
+        >>> layer = Identity()(nn.RNN(2, 8, nonlinearity="relu"))
     """
 
     scale: float = 1.0

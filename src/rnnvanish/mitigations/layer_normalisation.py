@@ -39,9 +39,10 @@ class LayerNormalisation(Build):
     candidate apart. Left out is the paper's normalisation of the LSTM's c on its way to the output. An x of one
     feature loses its size: of W x only the sign of x is left.
 
-    >>> layer = LayerNormalisation()(nn.GRU(2, 8))
-    >>> layer.cells[0].from_h.gain.shape
-    torch.Size([24])
+    Examples:
+        >>> layer = LayerNormalisation()(nn.GRU(2, 8))
+        >>> layer.cells[0].from_h.gain.shape
+        torch.Size([24])
     """
 
     paper = Paper("Ba, Kiros & Hinton", 2016, "Layer Normalization", "https://arxiv.org/abs/1607.06450")

@@ -21,8 +21,9 @@ from rnnvanish.mitigations.he import is_rectifier
 class NpRNN(Draw):
     """Draw the recurrent matrix of a network of rectifiers positive definite with largest eigenvalue 1; the rest stays.
 
-    >>> from torch import nn
-    >>> layer = NpRNN()(nn.RNN(2, 8, nonlinearity="relu"))
+    Examples:
+        >>> from torch import nn
+        >>> layer = NpRNN()(nn.RNN(2, 8, nonlinearity="relu"))
     """
 
     paper = Paper(

@@ -21,8 +21,9 @@ class OpenGate(Draw):
     Args:
         bias: The sum of both biases, before the sigmoid.
 
-    >>> from torch import nn
-    >>> layer = OpenGate(bias=3.0)(nn.LSTM(2, 8))
+    Examples:
+        >>> from torch import nn
+        >>> layer = OpenGate(bias=3.0)(nn.LSTM(2, 8))
     """
 
     bias: float = 1.0

@@ -33,11 +33,12 @@ class OrthogonalConstraint(Build):
     It starts at the orthogonal factor of the matrix that it finds, so draw weights before, not after. The matrix is
     computed once in each run of the layer. Slopes and gates still shrink the gradient.
 
-    >>> import torch
-    >>> layer = OrthogonalConstraint()(nn.RNN(2, 8))
-    >>> u = layer.cells[0].from_h.weight
-    >>> torch.allclose(u.T @ u, torch.eye(8), atol=1e-6)
-    True
+    Examples:
+        >>> import torch
+        >>> layer = OrthogonalConstraint()(nn.RNN(2, 8))
+        >>> u = layer.cells[0].from_h.weight
+        >>> torch.allclose(u.T @ u, torch.eye(8), atol=1e-6)
+        True
     """
 
     paper = Paper(

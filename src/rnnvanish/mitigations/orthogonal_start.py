@@ -24,7 +24,8 @@ class OrthogonalStart(Draw):
     Args:
         gain: What it multiplies lengths by.
 
-    >>> layer = OrthogonalStart()(nn.GRU(2, 8))
+    Examples:
+        >>> layer = OrthogonalStart()(nn.GRU(2, 8))
     """
 
     gain: float = 1.0

@@ -21,8 +21,9 @@ from rnnvanish.mitigation import KEEPS, WRITES, Draw, gates, set_bias
 class UniformGate(Draw):
     """Draw the bias of the gate that keeps the state so that the gate itself is uniform; needs two units at least.
 
-    >>> from torch import nn
-    >>> layer = UniformGate()(nn.GRU(2, 8))
+    Examples:
+        >>> from torch import nn
+        >>> layer = UniformGate()(nn.GRU(2, 8))
     """
 
     paper = Paper(

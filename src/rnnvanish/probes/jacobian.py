@@ -29,10 +29,11 @@ def jacobian(model: nn.Module, inputs: Any, lag: int, layer: str | None = None) 
     Raises:
         ValueError: For a lag that a sequence is too short for, or a layer that is not there.
 
-    >>> layer = nn.RNN(2, 3, nonlinearity="relu")
-    >>> _ = nn.init.zeros_(layer.weight_hh_l0)
-    >>> jacobian(layer, torch.zeros(5, 1, 2), lag=1)
-    tensor([[0., 0., 0.]], dtype=torch.float64)
+    Examples:
+        >>> layer = nn.RNN(2, 3, nonlinearity="relu")
+        >>> _ = nn.init.zeros_(layer.weight_hh_l0)
+        >>> jacobian(layer, torch.zeros(5, 1, 2), lag=1)
+        tensor([[0., 0., 0.]], dtype=torch.float64)
     """
 
     def measure(output: Any, runs: list[Run]) -> Tensor:

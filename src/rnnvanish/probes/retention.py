@@ -44,9 +44,10 @@ def retention(
         ValueError: Where there is nothing to measure: no recurrent layer, or a loss that does not depend on it.
         RuntimeError: Where the watched run is not the run that the model would have had.
 
-    >>> curves = retention(nn.LSTM(1, 32), torch.zeros(50, 4, 1))
-    >>> curves["LSTM/layer0/forward"].verdict
-    'vanishing'
+    Examples:
+        >>> curves = retention(nn.LSTM(1, 32), torch.zeros(50, 4, 1))
+        >>> curves["LSTM/layer0/forward"].verdict
+        'vanishing'
     """
     with torch.enable_grad():
         return watch(model, inputs, lambda output, runs: _curves(model, output, runs, loss, explain), _resolved)

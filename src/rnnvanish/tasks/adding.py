@@ -24,8 +24,9 @@ class Adding(Task):
     Args:
         length: Steps of a sequence.
 
-    >>> Adding(length=6).sample(3, torch.Generator()).inputs.shape
-    torch.Size([6, 3, 2])
+    Examples:
+        >>> Adding(length=6).sample(3, torch.Generator()).inputs.shape
+        torch.Size([6, 3, 2])
     """
 
     length: int = 100

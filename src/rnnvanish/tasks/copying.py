@@ -26,8 +26,9 @@ class Copying(Task):
     Args:
         delay: Steps from the end of the symbols to the signal, the signal included.
 
-    >>> Copying(delay=5).sample(3, torch.Generator()).targets.shape
-    torch.Size([25, 3])
+    Examples:
+        >>> Copying(delay=5).sample(3, torch.Generator()).targets.shape
+        torch.Size([25, 3])
     """
 
     delay: int = 50

@@ -25,8 +25,9 @@ class Recall(Task):
     Args:
         length: Steps of a sequence; the bit has to be kept for `length` - 1 of them.
 
-    >>> Recall(length=6).sample(3, torch.Generator()).inputs.shape
-    torch.Size([6, 3, 1])
+    Examples:
+        >>> Recall(length=6).sample(3, torch.Generator()).inputs.shape
+        torch.Size([6, 3, 1])
     """
 
     length: int = 50

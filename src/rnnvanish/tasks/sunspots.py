@@ -24,8 +24,9 @@ class Sunspots(Task):
     Args:
         window: Steps of a sequence, in years; a cycle of the sun takes about eleven.
 
-    >>> Sunspots(window=22).sample(3, torch.Generator()).inputs.shape
-    torch.Size([22, 3, 1])
+    Examples:
+        >>> Sunspots(window=22).sample(3, torch.Generator()).inputs.shape
+        torch.Size([22, 3, 1])
     """
 
     window: int = 30

@@ -27,8 +27,9 @@ class Text(Task):
     Args:
         length: Steps of a sequence, in characters.
 
-    >>> Text(length=6).sample(3, torch.Generator()).inputs.shape
-    torch.Size([6, 3, 30])
+    Examples:
+        >>> Text(length=6).sample(3, torch.Generator()).inputs.shape
+        torch.Size([6, 3, 30])
     """
 
     length: int = 50
