@@ -22,7 +22,8 @@ COMMAND = OPTIONS.split()
 
 #: Runs the command and sends itself a signal when a step begins: in the middle of the second epoch, of three.
 INTERRUPTED = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored
 from rnnvanish.__main__ import main
 from rnnvanish.learner import Learner
 step = Learner.training_step
