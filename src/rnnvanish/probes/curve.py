@@ -45,6 +45,14 @@ class Curve:
         parts: The same for each part of the state alone ("h", "c"), still over the norm of the whole state at lag 0.
         cause: Why it is so, in words; filled by `diagnose`.
         advice: Cures that helped on a copy of the model, the best first; filled by `diagnose`.
+        low: Lower end of the 95 % interval of `gain` over batches; None where one batch was measured.
+        high: Its upper end.
+        rates: The `rate` of each batch; empty where one was measured.
+        injected: Of a loss that the user named: the share of the gradient at each lag, from 0 to 1, that came in at
+            this very step; the rest came back through the loop's next step. None for the default loss.
+        journey: What is left of the gradient that started at the end of this loop and came back through it alone.
+            None where `injected` is.
+        notes: What else there is to know of this loop, in sentences.
     """
 
     lag: Int[Tensor, " lags"]
@@ -52,6 +60,12 @@ class Curve:
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     cause: str = ""
     advice: tuple[Advice, ...] = ()
+    low: Float[Tensor, " lags"] | None = None
+    high: Float[Tensor, " lags"] | None = None
+    rates: tuple[float, ...] = ()
+    injected: Float[Tensor, " lags"] | None = None
+    journey: "Curve | None" = None
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.endpoint import read_end
-from rnnvanish.probes.watch import Run, watch
+from rnnvanish.probes.watch import Cells, Run, watch
 
 #: Norms of the gradient at each lag, sequence by sequence; nan beyond a sequence's beginning.
 Norms = Float[Tensor, "lags sequences"]
@@ -19,7 +19,10 @@ Norms = Float[Tensor, "lags sequences"]
 def retention(
     model: nn.Module,
     inputs: Any,
-    loss: Callable[[Any], Tensor] | None = None,
+    loss: Callable[..., Tensor] | None = None,
+    cells: Cells = (),
+    batches: int = 8,
+    segment: int | None = None,
     explain: Callable[[Run, Curve], str] | None = None,
 ) -> dict[str, Curve]:
     """Measure how much of the gradient reaches back in time, in each recurrent layer and direction of `model`.
@@ -35,6 +38,10 @@ def retention(
             alone: a loss of every step mixes what travelled with what came in along the way. By default, of a bare
             recurrent module the final states of its top layer, summed; of another what it returns, summed, and of a
             sequence that it returns the last valid step.
+        cells: Modules that are one step of a loop which the model itself writes: classes, instances, or names of
+            modules. `torch.nn.RNNCell`, `LSTMCell` and `GRUCell` are found without being named.
+        batches: How many batches of a DataLoader are measured.
+        segment: Steps of a loop that are kept in memory at once; what lies between is computed again.
         explain: Says of each loop, while it is in sight, why its curve is as it is: the `cause` of the curve.
 
     Returns:
@@ -50,7 +57,7 @@ def retention(
         'vanishing'
     """
     with torch.enable_grad():
-        return watch(model, inputs, lambda output, runs: _curves(model, output, runs, loss, explain), _resolved)
+        return watch(model, inputs, lambda output, runs: _curves(model, output, runs, loss, explain), _resolved, cells)
 
 
 def _resolved(curves: dict[str, Curve]) -> bool:

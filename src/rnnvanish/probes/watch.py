@@ -5,7 +5,7 @@ a model is watched, each of its recurrent modules runs as the reference loop ove
 every state on the way is a tensor of the graph. Nothing else of the model is replaced.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -24,6 +24,9 @@ from rnnvanish.live import live_cells, recurrent_modules, torch_suffixes
 from rnnvanish.probes.untouched import call, unchanged
 
 Measured = TypeVar("Measured")
+
+#: Modules that are one step of a user's own loop: their classes, the modules themselves, or their names in the model.
+Cells = Sequence[type[nn.Module] | nn.Module | str]
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def watch(
     inputs: Any,
     measure: Callable[[Any, list[Run]], Measured],
     resolved: Callable[[Measured], bool] = lambda measured: True,
+    cells: Cells = (),
 ) -> Measured:
     """Run `model` with its loops in sight and measure; then make sure that this was the model's ordinary run.
 
@@ -75,6 +79,7 @@ def watch(
         measure: Takes what the model returned and its loops, in the order in which they ran.
         resolved: Whether the model's own precision held what was measured; if not, it is measured again in double.
             So it is where the two runs differ: a chaotic network magnifies rounding.
+        cells: Modules that are one step of a loop which the model itself writes.
 
     Raises:
         ValueError: Where no recurrent layer is there, or none was called, or the model returns infinities or nan.
