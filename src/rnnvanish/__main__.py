@@ -126,33 +126,31 @@ def train(
     return training.train(options, out, json)
 
 
-def diagnose(target: str, seed: int = 0, out: str | None = None, json: bool = False) -> int:
+def diagnose(
+    target: str,
+    seed: int = 0,
+    against: str | None = None,
+    tolerance: float = 0.2,
+    full: bool = False,
+    out: str | None = None,
+    json: bool = False,
+) -> int:
     """Measure how far back the gradient reaches in each recurrent layer of your model, why it stops, and what helps.
 
     Args:
         target: package.module:object or path.py:object, a function that returns (module, inputs), or a recurrent
             module itself, which then reads random sequences of 100 steps; or a checkpoint of `rnnvanish train`.
         seed: Taken before the target is built.
+        against: An earlier report, as --json prints it. Then the exit code is 1 where retention fell since, and 0
+            where it did not, whatever the verdict.
+        tolerance: Share of a half-life that may be lost: with 0.2, one of 10 steps may become one of 8.
+        full: Show everything that was measured, not what matters first.
         out: Folder for the report as report.txt, report.json and report.html.
         json: Print the report as JSON.
     """
-    import torch
+    from rnnvanish.diagnosis import command
 
-    from rnnvanish.diagnosis import diagnose as diagnosis_of
-    from rnnvanish.diagnosis.target import load_target
-    from rnnvanish.files import write_whole
-
-    torch.manual_seed(seed)
-    try:
-        report = diagnosis_of(*load_target(target))
-    except (ValueError, RuntimeError) as error:
-        raise WrongUse(str(error)) from error
-    if out is not None:
-        write_whole(f"{out}/report.txt", f"{report}\n")
-        report.to_json(f"{out}/report.json")
-        report.to_html(f"{out}/report.html")
-    print(json_format.dumps(report.to_dict()) if json else report)
-    return 0 if report.healthy else 1
+    return command.run(target, seed, against, tolerance, full, out, json)
 
 
 def claims(

@@ -83,7 +83,7 @@ def rnnvanish(folder, *arguments):
 
 def test_a_classifier_that_its_user_trained(folder):
     """The whole way, as a process of its own: text, JSON and HTML, a curve a layer with half-life, verdict, cause."""
-    done = rnnvanish(folder, "diagnose", "digits.py:trained", "--out", "report")
+    done = rnnvanish(folder, "diagnose", "digits.py:trained", "--full", "--out", "report")
     assert done.returncode in (0, 1), done.stderr
     assert (folder / "report/report.txt").read_text() == done.stdout
     layer = json.loads((folder / "report/report.json").read_text())["layers"]["lstm/layer0/forward"]

@@ -1,7 +1,6 @@
 """diagnose: what a model's recurrent layers do to the gradient, why, and what helps."""
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from rnnvanish.diagnosis.advice import advise
 from rnnvanish.diagnosis.cause import cause
+from rnnvanish.diagnosis.document import to_dict
 from rnnvanish.files import write_whole
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import retention
@@ -18,9 +18,7 @@ from rnnvanish.provenance import provenance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-#: Version of the JSON report; it changes when a reader of the older one would misread the newer.
-SCHEMA = 1
+    from rich.console import RenderableType
 
 
 @dataclass(frozen=True)
@@ -47,33 +45,14 @@ class Diagnosis:
 
         return to_text(self)
 
+    def __rich__(self) -> "RenderableType":
+        from rnnvanish.diagnosis.terminal import to_terminal
+
+        return to_terminal(self)
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as what JSON can hold: nan is null, infinity is the word."""
-        layers = {
-            name: {
-                "verdict": curve.verdict,
-                "half_life": _json(curve.half_life),
-                "rate": _json(curve.rate),
-                "reach": curve.reach,
-                "cause": curve.cause,
-                "advice": [
-                    {"cure": a.cure, "before": _json(a.before), "after": _json(a.after), "gain": _json(a.gain)}
-                    for a in curve.advice
-                ],
-                "lag": curve.lag.tolist(),
-                "gain": [_json(gain) for gain in curve.gain.tolist()],
-                "parts": {part: [_json(gain) for gain in gains.tolist()] for part, gains in curve.parts.items()},
-            }
-            for name, curve in self.curves.items()
-        }
-        units = {"half_life": "steps", "rate": "nats per step", "reach": "steps", "lag": "steps", "gain": "ratio"}
-        return {
-            "schema": SCHEMA,
-            "model": self.model,
-            "units": units,
-            "layers": layers,
-            "provenance": self.provenance,
-        }
+        """Everything, as what JSON can hold: nan is null, infinity is the word; report.schema.json describes it."""
+        return to_dict(self)
 
     def to_json(self, path: str | Path) -> Path:
         """Write the report as JSON."""
@@ -111,11 +90,3 @@ def diagnose(model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | None
     advice = advise(model, inputs, loss, curves)
     advised = {name: replace(curve, advice=advice[name]) for name, curve in curves.items()}
     return Diagnosis(type(model).__name__, advised, provenance())
-
-
-def _json(value: float) -> float | str | None:
-    if math.isnan(value):
-        return None
-    if math.isinf(value):
-        return "infinity" if value > 0 else "-infinity"
-    return value

@@ -1,0 +1,38 @@
+"""The report for a terminal: the same lines as the plain text, in a table a layer, with colour."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from rnnvanish.diagnosis.rows import rows
+from rnnvanish.diagnosis.text import origin, scale, sparkline, title
+from rnnvanish.probes.curve import Curve
+
+if TYPE_CHECKING:
+    from rnnvanish.diagnosis.diagnosis import Diagnosis
+
+COLOURS = {"vanishing": "bold red", "exploding": "bold magenta", "healthy": "bold green", "unmeasured": "bold yellow"}
+
+
+def to_terminal(diagnosis: "Diagnosis", full: bool = False) -> RenderableType:
+    """Lay the report out; what prints it decides on width and colour."""
+    layers = [_layer(name, curve, full) for name, curve in diagnosis.curves.items()]
+    return Group(Text(title(diagnosis), style="bold"), "", *layers, Text(origin(diagnosis), style="dim"))
+
+
+def _layer(name: str, curve: Curve, full: bool) -> RenderableType:
+    colour = COLOURS[curve.verdict]
+    head = Text.assemble((name, "bold"), ": ", (curve.verdict, colour))
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    if curve.verdict != "unmeasured":
+        table.add_row("curve", Text.assemble((sparkline(curve.gain), colour.split()[1]), f"  {scale(curve)}"))
+    before = ""
+    for label, said in rows(curve, full):
+        table.add_row("" if label == before else label, Text(said))
+        before = label
+    return Group(head, Padding(table, (0, 0, 1, 2)))

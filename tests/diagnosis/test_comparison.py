@@ -1,0 +1,161 @@
+"""Comparing two reports: by hand-made half-lives, and as the command line does it in somebody's CI."""
+
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from rnnvanish import diagnose
+from rnnvanish.__main__ import main
+from rnnvanish.diagnosis import compare
+
+
+def report(**half_lives):
+    """A report of 101 lags whose layers have these half-lives."""
+    return {"layers": {name: layer(half_life) for name, half_life in half_lives.items()}}
+
+
+def layer(half_life, verdict="vanishing", reach=50, joined=False):
+    return {"verdict": verdict, "half_life": half_life, "reach": reach, "joined": joined, "gain": [1.0] * 101}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "tolerance", "fell"),
+    [
+        (10.0, 8.0, 0.2, False),
+        (10.0, 7.99, 0.2, True),
+        (10.0, 9.9, 0.0, True),
+        (10.0, 30.0, 0.0, False),
+        ("infinity", 5000.0, 0.2, False),  # over 100 steps nobody can tell them apart
+        ("infinity", 700.0, 0.2, True),
+        (9e9, "infinity", 0.2, False),
+    ],
+)
+def test_it_fell_when_more_than_the_share_of_the_half_life_is_lost(before, after, tolerance, fell):
+    comparison = compare(report(lstm=before), report(lstm=after), tolerance)
+    assert comparison.fell is fell
+    assert ("FELL  lstm: half-life" in str(comparison)) is fell
+
+
+def test_it_says_which_layer_from_what_to_what():
+    comparison = compare(report(a=10.0, b=10.0, old=3.0), report(a=10.0, b=2.5, new=3.0))
+    assert str(comparison).splitlines() == [
+        "kept  a: half-life 10 → 10 steps",
+        "FELL  b: half-life 10 → 2.5 steps",
+        "new   new: not in the earlier report",
+        "gone  old: only in the earlier report",
+        "Retention fell by more than 20% in 1 of 2 layers.",
+    ]
+    assert (comparison.appeared, comparison.disappeared) == (("new",), ("old",))
+
+
+def test_a_layer_read_at_several_ends_is_compared_by_its_reach():
+    before, after = layer(math.nan, reach=50, joined=True), layer(9.0, reach=39)
+    (change,) = compare({"layers": {"a": before}}, {"layers": {"a": after}}).changes
+    assert (change.measure, change.before, change.after, change.fell) == ("reach", 50, 39, True)
+
+
+@pytest.mark.parametrize("verdict", ["exploding", "unmeasured"])
+def test_what_explodes_now_or_is_not_measured_any_more_has_fallen(verdict):
+    worse = {"layers": {"a": layer("infinity" if verdict == "exploding" else None, verdict)}}
+    assert compare(report(a=10.0), worse).fell
+    assert not compare(worse, worse).fell
+
+
+def test_a_diagnosis_compares_with_the_json_that_it_wrote(tmp_path):
+    torch.manual_seed(0)
+    model, x = nn.GRU(2, 8), torch.randn(30, 2, 2)
+    path = diagnose(model, x).to_json(tmp_path / "earlier.json")
+    assert not compare(path, diagnose(model, x), tolerance=0.0).fell
+    with torch.no_grad():
+        model.bias_hh_l0[8:16] = -4.0
+    comparison = compare(path, diagnose(model, x))
+    assert comparison.fell
+    assert compare(diagnose(model, x), path).fell is False
+
+
+def test_wrong_use_in_python():
+    with pytest.raises(ValueError, match=r"tolerance in \[0, 1\).*got 1"):
+        compare(report(a=1.0), report(a=1.0), tolerance=1.0)
+    with pytest.raises(ValueError, match="no layer in common: the earlier has a, the later b"):
+        compare(report(a=1.0), report(b=1.0))
+
+
+MODEL = """
+import torch
+from torch import nn
+
+def build(bias=0.0):
+    layer = nn.GRU(2, 8)
+    with torch.no_grad():
+        layer.bias_hh_l0[8:16] = bias
+    return layer, torch.randn(30, 2, 2)
+
+def closed():
+    return build(-4.0)
+
+def other():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.memory = nn.GRU(2, 8)
+        def forward(self, x):
+            return self.memory(x)[0][-1]
+    return Model(), torch.randn(30, 2, 2)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(MODEL)
+    main(["diagnose", "net.py:build", "--json"])
+    (tmp_path / "earlier.json").write_text(capsys.readouterr().out)
+    return tmp_path
+
+
+def test_a_regression_test_for_other_peoples_ci(folder, capsys):
+    """Whatever the verdict: 0 where nothing fell, 1 where it did."""
+    assert main(["diagnose", "net.py:build", "--against", "earlier.json"]) == 0
+    assert "Retention fell by more than 20% in 0 of 1 layers." in capsys.readouterr().out
+    assert main(["diagnose", "net.py:closed", "--against", "earlier.json", "--tolerance", "0.5"]) == 1
+    assert "FELL  GRU/layer0/forward: half-life" in capsys.readouterr().out
+    assert main(["diagnose", "net.py:closed", "--against", "earlier.json", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["comparison"]["changes"][0]["fell"] is True
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        (None, [], "earlier.json: No such file"),
+        ("{", [], "earlier.json is no JSON: Expecting property name"),
+        ("\x00\x01", [], "earlier.json is no JSON"),
+        ("[1, 2]", [], "earlier.json holds other JSON"),
+        ('{"schema": 1}', [], "earlier.json holds other JSON"),
+        ('{"schema": 99, "layers": {}}', [], "a report of schema 99, and this rnnvanish reads 1: make it again"),
+        ('{"schema": 1, "layers": {}}', [], "no layer in common"),
+        ('{"schema": 1, "layers": {"GRU/layer0/forward": {"half_life": 3}}}', [], "lacks 'verdict'"),
+        ('{"schema": 1, "layers": {"GRU/layer0/forward": 3}}', [], "is no layer"),
+        ("same", ["--tolerance", "1.5"], "--tolerance needs a share of the half-life"),
+        ("same", ["--tolerance", "much"], "tolerance"),
+    ],
+    ids=lambda value: "".join(filter(str.isalnum, str(value)))[:20],
+)
+def test_a_wrong_earlier_report_is_one_line_and_exit_code_2(folder, capsys, content, options, said):
+    path = folder / "earlier.json"
+    if content is None:
+        path.unlink()
+    elif content != "same":
+        path.write_text(content)
+    assert main(["diagnose", "net.py:build", "--against", "earlier.json", *options]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+def test_a_report_of_another_model_is_wrong_use(folder, capsys):
+    assert main(["diagnose", "net.py:other", "--against", "earlier.json"]) == 2
+    assert "no layer in common: the earlier has GRU/layer0/forward, the later memory/" in capsys.readouterr().err
