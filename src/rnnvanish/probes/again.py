@@ -1,0 +1,154 @@
+"""Every step of a loop taken once more, all at once: where all states are known, no step has to wait for another."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from rnnvanish.cell import Cell, State
+from rnnvanish.engine.reference import Step
+from rnnvanish.mitigation import innermost
+from rnnvanish.probes.watch import Run
+
+#: Numbers of every state of a loop: a tensor for each part of the state.
+Series = tuple[Float[Tensor, "time sequences _"], ...]
+
+#: Numbers of the state that are taken at once: a bound on memory, whatever the model's size.
+AT_ONCE = 2**19
+
+
+@dataclass
+class Inner:
+    """What the innermost cell read and gave while a step was taken: the cell itself, whatever is wrapped around it.
+
+    Attributes:
+        cell: The cell.
+        x: What it read, (rows, features).
+        before: The state that it was handed, tensors of the graph.
+        after: The state that it gave, tensors of the graph.
+        sums: What its linear layers gave, by their names ("from_x", "from_h"), tensors of the graph.
+    """
+
+    cell: nn.Module
+    x: Tensor = field(default_factory=lambda: torch.empty(0))
+    before: State = ()
+    after: State = ()
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    calls: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Again:
+    """Steps taken once more; a row is one step of one sequence, padding has none.
+
+    Attributes:
+        step: Which step it was, as the loop runs.
+        sequence: Which sequence.
+        lag: How many steps back from the sequence's own last one.
+        x: What the step read, a leaf of the graph.
+        before: The state before it, leaves of the graph.
+        after: The state after it.
+        inner: The call of the innermost cell.
+    """
+
+    step: Int[Tensor, " rows"]
+    sequence: Int[Tensor, " rows"]
+    lag: Int[Tensor, " rows"]
+    x: Float[Tensor, "rows features"]
+    before: State
+    after: State
+    inner: Inner
+
+    def rows_of(self, parts: Series) -> State:
+        """Take the rows of these steps."""
+        return tuple(part[self.step, self.sequence] for part in parts)
+
+    def back(self, gradient: State, to: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Take a gradient of the state after each step back to other tensors; zeros where nothing leads there."""
+        reached = [(part, g) for part, g in zip(self.after, gradient, strict=True) if part.requires_grad]
+        after, gradients = [list(each) for each in zip(*reached, strict=True)] if reached else ([], [])
+        found = torch.autograd.grad(after, to, gradients, retain_graph=True, allow_unused=True) if after else ()
+        return tuple(
+            torch.zeros_like(tensor) if g is None else g
+            for tensor, g in zip(to, found or (None,) * len(to), strict=True)
+        )
+
+
+def again(run: Run, at_once: int = AT_ONCE) -> Iterator[Again]:
+    """Take every step of `run` once more, some steps of all sequences at a time.
+
+    Raises:
+        RuntimeError: Where a step does not give again what it gave: it draws random numbers, or mixes sequences.
+    """
+    time, batch = run.x.shape[:2]
+    size = sum(part.shape[-1] for part in run.initial)
+    stride = max(1, at_once // (batch * size))
+    earlier = [torch.stack(parts).detach() for parts in zip(run.initial, *run.states, strict=True)]
+    for start in range(0, time, stride):
+        t = torch.arange(start, min(start + stride, time), device=run.x.device)
+        going = (t[:, None] <= run.ends).nonzero()
+        if not len(going):
+            return
+        step, sequence = t[going[:, 0]], going[:, 1]
+        x = run.x[step, sequence].detach().requires_grad_()
+        before = tuple(part[step, sequence].requires_grad_() for part in earlier)
+        with torch.enable_grad():
+            after, inner = taken(run, x, before)
+        for name, new, old in zip(run.cell.state_names, after, earlier, strict=True):
+            was = old[step + 1, sequence]
+            if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
+                raise RuntimeError(
+                    f"{run.name}: taken again from the same state, a step gives another {name}. Does it draw random "
+                    "numbers, or mix the sequences of a batch? Measure it with model.eval()."
+                )
+        yield Again(step, sequence, run.ends[sequence] - step, x, before, after, inner)
+
+
+def taken(run: Run, x: Tensor, before: State) -> tuple[State, Inner]:
+    """Take one step of `run` from given states, and see what its innermost cell does."""
+    cell = innermost(run.cell)
+    inner = Inner(cell)
+
+    def note_input(module: nn.Module, args: tuple[Any, ...]) -> None:
+        inner.x, inner.before = args
+        inner.calls += 1
+
+    def note_output(module: nn.Module, args: tuple[Any, ...], output: State) -> State:
+        # Copies, so that the parts are independent: the h of an LSTM is computed from its c.
+        inner.after = tuple(part.clone() for part in output)
+        return inner.after
+
+    with ExitStack() as hooks:
+        if isinstance(cell, Cell):
+            hooks.enter_context(cell.register_forward_pre_hook(note_input))
+            hooks.enter_context(cell.register_forward_hook(note_output))
+        for name in ("from_x", "from_h"):
+            if isinstance(linear := getattr(cell, name, None), nn.Module):
+
+                def note_sum(module: nn.Module, args: tuple[Any, ...], output: Tensor, name: str = name) -> None:
+                    inner.sums[name] = output
+
+                hooks.enter_context(linear.register_forward_hook(note_sum))
+        return step_of(run)(x, before), inner
+
+
+def step_of(run: Run) -> Step:
+    """The step of a loop in the precision of its run: that may be double where the weights are single."""
+    weights = dict(run.cell.named_parameters())
+    cast_ones = {
+        name: weight.to(run.x.dtype)
+        for name, weight in weights.items()
+        if weight.is_floating_point() and weight.dtype != run.x.dtype
+    }
+    if not cast_ones or run.step is not run.cell:
+        return run.step
+    return lambda x, state: cast(State, torch.func.functional_call(run.cell, cast_ones, (x, state)))
+
+
+def _tolerance(was: Tensor) -> float:
+    relative = {torch.float64: 1e-9, torch.float32: 1e-4}.get(was.dtype, 3e-2)
+    return relative * float(was.abs().max()) + torch.finfo(was.dtype).eps

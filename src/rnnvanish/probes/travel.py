@@ -1,0 +1,40 @@
+"""A gradient that takes the recurrence alone, from each sequence's end back to its beginning."""
+
+import torch
+from torch import Tensor
+
+from rnnvanish.cell import State
+from rnnvanish.engine.reference import Step
+from rnnvanish.probes.again import Series, step_of
+from rnnvanish.probes.watch import Run
+
+
+def travelled(run: Run, end: State) -> Series:
+    """Take a gradient back through every step of a loop, one after the other.
+
+    Args:
+        run: The loop.
+        end: The gradient of each sequence's own last state, (sequences, size) for each part.
+
+    Returns:
+        The gradient of every state by this way alone, (time, sequences, size) for each part; 0 beyond a sequence's end.
+    """
+    step, ends = step_of(run), run.ends
+    steps: list[State] = [()] * len(run.states)
+    gradient = tuple(torch.zeros_like(part) for part in end)
+    for t in range(len(run.states) - 1, -1, -1):
+        gradient = tuple(torch.where((ends == t)[:, None], new, old) for new, old in zip(end, gradient, strict=True))
+        steps[t] = gradient
+        if t > 0:
+            earlier = run.states[t - 1]
+            back = _back(step, run.x[t].detach(), tuple(part.detach().requires_grad_() for part in earlier), gradient)
+            gradient = tuple(torch.where((ends < t)[:, None], 0.0, part) for part in back)
+    return tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
+
+
+def _back(step: Step, x: Tensor, before: State, gradient: State) -> State:
+    with torch.enable_grad():
+        after = step(x, before)
+    reached = [(part, g) for part, g in zip(after, gradient, strict=True) if part.requires_grad]
+    found = torch.autograd.grad([part for part, _ in reached], before, [g for _, g in reached], allow_unused=True)
+    return tuple(torch.zeros_like(part) if g is None else g for part, g in zip(before, found, strict=True))
