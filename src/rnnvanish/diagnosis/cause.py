@@ -18,7 +18,7 @@ from rnnvanish.probes.again import Again, Series, again
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.totals import Loss, each_loop
 from rnnvanish.probes.travel import travelled
-from rnnvanish.probes.watch import Run
+from rnnvanish.probes.watch import Cells, Run
 
 #: Roundings that the cell's equations, written again, may differ by from its own derivative.
 TOLERANCE = 1e4
@@ -71,7 +71,7 @@ class Cause:
         return in_words(self)
 
 
-def causes(model: nn.Module, inputs: Any, loss: Loss = None) -> dict[str, Cause]:
+def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Cause]:
     """Take apart, for each recurrent layer and direction, what a step back does to the gradient that is there.
 
     Followed is the actual gradient of this loss, the one that `probes.retention` measures, step by step: the sizes of
@@ -80,7 +80,7 @@ def causes(model: nn.Module, inputs: Any, loss: Loss = None) -> dict[str, Cause]
 
     Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error.
     """
-    return each_loop(model, inputs, loss, of_loop, _resolved)
+    return each_loop(model, inputs, loss, of_loop, _resolved, cells)
 
 
 def cause(run: Run, curve: Curve) -> str:

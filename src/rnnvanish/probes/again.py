@@ -85,27 +85,44 @@ def again(run: Run, at_once: int = AT_ONCE) -> Iterator[Again]:
         RuntimeError: Where a step does not give again what it gave: it draws random numbers, or mixes sequences.
     """
     time, batch = run.x.shape[:2]
-    size = sum(part.shape[-1] for part in run.initial)
-    stride = max(1, at_once // (batch * size))
-    earlier = [torch.stack(parts).detach() for parts in zip(run.initial, *run.states, strict=True)]
-    for start in range(0, time, stride):
+    stride = max(1, at_once // (batch * sum(part.shape[-1] for part in run.initial)))
+    states = _states(run)
+    for start in range(0, int(run.ends.max()) + 1, stride):
         t = torch.arange(start, min(start + stride, time), device=run.x.device)
         going = (t[:, None] <= run.ends).nonzero()
-        if not len(going):
-            return
-        step, sequence = t[going[:, 0]], going[:, 1]
-        x = run.x[step, sequence].detach().requires_grad_()
-        before = tuple(part[step, sequence].requires_grad_() for part in earlier)
-        with torch.enable_grad():
-            after, inner = taken(run, x, before)
-        for name, new, old in zip(run.cell.state_names, after, earlier, strict=True):
-            was = old[step + 1, sequence]
-            if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
-                raise RuntimeError(
-                    f"{run.name}: taken again from the same state, a step gives another {name}. Does it draw random "
-                    "numbers, or mix the sequences of a batch? Measure it with model.eval()."
-                )
-        yield Again(step, sequence, run.ends[sequence] - step, x, before, after, inner)
+        yield _again(run, states, t[going[:, 0]], going[:, 1])
+
+
+def lag_by_lag(run: Run) -> Iterator[Again]:
+    """Take every step of `run` once more, all sequences at the same lag from their own ends: 0, 1, 2, ...
+
+    Raises:
+        RuntimeError: As `again`.
+    """
+    states = _states(run)
+    for lag in range(int(run.ends.max()) + 1):
+        sequence = (run.ends >= lag).nonzero()[:, 0]
+        yield _again(run, states, run.ends[sequence] - lag, sequence)
+
+
+def _states(run: Run) -> list[Tensor]:
+    """The initial state and the states after each step, one tensor for each part."""
+    return [torch.stack(parts).detach() for parts in zip(run.initial, *run.states, strict=True)]
+
+
+def _again(run: Run, states: list[Tensor], step: Tensor, sequence: Tensor) -> Again:
+    x = run.x[step, sequence].detach().requires_grad_()
+    before = tuple(part[step, sequence].requires_grad_() for part in states)
+    with torch.enable_grad():
+        after, inner = taken(run, x, before)
+    for place, (new, old) in enumerate(zip(after, states, strict=True)):
+        was = old[step + 1, sequence]
+        if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
+            raise RuntimeError(
+                f"{run.name}: taken again from the same state, a step gives another {run.cell.state_names[place]}. "
+                "Does it draw random numbers, or mix the sequences of a batch? Measure it with model.eval()."
+            )
+    return Again(step, sequence, run.ends[sequence] - step, x, before, after, inner)
 
 
 def taken(run: Run, x: Tensor, before: State) -> tuple[State, Inner]:

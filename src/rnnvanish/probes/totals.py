@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from rnnvanish.probes.again import Series
 from rnnvanish.probes.endpoint import read_end
-from rnnvanish.probes.watch import Run, watch
+from rnnvanish.probes.watch import Cells, Run, watch
 
 Found = TypeVar("Found")
 Loss = Callable[[Any], Tensor] | None
@@ -20,6 +20,7 @@ def each_loop(
     loss: Loss,
     measure: Callable[[Run, Series], Found],
     resolved: Callable[[Found], bool] = lambda found: True,
+    cells: Cells = (),
 ) -> dict[str, Found]:
     """Measure every loop of `model`.
 
@@ -29,6 +30,7 @@ def each_loop(
         loss: What the gradient starts from, as in `probes.retention`.
         measure: Takes a loop and its total gradients, a tensor (time, sequences, size) for each part of the state.
         resolved: Whether the model's own precision held what was measured; if not, it is measured again in double.
+        cells: Modules that are one step of a loop which the model itself writes.
 
     Raises:
         ValueError, RuntimeError: Those of `probes.retention`.
@@ -39,7 +41,7 @@ def each_loop(
         return {run.name: measure(run, gradients) for run, gradients in zip(runs, found, strict=True)}
 
     with torch.enable_grad():
-        return watch(model, inputs, of_all, lambda found: all(map(resolved, found.values())))
+        return watch(model, inputs, of_all, lambda found: all(map(resolved, found.values())), cells)
 
 
 def totals(model: nn.Module, output: Any, runs: list[Run], loss: Loss) -> list[Series]:

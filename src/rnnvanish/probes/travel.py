@@ -1,11 +1,11 @@
-"""A gradient that takes the recurrence alone, from each sequence's end back to its beginning."""
+"""What of a gradient takes the recurrence, and what comes in on the way."""
 
 import torch
 from torch import Tensor
 
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import Step
-from rnnvanish.probes.again import Series, step_of
+from rnnvanish.probes.again import Series, again, step_of
 from rnnvanish.probes.watch import Run
 
 
@@ -38,3 +38,21 @@ def _back(step: Step, x: Tensor, before: State, gradient: State) -> State:
     reached = [(part, g) for part, g in zip(after, gradient, strict=True) if part.requires_grad]
     found = torch.autograd.grad([part for part, _ in reached], before, [g for _, g in reached], allow_unused=True)
     return tuple(torch.zeros_like(part) if g is None else g for part, g in zip(before, found, strict=True))
+
+
+def injected(run: Run, gradients: Series) -> Series:
+    """The part of every state's gradient that did not come back through the loop's own next step.
+
+    It came in at this very step: from the loss, from a layer above, from attention that reads this state.
+
+    Args:
+        run: The loop.
+        gradients: The total gradient of every state.
+    """
+    came_in = tuple(part.clone() for part in gradients)
+    for steps in again(run):
+        back = steps.back(steps.rows_of(gradients), steps.before)
+        inside = steps.step > 0
+        for part, passed in zip(came_in, back, strict=True):
+            part[steps.step[inside] - 1, steps.sequence[inside]] -= passed[inside]
+    return came_in

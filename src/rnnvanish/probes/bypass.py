@@ -1,0 +1,61 @@
+"""Past the recurrence: how much of the gradient of an early state came there by another way, such as attention."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rnnvanish.probes.again import Series
+from rnnvanish.probes.totals import Loss, each_loop
+from rnnvanish.probes.travel import travelled
+from rnnvanish.probes.watch import Cells, Run
+
+
+@dataclass(frozen=True, eq=False)
+class Bypass:
+    """By which way the gradient of one loop's states came, at lag 0, 1, 2, ... from each sequence's own end.
+
+    Attributes:
+        total: ‖g‖ over that at lag 0, root mean square over sequences: all ways together.
+        recurrent: The same of the part r that went back through every step of the loop from its end, and nowhere else.
+        share: The share of the gradient that came past the recurrence, 1 − ⟨r, g⟩ / ‖g‖²: 0 where all of it took the
+            recurrence, 1 where none did. Above 1 where the two ways cancel each other.
+    """
+
+    total: Float[Tensor, " lags"]
+    recurrent: Float[Tensor, " lags"]
+    share: Float[Tensor, " lags"]
+
+
+def bypass(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Bypass]:
+    """Measure, for each recurrent layer and direction, how much gradient arrives past the recurrence at each lag.
+
+    What attention reads of earlier states, what a decoder reads of an encoder, and what a loss reads along the way
+    all count: name a loss that reads the end alone, and it is what the model itself leads past the recurrence.
+
+    Arguments and errors are those of `probes.retention`.
+    """
+    return each_loop(model, inputs, loss, _of_loop, lambda found: bool((found.total > 0).all()), cells)
+
+
+def _of_loop(run: Run, gradients: Series) -> Bypass:
+    rows = torch.arange(len(run.ends), device=run.ends.device)
+    whole = _aligned(gradients, run)
+    alone = _aligned(travelled(run, tuple(part[run.ends, rows] for part in gradients)), run)
+    squares = whole.square().sum(-1).sum(1)
+    first = squares[0]
+    return Bypass(
+        total=(squares / first).sqrt(),
+        recurrent=(alone.square().sum(-1).sum(1) / first).sqrt(),
+        share=1 - (alone * whole).sum(-1).sum(1) / squares,
+    )
+
+
+def _aligned(parts: Series, run: Run) -> Float[Tensor, "lags sequences state"]:
+    """Counted back from each sequence's own end, in double precision; zero beyond its beginning."""
+    whole = torch.cat(parts, dim=-1).double()
+    step = run.ends - torch.arange(len(whole), device=whole.device)[:, None]
+    rows = torch.arange(whole.shape[1], device=whole.device).expand_as(step)
+    return torch.where((step >= 0)[..., None], whole[step.clamp(min=0), rows], 0.0).cpu()

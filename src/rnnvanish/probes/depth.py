@@ -1,0 +1,52 @@
+"""Retention through depth: how much of the gradient passes down through each layer, to the one below."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from rnnvanish.cell import State
+from rnnvanish.probes.again import Series, again
+from rnnvanish.probes.totals import Loss, each_loop
+from rnnvanish.probes.travel import injected
+from rnnvanish.probes.watch import Cells, Run
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What one loop lets through downwards, over all steps of all sequences together.
+
+    Attributes:
+        arrives: Norm of the gradient that comes into the loop's states from outside: from the layer above or the loss.
+        leaves: Norm of the gradient with respect to all that the loop reads: what the layer below gets.
+    """
+
+    arrives: float
+    leaves: float
+
+    @property
+    def gain(self) -> float:
+        """What is left: leaves over arrives; nan where nothing arrives."""
+        return self.leaves / self.arrives if self.arrives else float("nan")
+
+
+def depth(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Passage]:
+    """Measure how much of the gradient each recurrent layer and direction passes on to what is below it.
+
+    Where nothing lies between two layers (no dropout, no second direction, no skip), what leaves one is what arrives
+    at the next, and the gains multiply to that of the whole stack.
+
+    Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error.
+    """
+    return each_loop(model, inputs, loss, _of_loop, lambda passage: passage.leaves > 0 or passage.arrives == 0, cells)
+
+
+def _of_loop(run: Run, gradients: Series) -> Passage:
+    leaves = 0.0
+    for steps in again(run):
+        leaves += _square(steps.back(steps.rows_of(gradients), (steps.x,)))
+    return Passage(_square(injected(run, gradients)) ** 0.5, leaves**0.5)
+
+
+def _square(parts: State | Series) -> float:
+    return sum(float(part.double().square().sum()) for part in parts)

@@ -1,0 +1,70 @@
+"""Numerical resolution: from which lag on a number format cannot hold the gradient."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rnnvanish.probes.again import Series
+from rnnvanish.probes.totals import Loss, each_loop
+from rnnvanish.probes.watch import Cells, Run
+
+FORMATS: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Resolution:
+    """What formats hold of the gradient of one loop's states, as this loss makes it, without a scaling of the loss.
+
+    Attributes:
+        own: The format of the model's weights.
+        lost: For each format the share of the gradient's numbers at lag 0, 1, 2, ... that it rounds to zero, of those
+            that are not zero in double precision. Subnormal numbers count as held; a device may flush them, too.
+        lost_from: For each format the first lag at which it loses at least half of the numbers; None where it never does.
+        drowned_from: For each format the first lag at which the gradient is so small against that of lag 0 that adding
+            one to the other changes nothing: a sum over time that is kept in this format does not hear of it.
+    """
+
+    own: str
+    lost: Mapping[str, Float[Tensor, " lags"]]
+    lost_from: Mapping[str, int | None]
+    drowned_from: Mapping[str, int | None]
+
+
+def resolution(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Resolution]:
+    """Measure, in double precision, which gradients are too small for float32, bfloat16 and float16.
+
+    Arguments and errors are those of `probes.retention`.
+    """
+    found = each_loop(model, inputs, loss, _of_loop, lambda pair: pair[0] == torch.float64, cells)
+    return {name: resolution for name, (_, resolution) in found.items()}
+
+
+def _of_loop(run: Run, gradients: Series) -> tuple[torch.dtype, Resolution]:
+    whole = torch.cat(gradients, dim=-1).double().abs()
+    step = run.ends - torch.arange(int(run.ends.max()) + 1, device=whole.device)[:, None]
+    rows = torch.arange(whole.shape[1], device=whole.device).expand_as(step)
+    aligned = torch.where((step >= 0)[..., None], whole[step.clamp(min=0), rows], 0.0).cpu()
+    there = (aligned > 0).double().sum((1, 2))
+    size = aligned.square().sum(-1).mean(-1).sqrt()
+    lost, lost_from, drowned_from = {}, {}, {}
+    for name, dtype in FORMATS.items():
+        numbers = torch.finfo(dtype)
+        smallest = numbers.smallest_normal * numbers.eps
+        lost[name] = ((aligned > 0) & (aligned <= smallest / 2)).double().sum((1, 2)) / there
+        lost_from[name] = _first(lost[name] >= 0.5)
+        drowned_from[name] = _first(size < numbers.eps / 2 * size[0])
+    weight = next((w for w in run.module.parameters() if w.is_floating_point()), run.x)
+    return run.x.dtype, Resolution(str(weight.dtype).removeprefix("torch."), lost, lost_from, drowned_from)
+
+
+def _first(condition: Tensor) -> int | None:
+    places = condition.nonzero()
+    return int(places[0]) if len(places) else None

@@ -1,0 +1,95 @@
+"""Saturation: which gates and units stand at their limits, where slopes are near zero, and which never move."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from rnnvanish.probes.again import again
+from rnnvanish.probes.gates import Values, gate_values
+from rnnvanish.probes.watch import Cells, Run, watch
+
+#: As near to a limit as this part of the whole range counts as standing there.
+NEAR = 0.05
+#: A unit that moves by less than this part of its range, in all steps of all sequences, never moves.
+STILL = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """What one gate (or the units themselves) did in a run, unit by unit, over all steps of all sequences.
+
+    Attributes:
+        low: Share of the time within 5 % of the lower limit; of a rectifier: at zero.
+        high: Share of the time within 5 % of the upper limit.
+        mean: Mean value.
+        dead: Units that never moved.
+    """
+
+    low: Float[Tensor, " units"]
+    high: Float[Tensor, " units"]
+    mean: Float[Tensor, " units"]
+    dead: Bool[Tensor, " units"]
+
+    @property
+    def saturated(self) -> float:
+        """Share of time and units at a limit."""
+        return float((self.low + self.high).mean())
+
+
+def saturation(model: nn.Module, inputs: Any, cells: Cells = ()) -> dict[str, Mapping[str, Gate]]:
+    """Measure, for each recurrent layer and direction, what its gates and units did in this run.
+
+    Gates are "i", "f", "o", "g" and "tanh c" (LSTM), "r", "z", "n" (GRU), "h" (Elman), those of `torch.nn` too and
+    inside of wrappers. Of another cell each part of the state is listed, whose limits are not known: only `dead` and
+    `mean` are measured, `low` and `high` are nan.
+
+    Args:
+        model: Any module with recurrent layers.
+        inputs: What it takes; a tuple for several.
+        cells: Modules that are one step of a loop which the model itself writes.
+
+    Examples:
+        >>> layer = nn.LSTM(1, 3)
+        >>> _ = nn.init.constant_(layer.bias_ih_l0[3:6].data, 9.0)
+        >>> saturation(layer, torch.zeros(5, 1, 1))["LSTM/layer0/forward"]["f"].high
+        tensor([1., 1., 1.], dtype=torch.float64)
+    """
+    return watch(model, inputs, lambda output, runs: {run.name: _of_loop(run) for run in runs}, cells=cells)
+
+
+def _of_loop(run: Run) -> dict[str, Gate]:
+    gates: dict[str, list[Values]] = {}
+    for name, values in _values(run):
+        gates.setdefault(name, []).append(values)
+    return {name: _gate(chunks) for name, chunks in gates.items()}
+
+
+def _values(run: Run) -> Iterator[tuple[str, Values]]:
+    for steps in again(run):
+        unknown = zip(run.cell.state_names, steps.after, strict=True)
+        yield from (
+            gate_values(steps.inner) or {name: Values(part.detach(), -math.inf, math.inf) for name, part in unknown}
+        ).items()
+
+
+def _gate(chunks: list[Values]) -> Gate:
+    value = torch.cat([chunk.value for chunk in chunks]).double().cpu()
+    low, high = chunks[0].low, chunks[0].high
+    width = high - low
+    if math.isfinite(width):
+        at_low, at_high = value <= low + NEAR * width, value >= high - NEAR * width
+    else:  # a rectifier stands at its only limit, or does not
+        at_low, at_high = value <= low, value >= high
+        width = float(value.abs().max())
+    known = math.isfinite(low)
+    return Gate(
+        low=at_low.double().mean(0) if known else torch.full_like(value[0], torch.nan),
+        high=at_high.double().mean(0) if known else torch.full_like(value[0], torch.nan),
+        mean=value.mean(0),
+        dead=value.amax(0) - value.amin(0) <= STILL * width,
+    )

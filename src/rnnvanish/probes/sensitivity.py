@@ -1,0 +1,49 @@
+"""Sensitivity: how much what was read at each lag can still change the output."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rnnvanish.probes.again import Series, again
+from rnnvanish.probes.totals import Loss, each_loop
+from rnnvanish.probes.watch import Cells, Run
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """How the loss depends on what one loop reads.
+
+    Attributes:
+        size: Norm of the derivative of the loss with respect to what the loop read at lag 0, 1, 2, ..., each sequence
+            counted from its own end; root mean square over the sequences that are longer than the lag. It counts what
+            this loop passes on; what the same input does elsewhere (a second direction, a skip) is not in it.
+    """
+
+    size: Float[Tensor, " lags"]
+
+    @property
+    def share(self) -> Float[Tensor, " lags"]:
+        """Size over the sum of all sizes."""
+        return self.size / self.size.sum()
+
+
+def sensitivity(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Sensitivity]:
+    """Measure, for each recurrent layer and direction, how the loss depends on its input at each lag.
+
+    Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error.
+    """
+    return each_loop(model, inputs, loss, _of_loop, cells=cells)
+
+
+def _of_loop(run: Run, gradients: Series) -> Sensitivity:
+    longest = int(run.ends.max()) + 1
+    total, count = torch.zeros(2, longest, dtype=torch.float64)
+    for steps in again(run):
+        (of_x,) = steps.back(steps.rows_of(gradients), (steps.x,))
+        square, lag = of_x.double().square().sum(-1).cpu(), steps.lag.cpu()
+        total.index_add_(0, lag, square)
+        count.index_add_(0, lag, torch.ones_like(square))
+    return Sensitivity((total / count).sqrt())

@@ -1,0 +1,83 @@
+"""Recurrent weights: what a matrix alone can do to a gradient, gate by gate."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rnnvanish.cell import Cell
+from rnnvanish.live import live_cells, recurrent_modules, torch_suffixes
+from rnnvanish.mitigation import innermost
+from rnnvanish.probes.gates import BLOCKS
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What one recurrent matrix does.
+
+    Attributes:
+        radius: Spectral radius, the largest absolute eigenvalue: what it does in the long run, alone.
+        norm: Largest singular value: no vector is stretched more in one step.
+        non_normality: Henrici's departure from normality over the Frobenius norm, √(‖U‖² − Σ|λ|²) / ‖U‖, from 0 (an
+            orthogonal basis of eigenvectors) to 1 (all eigenvalues 0). The larger, the less its eigenvalues tell of a
+            few steps (Trefethen & Embree 2005, Spectra and Pseudospectra).
+        from_orthogonal: Distance from the nearest orthogonal matrix, the Frobenius norm over √n: the root mean square
+            of singular value − 1. A gradient keeps its size where it is 0.
+    """
+
+    radius: float
+    norm: float
+    non_normality: float
+    from_orthogonal: float
+
+
+def weights(model: nn.Module) -> dict[str, Mapping[str, Matrix]]:
+    """Measure the recurrent matrices of every layer and direction, one for each gate: no run is needed.
+
+    Of an LSTM with a projection, a gate's matrix is taken together with the projection. Cells other than Elman, LSTM
+    and GRU have no gates that are known here: none are listed.
+
+    Examples:
+        >>> layer = nn.GRU(2, 8)
+        >>> _ = nn.init.orthogonal_(layer.weight_hh_l0.data[:8], gain=0.5)
+        >>> round(weights(layer)["GRU/layer0/forward"]["r"].from_orthogonal, 3)
+        0.5
+    """
+    return {name: dict(_gates(cell, projection)) for name, cell, projection in _loops(model)}
+
+
+def _loops(model: nn.Module) -> Iterator[tuple[str, Cell, Tensor | None]]:
+    for title, module in recurrent_modules(model).items():
+        directions = 2 if module.bidirectional else 1
+        projections: list[Tensor | None] = [None] * len(live_cells(module))
+        if isinstance(module, nn.RNNBase) and module.proj_size:
+            projections = [getattr(module, f"weight_hr{suffix}") for suffix in torch_suffixes(module)]
+        for index, (cell, projection) in enumerate(zip(live_cells(module), projections, strict=True)):
+            direction = "reverse" if index % directions else "forward"
+            yield f"{title}/layer{index // directions}/{direction}", innermost(cell), projection
+
+
+@torch.no_grad()
+def _gates(cell: Cell, projection: Tensor | None) -> Iterator[tuple[str, Matrix]]:
+    names = BLOCKS.get(type(cell), ())
+    if not names:
+        return
+    whole = cast(Tensor, cell.get_submodule("from_h").weight).detach().double()
+    for name, block in zip(names, whole.chunk(len(names)), strict=True):
+        yield name, measured(block if projection is None else block @ projection.detach().double())
+
+
+def measured(matrix: Float[Tensor, "size size"]) -> Matrix:
+    """Measure a square matrix."""
+    singular, eigen = torch.linalg.svdvals(matrix), torch.linalg.eigvals(matrix).abs()
+    square = singular.square().sum()
+    departure = ((square - eigen.square().sum()).clamp(min=0) / square).sqrt() if square > 0 else square
+    return Matrix(
+        radius=float(eigen.max()),
+        norm=float(singular.max()),
+        non_normality=float(departure),
+        from_orthogonal=float((singular - 1).square().mean().sqrt()),
+    )

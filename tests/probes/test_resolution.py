@@ -1,0 +1,47 @@
+"""Numerical resolution: a tenth is left at each step, and formats that are really used say when it is gone."""
+
+import pytest
+import torch
+from torch import nn
+
+from rnnvanish.probes.resolution import resolution
+
+
+def tenth(dtype, hidden=3):
+    module = nn.RNN(1, hidden, nonlinearity="relu")
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.zero_()
+        module.weight_hh_l0.copy_(0.1 * torch.eye(hidden))
+        module.bias_ih_l0.fill_(1.0)
+    return module.to(dtype)
+
+
+def test_where_the_numbers_are_lost_is_known():
+    (found,) = resolution(tenth(torch.float32), torch.zeros(60, 2, 1)).values()
+    assert found.own == "float32"
+    assert found.lost_from == {"float32": 46, "bfloat16": 41, "float16": 8}
+    assert found.drowned_from == {"float32": 8, "bfloat16": 3, "float16": 4}
+    assert set(found.lost["float16"][:8].tolist()) == {0}
+    assert set(found.lost["float16"][8:].tolist()) == {1}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_run_in_that_precision_loses_them_there(dtype):
+    """The oracle is a product in the format itself."""
+    name = str(dtype).removeprefix("torch.")
+    (found,) = resolution(tenth(torch.float32), torch.zeros(60, 1, 1)).values()
+    gradient = torch.ones(1, dtype=torch.float64)
+    held = [bool((gradient * 0.1**lag).to(dtype) > 0) for lag in range(60)]
+    assert found.lost_from[name] == held.index(False)
+    drowns = [bool(1 + torch.tensor(0.1**lag).to(dtype) == torch.ones(1, dtype=dtype)) for lag in range(60)]
+    assert found.drowned_from[name] == drowns.index(True)
+
+
+def test_a_gradient_that_stays_is_never_lost():
+    module = tenth(torch.float64)
+    nn.init.eye_(module.weight_hh_l0)
+    (found,) = resolution(module, torch.zeros(20, 1, 1).double()).values()
+    assert found.own == "float64"
+    assert set(found.lost_from.values()) == {None}
+    assert set(found.drowned_from.values()) == {None}
