@@ -74,8 +74,11 @@ exploding.default_explodes.show()
 # %% tags=["remove-input"]
 exploding.clipping_cures.show()
 
+# %% tags=["remove-input"]
+exploding.clipping_learns_what_is_near.show()
+
 # %% [markdown]
-# Why not? Such a network is chaotic. A tiny change of an early state becomes a large change at the end. Clipping makes
+# Why is that? Such a network is chaotic. A tiny change of an early state becomes a large change at the end. Clipping makes
 # the step shorter. It does not make the direction any better.
 #
 # ## What this means
@@ -92,8 +95,8 @@ exploding.clipping_cures.show()
 # ??? info "For engineers"
 #     $U = s\,Q$ with $Q$ orthogonal, tanh, 64 units, white noise of variance 1, double precision. Since the slope of tanh is
 #     below one the gradient grows only from a scale above one; this critical scale depends on how loud the input is. Beyond
-#     it the largest Lyapunov exponent is positive. Learning: 32 units, Adam, rate 0.003, clipped at norm 1, a bit 40 steps
-#     back. At shorter distances, such as 20 steps, the clipped network does learn, more slowly.
+#     it the largest Lyapunov exponent is positive. Learning: 32 units, Adam, rate 0.003, clipped at norm 1, a bit 40 or 20
+#     steps back.
 #
 #     - R. Pascanu, T. Mikolov, Y. Bengio (2013). On the difficulty of training recurrent neural networks. *ICML*.
 #       [arXiv:1211.5063](https://arxiv.org/abs/1211.5063)

@@ -79,7 +79,9 @@ clipping.clipping_keeps_direction.show()
 # ??? info "For engineers"
 #     By norm, $g \leftarrow g \min(1, \theta / \lVert g \rVert)$: a factor of at most one. The exploding network is a ReLU
 #     network with recurrent weights $1.2\,I$, trained by plain gradient descent at rate 0.1 on a bit 60 steps back. That
-#     it survives does not mean that it learns: see [Exploding gradients](../beyond/exploding.py).
+#     it survives does not mean that it learns: see [Exploding gradients](../beyond/exploding.py). The network that does not learn
+#     what lies 30 steps back is trained by Adam at a rate of 0.003. At 0.01 it may learn it: see
+#     [section 8](../impacts/longterm.py).
 #
 #     - R. Pascanu, T. Mikolov, Y. Bengio (2013). On the difficulty of training recurrent neural networks. *ICML*.
 #       [arXiv:1211.5063](https://arxiv.org/abs/1211.5063)

@@ -33,9 +33,9 @@ import matplotlib.pyplot as plt
 
 from rnnvanish import plots
 from rnnvanish.experiments import gru, lstm
-from rnnvanish.experiments.workbench import curve
+from rnnvanish.experiments.workbench import GATES, curve
 
-curves = {f"GRU, {start}": curve(gru.layer(start), seed=0) for start in gru.STARTS}
+curves = {f"GRU, {start}": curve(gru.layer(start), seed=0) for start in GATES}
 plots.retention(curves | {"LSTM, default": curve(lstm.layer(), seed=0)})
 plt.show()
 

@@ -96,7 +96,8 @@ plots.slider(
 #     Between layers: `Recurrent(..., num_layers=4, skip="residual")`, gradient of the lowest layer. Through time:
 #     $h_t \leftarrow f(x_t, h_{t-1}) + a\, h_{t-k}$ with $k = 10$, $a = 0.9$: a way back of $T/k$ factors $a$ beside the
 #     ordinary one. The curve has teeth, since only every tenth step lies on the shortcut, and the last ten outputs are parts of the
-#     state. Where the fitted rate is not negative the half-life is infinite.
+#     state. Where the fitted rate is not negative the half-life is infinite. Training: 32 units, Adam, rate 0.003,
+#     batches of 32, gradient clipped at 1, a bit 30 steps back.
 #
 #     - T. Lin, B. G. Horne, P. Tiňo, C. L. Giles (1996). Learning Long-Term Dependencies in NARX Recurrent Neural
 #       Networks. *IEEE Transactions on Neural Networks* 7(6). [doi:10.1109/72.548162](https://doi.org/10.1109/72.548162)

@@ -92,6 +92,8 @@ class Claim:
         seeds: How many.
         stored: Whether it is too dear to measure at every build: more than about ten seconds. Then a page shows what
             `rnnvanish claims --update` has stored, with its date.
+        detail: What a page draws beside a stored claim: seed -> anything that JSON can hold. Stored with the
+            measurement; a function that shares its work with `sample` by a cache costs nothing more.
     """
 
     id: str
@@ -105,6 +107,7 @@ class Claim:
     stated: Verdict
     seeds: int = 5
     stored: bool = False
+    detail: Callable[[int], Any] | None = None
 
     def measure(self, seeds: int | None = None, first: int = 0) -> Measurement:
         """Measure the statistic at `seeds` seeds, from `first` on."""
@@ -137,6 +140,8 @@ class Claim:
             "digest": ledger.digest(self.sample.__module__),
             "provenance": measurement.provenance,
         }
+        if self.detail is not None:
+            record["details"] = [_plain(self.detail(seed)) for seed in range(len(measurement.values))]
         ledger.write(self.id, record)
 
     def recall(self) -> Measurement:
@@ -150,6 +155,15 @@ class Claim:
         outdated = record["digest"] != ledger.digest(self.sample.__module__)
         verdict = self._judge(statistics.median(values))
         return Measurement(values, verdict, record["seconds"], record["provenance"], outdated)
+
+    def details(self) -> list[Any]:
+        """Return the details that were stored with the measurement, one a seed; infinity is the word "inf".
+
+        Raises:
+            NotStored: There are none.
+        """
+        details: list[Any] = ledger.read(self.id)["details"]
+        return details
 
     def stored_today(self) -> bool:
         """Say whether the stored measurement is of today and of the code as it is."""
@@ -230,6 +244,7 @@ def claim(
     fails: Bounds | None = None,
     seeds: int = 5,
     stored: bool = False,
+    detail: Callable[[int], Any] | None = None,
 ) -> Callable[[Callable[[int], float]], Claim]:
     """Turn a function, seed -> value, into a `Claim` named after it and its module."""
     given = {Verdict.HOLDS: holds, Verdict.CAVEAT: caveat, Verdict.FAILS: fails}
@@ -239,7 +254,7 @@ def claim(
 
     def decorate(sample: Callable[[int], float]) -> Claim:
         name = f"{sample.__module__.rpartition('.')[2]}.{sample.__name__}"
-        return Claim(name, section, sentence, finding, statistic, unit, sample, bounds, stated, seeds, stored)
+        return Claim(name, section, sentence, finding, statistic, unit, sample, bounds, stated, seeds, stored, detail)
 
     return decorate
 
@@ -266,6 +281,13 @@ def _stored(measurement: Measurement) -> str:
 def _inline(text: str) -> str:
     """Return text as HTML, with what stands in back-ticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+
+
+def _plain(value: Any) -> Any:
+    """Return rows of numbers and words as JSON holds them; float() reads every number back."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return _number(value) if isinstance(value, float) else value
 
 
 def _number(value: float) -> float | str:

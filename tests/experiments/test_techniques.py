@@ -243,12 +243,17 @@ def test_gates_that_are_not_opened_or_open_by_themselves_are_noticed(monkeypatch
 
 
 def test_learning_that_does_not_hang_on_the_gate_is_noticed(monkeypatch):
-    monkeypatch.setattr(lstm, "learn", lambda *_, **__: lesson(10))
+    monkeypatch.setattr(workbench, "learn", lambda *_, **__: lesson(10))
     broken(lstm.default_learns)
-    monkeypatch.setattr(lstm, "learn", lambda *_, **__: lesson(math.inf))
-    broken(lstm.open_gates_learn)
-    monkeypatch.setattr(gru, "learn", lambda *_, **__: lesson(10))
     broken(gru.gru_learns)
+    monkeypatch.setattr(workbench, "learn", lambda *_, **__: lesson(math.inf))
+    broken(lstm.open_gates_learn)
+
+
+def test_rates_are_counted_at_which_it_is_learnt(monkeypatch):
+    steps = {1e-3: math.inf, 3e-3: 10, 1e-2: 20}
+    monkeypatch.setattr(workbench, "learn", lambda build, lag, seed, lr, limit: lesson(steps[lr]))
+    assert workbench.rates_learnt(lambda: nn.RNN(1, 2), 5, 0, tuple(steps), 30) == 2
 
 
 # 19
@@ -302,10 +307,10 @@ def test_rank_correlation_is_that_of_the_formula():
 
 def test_interval_holds_the_value_and_narrows_with_more_points():
     dice = torch.Generator().manual_seed(0)
-    x, noise = torch.randn(2, 200, generator=dice, dtype=torch.float64)
+    x, noise = torch.randn(2, 100, generator=dice, dtype=torch.float64)
     y = x + noise
-    few = beyond.interval(x[:20].tolist(), y[:20].tolist(), draws=300)
-    many = beyond.interval(x.tolist(), y.tolist(), draws=300)
+    few = beyond.interval(x[:20].tolist(), y[:20].tolist(), draws=100)
+    many = beyond.interval(x.tolist(), y.tolist(), draws=100)
     assert many[0] < beyond.spearman(x.tolist(), y.tolist()) < many[1]
     assert many[1] - many[0] < few[1] - few[0]
 
@@ -329,16 +334,59 @@ def test_without_a_bend_nothing_is_lost_and_with_one_it_is_learnt(monkeypatch):
     broken(beyond.surviving_gradient_is_enough)
 
 
+def test_a_network_that_explodes_and_learns_as_soon_or_never_is_noticed(monkeypatch):
+    """At two scales, the steps that `learn` says: the same for both, or none for the one that stretches."""
+    monkeypatch.setattr(exploding, "wild", lambda scale, hidden: scale)
+    monkeypatch.setattr(exploding, "learn", lambda scale, *_, **__: lesson(20))
+    broken(exploding.clipping_learns_what_is_near)
+    monkeypatch.setattr(exploding, "learn", lambda scale, *_, **__: lesson(20 if scale == 1 else math.inf))
+    broken(exploding.clipping_learns_what_is_near)
+    monkeypatch.setattr(exploding, "learn", lambda scale, *_, **__: lesson(20 * scale))
+    assert exploding.clipping_learns_what_is_near.check(FEW).median == exploding.WILD
+
+
+def test_the_middle_of_the_stored_points_is_taken_network_by_network(monkeypatch):
+    stored = [[["a", 1.0, 5], ["b", 9.0, 80]], [["a", 3.0, 20], ["b", "inf", 40]], [["a", 2.0, 10], ["b", 8.0, 0]]]
+    monkeypatch.setattr(type(beyond.half_life_foretells_memory), "details", lambda claim: stored)
+    assert beyond.middle() == [("a", 2.0, 10.0), ("b", 9.0, 40.0)]
+
+
 # Real data
 
 
-def test_a_network_on_real_data_beats_the_most_frequent_class_and_reads_each_sequences_own_end():
-    result = real.run("RNN, orthogonal start", real.TASKS["speakers"], steps=60)
-    assert result.right > 0.4
-    task = real.TASKS["speakers"]
-    batch = task.sample(4, torch.Generator().manual_seed(0))
-    with seeded(0):
-        model = real.Classifier(nn.RNN(12, real.HIDDEN), task)
-    together = model(batch.inputs, batch.lengths)
-    for i, length in enumerate(batch.lengths):
-        torch.testing.assert_close(together[i : i + 1], model(batch.inputs[:length, i : i + 1]))
+@pytest.mark.parametrize("data", real.TASKS)
+def test_a_network_that_is_trained_does_better_than_one_that_remembers_nothing(data):
+    result = real.train("RNN, orthogonal start", data, seed=0, rate=1e-2, steps=60)
+    assert result.loss < 0.95
+    assert result.seconds > 0
+
+
+def test_an_answer_is_read_at_each_sequences_own_end_or_at_every_step():
+    for data in ("speakers", "text"):
+        task, _ = real.TASKS[data]
+        batch = task.sample(4, torch.Generator().manual_seed(0))
+        model = real.drawn("RNN", data, 0)
+        together = model(batch.inputs, batch.lengths)
+        for i in range(4):
+            alone = model(batch.inputs[: None if batch.lengths is None else batch.lengths[i], i : i + 1])
+            torch.testing.assert_close(together[..., i : i + 1, :], alone)
+
+
+def test_a_cure_that_does_nothing_is_noticed(monkeypatch):
+    monkeypatch.setattr(real, "PAIRS", {"RNN": "RNN", "LSTM": "LSTM"})
+    broken(real.gradient_lasts)
+    monkeypatch.setattr(real, "best", lambda network, data, seed: real.Result(1.0, 0.5, 0.5, 1.0))
+    broken(real.helps_where_clues_are_far)
+
+
+def test_a_cure_that_always_helps_is_noticed(monkeypatch):
+    losses = {"RNN": 1.0, "LSTM": 1.0}
+    monkeypatch.setattr(real, "best", lambda name, data, seed: real.Result(1.0, losses.get(name, 0.5), 0.5, 1.0))
+    assert real.gains("text", 0) == [0.5, 0.5]
+    broken(real.helps_everywhere)
+
+
+def test_the_better_rate_is_chosen_by_the_training_data(monkeypatch):
+    results = {3e-3: real.Result(learnt=0.2, loss=0.9, right=0.1, seconds=1.0), 1e-2: real.Result(0.3, 0.1, 0.9, 1.0)}
+    monkeypatch.setattr(real, "train", lambda network, data, seed, rate: results[rate])
+    assert real.best.__wrapped__("RNN", "digits", 0).loss == 0.9

@@ -1,33 +1,16 @@
 """Section 18: a GRU has one gate fewer, and the same condition."""
 
-from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim
-from rnnvanish.experiments.workbench import HIDDEN, LEARNER, Build, curve, learn
-from rnnvanish.mitigations import Chrono, OpenGate
+from rnnvanish.experiments.workbench import LEARNER, curve, gated, rates_learnt
 
-LAG, RATES, LIMIT = 20, (3e-3, 1e-2), 200
+LAG, RATES, LIMIT = 20, (3e-3, 1e-2), 300
 BIASES = (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 
-#: What is done to the gates before training.
-STARTS: dict[str, Callable[[nn.Module], nn.Module]] = {
-    "default": lambda layer: layer,
-    "open by 2": OpenGate(2.0),
-    "chrono": Chrono(100),
-}
-
-
-def layer(start: str | float = "default", hidden: int = HIDDEN) -> Build:
-    """Say how to draw a `torch.nn.GRU`: one of `STARTS`, or the bias of its update gate."""
-    treat = STARTS[start] if isinstance(start, str) else OpenGate(start)
-    return lambda: treat(nn.GRU(1, hidden))
-
-
-def learnt(start: str, seed: int) -> int:
-    """Count the learning rates, out of `RATES`, at which a bit 20 steps back is learnt in `LIMIT` steps of training."""
-    return sum(learn(layer(start, LEARNER), LAG, seed, lr=rate, limit=LIMIT).learnt for rate in RATES)
+layer = partial(gated, nn.GRU)
 
 
 @claim(
@@ -70,7 +53,11 @@ def open_gates_keep_gradient(seed: int) -> float:
     stated=Verdict.CAVEAT,
     holds=at_most(0),
     caveat=at_least(2),
+    stored=True,
 )
 def gru_learns(seed: int) -> float:
     """Teach both."""
-    return learnt("open by 2", seed) - learnt("default", seed)
+    opened, default = (
+        rates_learnt(layer(start, LEARNER), LAG, seed, RATES, LIMIT) for start in ("open by 2", "default")
+    )
+    return opened - default

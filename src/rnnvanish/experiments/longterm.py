@@ -10,6 +10,7 @@ from rnnvanish.tasks import Recall
 
 STEPS, SWITCHES = 1000, 500
 LENGTH, HIDDEN, LIMIT = 40, 32, 120
+LARGER, SHORTER, PATIENCE = 1e-2, 31, 300
 
 
 def latch(seed: int, weight: float = 2.0, steps: int = STEPS) -> Float[Tensor, "time switches"]:
@@ -123,3 +124,20 @@ def default_does_not_learn(seed: int) -> float:
 def no_start_helps(seed: int) -> float:
     """Start it the other way, teach it, and ask."""
     return score(lesson(seed, "orthogonal"))
+
+
+@claim(
+    section=8,
+    sentence="A network whose gradient vanishes at its start will never learn what lies far back.",
+    finding="Take larger steps of training, and the same network learns what lies 30 steps back. Its weights change "
+    "while it learns, and with them how far its gradient reaches.",
+    statistic=f"training steps at a rate of {LARGER:g}; endless if not learnt in {PATIENCE}",
+    unit="steps",
+    stated=Verdict.FAILS,
+    holds=at_least(PATIENCE),
+    fails=at_most(200),
+)
+def start_is_fate(seed: int) -> float:
+    """Teach it with larger steps."""
+    task = Recall(SHORTER)
+    return teach(lambda: Reader(network("default"), task), task, seed, limit=PATIENCE, lr=LARGER).steps

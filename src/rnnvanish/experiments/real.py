@@ -1,86 +1,184 @@
-"""Real data: a network as torch draws it against one whose start was mended."""
+"""Real data: text, speech, a time series and images, by networks as torch draws them and by networks with a better start."""
 
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
 
-from rnnvanish import plots
+from rnnvanish.claim import Verdict, at_least, at_most, claim
 from rnnvanish.experiments.small import seeded
 from rnnvanish.mitigations import Chrono, OrthogonalStart
 from rnnvanish.probes import retention
 from rnnvanish.task import Task
-from rnnvanish.tasks import Digits, Vowels
+from rnnvanish.tasks import Digits, Sunspots, Text, Vowels
 
-HIDDEN, STEPS, BATCH = 48, 200, 64
-NETWORKS: dict[str, Callable[[int], nn.Module]] = {
-    "RNN, default": lambda features: nn.RNN(features, HIDDEN),
-    "RNN, orthogonal start": lambda features: OrthogonalStart()(nn.RNN(features, HIDDEN)),
-    "LSTM, default": lambda features: nn.LSTM(features, HIDDEN),
-    "LSTM, chrono start": lambda features: Chrono(64)(nn.LSTM(features, HIDDEN)),
+HIDDEN, STEPS, BATCH, RATES = 48, 400, 64, (3e-3, 1e-2)
+LATE = 50  # the last steps of training, by whose loss a learning rate is chosen
+
+#: Data, and how many steps the longest sequence has: what the chrono start is told.
+TASKS: dict[str, tuple[Task, int]] = {
+    "digits": (Digits(), 64),
+    "text": (Text(), 50),
+    "speakers": (Vowels(), 29),
+    "sunspots": (Sunspots(), 30),
 }
-TASKS: dict[str, Task] = {"digits": Digits(), "speakers": Vowels()}
+#: How to draw a network, by the number of features and the steps of the longest sequence.
+NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
+    "RNN": lambda features, span: nn.RNN(features, HIDDEN),
+    "RNN, orthogonal start": lambda features, span: OrthogonalStart()(nn.RNN(features, HIDDEN)),
+    "LSTM": lambda features, span: nn.LSTM(features, HIDDEN),
+    "LSTM, chrono start": lambda features, span: Chrono(span)(nn.LSTM(features, HIDDEN)),
+}
+#: Each default with the start that makes its gradient last.
+PAIRS = {"RNN": "RNN, orthogonal start", "LSTM": "LSTM, chrono start"}
+FAR, NEAR = ("digits",), ("text", "speakers", "sunspots")
 
 
-class Classifier(nn.Module):
-    """A recurrent layer, and an answer read off its last valid output; time first, padded."""
+class Answerer(nn.Module):
+    """A recurrent layer, and answers read off its outputs: at each step, or at each sequence's own last; time first."""
 
     def __init__(self, layer: nn.Module, task: Task) -> None:
         super().__init__()
         self.layer = layer
+        self.every = task.answer == "every"
         self.answer = nn.Linear(HIDDEN, task.output_size)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Answer, (batch, outputs)."""
+        """Answer, (batch, outputs) or (time, batch, outputs)."""
         output = self.layer(x)[0]
-        last = output[-1] if lengths is None else output[lengths - 1, torch.arange(x.shape[1])]
-        answer: Tensor = self.answer(last)
+        if not self.every:
+            output = output[-1] if lengths is None else output[lengths - 1, torch.arange(x.shape[1])]
+        answer: Tensor = self.answer(output)
         return answer
+
+
+def drawn(network: str, data: str, seed: int) -> Answerer:
+    """Draw a network for these data."""
+    task, span = TASKS[data]
+    with seeded(seed):
+        return Answerer(NETWORKS[network](task.input_size, span), task)
+
+
+def half_life(network: str, data: str, seed: int) -> float:
+    """Measure the half-life of the gradient before training, in steps, on sequences of the task's own."""
+    batch = TASKS[data][0].sample(16, torch.Generator().manual_seed(seed))
+    shortest = len(batch.inputs) if batch.lengths is None else int(batch.lengths.min())
+    (kept,) = retention(drawn(network, data, seed).layer, batch.inputs[:shortest]).values()
+    return kept.half_life
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came out: half-life before training in steps, part of the test set that is right, seconds of training."""
+    """What came out of one training.
 
-    half_life: float
+    Attributes:
+        learnt: Mean loss of the last training steps.
+        loss: On the test part, as a part of what remembering nothing costs.
+        right: Part of the answers to the test part that is right.
+        seconds: Processor time of the training.
+    """
+
+    learnt: float
+    loss: float
     right: float
     seconds: float
 
 
-def run(network: str, task: Task, seed: int = 0, steps: int = STEPS) -> Result:
-    """Measure the half-life on the task's own data, train, and test."""
-    with seeded(seed):
-        model = Classifier(NETWORKS[network](task.input_size), task)
+def train(network: str, data: str, seed: int, rate: float, steps: int = STEPS) -> Result:
+    """Train at one learning rate, and test."""
+    task, model = TASKS[data][0], drawn(network, data, seed)
     generator = torch.Generator().manual_seed(seed)
-    first = task.sample(16, generator)
-    shortest = len(first.inputs) if first.lengths is None else int(first.lengths.min())
-    half_life = next(iter(retention(model.layer, first.inputs[:shortest]).values())).half_life
-    rule = torch.optim.Adam(model.parameters(), lr=3e-3)
-    start = time.perf_counter()
+    rule = torch.optim.Adam(model.parameters(), lr=rate)
+    losses = []
+    start = time.process_time()
     for _ in range(steps):
         batch = task.sample(BATCH, generator)
         rule.zero_grad()
-        task.loss(model(batch.inputs, batch.lengths), batch).backward()
+        loss = task.loss(model(batch.inputs, batch.lengths), batch)
+        loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         rule.step()
-    seconds = time.perf_counter() - start
+        losses.append(loss.item())
+    seconds = time.process_time() - start
     test = task.sample(task.test_count, generator, "test")
     with torch.no_grad():
-        right = task.score(model(test.inputs, test.lengths), test)
-    return Result(half_life, right, seconds)
+        answer = model(test.inputs, test.lengths)
+    cost = task.loss(answer, test).item() / task.floor
+    return Result(statistics.mean(losses[-LATE:]), cost, task.score(answer, test), seconds)
 
 
-def table() -> None:
-    """Show the results of every network on every task, on a page."""
-    rows = [
-        f"| {data} | {network} | {result.half_life:.1f} | {100 * result.right:.0f} % | {result.seconds:.1f} |"
-        for data, task in TASKS.items()
-        for network in NETWORKS
-        for result in [run(network, task)]
+@cache
+def best(network: str, data: str, seed: int) -> Result:
+    """Train at each of `RATES`; return what came of the one that fitted the training data best."""
+    return min((train(network, data, seed, rate) for rate in RATES), key=lambda result: result.learnt)
+
+
+def gains(data: str, seed: int) -> list[float]:
+    """Return the loss with the better start as a part of that of the default, for each of `PAIRS`."""
+    return [best(cured, data, seed).loss / best(default, data, seed).loss for default, cured in PAIRS.items()]
+
+
+def rows(of: tuple[str, ...], seed: int) -> list[tuple[str, str, float, float, float, float]]:
+    """Return data, network, half-life, right answers, loss and seconds of training, for each network on these data."""
+    results = {(data, network): best(network, data, seed) for data in of for network in NETWORKS}
+    return [
+        (data, network, half_life(network, data, seed), result.right, result.loss, result.seconds)
+        for (data, network), result in results.items()
     ]
-    plots.say(
-        "| data | network | half-life before training, in steps | right, on data not seen | seconds of training |\n"
-        "|---|---|---|---|---|\n" + "\n".join(rows)
+
+
+@claim(
+    section=22,
+    sentence="A start that makes the gradient last does so on real data, too.",
+    finding="It does, on images, text, speech and sunspots, in plain networks and in LSTMs alike.",
+    statistic="half-life with the better start, as a multiple of that of the default; the smallest of eight",
+    unit="times",
+    stated=Verdict.HOLDS,
+    holds=at_least(2),
+    fails=at_most(1.2),
+)
+def gradient_lasts(seed: int) -> float:
+    """Measure both networks on all four."""
+    return min(
+        half_life(cured, data, seed) / half_life(default, data, seed)
+        for data in TASKS
+        for default, cured in PAIRS.items()
     )
+
+
+@claim(
+    section=22,
+    sentence="A gradient that lasts longer helps where the clues lie far back.",
+    finding="It does. Reading handwritten digits pixel by pixel, plain network and LSTM both end with a lower loss.",
+    statistic="loss on digits not seen, as a part of that from the default start; the larger of plain network and LSTM",
+    unit="of the loss",
+    stated=Verdict.HOLDS,
+    holds=at_most(0.85),
+    fails=at_least(1),
+    stored=True,
+    detail=partial(rows, FAR),
+)
+def helps_where_clues_are_far(seed: int) -> float:
+    """Train both ways."""
+    return max(gain for data in FAR for gain in gains(data, seed))
+
+
+@claim(
+    section=22,
+    sentence="A gradient that lasts longer makes any network better.",
+    finding="Not where the clues lie close by. On text, speakers and sunspots the default does as well, and often better.",
+    statistic="cases in which the better start had the lower loss, out of six: two networks on three kinds of data",
+    unit="cases",
+    stated=Verdict.FAILS,
+    holds=at_least(5),
+    fails=at_most(3),
+    stored=True,
+    detail=partial(rows, NEAR),
+)
+def helps_everywhere(seed: int) -> float:
+    """Train both ways, on each."""
+    return sum(gain < 1 for data in NEAR for gain in gains(data, seed))

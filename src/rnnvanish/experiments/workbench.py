@@ -1,6 +1,6 @@
 """What the techniques share: a layer as it is drawn, how much gradient it keeps, and how soon it learns to remember."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from torch import nn
 
 from rnnvanish.experiments.learning import Lesson, Reader, teach
 from rnnvanish.experiments.small import seeded
+from rnnvanish.mitigations import Chrono, OpenGate
 from rnnvanish.probes import Curve, retention
 from rnnvanish.tasks.recall import Recall
 
@@ -16,6 +17,21 @@ LEARNER = 32  # units of a network that is trained
 
 #: Draws a recurrent layer that reads one feature.
 Build = Callable[[], nn.Module]
+
+SPAN = 100  # steps: the longest memory that the chrono start is told of
+#: What is done to the gates of an LSTM or a GRU before training.
+GATES: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "default": lambda layer: layer,
+    "open by 1": OpenGate(1.0),
+    "open by 2": OpenGate(2.0),
+    "chrono": Chrono(SPAN),
+}
+
+
+def gated(kind: Callable[[int, int], nn.Module], start: str | float = "default", hidden: int = HIDDEN) -> Build:
+    """Say how to draw an LSTM or a GRU: one of `GATES`, or the bias of the gate that keeps the state."""
+    treat = GATES[start] if isinstance(start, str) else OpenGate(start)
+    return lambda: treat(kind(1, hidden))
 
 
 def curve(build: Build, seed: int, steps: int = STEPS) -> Curve:
@@ -44,3 +60,8 @@ def learn(build: Build, lag: int, seed: int, batch: int = 32, **options: Any) ->
     """
     task = Recall(lag + 1)
     return teach(lambda: Reader(build(), task), task, seed, batch=batch, **options)
+
+
+def rates_learnt(build: Build, lag: int, seed: int, rates: Sequence[float], limit: int) -> int:
+    """Count the learning rates at which a bit `lag` steps back is learnt in `limit` steps of training."""
+    return sum(learn(build, lag, seed, lr=rate, limit=limit).learnt for rate in rates)
