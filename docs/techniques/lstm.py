@@ -34,9 +34,9 @@ import matplotlib.pyplot as plt
 
 from rnnvanish import plots
 from rnnvanish.experiments import lstm
-from rnnvanish.experiments.workbench import curve
+from rnnvanish.experiments.workbench import GATES, curve
 
-curves = {start: curve(lstm.layer(start), seed=0) for start in lstm.STARTS}
+curves = {start: curve(lstm.layer(start), seed=0) for start in GATES}
 plots.retention(curves)
 plt.show()
 
@@ -89,20 +89,6 @@ lstm.default_learns.show()
 lstm.open_gates_learn.show()
 
 # %% [markdown]
-# ## On real data
-#
-# Handwritten digits, read pixel by pixel, 64 steps each. And nine speakers, told apart by two vowels, in 7 to 29 steps.
-# Each network is trained once, for a short while.
-
-# %% tags=["remove-input"]
-from rnnvanish.experiments import real
-
-real.table()
-
-# %% [markdown]
-# Compare the rows. A longer half-life is no promise of more right answers, in as few training steps as here. Where clues
-# are spread over the whole sequence, a network may do well with the late ones.
-#
 # ## What this means
 #
 # **An LSTM can keep its gradient. It does so only with its gate open, and in torch the gate starts half closed.** Where
