@@ -66,4 +66,6 @@ def _memory(kept: float) -> str:
     """What a gate alone leaves, in steps."""
     if kept > 0.999:
         return "alone they would lose next to nothing"
+    if kept < 1e-9:
+        return "alone they would lose everything at once"
     return f"alone they would lose half in {math.log(0.5) / math.log(kept):.2g} steps"
