@@ -123,7 +123,7 @@ class Same(Task):
 
     length: int = 8
     paper: ClassVar[Paper] = Paper(
-        "Minsky & Papert", 1969, "Perceptrons", "https://mitpress.mit.edu/9780262631112/perceptrons/"
+        "Minsky & Papert", 1969, "Perceptrons", "https://mitpress.mit.edu/9780262630221/perceptrons/"
     )
     input_size: ClassVar[int] = 1
     output_size: ClassVar[int] = 2

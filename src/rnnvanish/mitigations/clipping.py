@@ -93,7 +93,6 @@ class AdaptiveClip(Rule):
         2021,
         "High-Performance Large-Scale Image Recognition Without Normalization",
         "https://arxiv.org/abs/2102.06171",
-        where="equation (3)",
     )
     invariant = (
         "After clipping each unit's gradient is at most the ratio times its weights; a smaller one is not changed."
