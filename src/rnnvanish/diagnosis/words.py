@@ -33,7 +33,7 @@ def in_words(cause: "Cause") -> str:
     if not math.isnan(cause.kept):
         gates, what = KEEPS[cause.cell]
         said.append(f"The {gates} keep {cause.kept:.2g} of the {what} at each step: {_memory(cause.kept)}.")
-        if abs(step - math.log(cause.kept)) < ENOUGH and abs(cause.means["loss"]) < SMALL:
+        if cause.kept > 0 and abs(step - math.log(cause.kept)) < ENOUGH and abs(cause.means["loss"]) < SMALL:
             return said[0]
     total = f"A step back multiplies the gradient by {_factor(step)}"
     named = [f"{_factor(nats)} ({_called(name, cause)})" for name, nats in parts.items() if _tells(name, nats, cause)]
