@@ -42,12 +42,28 @@ test: lint ## every check: what CI runs
 claims: env ## the dear claims, measured again and stored: commit src/rnnvanish/records
 	OMP_NUM_THREADS=1 $(BIN)/rnnvanish claims --update
 
+BENCH ?= .
 bench-quick: env ## every benchmark once, in .venv; keeps nothing
-	$(BIN)/asv run --python=same --quick --dry-run --show-stderr
+	RNNVANISH_BENCH_QUICK=1 OMP_NUM_THREADS=1 $(BIN)/asv run --python=same --quick --dry-run --show-stderr
 
-bench: env ## this commit on this machine, in an environment of its own; kept in bench/results
-	$(BIN)/asv run --show-stderr --skip-existing-successful "$$(git rev-parse HEAD)^!"
+bench: env ## this commit on this machine; kept in bench/results
+	$(BIN)/python -m bench.tools.history HEAD^ --bench '$(BENCH)'
+
+bench-compare: env ## two commits in turns; fails where HEAD is worse than BASE=... beyond noise
+	$(BIN)/python -m bench.tools.compare '$(or $(BASE),$(error say what to compare with: make bench-compare BASE=main))' $(HEAD) --bench '$(BENCH)'
+
+bench-history: env ## every commit since the latest tag, or SINCE=...; can be stopped and started again
+	$(BIN)/python -m bench.tools.history $(SINCE) --bench '$(BENCH)'
+
+bench-publish: env ## the dashboard, from the recorded results, into .asv/html
+	$(BIN)/python -m bench.tools.dashboard
+
+bench-noise: env ## the same commit against itself, 20 times: how often does the comparison raise a false alarm?
+	$(BIN)/python -m bench.tools.noise --bench '$(BENCH)'
+
+bench-peers: env ## other packages' cells beside ours, in an environment of their own; kept in bench/results
+	$(BIN)/python -m bench.peers
 
 clean: ## everything that was built, but not .venv
 	rm -rf site .cache .asv build src/*.egg-info
-.PHONY: help env html site lint test claims bench-quick bench clean
+.PHONY: help env html site lint test claims bench-quick bench bench-compare bench-history bench-publish bench-noise bench-peers clean

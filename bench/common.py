@@ -5,10 +5,11 @@ measures once, in `setup_cache`, and the other processes look their number up. T
 level: a commit may not have it, or have it broken, and that is a result too.
 """
 
+import os
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,16 +21,26 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: Every cell of this checkout, read from the source: to import it would cost a second for every number.
-CELLS = sorted(
-    name
-    for file in (Path(__file__).parents[1] / "src/rnnvanish/cells").glob("*.py")
-    for name in re.findall(r"^class (\w+)\(Cell\):", file.read_text(encoding="utf-8"), re.MULTILINE)
-)
+SOURCE = Path(__file__).parents[1] / "src/rnnvanish"
+#: Whether it is only to be seen that everything runs: few rounds, short sequences. What is measured so is never kept.
+QUICK = "RNNVANISH_BENCH_QUICK" in os.environ
+
+
+def in_source(folder: str, pattern: str) -> list[str]:
+    """What a pattern finds in a folder of this checkout's package: to import it would cost a second for every number."""
+    files = sorted((SOURCE / folder).glob("*.py"))
+    return sorted(
+        {name for file in files for name in re.findall(pattern, file.read_text(encoding="utf-8"), re.MULTILINE)}
+    )
+
+
+#: Every cell of this checkout.
+CELLS = in_source("cells", r"^class (\w+)\(Cell\):")
 #: The cells that torch.nn has too.
 IN_TORCH = {"Elman", "GRU", "LSTM"}
 
-TIME, BATCH, INPUT, HIDDEN = 100, 32, 16, 64
+TIME, BATCH, INPUT, HIDDEN = 30 if QUICK else 100, 32, 16, 64
+ROUNDS = 5 if QUICK else 25
 
 
 class Missing(Exception):
@@ -43,6 +54,17 @@ class PerCell:
     param_names: ClassVar = ["cell"]
 
 
+def beside_torch(measure: Callable[["nn.Module"], Any]) -> dict[str, dict[str, Any]]:
+    """Measure every cell's layer, and torch's with the same weights.
+
+    Two tables: a layer that is no longer torch's must not hide what it has become.
+    """
+    return {
+        "ours": tabulate(lambda cell: measure(layer(cell))),
+        "torch": tabulate(lambda cell: measure(in_torch(cell, layer(cell)))),
+    }
+
+
 def need(module: str) -> Any:
     """Import a module of the package; Missing where the commit has none. One that is there and broken is an error."""
     for name in ("rnnvanish", module):
@@ -51,12 +73,12 @@ def need(module: str) -> Any:
     return import_module(module)
 
 
-def layer(cell: str) -> "nn.Module":
-    """Build one layer of `cell` as its users would."""
+def layer(cell: str, **options: Any) -> "nn.Module":
+    """Build one layer of `cell` as its users would, or several, as `options` say."""
     known = need("rnnvanish.cells").ALL
     if cell not in known:
         raise Missing(f"no {cell} at this commit")
-    return need("rnnvanish.recurrent").Recurrent(known[cell], INPUT, HIDDEN)
+    return need("rnnvanish.recurrent").Recurrent(known[cell], INPUT, HIDDEN, **options)
 
 
 def in_torch(cell: str, layer: "nn.Module") -> "nn.Module":
@@ -79,11 +101,22 @@ def training_step(model: "nn.Module", x: "Tensor") -> Callable[[], None]:
     return step
 
 
-def tabulate(measure: Callable[[str], Any], cells: list[str] = CELLS) -> dict[str, Any]:
+def inference_step(model: "nn.Module", x: "Tensor") -> Callable[[], None]:
+    """Forward alone, without a graph."""
+    import torch
+
+    def step() -> None:
+        with torch.no_grad():
+            model(x)
+
+    return step
+
+
+def tabulate(measure: Callable[[Any], Any], cells: Sequence[Any] = CELLS) -> dict[Any, Any]:
     """Measure every cell in this one process, on one thread. One that fails does not take the others with it."""
     import torch
 
-    table: dict[str, Any] = {}
+    table: dict[Any, Any] = {}
     with one_thread():
         for cell in cells:
             torch.manual_seed(0)
@@ -96,7 +129,7 @@ def tabulate(measure: Callable[[str], Any], cells: list[str] = CELLS) -> dict[st
     return table
 
 
-def look_up(table: dict[str, Any], cell: str) -> Any:
+def look_up(table: dict[Any, Any], cell: Any) -> Any:
     """Take a cell's number out of a table; a skip where this commit lacks it, an error where measuring it failed."""
     found = table[cell]
     if isinstance(found, Missing):
@@ -119,7 +152,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def interleaved(*functions: Callable[[], object], rounds: int = 25, warm: int = 3) -> list[list[float]]:
+def interleaved(*functions: Callable[[], object], rounds: int = ROUNDS, warm: int = 3) -> list[list[float]]:
     """CPU seconds of each function in each round, in turns and in alternating order.
 
     CPU seconds, because neighbours on the machine take wall time; in turns, because a clock that slows down then slows

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-from .common import BATCH, INPUT, TIME, Missing, PerCell, in_torch, layer, look_up, saved_bytes, tabulate, training_step
+from .common import BATCH, INPUT, TIME, Missing, PerCell, beside_torch, layer, look_up, saved_bytes, training_step
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,10 +23,7 @@ class Saved(PerCell):
     version = "1"
 
     def setup_cache(self) -> dict[str, dict[str, Any]]:
-        return {
-            "ours": tabulate(lambda cell: megabytes(layer(cell))),
-            "torch": tabulate(lambda cell: megabytes(in_torch(cell, layer(cell)))),
-        }
+        return beside_torch(megabytes)
 
     setup_cache.timeout = 600
 

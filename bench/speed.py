@@ -1,19 +1,28 @@
-"""How long a training step takes: as a ratio, to compare commits, and in seconds, to know what it costs."""
+"""How long a step takes: as a ratio, to compare commits, and in seconds, to know what it costs."""
 
 import statistics
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from .common import (
     BATCH,
+    CELLS,
     HIDDEN,
     INPUT,
+    QUICK,
+    ROUNDS,
     TIME,
     Missing,
     PerCell,
     in_torch,
+    inference_step,
     interleaved,
     layer,
     look_up,
+    one_thread,
     ratio,
     tabulate,
     training_step,
@@ -22,7 +31,8 @@ from .common import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-ROUNDS = 25
+LENGTHS, LAYERS = [64, 256, 1024, 4096], [1, 2, 4]
+LONGEST = 256 if QUICK else 4096
 
 
 def frozen_loop() -> "nn.Module":
@@ -45,23 +55,27 @@ def frozen_loop() -> "nn.Module":
     return FrozenLoop()
 
 
-def measure(cell: str) -> dict[str, Any]:
+def measure(cell: str, step: Callable[["nn.Module", "Tensor"], Callable[[], None]] = training_step) -> dict[str, Any]:
+    """CPU seconds of a step, and its ratios: to the frozen loop, to torch's layer, to our own plain loop."""
     import torch
 
     x = torch.randn(TIME, BATCH, INPUT)
-    models = {"ours": layer(cell), "loop": frozen_loop()}
-    none = None
-    try:
-        models["torch"] = in_torch(cell, models["ours"])
-    except Missing as missing:
-        none = missing
-    steps = [training_step(model, x) for model in models.values()]
-    seconds = dict(zip(models, interleaved(*steps, rounds=ROUNDS), strict=True))
-    return {
-        "seconds": statistics.median(seconds["ours"]),
-        "loop": ratio(seconds["ours"], seconds["loop"]),
-        "torch": none or ratio(seconds["ours"], seconds["torch"]),
+    models: dict[str, nn.Module] = {"ours": layer(cell), "loop": frozen_loop()}
+    table: dict[str, Any] = {}
+    others: dict[str, Callable[[], nn.Module]] = {
+        "torch": lambda: in_torch(cell, models["ours"]),
+        "reference": lambda: layer(cell, engine="reference"),
     }
+    for name, build in others.items():
+        try:
+            models[name] = build()
+        except Missing as missing:
+            table[name] = missing
+        except TypeError:
+            table[name] = Missing("no engine to choose at this commit")
+    seconds = dict(zip(models, interleaved(*(step(model, x) for model in models.values()), rounds=ROUNDS), strict=True))
+    table |= {name: ratio(seconds["ours"], seconds[name]) for name in models if name != "ours"}
+    return table | {"seconds": statistics.median(seconds["ours"])}
 
 
 class TrainingStep(PerCell):
@@ -86,8 +100,133 @@ class TrainingStep(PerCell):
 
     track_vs_loop.unit = "x frozen loop"
 
+    def track_vs_reference(self, table: dict[str, Any], cell: str) -> float:
+        """CPU time over that of the same cell stepped by our plain Python loop: what the engine is worth."""
+        return look_up(look_up(table, cell), "reference")
+
+    track_vs_reference.unit = "x plain loop"
+
     def track_seconds(self, table: dict[str, Any], cell: str) -> float:
         """CPU seconds of one training step."""
         return look_up(look_up(table, cell), "seconds")
+
+    track_seconds.unit = "seconds"
+
+
+class InferenceStep(PerCell):
+    """Forward alone, without a graph, over the same sequences."""
+
+    version = "1"
+
+    def setup_cache(self) -> dict[str, Any]:
+        return tabulate(lambda cell: measure(cell, inference_step))
+
+    setup_cache.timeout = 600
+
+    def track_vs_torch(self, table: dict[str, Any], cell: str) -> float:
+        """CPU time over that of the layer of torch.nn with the same weights."""
+        return look_up(look_up(table, cell), "torch")
+
+    track_vs_torch.unit = "x torch.nn"
+
+    def track_vs_loop(self, table: dict[str, Any], cell: str) -> float:
+        """CPU time over that of a frozen tanh network in plain Python."""
+        return look_up(look_up(table, cell), "loop")
+
+    track_vs_loop.unit = "x frozen loop"
+
+    def track_seconds(self, table: dict[str, Any], cell: str) -> float:
+        """CPU seconds of one forward pass."""
+        return look_up(look_up(table, cell), "seconds")
+
+    track_seconds.unit = "seconds"
+
+
+class Growth:
+    """A training step of an LSTM over ever longer sequences, batch 8: a step in time should cost the same in all."""
+
+    version = "1"
+    params: ClassVar = [LENGTHS]
+    param_names: ClassVar = ["length"]
+
+    def setup_cache(self) -> dict[int, Any]:
+        return tabulate(growth, LENGTHS)
+
+    setup_cache.timeout = 600
+
+    def track_vs_loop(self, table: dict[int, Any], length: int) -> float:
+        """CPU time over that of a frozen tanh network in plain Python on the same sequences."""
+        return look_up(table, length)["loop"]
+
+    track_vs_loop.unit = "x frozen loop"
+
+    def track_microseconds(self, table: dict[int, Any], length: int) -> float:
+        """CPU time of one step in time."""
+        return look_up(table, length)["microseconds"]
+
+    track_microseconds.unit = "microseconds per step"
+
+
+def growth(length: int) -> dict[str, float]:
+    import torch
+
+    if length > LONGEST:
+        raise Missing(f"{length} steps are left out of a quick run")
+    x = torch.randn(length, 8, INPUT)
+    steps = [training_step(model, x) for model in (layer("LSTM"), frozen_loop())]
+    ours, loop = interleaved(*steps, rounds=max(3, ROUNDS * 64 // length), warm=1)
+    return {"loop": ratio(ours, loop), "microseconds": statistics.median(ours) / length * 1e6}
+
+
+class Layers:
+    """A training step of a stack of GRU layers."""
+
+    version = "1"
+    params: ClassVar = [LAYERS]
+    param_names: ClassVar = ["layers"]
+
+    def setup_cache(self) -> dict[int, Any]:
+        return tabulate(stacked, LAYERS)
+
+    setup_cache.timeout = 600
+
+    def track_vs_torch(self, table: dict[int, Any], layers: int) -> float:
+        """CPU time over that of torch.nn.GRU with as many layers and the same weights."""
+        return look_up(table, layers)
+
+    track_vs_torch.unit = "x torch.nn"
+
+
+def stacked(layers: int) -> float:
+    import torch
+
+    model = layer("GRU", num_layers=layers)
+    x = torch.randn(TIME, BATCH, INPUT)
+    ours, theirs = interleaved(
+        *(training_step(each, x) for each in (model, model.to_torch())), rounds=max(3, ROUNDS // 3)
+    )
+    return ratio(ours, theirs)
+
+
+class FirstCall:
+    """The first training step of a fresh process: whatever is compiled or warmed up is paid here."""
+
+    version = "1"
+    params: ClassVar = [CELLS]
+    param_names: ClassVar = ["cell"]
+
+    def track_seconds(self, cell: str) -> float:
+        """CPU seconds of building the layer and taking one training step, `import rnnvanish` not counted."""
+        import torch
+
+        try:
+            layer(cell)  # imports
+            with one_thread():
+                x = torch.randn(TIME, BATCH, INPUT)
+                start = time.process_time()
+                training_step(layer(cell), x)()
+                return time.process_time() - start
+        except Missing as missing:
+            raise SkipNotImplemented(str(missing)) from None
 
     track_seconds.unit = "seconds"

@@ -10,6 +10,7 @@ import platform
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from asv import util
@@ -30,29 +31,54 @@ def setup() -> None:
 
 
 def machine() -> dict[str, str]:
-    """Kind of machine. Each entry is a part of the key of every curve: so no kernel version, which changes weekly."""
+    """Kind of machine. Each entry is a part of the key of every curve: so no kernel version, which changes weekly.
+
+    `ASV_MACHINE` gives it another name, for two machines of one kind that differ all the same.
+    """
     cpu = util.get_cpu_info() or platform.machine()
     cores = str(os.cpu_count())
     card = gpu()
     words = [cpu, cores, "cores"] + ([] if card == "none" else [card])
     name = re.sub(r"\((r|tm)\)|\b(cpu|processor)\b", " ", " ".join(words).lower())
     return {
-        "machine": re.sub(r"[^a-z0-9.]+", "-", name).strip("-"),
+        "machine": os.environ.get("ASV_MACHINE") or re.sub(r"[^a-z0-9.]+", "-", name).strip("-"),
         "os": platform.system(),
         "arch": platform.machine(),
         "cpu": cpu,
         "num_cpu": cores,
+        "threads": f"{threads_per_core()} per core",
         "ram": f"{round(int(util.get_memsize() or 0) / 2**30)} GiB",
         "gpu": card,
+        "driver": driver(),
     }
 
 
 def gpu() -> str:
-    """Name of the first GPU, "none" without one. Importing torch to know it would cost seconds."""
+    """Name of the first GPU, "none" without one."""
+    return _ask_the_driver("name")
+
+
+def driver() -> str:
+    """Version of the GPU's driver, "none" without one."""
+    return _ask_the_driver("driver_version")
+
+
+@cache
+def _ask_the_driver(what: str) -> str:
+    """Importing torch to know it would cost seconds."""
+    command = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=True
-        )
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "none"
     return answer.stdout.partition("\n")[0].strip() or "none"
+
+
+def threads_per_core() -> int:
+    """Hardware threads that share a core."""
+    try:
+        shared = Path("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list").read_text(encoding="utf-8")
+    except OSError:  # not on Linux
+        return 1
+    first, _, last = shared.strip().partition("-")
+    return int(last) - int(first) + 1 if last else len(shared.split(","))

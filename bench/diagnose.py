@@ -1,0 +1,105 @@
+"""What looking costs: the probes, the whole diagnosis, and the monitor beside a training."""
+
+import statistics
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .common import BATCH, INPUT, ROUNDS, TIME, in_torch, interleaved, layer, look_up, need, ratio, tabulate
+from .common import training_step as _training_step
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LOOKS = ["retention", "diagnose"]
+EVERY = 10  # steps of a training between two looks of the monitor
+
+
+def overhead(look: str) -> float:
+    """CPU time of a look at torch's LSTM over that of a training step of it."""
+    import torch
+
+    package = need("rnnvanish.diagnosis") if look == "diagnose" else need("rnnvanish.probes")
+    function: Callable[..., Any] = getattr(package, look)
+    model, x = in_torch("LSTM", layer("LSTM")), torch.randn(TIME, BATCH, INPUT)
+    looks, steps = interleaved(lambda: function(model, x), _training_step(model, x), rounds=max(3, ROUNDS // 5), warm=1)
+    return ratio(looks, steps)
+
+
+class Looking:
+    """At torch.nn.LSTM with 64 units, over 100 steps, batch 32."""
+
+    version = "1"
+    params: ClassVar = [LOOKS]
+    param_names: ClassVar = ["look"]
+
+    def setup_cache(self) -> dict[str, Any]:
+        return tabulate(overhead, LOOKS)
+
+    setup_cache.timeout = 600
+
+    def track_overhead(self, table: dict[str, Any], look: str) -> float:
+        """CPU time over that of one training step."""
+        return look_up(table, look)
+
+    track_overhead.unit = "x training step"
+
+
+def watched() -> float:
+    """CPU time of 20 training steps with the monitor, which looks at every tenth, over that without."""
+    import logging
+
+    import pytorch_lightning as pl
+    import torch
+    from torch.utils.data import DataLoader
+
+    monitor = need("rnnvanish.probes.monitor").RetentionMonitor
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+
+    class Model(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer: nn.Module = torch.nn.LSTM(INPUT, 64)
+
+        def training_step(self, batch: Any, index: int) -> Any:
+            return self.layer(batch)[0].square().mean()
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=1e-3)
+
+    data = DataLoader(torch.randn(2 * EVERY, TIME, BATCH, INPUT), batch_size=None)
+
+    class Nowhere(pl.loggers.Logger):
+        name, version = "nowhere", 0
+        log_metrics = log_hyperparams = lambda self, *_, **__: None
+
+    def training(*callbacks: Any) -> Callable[[], None]:
+        def run() -> None:
+            options = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+            trainer = pl.Trainer(
+                max_epochs=1, accelerator="cpu", logger=Nowhere(), callbacks=list(callbacks), **options
+            )
+            trainer.fit(Model(), data)
+
+        return run
+
+    with_it, without = interleaved(
+        training(monitor(every_n_steps=EVERY)), training(), rounds=max(2, ROUNDS // 8), warm=1
+    )
+    return statistics.median(one / other for one, other in zip(with_it, without, strict=True))
+
+
+class Monitor:
+    """The Lightning callback that measures retention while a model trains."""
+
+    version = "1"
+
+    def setup_cache(self) -> dict[str, Any]:
+        return tabulate(lambda _: watched(), ["monitor"])
+
+    setup_cache.timeout = 600
+
+    def track_overhead(self, table: dict[str, Any]) -> float:
+        """CPU time of a training with the monitor at every tenth step over that of the same training without."""
+        return look_up(table, "monitor")
+
+    track_overhead.unit = "x unwatched training"

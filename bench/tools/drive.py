@@ -1,0 +1,54 @@
+"""asv, run on a list of commits with its results where one wants them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from asv.util import load_json
+
+ROOT = Path(__file__).parents[2]
+#: asv's exit codes: 2 says that some number could not be measured, which the results say better.
+FINE = (0, 2)
+
+
+def asv(*arguments: str, results: Path | None = None, root: Path = ROOT, commits: Sequence[str] = ()) -> None:
+    """Run asv with the settings of `root`, and `results` in place of `bench/results`.
+
+    Raises:
+        SystemExit: Where asv could not do its work.
+    """
+    settings = load_json(root / "asv.conf.json", js_comments=True)
+    for name in ("repo", "benchmark_dir", "results_dir", "env_dir", "html_dir"):
+        settings[name] = str(root / settings[name])
+    folder = root / ".asv"
+    if results is not None:
+        settings |= {"results_dir": str(results), "html_dir": str(results / "html")}
+        folder = results
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "asv.conf.json"
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    command = [sys.executable, "-m", "asv", "--config", str(path), *arguments]
+    paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    code = subprocess.run(command, input="\n".join(commits), text=True, env=environment, check=False).returncode
+    if code not in FINE:
+        raise SystemExit(f"{' '.join(command[2:])} ended with {code}: nothing was measured.")
+
+
+def run(commits: Sequence[str], bench: str, results: Path | None = None, root: Path = ROOT) -> None:
+    """Measure commits, in this order."""
+    asv("run", "--no-pull", "--bench", bench, "HASHFILE:-", results=results, root=root, commits=commits)
+
+
+def resolve(name: str, root: Path = ROOT) -> str:
+    """The commit that a name stands for.
+
+    Raises:
+        SystemExit: Where it stands for none.
+    """
+    command = ["git", "-C", str(root), "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return found or sys.exit(f"Needs the name of a commit, a branch or a tag, got {name!r}.")
