@@ -1,20 +1,61 @@
 """The recurrent layers of a user's model, and a cell over the live weights of each of their loops."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import nn
 
 from rnnvanish.cell import Cell
+from rnnvanish.names import did_you_mean, listed
 from rnnvanish.recurrent import TORCH_CELLS, TORCH_NAMES, Recurrent
 
 RECURRENT = (nn.RNNBase, Recurrent)
+
+#: Modules that are one step of a user's own loop: their classes, the modules themselves, or their names in the model.
+Cells = Sequence[type[nn.Module] | nn.Module | str]
+
+
+def plain_name(name: str, model: nn.Module) -> str:
+    """The name of a module as its user knows it: without what `torch.compile` adds; `model` itself by its class."""
+    name = ".".join(part for part in name.split(".") if part != "_orig_mod")
+    return name or type(getattr(model, "_orig_mod", model)).__name__
 
 
 def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
     """The recurrent modules in `model` by name; one that stands alone is named by its class."""
     named = model.named_modules()
-    return {name or type(model).__name__: module for name, module in named if isinstance(module, RECURRENT)}
+    return {plain_name(name, model): module for name, module in named if isinstance(module, RECURRENT)}
+
+
+def step_modules(model: nn.Module, cells: Cells = ()) -> dict[str, nn.Module]:
+    """The modules in `model` that are one step of a loop: torch's cells, and those that `cells` names.
+
+    Raises:
+        ValueError: Where `cells` names what `model` has not.
+    """
+    named = {plain_name(name, model): module for name, module in model.named_modules()}
+    classes = tuple(cell for cell in cells if isinstance(cell, type))
+    chosen = [cell for cell in cells if not isinstance(cell, type)]
+    for wanted in cells:
+        found = (
+            (isinstance(wanted, type) and any(isinstance(module, wanted) for module in named.values()))
+            or (isinstance(wanted, str) and wanted in named)
+            or any(module is wanted for module in named.values())
+        )
+        if not found:
+            what = wanted if isinstance(wanted, str) else getattr(wanted, "__name__", type(wanted).__name__)
+            kinds = {type(module).__name__ for module in named.values()}
+            raise ValueError(
+                f"cells= names {what!r}, which this {type(model).__name__} has not.{did_you_mean(what, [*named, *kinds])} "
+                f"It has the modules {listed(named)}; of the classes {listed(kinds)}."
+            )
+    return {
+        name: module
+        for name, module in named.items()
+        if not isinstance(module, RECURRENT)
+        and (isinstance(module, (nn.RNNCellBase, *classes)) or any(each is module or each == name for each in chosen))
+    }
 
 
 def live_cells(model: nn.Module) -> list[Cell]:
@@ -25,8 +66,9 @@ def live_cells(model: nn.Module) -> list[Cell]:
         >>> (cell,) = live_cells(layer)
         >>> cell.from_h.weight is layer.weight_hh_l0
         True
+        >>> (cell,) = live_cells(nn.GRUCell(2, 3))
     """
-    return [cell for module in recurrent_modules(model).values() for cell in _cells_of(module)]
+    return [cell for module in model.modules() for cell in cells_of(module)]
 
 
 def torch_suffixes(module: nn.RNNBase) -> list[str]:
@@ -35,16 +77,19 @@ def torch_suffixes(module: nn.RNNBase) -> list[str]:
     return [f"_l{layer}{side}" for layer in range(module.num_layers) for side in sides]
 
 
-def _cells_of(module: nn.Module) -> list[Cell]:
+def cells_of(module: nn.Module) -> list[Cell]:
+    """The cells of one module, none where it is not recurrent itself."""
+    if isinstance(module, nn.RNNCellBase):
+        return [_over(module, "")]
     if isinstance(module, nn.RNNBase):
         return [_over(module, suffix) for suffix in torch_suffixes(module)]
-    return list(cast(list[Cell], cast(Recurrent, module).cells))
+    return list(cast(list[Cell], module.cells)) if isinstance(module, Recurrent) else []
 
 
-def _over(module: nn.RNNBase, suffix: str) -> Cell:
+def _over(module: nn.RNNBase | nn.RNNCellBase, suffix: str) -> Cell:
     """The cell with the equations of torch's module, over the module's own weights."""
     with torch.device("meta"):  # weights of its own are never drawn
-        cell = TORCH_CELLS[module.mode](1, module.hidden_size)
+        cell = TORCH_CELLS[_mode(module)](1, module.hidden_size)
     for theirs, ours in TORCH_NAMES.items():
         owner, _, parameter = ours.partition(".")
         linear = cell.get_submodule(owner)
@@ -52,3 +97,11 @@ def _over(module: nn.RNNBase, suffix: str) -> Cell:
         there = module.bias or not theirs.startswith("bias")
         setattr(linear, parameter, getattr(module, theirs + suffix) if there else None)
     return cell
+
+
+def _mode(module: nn.RNNBase | nn.RNNCellBase) -> str:
+    if isinstance(module, nn.RNNBase):
+        return module.mode
+    if isinstance(module, nn.RNNCell):
+        return f"RNN_{module.nonlinearity.upper()}"
+    return "LSTM" if isinstance(module, nn.LSTMCell) else "GRU"

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from rnnvanish.probes.interval import interval
 
 #: A gradient that lost more than this on its way to the beginning has vanished, one that grew by more has exploded.
 THOUSAND = 1e3
@@ -41,7 +44,8 @@ class Curve:
         lag: Steps back from the end of each sequence, 0, 1, 2, ...
         gain: Norm of the gradient of the loss with respect to the whole state at each lag, over the norm at lag 0:
             geometric mean over the sequences that are longer than the lag. 0 is an exact zero (nothing passes);
-            nan lies below what the number format resolves, or was not read (see `verdict`).
+            nan lies below what the number format resolves, or was not read (see `verdict`); inf lies above. Of several
+            batches the geometric mean over batches.
         parts: The same for each part of the state alone ("h", "c"), still over the norm of the whole state at lag 0.
         cause: Why it is so, in words; filled by `diagnose`.
         advice: Cures that helped on a copy of the model, the best first; filled by `diagnose`.
@@ -49,9 +53,10 @@ class Curve:
         high: Its upper end.
         rates: The `rate` of each batch; empty where one was measured.
         injected: Of a loss that the user named: the share of the gradient at each lag, from 0 to 1, that came in at
-            this very step; the rest came back through the loop's next step. None for the default loss.
-        journey: What is left of the gradient that started at the end of this loop and came back through it alone.
-            None where `injected` is.
+            this very step; the rest came back through the loop's next step. Mean over sequences; nan where no gradient
+            arrives. None for the default loss, and where the model changes the state between steps.
+        journey: Of a loss that the user named: what is left of the gradient that came in at the end of this loop, without
+            what came in on the way. None for the default loss.
         notes: What else there is to know of this loop, in sentences.
     """
 
@@ -85,13 +90,22 @@ class Curve:
         Lag 0 is left out: the first step of an LSTM pays an entry cost that later steps do not. Without lag 1 and 2
         the slope is the one from lag 0 to 1; -inf where nothing at all passes a single step.
         """
-        passed = (self.gain > 0).nonzero().flatten()
+        passed = ((self.gain > 0) & self.gain.isfinite()).nonzero().flatten()
         fitted = passed[passed >= 1] if (passed >= 1).sum() >= 2 else passed
         if len(fitted) < 2:
             return -math.inf if len(self.gain) > 1 and self.gain[1] == 0 else math.nan
         x = self.lag[fitted].double()
         y = self.gain[fitted].log()
         return float(((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum())
+
+    @property
+    def rate_interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the rate over batches, in nats per step; None where one batch was measured."""
+        rates = torch.tensor(self.rates, dtype=torch.float64)
+        if len(rates) < 2:
+            return None
+        low, high = interval(rates)
+        return float(low), float(high)
 
     @property
     def half_life(self) -> float:

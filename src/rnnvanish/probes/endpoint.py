@@ -8,7 +8,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from torch.utils._pytree import tree_leaves
 
 from rnnvanish.live import RECURRENT
-from rnnvanish.probes.watch import Run
+from rnnvanish.probes.book import Run
 
 
 def read_end(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:
@@ -41,20 +41,26 @@ def _last_step(value: Tensor | PackedSequence, runs: list[Run]) -> Tensor:
         time, batch = run.x.shape[:2]
         if time == 1 or not value.requires_grad or run.name.endswith("reverse"):
             continue
-        if value.dim() < 3 and batch == 1 and value.shape[:1] == (time,) and _is_sequence(value, run):
-            return value[-1]
-        orders = ((batch, time), (time, batch)) if run.module.batch_first else ((time, batch), (batch, time))
-        for shape in orders:
-            if value.shape[:2] == shape:
-                steps = value.transpose(0, 1) if shape == (batch, time) else value
-                if _is_sequence(steps, run):
-                    return steps[_in_callers_order(run), torch.arange(batch, device=value.device)]
+        for start in run.starts:  # a model may return what its last calls gave alone
+            if (left := time - start) < 2:
+                break
+            if value.dim() < 3 and batch == 1 and value.shape[:1] == (left,) and _is_sequence(value, run):
+                return value[-1]
+            batch_first = getattr(run.module, "batch_first", True)
+            for turned in (batch_first, not batch_first):
+                if value.shape[:2] == ((batch, left) if turned else (left, batch)):
+                    steps = value.transpose(0, 1) if turned else value
+                    if _is_sequence(steps, run):
+                        return steps[_in_callers_order(run) - start, torch.arange(batch, device=value.device)]
     return value
 
 
 def _is_sequence(steps: Tensor, run: Run) -> bool:
     """Whether the first entry is an output of the first step: then the state after the last one has no part in it."""
-    gradients = torch.autograd.grad(steps[0].sum(), run.states[-1], retain_graph=True, allow_unused=True)
+    last = [part for part in run.states[-1] if part.requires_grad]
+    if not last:
+        return True
+    gradients = torch.autograd.grad(steps[0].sum(), last, retain_graph=True, allow_unused=True)
     return all(gradient is None or not gradient.any() for gradient in gradients)
 
 

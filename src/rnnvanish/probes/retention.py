@@ -1,25 +1,34 @@
 """Retention: how much of the gradient is left, step by step back in time, in a user's unchanged model."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from rnnvanish.cell import State
+from rnnvanish.probes.batches import averaged
+from rnnvanish.probes.calling import Call, sampled
+from rnnvanish.probes.complaints import Unmeasurable
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.endpoint import read_end
+from rnnvanish.probes.gradients import gradients
+from rnnvanish.probes.norms import from_the_end, gains, norm
+from rnnvanish.probes.split import injected, journey
 from rnnvanish.probes.watch import Cells, Run, watch
 
-#: Norms of the gradient at each lag, sequence by sequence; nan beyond a sequence's beginning.
-Norms = Float[Tensor, "lags sequences"]
+#: What a gradient starts from: a function of what the model returns, or of that and the batch; or the name of a method
+#: of the model that takes the batch, "training_step".
+Loss = Callable[..., Tensor] | str | None
 
 
 def retention(
     model: nn.Module,
     inputs: Any,
-    loss: Callable[..., Tensor] | None = None,
+    loss: Loss = None,
     cells: Cells = (),
     batches: int = 8,
     segment: int | None = None,
@@ -32,20 +41,26 @@ def retention(
     and `model` is left as it was. Where single precision cannot hold the numbers, they are measured in double.
 
     Args:
-        model: Any module that holds `torch.nn.RNN`, `LSTM`, `GRU` or `Recurrent` layers.
-        inputs: What `model` takes: a tensor, a `PackedSequence`, or a tuple for several arguments.
-        loss: What the gradient starts from: takes what `model` returns, gives a scalar. It should read one end point
-            alone: a loss of every step mixes what travelled with what came in along the way. By default, of a bare
-            recurrent module the final states of its top layer, summed; of another what it returns, summed, and of a
-            sequence that it returns the last valid step.
-        cells: Modules that are one step of a loop which the model itself writes: classes, instances, or names of
-            modules. `torch.nn.RNNCell`, `LSTMCell` and `GRUCell` are found without being named.
+        model: Any module that holds `torch.nn.RNN`, `LSTM`, `GRU` or `Recurrent` layers, or calls `torch.nn.RNNCell`,
+            `LSTMCell`, `GRUCell` or a step of its own in a loop.
+        inputs: What `model` takes: a tensor, a `PackedSequence`, a tuple for several arguments, a mapping for keyword
+            arguments; or a batch that holds more than it takes, such as (inputs, targets); or a DataLoader of these.
+        loss: What the gradient starts from: takes what `model` returns, and the batch where it has a second parameter,
+            and gives a scalar; or the name of a method that takes the batch, such as Lightning's "training_step". A loss
+            that reads every step mixes what travelled with what came in along the way: `injected` and `journey` of the
+            curve tell them apart. By default, of a bare recurrent module the final states of its top layer, summed; of
+            another what it returns, summed, and of a sequence that it returns the last valid step.
+        cells: Modules that are one step of a loop which the model itself writes, (x, state) -> state or (output, state):
+            classes, instances, or names of modules. `torch.nn.RNNCell`, `LSTMCell` and `GRUCell` need not be named.
         batches: How many batches of a DataLoader are measured.
-        segment: Steps of a loop that are kept in memory at once; what lies between is computed again.
+        segment: For models that do not fit: steps of a loop between which nothing but states is kept. What lies between
+            is computed again, segment by segment; the square root of the length needs the least memory.
         explain: Says of each loop, while it is in sight, why its curve is as it is: the `cause` of the curve.
 
     Returns:
-        A curve for each layer and direction, named like "encoder.lstm/layer0/forward".
+        A curve for each layer and direction, named like "encoder.lstm/layer0/forward"; of a step that the model calls
+        by itself, named by the step alone. Where a layer or step is called again with the state that it returned, the
+        loop goes on; with another, or a detached one, a loop of its own begins: "encoder.lstm (call 2)/...".
 
     Raises:
         ValueError: Where there is nothing to measure: no recurrent layer, or a loss that does not depend on it.
@@ -56,88 +71,95 @@ def retention(
         >>> curves["LSTM/layer0/forward"].verdict
         'vanishing'
     """
+    found = []
     with torch.enable_grad():
-        return watch(model, inputs, lambda output, runs: _curves(model, output, runs, loss, explain), _resolved, cells)
+        for batch in sampled(model, inputs, batches):
+            call = Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)
+            measure = partial(_curves, model, call, loss, explain)
+            found.append(watch(model, call, measure, _resolved, cells, segment))
+    return averaged(found)
 
 
 def _resolved(curves: dict[str, Curve]) -> bool:
-    """Whether every gain could be told from zero in the precision of this run."""
-    return not any(part.isnan().any() for curve in curves.values() for part in (curve.gain, *curve.parts.values()))
+    """Whether every gain could be told from zero, and from infinity, in the precision of this run."""
+    every = (part for curve in curves.values() for part in (curve.gain, *curve.parts.values()))
+    return not any(bool((part.isnan() | part.isinf()).any()) for part in every)
+
+
+def loss_of(model: nn.Module, call: Call, output: Any, runs: list[Run], loss: Loss) -> Tensor:
+    """The number that the gradient starts from.
+
+    Raises:
+        ValueError: Where it is none.
+    """
+    if loss is None:
+        value: Any = read_end(model, output, runs)
+    elif isinstance(loss, str):
+        value = output["loss"] if isinstance(output, dict) and "loss" in output else output
+    else:
+        needed = [each for each in inspect.signature(loss).parameters.values() if each.default is each.empty]
+        named = [each for each in needed if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+        value = loss(output, call.batch) if len(named) > 1 else loss(output)
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise ValueError(f"The loss must be a tensor of one number, got {getattr(value, 'shape', value)}.")
+    return value
 
 
 def _curves(
     model: nn.Module,
+    call: Call,
+    loss: Loss,
+    explain: Callable[[Run, Curve], str] | None,
     output: Any,
     runs: list[Run],
-    loss: Callable[[Any], Tensor] | None,
-    explain: Callable[[Run, Curve], str] | None,
 ) -> dict[str, Curve]:
-    value = read_end(model, output, runs) if loss is None else loss(output)
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        raise ValueError(f"The loss must be a tensor of one number, got {getattr(value, 'shape', value)}.")
-    states = [part for run in runs for state in run.states for part in state]
-    in_graph = [state for state in states if state.requires_grad]  # others ran under no_grad
-    found = torch.autograd.grad(value, in_graph, allow_unused=True) if value.requires_grad and in_graph else []
-    if all(gradient is None for gradient in found):
-        raise ValueError(
-            f"The loss does not depend on a recurrent layer of {type(model).__name__}: is there a detach() or a "
-            "no_grad() on the way?"
-        )
-    remaining = iter(found)
-    gradients = [next(remaining) if state.requires_grad else None for state in states]
-    norms = iter(
-        torch.zeros(len(state), dtype=torch.float64, device=state.device)
-        if gradient is None
-        else _norm(gradient.double(), dim=-1)
-        for gradient, state in zip(gradients, states, strict=True)
-    )
+    value = loss_of(model, call, output, runs, loss)
+    sizes = [len(run.states) for run in runs]
+    states = [state for run in runs for state in run.states]
+    entries = [] if loss is None else [entry for run in runs for entry in run.entries]
+    found = gradients(model, runs, value, [*states, *entries], keep=loss is not None)
+    total, passed = found[: len(states)], found[len(states) :]
     curves = {}
-    for run in runs:
-        steps = [[next(norms) for _ in run.cell.state_names] for _ in run.states]
-        by_part = [from_the_end(torch.stack(part), run.ends) for part in zip(*steps, strict=True)]
-        gain, *parts = _gains(by_part, run.x.dtype)
-        named = dict(zip(run.cell.state_names, parts, strict=True))
-        curve = Curve(torch.arange(len(gain)), gain, named)
+    for run, size in zip(runs, sizes, strict=True):
+        own, total = total[:size], total[size:]
+        curve = _curve(run, own)
+        if loss is not None:
+            back, passed = passed[:size], passed[size:]
+            curve = replace(curve, injected=injected(run, own, back), journey=_curve(run, journey(run, own)))
+        curve = replace(curve, notes=_notes(run, curve))
         curves[run.name] = replace(curve, cause=explain(run, curve)) if explain else curve
     return curves
 
 
-def from_the_end(steps: Float[Tensor, "time sequences"], ends: Tensor) -> Norms:
-    """Count back from each sequence's own last step instead of forward from the common first."""
-    step = ends - torch.arange(len(steps), device=steps.device)[:, None]
-    return torch.where(step >= 0, steps.gather(0, step.clamp(min=0)), torch.nan).cpu()
+def _curve(run: Run, total: list[State]) -> Curve:
+    """The curve of one loop from the gradients by its states."""
+    steps = zip(*([_size(part) for part in state] for state in total), strict=True)
+    aligned = [from_the_end(torch.stack(part), run.ends) for part in steps]
+    dtype = total[0][0].dtype
+    if dtype == torch.float64 and any(bool(part[0].isinf().any()) for part in aligned):
+        raise Unmeasurable(
+            f"The gradient of the loss is nan or infinite at the end of {run.name} already: look between it and the loss "
+            "for what has no derivative, such as a square root, a norm or a logarithm at zero."
+        )
+    gain, *parts = gains(aligned, dtype)
+    return Curve(torch.arange(len(gain)), gain, dict(zip(run.cell.state_names, parts, strict=True)))
 
 
-def _gains(parts: list[Norms], dtype: torch.dtype) -> list[Float[Tensor, " lags"]]:
-    """Gain of the whole state and of each of its parts, all over the norm of the whole at lag 0."""
-    whole = _norm(torch.stack(parts), dim=0)
-    read = whole[0] > 0  # a sequence whose end the loss does not read has no curve
-    resolution = torch.finfo(dtype).tiny / torch.finfo(dtype).eps
-    there = ~whole[:, read].isnan()
-    return [
-        _geometric_mean(_below_is_nan(norms[:, read], resolution) / whole[0, read], there) for norms in (whole, *parts)
-    ]
+def _size(gradient: Tensor) -> Tensor:
+    """The norm for each sequence; infinite where the gradient is no number, as infinity minus infinity is none."""
+    return norm(gradient.double().nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf), dim=-1)
 
 
-def _norm(x: Tensor, dim: int) -> Tensor:
-    """Euclidean norm of numbers whose squares no format holds."""
-    scale = x.abs().amax(dim, keepdim=True)
-    scaled: Tensor = torch.linalg.vector_norm(x / scale.where(scale > 0, 1.0), dim=dim)
-    return scaled * scale.squeeze(dim)
-
-
-def _below_is_nan(norms: Norms, resolution: float) -> Norms:
-    """Mark what the number format cannot hold, but keep an exact zero: one that follows a number it can hold."""
-    last = torch.full_like(norms[0], torch.inf)
-    marked = []
-    for now in norms:
-        lost = (now < resolution) & ~((now == 0) & (last >= resolution))
-        last = torch.where(now > 0, now, last)
-        marked.append(torch.where(lost, torch.nan, now))
-    return torch.stack(marked)
-
-
-def _geometric_mean(gains: Norms, there: Tensor) -> Float[Tensor, " lags"]:
-    """Over the sequences that reach back to each lag."""
-    logs = torch.where(there, gains.log(), 0.0)
-    return (logs.sum(1) / there.sum(1)).exp()
+def _notes(run: Run, curve: Curve) -> tuple[str, ...]:
+    """What else there is to know of a loop."""
+    notes = {
+        "It ran for a single step: there is no lag to measure.": len(run.states) == 1,
+        "It ran without gradients, under no_grad() or inference_mode().": not run.graph,
+        "Its first state arrives detached: the gradient ends there, and the steps before are a loop of their own.": (
+            run.detached
+        ),
+        "The model changes its state between steps, by a mask for instance: what is measured is the state as the step "
+        "returned it, and sequences whose last state the loss does not read are left out.": run.altered,
+        "Its gradient grows beyond what the number format can hold.": bool(curve.gain.isinf().any()),
+    }
+    return tuple(note for note, true in notes.items() if true)

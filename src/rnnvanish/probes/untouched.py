@@ -1,19 +1,22 @@
-"""Calling a user's model, at any precision, and leaving it as it was."""
+"""Borrowing a user's model, at any precision, and giving it back as it was."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.utils._pytree import tree_leaves
+
+TABLES = ("_parameters", "_buffers", "_modules")
 
 
 @contextmanager
 def unchanged(model: nn.Module) -> Iterator[None]:
     """Put back, in the end, every attribute of every module and the state of the random number generators."""
-    tables = ("_parameters", "_buffers", "_modules")
-    kept = [(m, dict(m.__dict__), {name: dict(m.__dict__[name]) for name in tables}) for m in model.modules()]
+    kept = [(m, dict(m.__dict__), {name: dict(m.__dict__[name]) for name in TABLES}) for m in model.modules()]
+    own = [_contents(value) for _, attributes, _ in kept for key, value in attributes.items() if key not in TABLES]
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
     with torch.random.fork_rng(devices=list(devices)):
         try:
@@ -25,33 +28,77 @@ def unchanged(model: nn.Module) -> Iterator[None]:
                 for name, content in contents.items():
                     module.__dict__[name].clear()
                     module.__dict__[name].update(content)
+            for put_back in own:
+                put_back()
 
 
-def call(model: nn.Module, inputs: Any, dtype: torch.dtype | None = None) -> Any:
-    """Call `model` with copies of its buffers (a batch norm counts in them), at another precision if one is given.
+@contextmanager
+def borrowed(model: nn.Module, dtype: torch.dtype | None = None) -> Iterator[None]:
+    """Have `model` to run: with copies of its buffers (a batch norm counts in them), and without `torch.compile`.
 
     Args:
         model: Any module.
-        inputs: What it takes; a tuple for several.
-        dtype: Precision of parameters, buffers and inputs in this call alone; None leaves them as they are.
+        dtype: Precision of parameters, buffers and of what a forward makes by itself; None leaves them as they are.
+            Numbers at another precision are tensors of the graph that leads to the parameters.
     """
-    arguments = inputs if isinstance(inputs, tuple) and not isinstance(inputs, PackedSequence) else (inputs,)
-    tensors = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    if dtype is None:
-        return torch.func.functional_call(model, tensors, arguments)
-    tensors |= dict(model.named_parameters())
-    tensors = {name: _cast(tensor, dtype) for name, tensor in tensors.items()}
     default = torch.get_default_dtype()
-    try:
-        torch.set_default_dtype(dtype)  # for the states that a model makes by itself: torch.zeros(...)
-        return torch.func.functional_call(model, tensors, tuple(_cast(value, dtype) for value in arguments))
-    finally:
-        torch.set_default_dtype(default)
+    with unchanged(model), _eager():
+        _swap(model, dtype)
+        try:
+            torch.set_default_dtype(dtype or default)
+            yield
+        finally:
+            torch.set_default_dtype(default)
 
 
-def _cast(value: Any, dtype: torch.dtype) -> Any:
-    if isinstance(value, PackedSequence):
-        return PackedSequence(_cast(value.data, dtype), *value[1:])
-    if isinstance(value, tuple | list):
-        return type(value)(_cast(each, dtype) for each in value)
-    return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+def _eager() -> AbstractContextManager[None]:
+    """What was compiled runs as it was written: the same numbers, and states that can be seen."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes seconds
+        return nullcontext()
+    return cast(AbstractContextManager[None], torch.compiler.set_stance("force_eager"))
+
+
+def cast_to(value: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """At another precision, where it is a number at all."""
+    return value.to(dtype) if dtype is not None and value.is_floating_point() else value
+
+
+def _swap(model: nn.Module, dtype: torch.dtype | None) -> None:
+    made: dict[int, Tensor] = {}  # what is shared stays shared
+
+    def other(tensor: Tensor | None, copied: bool) -> Tensor | None:
+        if tensor is not None and id(tensor) not in made:
+            made[id(tensor)] = cast_to(tensor.clone() if copied else tensor, dtype)
+        return None if tensor is None else made[id(tensor)]
+
+    for module in model.modules():
+        for name, buffer in module._buffers.items():
+            module._buffers[name] = other(buffer, copied=True)
+        if dtype is None:
+            continue
+        for name, parameter in module._parameters.items():
+            module._parameters[name] = cast(nn.Parameter, other(parameter, copied=False))
+    for module in model.modules():
+        if dtype is not None and isinstance(module, nn.RNNBase):  # it keeps a second list of its weights
+            module.__dict__["_flat_weights"] = [getattr(module, name, None) for name in module._flat_weights_names]
+
+
+def _contents(value: Any) -> Any:
+    """What puts back the contents of a list, dictionary, set or tensor that a forward writes to."""
+    tensors = [
+        (leaf, leaf._version, leaf.detach().clone())
+        for leaf in (tree_leaves(value) if isinstance(value, list | tuple | dict | Tensor) else [])
+        if isinstance(leaf, Tensor) and not isinstance(leaf, nn.Parameter) and not leaf.is_inference()
+    ]
+    copy = value.copy() if type(value) in (list, dict, set) else None
+
+    def put_back() -> None:
+        with torch.no_grad():
+            for tensor, version, before in tensors:
+                if tensor._version != version:
+                    tensor.copy_(before)
+        if copy is not None:
+            value.clear()
+            (value.extend if isinstance(value, list) else value.update)(copy)
+
+    return put_back

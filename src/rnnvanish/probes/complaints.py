@@ -1,0 +1,96 @@
+"""What makes a measurement impossible, said of the module at fault: what was needed, what came, what to do."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from rnnvanish.names import listed
+from rnnvanish.probes.book import Run
+from rnnvanish.probes.calling import Call, mapped
+from rnnvanish.probes.untouched import borrowed
+
+
+class Unmeasurable(ValueError):
+    """A model or a loss that gives no number worth having, at whatever precision."""
+
+
+def check(model: nn.Module, call: Call, layers: dict[str, nn.Module], own: dict[str, nn.Module]) -> None:
+    """Before the model runs: there is a recurrent layer, and its weights are numbers."""
+    if not layers and not own:
+        kinds = {type(module).__name__ for module in model.modules()}
+        scripted = " Of a scripted model give the module that was scripted." if "ScriptModule" in str(kinds) else ""
+        raise ValueError(
+            "A recurrent layer is needed (torch.nn.RNN, LSTM, GRU or their Cell classes, or rnnvanish.Recurrent), got a "
+            f"{type(model).__name__} made of {listed(kinds)}. If one of these is a step of a loop that the model writes "
+            f"itself, (x, state) -> state or (output, state), name it: cells=[{type(model).__name__}].{scripted}"
+        )
+    for name, module in {**layers, **own}.items():
+        for parameter, values in module.named_parameters():
+            _finite(values, f"the parameter {name}.{parameter}")
+
+
+def checked(forward: Callable[..., Any], name: str, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """Run a layer as it is, on at least one sequence of at least one step."""
+    x = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
+    if x is not None and x.dim() in (2, 3) and 0 in x.shape[:-1]:
+        time = 1 if x.dim() == 3 and getattr(module, "batch_first", False) else 0
+        what = "sequences of no steps" if x.shape[time] == 0 else "an empty batch"
+        raise ValueError(
+            f"{name} was given {what}, an input of shape {tuple(x.shape)}: it needs at least one sequence of at least "
+            "one step. Leave empty ones out of the batch."
+        )
+    return forward(*args, **kwargs)
+
+
+def check_finite(model: nn.Module, call: Call, output: list[Tensor]) -> None:
+    """What the model returns are numbers; if not, say where the first that are none come from."""
+    if all(bool(number.isfinite().all()) for number in output):
+        return
+    for name, parameter in model.named_parameters():
+        _finite(parameter, f"the parameter {name}")
+    for place, value in [*enumerate(call.args), *call.kwargs.items()]:
+        mapped(value, partial(_finite, what=f"the input {place!r}"))
+    raise ValueError(
+        f"{type(model).__name__} returns infinities or nan: there is no gradient to follow. Its parameters and inputs "
+        "are finite; look for a division, a logarithm or an overflow in its forward."
+    )
+
+
+def check_runs(model: nn.Module, runs: list[Run], names: Iterable[str]) -> None:
+    """Some loop was run, and no state was changed in place."""
+    if not runs:
+        raise ValueError(f"{type(model).__name__} has {listed(names)}, but called none of them.")
+
+
+def differs(model: nn.Module, call: Call) -> str:
+    """Why the run that was measured may not be the ordinary one: run that twice."""
+    from rnnvanish.probes.watch import agree, numbers
+
+    outputs = []
+    for _ in range(2):
+        with borrowed(model):
+            outputs.append(numbers(call(model)))
+    said = (
+        f"The run of {type(model).__name__} that was measured differs from its ordinary one, so the numbers would not be "
+        "the model's. "
+    )
+    if not agree(*outputs):
+        return said + (
+            "Two ordinary runs differ, too: its forward draws random numbers outside of torch, or remembers earlier "
+            "calls in a place that is not its own. Have it draw by torch, or switch that off while measuring."
+        )
+    return said + (
+        "Does a class of its own change the forward of a recurrent layer? Have it hold such a layer instead of being one."
+    )
+
+
+def _finite(values: Tensor, what: str) -> Tensor:
+    bad = int((~values.isfinite()).sum()) if values.is_floating_point() else 0
+    if bad:
+        raise ValueError(
+            f"{what[0].upper()}{what[1:]} is not finite: {bad} of its {values.numel()} numbers are nan or infinite. "
+            "There is no gradient to follow: repair that first."
+        )
+    return values

@@ -1,0 +1,146 @@
+"""Layers in plain sight: `torch.nn.RNN`, `LSTM`, `GRU` and `Recurrent` as loops whose every state is a tensor of the graph."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.nn.utils import parametrize
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils._pytree import tree_leaves
+from torch.utils.checkpoint import checkpoint
+
+from rnnvanish.cell import Cell, State
+from rnnvanish.engine.reference import Step, scan
+from rnnvanish.layers import run_layers
+from rnnvanish.live import cells_of, torch_suffixes
+from rnnvanish.probes.book import Book, Loop, Run, leaf_of
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer and direction in one call of its module; the fields are those of Run."""
+
+    cell: Cell
+    step: Step
+    x: Tensor
+    initial: State
+    states: list[State]
+    entries: list[State]
+    lengths: Tensor | None
+    order: Tensor | None
+
+
+def forward(module: nn.Module, name: str, book: Book, segment: int | None, *args: Any, **kwargs: Any) -> Any:
+    """Stand in for `module.forward`: the same result, by loops that are written down in `book`."""
+    keys = ("input", "hx") if isinstance(module, nn.RNNBase) else ("x", "state", "lengths")
+    given = dict(zip(keys, args, strict=False)) | kwargs
+    x, state, lengths = (given.get(key) for key in (*keys, "lengths")[:3])
+    if lengths is not None:
+        lengths = torch.as_tensor(lengths, device=cast(Tensor, x).device).long()
+    order = x.sorted_indices if isinstance(x, PackedSequence) else None
+    loops, layers = _loops_of(module), list[Layer]()
+
+    def watched(index: int, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
+        cell, step, zeros = loops[index]
+        initial = zeros(x[0]) if state is None else state
+        # With every weight frozen there would be no graph to follow, but for the one that starts here.
+        initial = tuple(part if part.requires_grad else leaf_of(part) for part in initial)
+        states, entries = _scan(step, x, initial, lengths, segment)
+        layers.append(Layer(cell, step, x, initial, states, entries, lengths, order))
+        return torch.stack([parts[0] for parts in states]), states[-1]
+
+    taking_notes = book.open
+    with parametrize.cached(), book.closed():
+        output, final = run_layers(cast(Any, module), watched, cast(Tensor, x), state, lengths)
+    if taking_notes:
+        before = [part for part in tree_leaves(state) if isinstance(part, Tensor)]
+        loop = book.loop_of(module, name, before, _runs, lambda loop: _fits(loop.calls[-1], layers))
+        loop.calls.append(layers)
+        loop.hand_out(tree_leaves(final), [part for layer in layers for part in layer.states[-1]])
+    return output, final
+
+
+def _scan(
+    step: Step, x: Tensor, state: State, lengths: Tensor | None, segment: int | None
+) -> tuple[list[State], list[State]]:
+    """The state after each step, and as each step read it: tensors of their own, so that gradients can be told apart."""
+
+    def piece(x: Tensor, state: State, lengths: Tensor | None) -> tuple[list[State], list[State]]:
+        entries: list[State] = []
+
+        def seen(now: Tensor, before: State) -> State:
+            entries.append(tuple(part.view_as(part) for part in before))
+            return tuple(part.clone() for part in step(now, entries[-1]))
+
+        return scan(seen, x, state, lengths), entries
+
+    if segment is None:
+        return piece(x, state, lengths)
+    states, entries = list[State](), list[State]()
+    for start in range(0, len(x), segment):
+        left = None if lengths is None else lengths - start
+        more, read = checkpoint(piece, x[start : start + segment], state, left, use_reentrant=False)
+        states, entries, state = states + more, entries + read, more[-1]
+    return states, entries
+
+
+def _fits(before: list[Layer], now: list[Layer]) -> bool:
+    """Whether the second call can go on where the first ended: the same sequences, none of which has ended."""
+    return all(
+        old.x.shape[1] == new.x.shape[1]
+        and (old.lengths is None or bool((old.lengths == len(old.x)).all()))
+        and (old.order is new.order or (old.order is not None and new.order is not None and old.order.equal(new.order)))
+        for old, new in zip(before, now, strict=True)
+    )
+
+
+def _runs(loop: Loop) -> Iterator[Run]:
+    """One Run for each layer and direction, over all calls."""
+    directions = 2 if cast(Any, loop.module).bidirectional else 1
+    for index, calls in enumerate(zip(*loop.calls, strict=True)):
+        first, last = calls[0], calls[-1]
+        starts = torch.tensor([0, *(len(call.x) for call in calls)]).cumsum(0).tolist()
+        yield Run(
+            f"{loop.name}/layer{index // directions}/{'reverse' if index % directions else 'forward'}",
+            loop.module,
+            last.cell,
+            last.step,
+            first.x if len(calls) == 1 else torch.cat([call.x for call in calls]),
+            first.initial,
+            [state for call in calls for state in call.states],
+            None if last.lengths is None else last.lengths + starts[-2],
+            last.order,
+            [entry for call in calls for entry in call.entries],
+            tuple(starts[:-1]),
+            loop.altered,
+            loop.detached,
+            loop.graph,
+        )
+
+
+#: The loop of a layer: its cell, its step, and its initial state for a first input.
+Parts = tuple[Cell, Step, Callable[[Tensor], State]]
+
+
+def _loops_of(module: nn.Module) -> list[Parts]:
+    cells = cells_of(module)
+    if not isinstance(module, nn.RNNBase) or not module.proj_size:
+        return [(cell, cell, cell.initial_state) for cell in cells]
+    projections = [getattr(module, f"weight_hr{suffix}") for suffix in torch_suffixes(module)]
+    return [_projected(cell, projection) for cell, projection in zip(cells, projections, strict=True)]
+
+
+def _projected(cell: Cell, projection: Tensor) -> Parts:
+    """The loop of an LSTM whose output is projected: its h is narrower than its c."""
+
+    def step(x: Tensor, state: State) -> State:
+        h, c = cell(x, state)
+        return linear(h, projection), c
+
+    def zeros(x: Tensor) -> State:
+        return x.new_zeros(len(x), len(projection)), x.new_zeros(len(x), cell.hidden_size)
+
+    return cell, step, zeros

@@ -1,0 +1,49 @@
+"""Norms of gradients lag by lag, of numbers whose squares no format holds, and what a format cannot tell from zero."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+#: Norms of the gradient at each lag, sequence by sequence; nan beyond a sequence's beginning.
+Norms = Float[Tensor, "lags sequences"]
+
+
+def from_the_end(steps: Float[Tensor, "time sequences"], ends: Tensor) -> Norms:
+    """Count back from each sequence's own last step instead of forward from the common first."""
+    step = ends - torch.arange(len(steps), device=steps.device)[:, None]
+    return torch.where(step >= 0, steps.gather(0, step.clamp(min=0)), torch.nan).cpu()
+
+
+def gains(parts: list[Norms], dtype: torch.dtype) -> list[Float[Tensor, " lags"]]:
+    """Gain of the whole state and of each of its parts, all over the norm of the whole at lag 0."""
+    whole = norm(torch.stack(parts), dim=0)
+    read = whole[0] > 0  # a sequence whose end the loss does not read has no curve
+    resolution = torch.finfo(dtype).tiny / torch.finfo(dtype).eps
+    there = ~whole[:, read].isnan()
+    return [
+        _geometric_mean(_below_is_nan(norms[:, read], resolution) / whole[0, read], there) for norms in (whole, *parts)
+    ]
+
+
+def norm(x: Tensor, dim: int) -> Tensor:
+    """Euclidean norm of numbers whose squares no format holds; nan beyond what there is."""
+    scale = x.abs().amax(dim, keepdim=True)
+    scaled: Tensor = torch.linalg.vector_norm(x / scale.where((scale > 0) & scale.isfinite(), 1.0), dim=dim)
+    return scaled * scale.where(scale.isfinite(), 1.0).squeeze(dim)
+
+
+def _below_is_nan(norms: Norms, resolution: float) -> Norms:
+    """Mark what the number format cannot hold, but keep an exact zero: one that follows a number it can hold."""
+    last = torch.full_like(norms[0], torch.inf)
+    marked = []
+    for now in norms:
+        lost = (now < resolution) & ~((now == 0) & (last >= resolution))
+        last = torch.where(now > 0, now, last)
+        marked.append(torch.where(lost, torch.nan, now))
+    return torch.stack(marked)
+
+
+def _geometric_mean(gains: Norms, there: Tensor) -> Float[Tensor, " lags"]:
+    """Over the sequences that reach back to each lag."""
+    logs = torch.where(there, gains.log(), 0.0)
+    return (logs.sum(1) / there.sum(1)).exp()
