@@ -63,17 +63,24 @@ def provenance(results: Any) -> dict[str, Any]:
     failed = {name: said[name][-1] if said[name] else "failed" for name, code in results.errcode.items() if code}
     reason = UNBUILT.get(results.commit_hash)
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(end["at"] - start["at"]),
         "load": [start["load"], end["load"]],
         "busy": busy(start["load"], end["load"]),
         "MHz": [start["MHz"], end["MHz"]],
-        "threads": os.environ.get("OMP_NUM_THREADS", results.env_vars.get("OMP_NUM_THREADS", "all")),
-        "versions": {name: _version(name) for name in VERSIONS},
-        "driver": driver(),
-        "bench": _bench(),
+        "threads": results.env_vars.get("OMP_NUM_THREADS", "all"),
+        **setting(),
         "benchmarks": sorted(results.errcode),
         **({"unbuilt": reason} if reason else {"failed": failed} if failed else {}),
+    }
+
+
+def setting() -> dict[str, Any]:
+    """The day, the versions, and the commit of the benchmarks themselves."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {name: _version(name) for name in VERSIONS},
+        "driver": driver(),
+        "suite": _suite(),
     }
 
 
@@ -110,7 +117,7 @@ def _version(package: str) -> str:
 
 
 @cache
-def _bench() -> str:
+def _suite() -> str:
     """The commit of the benchmarks themselves, which are those of the working tree at every commit."""
 
     def git(*arguments: str) -> str:
