@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rnnvanish.diagnosis.advice import advise
 from rnnvanish.diagnosis.cause import cause
 from rnnvanish.diagnosis.document import to_dict
+from rnnvanish.diagnosis.faults import Finding, find
 from rnnvanish.files import write_whole
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import retention
@@ -29,16 +30,20 @@ class Diagnosis:
         model: The class of the model.
         curves: Retention of each layer and direction, with cause and advice.
         provenance: Date, commit, processor and versions.
+        findings: Faults that have a name, where they are, and what to do.
     """
 
     model: str
     curves: dict[str, Curve]
     provenance: dict[str, str]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def healthy(self) -> bool:
-        """Whether no layer's gradient vanishes or explodes."""
-        return not any(curve.verdict in ("vanishing", "exploding") for curve in self.curves.values())
+        """Whether no layer's gradient vanishes or explodes, and no fault was found."""
+        return not self.findings and not any(
+            curve.verdict in ("vanishing", "exploding") for curve in self.curves.values()
+        )
 
     def __str__(self) -> str:
         from rnnvanish.diagnosis.text import to_text
@@ -89,4 +94,4 @@ def diagnose(model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | None
     curves = retention(model, inputs, loss, explain=cause)
     advice = advise(model, inputs, loss, curves)
     advised = {name: replace(curve, advice=advice[name]) for name, curve in curves.items()}
-    return Diagnosis(type(model).__name__, advised, provenance())
+    return Diagnosis(type(model).__name__, advised, provenance(), find(model, inputs, loss))

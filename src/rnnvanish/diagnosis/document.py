@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ def to_dict(diagnosis: "Diagnosis") -> dict[str, Any]:
         "schema": SCHEMA,
         "model": diagnosis.model,
         "units": UNITS,
+        "findings": [
+            asdict(finding) | {"before": number(finding.before), "after": number(finding.after)}
+            for finding in diagnosis.findings
+        ],
         "layers": {name: _layer(curve) for name, curve in diagnosis.curves.items()},
         "provenance": diagnosis.provenance,
     }

@@ -6,7 +6,7 @@ import math
 from rnnvanish.plots import decade, one_in
 from rnnvanish.probes.curve import Curve
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 260, 140, 620, 14, 210
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 260, 156, 620, 14, 210
 #: Rows of the table, and so points that can be read off, at most.
 ROWS = 200
 

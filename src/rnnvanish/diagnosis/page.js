@@ -15,9 +15,8 @@ for (const figure of document.querySelectorAll("figure")) {
     here.setAttribute("transform", `translate(${x})`);
     here.removeAttribute("visibility");
   };
-  slider.style.paddingLeft = `${(100 * left) / width}%`;
-  slider.style.paddingRight = `${100 - (100 * right) / width}%`;
-  slider.style.boxSizing = "border-box";
+  slider.style.marginLeft = `${(100 * left) / width}%`;
+  slider.style.width = `${(100 * (right - left)) / width}%`;
   slider.addEventListener("input", show);
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect(), at = ((event.clientX - box.left) / box.width) * width;

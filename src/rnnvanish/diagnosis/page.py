@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rnnvanish.diagnosis.drawing import drawing, table
-from rnnvanish.diagnosis.rows import rows
+from rnnvanish.diagnosis.faults import Finding
+from rnnvanish.diagnosis.rows import finding_rows, rows
 from rnnvanish.diagnosis.text import origin, title
 from rnnvanish.probes.curve import Curve
 
@@ -19,13 +20,21 @@ def to_html(diagnosis: "Diagnosis") -> str:
     """Write the whole page."""
     here = files("rnnvanish.diagnosis")
     style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    found = "".join(map(_finding, diagnosis.findings))
     layers = "".join(_layer(name, curve) for name, curve in diagnosis.curves.items())
     head = html.escape(title(diagnosis))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{head}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>\n{style}</style></head>\n'
-        f"<body><main><h1>{head}</h1>{layers}</main>"
+        f"<body><main><h1>{head}</h1>{found}{layers}</main>"
         f"<footer>{html.escape(origin(diagnosis))}</footer><script>\n{script}</script></body></html>\n"
+    )
+
+
+def _finding(finding: Finding) -> str:
+    said = "".join(f"<p>{html.escape(text)}</p>" for _, text in finding_rows(finding))
+    return (
+        f'<section class="fault"><h2>{html.escape(finding.fault)} in {html.escape(finding.layer)}</h2>{said}</section>'
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+from rnnvanish.diagnosis.faults import Finding
 from rnnvanish.probes.curve import Curve
 
 #: How a user does what is advised.
@@ -27,6 +28,11 @@ def rows(curve: Curve, full: bool = False) -> list[tuple[str, str]]:
     if curve.verdict == "vanishing" and not curve.joined:
         said += _cures(curve, full)
     return said
+
+
+def finding_rows(finding: Finding) -> list[tuple[str, str]]:
+    """Say what was found: in the same form."""
+    return [("seen", finding.seen), ("to do", finding.remedy), ("tried", finding.tried)]
 
 
 def _cures(curve: Curve, full: bool) -> list[tuple[str, str]]:

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rnnvanish.diagnosis.rows import rows
+from rnnvanish.diagnosis.faults import Finding
+from rnnvanish.diagnosis.rows import finding_rows, rows
 from rnnvanish.diagnosis.text import origin, scale, sparkline, title
 from rnnvanish.probes.curve import Curve
 
@@ -20,7 +22,19 @@ COLOURS = {"vanishing": "bold red", "exploding": "bold magenta", "healthy": "bol
 def to_terminal(diagnosis: "Diagnosis", full: bool = False) -> RenderableType:
     """Lay the report out; what prints it decides on width and colour."""
     layers = [_layer(name, curve, full) for name, curve in diagnosis.curves.items()]
-    return Group(Text(title(diagnosis), style="bold"), "", *layers, Text(origin(diagnosis), style="dim"))
+    found = [_finding(finding) for finding in diagnosis.findings]
+    return Group(Text(title(diagnosis), style="bold"), "", *found, *layers, Text(origin(diagnosis), style="dim"))
+
+
+def _finding(finding: Finding) -> RenderableType:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in finding_rows(finding):
+        table.add_row(*map(Text, row))
+    return Panel(
+        table, title=Text(f"{finding.fault} in {finding.layer}", "bold"), title_align="left", border_style="red"
+    )
 
 
 def _layer(name: str, curve: Curve, full: bool) -> RenderableType:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from rnnvanish.diagnosis.rows import rows
+from rnnvanish.diagnosis.faults import Finding
+from rnnvanish.diagnosis.rows import finding_rows, rows
 from rnnvanish.probes.curve import Curve
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ DECADES = 6
 
 def to_text(diagnosis: "Diagnosis", full: bool = False) -> str:
     """Write the report: a paragraph for each layer and direction."""
-    blocks = [title(diagnosis)]
+    blocks = [title(diagnosis), *(_finding(finding) for finding in diagnosis.findings)]
     blocks += [_layer(name, curve, full) for name, curve in diagnosis.curves.items()]
     blocks.append(textwrap.fill(origin(diagnosis), PAGE))
     return "\n\n".join(blocks)
@@ -35,6 +36,13 @@ def title(diagnosis: "Diagnosis") -> str:
 def origin(diagnosis: "Diagnosis") -> str:
     """Where its numbers come from."""
     return ", ".join(f"{name} {value}" for name, value in diagnosis.provenance.items())
+
+
+def _finding(finding: Finding) -> str:
+    lines = [f"FOUND: {finding.fault} in {finding.layer}"]
+    for label, said in finding_rows(finding):
+        lines += textwrap.wrap(said, PAGE, initial_indent=f"  {label:<11}", subsequent_indent=" " * 13)
+    return "\n".join(lines)
 
 
 def _layer(name: str, curve: Curve, full: bool) -> str:

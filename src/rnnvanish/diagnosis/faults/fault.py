@@ -1,0 +1,100 @@
+"""Looking for faults that have a name, and trying what mends each on a copy of the model."""
+
+import copy
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from rnnvanish.diagnosis.faults.closed_gate import closed_gate
+from rnnvanish.diagnosis.faults.detached import detached
+from rnnvanish.diagnosis.faults.padding import padding_read
+from rnnvanish.diagnosis.faults.saturation import saturated_input
+from rnnvanish.diagnosis.faults.seen import Seen
+from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
+from rnnvanish.plots import one_in
+from rnnvanish.probes.again import Series
+from rnnvanish.probes.totals import each_loop
+from rnnvanish.probes.watch import Run
+
+#: What is looked for. Each says what it saw in a loop, or None.
+FAULTS: tuple[Callable[[Run, Series], Seen | None], ...] = (
+    detached,
+    padding_read,
+    saturated_input,
+    closed_gate,
+    shrinking_weights,
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault that has a name, where it is, and what to do.
+
+    Attributes:
+        fault: Its name.
+        layer: The loop that has it: "encoder.lstm/layer0/forward".
+        seen: What was seen, in words.
+        remedy: What to do.
+        measure: What was measured to see whether that helps.
+        before: The measure, as the model is.
+        after: The measure, on a copy that was mended; nan where it could not be.
+    """
+
+    fault: str
+    layer: str
+    seen: str
+    remedy: str
+    measure: str
+    before: float
+    after: float
+
+    @property
+    def tried(self) -> str:
+        """What the remedy gave on a copy, in words."""
+        return f"{self.measure}: {one_in(self.before)} → {one_in(self.after)}"
+
+    def __str__(self) -> str:
+        return f"{self.fault} in {self.layer}. {self.seen} {self.remedy} Tried on a copy: {self.tried}."
+
+
+def find(model: nn.Module, inputs: Any, loss: Callable[..., Tensor] | None = None) -> tuple[Finding, ...]:
+    """Look for every fault in every loop of `model`, and try what mends it on a copy.
+
+    Arguments and errors are those of `probes.retention`; `model` is left as it was.
+    """
+    seen = each_loop(model, inputs, loss, lambda run, total: [look(run, total) for look in FAULTS], _resolved)
+    first: dict[tuple[str, str], tuple[str, Seen]] = {}  # one fault of one module is told once, for its first loop
+    for name, looks in seen.items():
+        for each in looks:
+            if each is not None:
+                first.setdefault((each.fault, each.module), (name, each))
+    return tuple(_tried(model, inputs, loss, name, each) for name, each in first.values())
+
+
+def _tried(model: nn.Module, inputs: Any, loss: Callable[..., Tensor] | None, name: str, seen: Seen) -> Finding:
+    patient = copy.deepcopy(model)
+    after = math.nan
+    try:
+        seen.mend(_module(patient, seen.module))
+        after = each_loop(patient, inputs, loss, seen.value, bool)[_first_call(name)]
+    except (ValueError, RuntimeError, KeyError):  # it cannot be mended from outside: the finding stands
+        pass
+    return Finding(seen.fault, name, seen.says, seen.remedy, seen.measure, seen.before, after)
+
+
+def _resolved(looks: list[Seen | None]) -> bool:
+    """Whether no measure was rounded to zero."""
+    return all(look is None or look.before > 0 or look.fault == "detached state" for look in looks)
+
+
+def _first_call(name: str) -> str:
+    """The name of the loop that a second call goes on with, once it does."""
+    return re.sub(r" \(call \d+\)", "", name)
+
+
+def _module(model: nn.Module, name: str) -> nn.Module:
+    return next((module for each, module in model.named_modules() if each == name), model)

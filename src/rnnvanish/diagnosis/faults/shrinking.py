@@ -1,0 +1,47 @@
+"""Recurrent weights that shrink every direction of the state: no gradient can come through, whatever the input."""
+
+import torch
+from torch import nn
+
+from rnnvanish.cells import Elman
+from rnnvanish.diagnosis.faults.seen import ARRIVING, Seen, arriving, module_of
+from rnnvanish.mitigation import innermost
+from rnnvanish.mitigations import OrthogonalStart
+from rnnvanish.probes.again import Series
+from rnnvanish.probes.curve import THOUSAND
+from rnnvanish.probes.watch import Run
+
+#: Weights whose largest singular value is below this are said to shrink every direction. Those that torch draws have 1.15.
+SHRINKS = 0.9
+#: Singular values that differ by less than this part are those of an orthogonal matrix times a gain.
+EQUAL = 0.01
+
+
+def shrinking_weights(run: Run, total: Series) -> Seen | None:
+    """See whether the largest singular value of a plain recurrent network's U is below 1: tanh and relu add no gain."""
+    cell = innermost(run.cell)
+    if not isinstance(cell, Elman) or len(run.states) < 2:
+        return None
+    values = torch.linalg.svdvals(cell.from_h.weight.detach().double())
+    most, least = float(values[0]), float(values[-1])
+    left = arriving(run, total)
+    if most >= SHRINKS or left > 1 / THOUSAND:
+        return None
+    orthogonal = most > 0 and least > (1 - EQUAL) * most
+    kind = f"are orthogonal with a gain of {most:.2g}" if orthogonal else f"have no singular value above {most:.2g}"
+    return Seen(
+        "too small orthogonal gain" if orthogonal else "too small recurrent weights",
+        module_of(run),
+        f"The recurrent weights {kind}: after k steps at most {most:.2g} to the power of k of any gradient is left.",
+        "Draw them with a gain of 1 before you train: mitigations.OrthogonalStart(gain=1.0)(model).",
+        ARRIVING,
+        left,
+        arriving,
+        _orthogonal,
+    )
+
+
+def _orthogonal(module: nn.Module) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return OrthogonalStart()(module)
