@@ -53,7 +53,7 @@ class Run:
     states: list[State]
     lengths: Tensor | None
     order: Tensor | None
-    entries: list[State]
+    entries: list[tuple[Tensor, ...]]
     starts: tuple[int, ...] = (0,)
     altered: bool = False
     detached: bool = False

@@ -56,12 +56,15 @@ def _last_step(value: Tensor | PackedSequence, runs: list[Run]) -> Tensor:
 
 
 def _is_sequence(steps: Tensor, run: Run) -> bool:
-    """Whether the first entry is an output of the first step: then the state after the last one has no part in it."""
+    """Whether these are outputs of the steps of a loop: in the first the state after the last step has no part."""
     last = [part for part in run.states[-1] if part.requires_grad]
     if not last:
         return True
-    gradients = torch.autograd.grad(steps[0].sum(), last, retain_graph=True, allow_unused=True)
-    return all(gradient is None or not gradient.any() for gradient in gradients)
+    first = torch.autograd.grad(steps[0].sum(), last, retain_graph=True, allow_unused=True)
+    if any(gradient is not None and gradient.any() for gradient in first):
+        return False
+    end = torch.autograd.grad(steps[-1].sum(), last, retain_graph=True, allow_unused=True)
+    return any(gradient is not None for gradient in end)
 
 
 def _in_callers_order(run: Run) -> Tensor:

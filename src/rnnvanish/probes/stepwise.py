@@ -54,7 +54,7 @@ class StepCall:
 
     bound: inspect.BoundArguments
     read: Leaves
-    entry: State
+    entry: tuple[Tensor, ...]  # of those sequences that have not ended
     state: State
     forms: list[Form]
     rows: int
