@@ -54,7 +54,7 @@ def right(model):
 
 def test_the_fault_is_named_and_the_advice_repairs_it(trained):
     torch.manual_seed(0)
-    model, (characters, lengths, *_) = Tagger(), draw(torch.Generator().manual_seed(0))
+    model, (characters, lengths, *_) = Tagger(), draw(torch.Generator().manual_seed(0), 8)
     (finding,) = diagnose(model, (characters, lengths)).findings
     assert (finding.fault, finding.layer) == ("saturated input", "lstm/layer0/forward")
     assert "put a torch.nn.LayerNorm in front of it" in finding.remedy

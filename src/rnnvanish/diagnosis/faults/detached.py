@@ -13,7 +13,7 @@ from rnnvanish.probes.watch import Run
 
 def detached(run: Run, total: Series) -> Seen | None:
     """See whether a loop starts from a state that the same module handed out before, detached."""
-    if not getattr(run, "detached", False):
+    if not run.detached:
         return None
     name = module_of(run)
     return Seen(
