@@ -8,6 +8,7 @@ and started again; what was measured with other benchmarks is begun anew.
 
 import argparse
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -50,6 +51,11 @@ def attempt(commit: str, bench: str) -> dict[str, Any]:
     }
 
 
+def rounds() -> int:
+    """Rounds in which each ratio is taken; a quick run takes fewer, and is noisier for it."""
+    return 5 if "RNNVANISH_BENCH_QUICK" in os.environ else 25
+
+
 def _first(runs: Runs) -> Runs:
     return Runs({key: values[:ROUNDS] for key, values in runs.values.items()})
 
@@ -67,7 +73,7 @@ def main() -> int:
     commit = resolve("HEAD")
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if (known.get("commit"), known.get("bench")) != (commit, bench):
-        known = {"commit": commit, "bench": bench, **setting(), "tries": []}
+        known = {"commit": commit, "bench": bench, "rounds": rounds(), **setting(), "tries": []}
     while len(known["tries"]) < given.tries:
         known["tries"].append(attempt(commit, bench))
         write(path, known)
