@@ -1,6 +1,6 @@
 """Every step of a loop taken once more, all at once: where all states are known, no step has to wait for another."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -77,52 +77,70 @@ class Again:
             for tensor, g in zip(to, found or (None,) * len(to), strict=True)
         )
 
+    def onward(self) -> Callable[[State], State]:
+        """Make what takes a small change of the state before each step on to the state after it."""
+        gradient = tuple(torch.zeros_like(part, requires_grad=True) for part in self.after)
+        with torch.enable_grad():  # what `back` does is linear in its gradient: its derivative by that is the way on
+            found = torch.autograd.grad(self.after, self.before, gradient, create_graph=True, allow_unused=True)
+        inside = [place for place, part in enumerate(found) if part is not None and part.requires_grad]
+
+        def take(change: State) -> State:
+            back, changes = [found[place] for place in inside], [change[place] for place in inside]
+            onward = torch.autograd.grad(back, gradient, changes, retain_graph=True, allow_unused=True) if back else ()
+            return tuple(
+                torch.zeros_like(part) if v is None else v
+                for v, part in zip(onward or (None,) * len(gradient), self.after, strict=True)
+            )
+
+        return take
+
+
+class Replay:
+    """A loop whose steps can be taken again, each from the state that it read."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        entries = getattr(run, "entries", None) or [run.initial, *run.states[:-1]]
+        self.before = tuple(torch.stack(parts).detach() for parts in zip(*entries, strict=True))
+        self.after = tuple(torch.stack(parts).detach() for parts in zip(*run.states, strict=True))
+
+    def take(self, step: Int[Tensor, " rows"], sequence: Int[Tensor, " rows"]) -> Again:
+        """Take these steps of these sequences, all at once.
+
+        Raises:
+            RuntimeError: Where a step does not give again what it gave: it draws random numbers, or mixes sequences.
+        """
+        run = self.run
+        x = run.x[step, sequence].detach().requires_grad_()
+        before = tuple(part[step, sequence].requires_grad_() for part in self.before)
+        with torch.enable_grad():
+            after, inner = taken(run, x, before)
+        for name, new, old in zip(run.cell.state_names, after, self.after, strict=True):
+            was = old[step, sequence]
+            if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
+                raise RuntimeError(
+                    f"{run.name}: taken again from the same state, a step gives another {name}. Does it draw random "
+                    "numbers, or mix the sequences of a batch? Measure it with model.eval()."
+                )
+        return Again(step, sequence, run.ends[sequence] - step, x, before, after, inner)
+
 
 def again(run: Run, at_once: int = AT_ONCE) -> Iterator[Again]:
-    """Take every step of `run` once more, some steps of all sequences at a time.
-
-    Raises:
-        RuntimeError: Where a step does not give again what it gave: it draws random numbers, or mixes sequences.
-    """
-    time, batch = run.x.shape[:2]
-    stride = max(1, at_once // (batch * sum(part.shape[-1] for part in run.initial)))
-    states = _states(run)
+    """Take every step of `run` once more, some steps of all sequences at a time; errors are those of `Replay.take`."""
+    batch, size = run.x.shape[1], sum(part.shape[-1] for part in run.initial)
+    stride, replay = max(1, at_once // (batch * size)), Replay(run)
     for start in range(0, int(run.ends.max()) + 1, stride):
-        t = torch.arange(start, min(start + stride, time), device=run.x.device)
+        t = torch.arange(start, min(start + stride, len(run.x)), device=run.x.device)
         going = (t[:, None] <= run.ends).nonzero()
-        yield _again(run, states, t[going[:, 0]], going[:, 1])
+        yield replay.take(t[going[:, 0]], going[:, 1])
 
 
 def lag_by_lag(run: Run) -> Iterator[Again]:
-    """Take every step of `run` once more, all sequences at the same lag from their own ends: 0, 1, 2, ...
-
-    Raises:
-        RuntimeError: As `again`.
-    """
-    states = _states(run)
+    """Take every step of `run` once more, all sequences at the same lag from their own ends: 0, 1, 2, ..."""
+    replay = Replay(run)
     for lag in range(int(run.ends.max()) + 1):
         sequence = (run.ends >= lag).nonzero()[:, 0]
-        yield _again(run, states, run.ends[sequence] - lag, sequence)
-
-
-def _states(run: Run) -> list[Tensor]:
-    """The initial state and the states after each step, one tensor for each part."""
-    return [torch.stack(parts).detach() for parts in zip(run.initial, *run.states, strict=True)]
-
-
-def _again(run: Run, states: list[Tensor], step: Tensor, sequence: Tensor) -> Again:
-    x = run.x[step, sequence].detach().requires_grad_()
-    before = tuple(part[step, sequence].requires_grad_() for part in states)
-    with torch.enable_grad():
-        after, inner = taken(run, x, before)
-    for place, (new, old) in enumerate(zip(after, states, strict=True)):
-        was = old[step + 1, sequence]
-        if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
-            raise RuntimeError(
-                f"{run.name}: taken again from the same state, a step gives another {run.cell.state_names[place]}. "
-                "Does it draw random numbers, or mix the sequences of a batch? Measure it with model.eval()."
-            )
-    return Again(step, sequence, run.ends[sequence] - step, x, before, after, inner)
+        yield replay.take(run.ends[sequence] - lag, sequence)
 
 
 def taken(run: Run, x: Tensor, before: State) -> tuple[State, Inner]:

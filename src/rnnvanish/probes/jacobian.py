@@ -6,28 +6,39 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.probes.watch import Run, watch
+from rnnvanish.probes.again import Replay
+from rnnvanish.probes.lanczos import largest
+from rnnvanish.probes.tail import Tail
+from rnnvanish.probes.watch import Cells, Run, watch
 
 Matrices = Float[Tensor, "sequences state state"]
+#: Largest state of which matrices are written down; beyond, nothing but products with vectors are taken.
+DENSE = 256
 
 
-def jacobian(model: nn.Module, inputs: Any, lag: int, layer: str | None = None) -> Float[Tensor, "sequences state"]:
+def jacobian(
+    model: nn.Module, inputs: Any, lag: int, layer: str | None = None, count: int | None = None, cells: Cells = ()
+) -> Float[Tensor, "sequences values"]:
     """Measure the singular values of ds_T / ds_(T-lag), descending, for the whole state of one layer.
 
     The largest is the worst case: no direction of the state is magnified more. The root of their mean square is the
-    typical case, the Frobenius norm over the root of the state's size.
+    typical case, the Frobenius norm over the root of the state's size; `cases` measures both at many lags.
 
     Args:
         model: Any module with recurrent layers.
         inputs: What it takes; a tuple for several.
         lag: Steps back from each sequence's own last step T.
         layer: Which layer, such as "LSTM/layer0/forward"; needed where there are several.
+        count: How many, the largest ones; None for all, of states up to 256 numbers. Of larger ones they are found
+            without writing the matrix down.
+        cells: Modules that are one step of a loop which the model itself writes.
 
     Returns:
         Singular values in double precision, a row for each sequence.
 
     Raises:
-        ValueError: For a lag that a sequence is too short for, or a layer that is not there.
+        ValueError: For a lag that a sequence is too short for, a count that the state has not, or a layer that is not
+            there.
 
     Examples:
         >>> layer = nn.RNN(2, 3, nonlinearity="relu")
@@ -38,20 +49,20 @@ def jacobian(model: nn.Module, inputs: Any, lag: int, layer: str | None = None) 
 
     def measure(output: Any, runs: list[Run]) -> Tensor:
         run = pick(runs, layer)
-        shortest = int(run.ends.min()) + 1
-        if not 0 <= lag < shortest:
-            raise ValueError(
-                f"The shortest sequence has {shortest} steps: needs a lag of 0 to {shortest - 1}, got {lag}."
-            )
-        batch = run.x.shape[1]
-        state_size = sum(part.shape[-1] for part in run.initial)
-        product = torch.eye(state_size, dtype=torch.float64).expand(batch, -1, -1)
-        for back in range(lag):
-            product = product @ step_jacobians(run, run.ends - back).cpu()
-        values: Tensor = torch.linalg.svdvals(product)
-        return values
+        need_lags(run, [lag])
+        size = state_size(run)
+        need_count(run, count)
+        if size <= DENSE:
+            replay, product = Replay(run), torch.eye(size, dtype=torch.float64).expand(len(run.ends), -1, -1)
+            for back in range(lag):
+                product = product @ step_jacobians(replay, run.ends - back).cpu()
+            values: Tensor = torch.linalg.svdvals(product)[:, :count]
+            return values
+        tail = Tail(run, lag)
+        scaled = largest(tail.forward, tail.back, tail.drawn(), count or 1)
+        return (scaled.log() + tail.log_scale[:, None]).exp().double().cpu()
 
-    return watch(model, inputs, measure)
+    return watch(model, inputs, measure, cells=cells)
 
 
 def pick(runs: list[Run], layer: str | None) -> Run:
@@ -64,17 +75,36 @@ def pick(runs: list[Run], layer: str | None) -> Run:
     return named[layer]
 
 
-def step_jacobians(run: Run, at: Tensor) -> Matrices:
+def state_size(run: Run) -> int:
+    """Numbers of the whole state of one sequence."""
+    return sum(part.shape[-1] for part in run.initial)
+
+
+def need_lags(run: Run, lags: list[int]) -> None:
+    """Refuse lags that a sequence of `run` is too short for."""
+    shortest = int(run.ends.min()) + 1
+    for lag in lags:
+        if not 0 <= lag < shortest:
+            raise ValueError(
+                f"The shortest sequence has {shortest} steps: needs a lag of 0 to {shortest - 1}, got {lag}."
+            )
+
+
+def need_count(run: Run, count: int | None) -> None:
+    """Refuse a count that the state of `run` has not, and all of a large state."""
+    size = state_size(run)
+    if count is not None and not 1 <= count <= size:
+        raise ValueError(f"The state has {size} numbers: needs a count of 1 to {size}, got {count}.")
+    if count is None and size > DENSE:
+        raise ValueError(f"The state of {run.name} has {size} numbers: say how many are needed, such as count=5.")
+
+
+def step_jacobians(replay: Replay, at: Tensor) -> Matrices:
     """Measure ds_t / ds_(t-1) of the whole state, in double precision, at a step t of each sequence's own choice."""
-    rows = torch.arange(len(at), device=at.device)
-    sizes = [part.shape[-1] for part in run.initial]
-    before = [torch.stack([first, *rest])[at, rows] for first, *rest in zip(run.initial, *run.states, strict=True)]
-
-    def step(state: Tensor, x: Tensor) -> Tensor:
-        parts = tuple(part.unsqueeze(0) for part in state.split(sizes))
-        after: Tensor = torch.cat(run.step(x.unsqueeze(0), parts), dim=-1)
-        return after[0]
-
-    states, inputs = torch.cat(before, dim=-1).detach(), run.x[at, rows].detach()
-    derivative: Tensor = torch.func.vmap(torch.func.jacrev(step))(states, inputs)
-    return derivative.detach().double()
+    sizes = [part.shape[-1] for part in replay.before]
+    batch, size = len(at), sum(sizes)
+    rows = torch.arange(batch, device=at.device).repeat_interleave(size)
+    steps = replay.take(at[rows], rows)
+    each = torch.eye(size, dtype=steps.after[0].dtype, device=at.device).repeat(batch, 1)
+    back = steps.back(tuple(each.split(sizes, dim=-1)), steps.before)
+    return torch.cat(back, dim=-1).view(batch, size, size).detach().double()

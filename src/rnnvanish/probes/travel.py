@@ -5,7 +5,7 @@ from torch import Tensor
 
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import Step
-from rnnvanish.probes.again import Series, again, step_of
+from rnnvanish.probes.again import Replay, Series, again, step_of
 from rnnvanish.probes.watch import Run
 
 
@@ -19,15 +19,14 @@ def travelled(run: Run, end: State) -> Series:
     Returns:
         The gradient of every state by this way alone, (time, sequences, size) for each part; 0 beyond a sequence's end.
     """
-    step, ends = step_of(run), run.ends
+    step, ends, before = step_of(run), run.ends, Replay(run).before
     steps: list[State] = [()] * len(run.states)
     gradient = tuple(torch.zeros_like(part) for part in end)
     for t in range(len(run.states) - 1, -1, -1):
         gradient = tuple(torch.where((ends == t)[:, None], new, old) for new, old in zip(end, gradient, strict=True))
         steps[t] = gradient
         if t > 0:
-            earlier = run.states[t - 1]
-            back = _back(step, run.x[t].detach(), tuple(part.detach().requires_grad_() for part in earlier), gradient)
+            back = _back(step, run.x[t].detach(), tuple(part[t].clone().requires_grad_() for part in before), gradient)
             gradient = tuple(torch.where((ends < t)[:, None], 0.0, part) for part in back)
     return tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
 
