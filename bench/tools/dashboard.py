@@ -48,10 +48,11 @@ def publish(target: Path, root: Path = ROOT) -> None:
         shutil.copytree(root / "bench/results", results)
         (results / "benchmarks.json").write_text(json.dumps({**benchmarks(root), "version": 2}), encoding="utf-8")
         asv("publish", "--no-pull", results=results, root=root)
-        mend(results / "html")
+        html = Path(f"{results}-html")
+        mend(html)
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(results / "html", target)
+        shutil.move(html, target)
 
 
 def mend(html: Path) -> None:

@@ -25,7 +25,7 @@ def asv(*arguments: str, results: Path | None = None, root: Path = ROOT, commits
         settings[name] = str(root / settings[name])
     folder = root / ".asv"
     if results is not None:
-        settings |= {"results_dir": str(results), "html_dir": str(results / "html")}
+        settings |= {"results_dir": str(results), "html_dir": f"{results}-html"}
         folder = results
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "asv.conf.json"

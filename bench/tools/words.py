@@ -1,0 +1,60 @@
+"""What each number is called on a page, and how it is written."""
+
+TITLES = {
+    "speed.TrainingStep.track_vs_torch": "Training step, against torch.nn",
+    "speed.TrainingStep.track_vs_loop": "Training step, against a plain tanh loop",
+    "speed.TrainingStep.track_vs_reference": "Training step, against our own plain loop",
+    "speed.TrainingStep.track_seconds": "Training step, CPU time",
+    "speed.InferenceStep.track_vs_torch": "Inference step, against torch.nn",
+    "speed.InferenceStep.track_vs_loop": "Inference step, against a plain tanh loop",
+    "speed.InferenceStep.track_seconds": "Inference step, CPU time",
+    "speed.Growth.track_vs_loop": "Training step, against a plain tanh loop",
+    "speed.Growth.track_microseconds": "CPU time of one step in time",
+    "speed.Layers.track_vs_torch": "Training step, against torch.nn",
+    "speed.FirstCall.track_seconds": "First training step, CPU time",
+    "memory.Saved.track_saved": "Kept for the backward pass",
+    "memory.Saved.track_vs_torch": "Kept for the backward pass, against torch.nn",
+    "memory.peakmem_training_step": "Peak of a process that trains an LSTM",
+    "retention.Retention.track_decades_lost": "Powers of ten of the gradient that are lost",
+    "retention.Retention.track_vs_torch": "Powers of ten that are lost, against torch.nn",
+    "retention.Cured.track_decades_lost": "Powers of ten that are lost, with a cure",
+    "retention.Lyapunov.track_leading_exponent": "Leading Lyapunov exponent, distance from zero",
+    "learning.Learning.track_steps": "Steps until a task is learnt",
+    "diagnose.Looking.track_overhead": "Cost of a look, in training steps",
+    "diagnose.Monitor.track_overhead": "Training that is watched, against one that is not",
+    "claims.Claims.track_strain": "Claims: how near they are to their threshold",
+    "site.Site.track_heaviest_page": "Heaviest page",
+    "site.Site.track_mean_page": "Mean page",
+    "site.Site.track_build_seconds": "Building the site",
+}
+CELLS = [
+    *(f"speed.TrainingStep.track_{name}" for name in ("vs_torch", "vs_reference", "vs_loop", "seconds")),
+    *(f"speed.InferenceStep.track_{name}" for name in ("vs_torch", "seconds")),
+    "speed.FirstCall.track_seconds",
+    "memory.Saved.track_vs_torch",
+]
+GROWTH = ["speed.Growth.track_microseconds", "speed.Growth.track_vs_loop"]
+STACKS = ["speed.Layers.track_vs_torch"]
+LOOKS = ["diagnose.Looking.track_overhead", "diagnose.Monitor.track_overhead"]
+
+
+def title(name: str, unit: str) -> str:
+    """What a benchmark is called; one that has no name here goes by its own."""
+    own = " ".join(name.replace("track_", "").replace("_", " ").split(".")[-2:])
+    return TITLES.get(name, f"{own} ({unit})" if unit else own)
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A number with its unit, in three digits."""
+    if value is None:
+        return "not measured"
+    if unit.startswith("x "):
+        return f"{value:.3g} times"
+    if unit == "seconds" and value < 0.1:
+        return f"{1000 * value:.3g} ms"
+    return f"{value:.3g} {'s' if unit == 'seconds' else unit}"
+
+
+def times(value: float | None) -> str:
+    """A ratio, or that there is none."""
+    return "not measured" if value is None else f"{value:.3g} times"
