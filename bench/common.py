@@ -40,7 +40,7 @@ CELLS = in_source("cells", r"^class (\w+)\(Cell\):")
 IN_TORCH = {"Elman", "GRU", "LSTM"}
 
 TIME, BATCH, INPUT, HIDDEN = 30 if QUICK else 100, 32, 16, 64
-ROUNDS = int(os.environ.get("RNNVANISH_BENCH_ROUNDS", 5 if QUICK else 25))  # fewer are cheaper, and noisier
+ROUNDS = int(os.environ.get("RNNVANISH_BENCH_ROUNDS", "5" if QUICK else "25"))  # fewer are cheaper, and noisier
 
 
 class Missing(Exception):

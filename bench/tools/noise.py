@@ -53,7 +53,7 @@ def attempt(commit: str, bench: str) -> dict[str, Any]:
 
 def rounds() -> int:
     """Rounds in which each ratio is taken; a quick run takes fewer, and is noisier for it."""
-    return int(os.environ.get("RNNVANISH_BENCH_ROUNDS", 5 if "RNNVANISH_BENCH_QUICK" in os.environ else 25))
+    return int(os.environ.get("RNNVANISH_BENCH_ROUNDS", "5" if "RNNVANISH_BENCH_QUICK" in os.environ else "25"))
 
 
 def _first(runs: Runs) -> Runs:

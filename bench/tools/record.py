@@ -67,7 +67,7 @@ def provenance(results: Any) -> dict[str, Any]:
         "load": [start["load"], end["load"]],
         "busy": busy(start["load"], end["load"]),
         "MHz": [start["MHz"], end["MHz"]],
-        "rounds": int(os.environ.get("RNNVANISH_BENCH_ROUNDS", 25)),
+        "rounds": int(os.environ.get("RNNVANISH_BENCH_ROUNDS", "25")),
         "threads": results.env_vars.get("OMP_NUM_THREADS", "all"),
         **setting(),
         "benchmarks": sorted(results.errcode),
