@@ -16,6 +16,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import benchmarks
 import collected
 import extras
 import glossary
@@ -110,6 +111,7 @@ def on_page_content(html, page, config, files):
         html = mathematics.to_mathml(html)
     except mathematics.MathError as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from error
+    html = benchmarks.put(html, Path(config.config_file_path).parent)
     html = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)  # Markdown knows no corner of a table
     if (words := files.get_file_from_path(WORDS)) and not UNEXPLAINED.fullmatch(page.file.src_uri):
         known = glossary.read(Path(words.abs_src_path))
@@ -149,6 +151,7 @@ def on_post_build(config):
     site = Path(config.site_dir)
     for name, executed in _notebooks.items():
         extras.write_downloads(Path(config.docs_dir, name), executed, site / name)
+    benchmarks.write(Path(config.config_file_path).parent, site)
     (site / "llms.txt").write_text(extras.llms(config, config["extra"].pop("ordered")), encoding="utf-8")
 
 

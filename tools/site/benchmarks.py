@@ -1,0 +1,40 @@
+"""The pages about speed and memory, made from what `bench/results` has; `bench/tools` knows how."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+FOLDER = "benchmarks"
+
+
+def put(html: str, root: Path) -> str:
+    """Fill the places that a page keeps for measured numbers."""
+    if "data-rv-bench" not in html:
+        return html
+    if tool := _tool(root, "page"):
+        return tool.put(html, root)
+    return re.sub(r'<div data-rv-bench="[\w-]+"></div>', "<p>Not available: this copy has no history.</p>", html)
+
+
+def write(root: Path, site: Path) -> None:
+    """Write the dashboard and the feed beside the pages."""
+    if (site / FOLDER).is_dir() and (tool := _tool(root, "dashboard")):
+        feed = _tool(root, "page").feed(root)
+        (site / FOLDER / "regressions.xml").write_text(feed, encoding="utf-8")
+        tool.publish(site / FOLDER / "dashboard", root)
+        (site / FOLDER / "dashboard/regressions.xml").write_text(feed, encoding="utf-8")
+
+
+def _tool(root: Path, name: str) -> Any:
+    """A tool of the benchmarks; None where there is no history: in a shallow clone or an unpacked archive."""
+    if not (root / "asv.conf.json").exists():
+        return None
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+    if not importlib.import_module("bench.tools.dashboard").whole(root):
+        return None
+    return importlib.import_module(f"bench.tools.{name}")
