@@ -63,7 +63,9 @@ def test_henons_map():
 
     start = torch.tensor([[0.1 + 0.02 * k, 0.1] for k in range(16)])
     found = run(henon, start, 200, warm_up=40)
-    torch.testing.assert_close(found.exponents.sum(1), torch.full((16,), math.log(0.3), dtype=torch.float64), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        found.exponents.sum(1), torch.full((16,), math.log(0.3), dtype=torch.float64), rtol=0, atol=1e-10
+    )
     assert found.exponents[:, 0].mean().item() == pytest.approx(0.4192, abs=0.01)
     inside = (found.exponents[:, 0] - 0.4192).abs() < found.error[:, 0]
     assert inside.double().mean() > 0.7

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_leaves
 
 from rnnvanish.diagnosis.exercise import exercise
@@ -26,10 +25,10 @@ from rnnvanish.mitigations import (
     OrthogonalStart,
     SkipThroughTime,
 )
+from rnnvanish.probes.calling import sampled
 from rnnvanish.probes.curve import Advice, Curve
-from rnnvanish.probes.endpoint import read_end
-from rnnvanish.probes.retention import retention
-from rnnvanish.probes.totals import Loss
+from rnnvanish.probes.retention import Loss, loss_of, retention
+from rnnvanish.probes.totals import called
 from rnnvanish.probes.untouched import unchanged
 from rnnvanish.probes.watch import Run, watch
 
@@ -155,6 +154,11 @@ class _Ward:
     rate: float
     options: dict[str, Any]
 
+    @property
+    def batches(self) -> int:
+        """How many batches of a DataLoader are used."""
+        return int(self.options.get("batches", 8))
+
     def trials(self, cure: Cure, untreated: Training | None) -> dict[str, Trial]:
         """Treat a copy, and measure it; a trial for each layer."""
         patient = treated(self.model, cure)
@@ -182,7 +186,9 @@ class _Ward:
 
     def trained(self, patient: nn.Module, rule: Rule | None = None) -> Training:
         """Train a copy, and measure what has become of it."""
-        before, after = exercise(patient, [self.inputs], self._objective, self.train, self.rate, rule)
+        before, after = exercise(
+            patient, sampled(patient, self.inputs, self.batches), self._objective, self.train, self.rate, rule
+        )
         curves = self._measured(patient) if math.isfinite(after) else {}
         return Training(self.train, before, after, {name: curve.half_life for name, curve in curves.items()})
 
@@ -191,7 +197,7 @@ class _Ward:
         if isinstance(self.model, RECURRENT):
             return  # the state itself is what it gives
         shapes = [
-            [leaf.shape for leaf in tree_leaves(_called(model, self.inputs)) if isinstance(leaf, Tensor)]
+            [leaf.shape for leaf in tree_leaves(self._output(model)) if isinstance(leaf, Tensor)]
             for model in (self.model, patient)
         ]
         if shapes[0] != shapes[1]:
@@ -202,37 +208,33 @@ class _Ward:
         after = retention(patient, self.inputs, self.loss, **self.options)
         return dict(zip(self.before, after.values(), strict=True))
 
+    @torch.no_grad()
+    def _output(self, model: nn.Module) -> Any:
+        with unchanged(model):
+            return called(model, self.inputs, self.loss)(model)
+
     def _objective(self, model: nn.Module, inputs: Any) -> Tensor:
-        assert self.loss is not None
-        return self.loss(_run(model, inputs))
+        call = called(model, inputs, self.loss)
+        return loss_of(model, call, call(model), [], self.loss)
 
     def _norms(self, rule: Rule) -> tuple[float, float]:
         """Norm of the gradient of all weights, as it is and as a rule leaves it."""
         patient = copy.deepcopy(self.model)
         weights = [weight for weight in patient.parameters() if weight.requires_grad]
 
+        call = called(patient, self.inputs, self.loss)
+
         def gradients(output: Any, runs: list[Run]) -> list[Tensor | None]:
-            value = read_end(patient, output, runs) if self.loss is None else self.loss(output)
+            value = loss_of(patient, call, output, runs, self.loss)
             return list(torch.autograd.grad(value, weights, allow_unused=True))
 
         with torch.enable_grad():
-            found = watch(patient, self.inputs, gradients)
+            found = watch(patient, call, gradients, cells=self.options.get("cells", ()))
         for weight, gradient in zip(weights, found, strict=True):
             weight.grad = gradient
         before = _norm(weights)
         rule.apply(weights)
         return before, _norm(weights)
-
-
-@torch.no_grad()
-def _called(model: nn.Module, inputs: Any) -> Any:
-    with unchanged(model):
-        return _run(model, inputs)
-
-
-def _run(model: nn.Module, inputs: Any) -> Any:
-    arguments = inputs if isinstance(inputs, tuple) and not isinstance(inputs, PackedSequence) else (inputs,)
-    return model(*arguments)
 
 
 def _listed(shapes: list[torch.Size]) -> str:

@@ -100,8 +100,7 @@ class Replay:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        entries = getattr(run, "entries", None) or [run.initial, *run.states[:-1]]
-        self.before = tuple(torch.stack(parts).detach() for parts in zip(*entries, strict=True))
+        self.before = tuple(torch.stack(parts).detach() for parts in zip(*run.entries, strict=True))
         self.after = tuple(torch.stack(parts).detach() for parts in zip(*run.states, strict=True))
 
     def take(self, step: Int[Tensor, " rows"], sequence: Int[Tensor, " rows"]) -> Again:

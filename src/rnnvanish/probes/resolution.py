@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -43,11 +44,13 @@ def resolution(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = 
 
     Arguments and errors are those of `probes.retention`.
     """
-    found = each_loop(model, inputs, loss, _of_loop, lambda pair: pair[0] == torch.float64, cells)
+    # Before the measurement, which is in double precision.
+    own = {id(module): _format(module) for module in model.modules()}
+    found = each_loop(model, inputs, loss, partial(_of_loop, own), lambda pair: pair[0] == torch.float64, cells)
     return {name: resolution for name, (_, resolution) in found.items()}
 
 
-def _of_loop(run: Run, gradients: Series) -> tuple[torch.dtype, Resolution]:
+def _of_loop(own: dict[int, str], run: Run, gradients: Series) -> tuple[torch.dtype, Resolution]:
     whole = torch.cat(gradients, dim=-1).double().abs()
     step = run.ends - torch.arange(int(run.ends.max()) + 1, device=whole.device)[:, None]
     rows = torch.arange(whole.shape[1], device=whole.device).expand_as(step)
@@ -61,8 +64,12 @@ def _of_loop(run: Run, gradients: Series) -> tuple[torch.dtype, Resolution]:
         lost[name] = ((aligned > 0) & (aligned <= smallest / 2)).double().sum((1, 2)) / there
         lost_from[name] = _first(lost[name] >= 0.5)
         drowned_from[name] = _first(size < numbers.eps / 2 * size[0])
-    weight = next((w for w in run.module.parameters() if w.is_floating_point()), run.x)
-    return run.x.dtype, Resolution(str(weight.dtype).removeprefix("torch."), lost, lost_from, drowned_from)
+    return run.x.dtype, Resolution(own[id(run.module)], lost, lost_from, drowned_from)
+
+
+def _format(module: nn.Module) -> str:
+    weight = next((w for w in module.parameters() if w.is_floating_point()), torch.empty(0))
+    return str(weight.dtype).removeprefix("torch.")
 
 
 def _first(condition: Tensor) -> int | None:

@@ -7,11 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.probes.again import Series
-from rnnvanish.probes.endpoint import read_end
+from rnnvanish.probes.calling import Call, sampled
+from rnnvanish.probes.gradients import gradients
+from rnnvanish.probes.retention import Loss, loss_of
 from rnnvanish.probes.watch import Cells, Run, watch
 
+__all__ = ["Loss", "called", "each_loop", "totals"]
+
 Found = TypeVar("Found")
-Loss = Callable[[Any], Tensor] | None
 
 
 def each_loop(
@@ -26,8 +29,8 @@ def each_loop(
 
     Args:
         model: Any module with recurrent layers.
-        inputs: What it takes; a tuple for several.
-        loss: What the gradient starts from, as in `probes.retention`.
+        inputs: What it takes, as for `probes.retention`; of a DataLoader the first batch.
+        loss: What the gradient starts from, as for `probes.retention`.
         measure: Takes a loop and its total gradients, a tensor (time, sequences, size) for each part of the state.
         resolved: Whether the model's own precision held what was measured; if not, it is measured again in double.
         cells: Modules that are one step of a loop which the model itself writes.
@@ -35,38 +38,26 @@ def each_loop(
     Raises:
         ValueError, RuntimeError: Those of `probes.retention`.
     """
+    call = called(model, inputs, loss)
 
     def of_all(output: Any, runs: list[Run]) -> dict[str, Found]:
-        found = totals(model, output, runs, loss)
+        found = totals(model, runs, loss_of(model, call, output, runs, loss))
         return {run.name: measure(run, gradients) for run, gradients in zip(runs, found, strict=True)}
 
     with torch.enable_grad():
-        return watch(model, inputs, of_all, lambda found: all(map(resolved, found.values())), cells)
+        return watch(model, call, of_all, lambda found: all(map(resolved, found.values())), cells)
 
 
-def totals(model: nn.Module, output: Any, runs: list[Run], loss: Loss) -> list[Series]:
-    """The derivative of the loss with respect to every state of each loop, through all later steps; zero where none."""
-    value = read_end(model, output, runs) if loss is None else loss(output)
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        raise ValueError(f"The loss must be a tensor of one number, got {getattr(value, 'shape', value)}.")
-    states = [part for run in runs for state in run.states for part in state]
-    in_graph = [state for state in states if state.requires_grad]  # others ran under no_grad
-    found = torch.autograd.grad(value, in_graph, retain_graph=True, allow_unused=True) if value.requires_grad else ()
-    if all(gradient is None for gradient in found):
-        raise ValueError(
-            f"The loss does not depend on a recurrent layer of {type(model).__name__}: is there a detach() or a "
-            "no_grad() on the way?"
-        )
-    remaining = iter(found)
-    gradients = iter(
-        [next(remaining) if state.requires_grad else None for state in states],
-    )
-    by_run = []
-    for run in runs:
-        steps = [tuple(_or_zero(next(gradients), part) for part in state) for state in run.states]
-        by_run.append(tuple(torch.stack(part) for part in zip(*steps, strict=True)))
-    return by_run
+def called(model: nn.Module, inputs: Any, loss: Loss) -> Call:
+    """The call of `model` that is measured; of a DataLoader its first batch."""
+    if isinstance(inputs, Call):
+        return inputs
+    (batch,) = sampled(model, inputs, 1)
+    return Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)
 
 
-def _or_zero(gradient: Tensor | None, like: Tensor) -> Tensor:
-    return torch.zeros_like(like) if gradient is None else gradient
+def totals(model: nn.Module, runs: list[Run], value: Tensor) -> list[Series]:
+    """The derivative of a loss with respect to every state of each loop, through all later steps; zero where none."""
+    found = iter(gradients(model, runs, value, [state for run in runs for state in run.states], keep=True))
+    steps = [[next(found) for _ in run.states] for run in runs]
+    return [tuple(torch.stack(part) for part in zip(*each, strict=True)) for each in steps]
