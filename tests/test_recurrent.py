@@ -139,8 +139,8 @@ def test_two_halves_equal_one_run(cell):
     whole, final = layer(x)
     first, between = layer(x[:3])
     second, last = layer(x[3:], between)
-    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=0)
-    torch.testing.assert_close(last, final, rtol=0, atol=0)
+    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=1e-14)
+    torch.testing.assert_close(last, final, rtol=0, atol=1e-14)
 
 
 def test_residual_skip_adds_the_input_of_each_upper_layer():

@@ -122,7 +122,7 @@ def run_layers(
             states, final = scan(index, ahead, before, sequences.lengths)
             outputs.append(turn(states, sequences.lengths) if direction else states)
             finals.append(final)
-        joined = torch.cat(outputs, dim=-1)
+        joined = torch.cat(outputs, dim=-1) if directions > 1 else outputs[0]
         if sequences.lengths is not None:
             joined = joined.masked_fill(padding(len(joined), sequences.lengths).unsqueeze(-1), 0.0)
         output, y = skipped(stack, layer, y, joined)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
+from torch.utils.checkpoint import checkpoint
 
 from rnnvanish import cells
 from rnnvanish.cell import Cell, State
-from rnnvanish.engine import reference
+from rnnvanish.engine.choice import ENGINES, run
 from rnnvanish.layers import run_layers
 
 #: The cell with the equations of each of torch's recurrent modules, by the module's `mode`.
@@ -51,7 +52,12 @@ class Recurrent(nn.Module):
             of each layer (Srivastava, Greff & Schmidhuber 2015, https://arxiv.org/abs/1505.00387); b starts at −1, so
             that at first more is carried than transformed. "dense" has each layer read `x` and the outputs of all
             layers below, side by side (Huang et al. 2017, https://arxiv.org/abs/1608.06993).
-        engine: How the loop over time is run: "reference" is the plain Python loop, "auto" the fastest there is.
+        engine: How the loop over time is run: "reference" is the plain Python loop, "cpu" and "gpu" are compiled, and
+            "auto" is the compiled one of the input's device, or the plain loop where that cannot be (a log line says
+            why). A compiled loop counts numbers below the smallest normal one (1e-38 in single precision) as zero.
+        checkpoint_every: Keep the state of every so many steps only, and compute the steps between again on the way
+            back: with the square root of the sequence's length, memory grows like that root, and a training step
+            takes about a third longer (Chen et al. 2016, https://arxiv.org/abs/1604.06174). None keeps everything.
         **cell_options: Passed on to the cell.
 
     Shapes:
@@ -81,6 +87,7 @@ class Recurrent(nn.Module):
         dropout: float = 0.0,
         skip: str | None = None,
         engine: str = "auto",
+        checkpoint_every: int | None = None,
         **cell_options: Any,
     ) -> None:
         super().__init__()
@@ -92,13 +99,15 @@ class Recurrent(nn.Module):
             raise ValueError(f"Recurrent needs a dropout probability in [0, 1), got {dropout}.")
         if skip not in SKIPS:
             raise ValueError(f"Recurrent needs skip=None, 'residual', 'highway' or 'dense', got {skip!r}.")
-        if engine not in ("auto", "reference"):
-            raise ValueError(f"Recurrent needs engine='auto' or 'reference', got {engine!r}.")
+        if engine not in ENGINES:
+            raise ValueError(f"Recurrent needs an engine of {', '.join(ENGINES)}, got {engine!r}.")
+        if checkpoint_every is not None and checkpoint_every < 1:
+            raise ValueError(f"Recurrent needs checkpoint_every >= 1 or None, got {checkpoint_every}.")
         if dropout > 0 and num_layers == 1:
             warnings.warn("dropout acts between layers, and there is only one: it does nothing.", stacklevel=2)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.batch_first, self.dropout = bidirectional, batch_first, float(dropout)
-        self.skip, self.engine = skip, engine
+        self.skip, self.engine, self.checkpoint_every = skip, engine, checkpoint_every
         directions = 2 if bidirectional else 1
         width = hidden_size * directions
         widths = [input_size] + [width] * (num_layers - 1)
@@ -135,8 +144,16 @@ class Recurrent(nn.Module):
 
     def _scan(self, index: int, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
         cell = self._cell(index)
-        states = reference.scan(cell, x, cell.initial_state(x[0]) if state is None else state, lengths)
-        return torch.stack([parts[0] for parts in states]), states[-1]
+        state = cell.initial_state(x[0]) if state is None else state
+        segment = self.checkpoint_every
+        if segment is None or segment >= len(x) or not torch.is_grad_enabled():
+            return run(cell, x, state, lengths, self.engine)
+        outputs = []
+        for start, part in zip(range(0, len(x), segment), x.split(segment), strict=True):
+            left = None if lengths is None else (lengths - start).clamp(min=0)
+            y, state = checkpoint(run, cell, part, state, left, self.engine, use_reentrant=False)
+            outputs.append(y)
+        return torch.cat(outputs), state
 
     def _check_input(self, x: Tensor | PackedSequence) -> None:
         data = x.data if isinstance(x, PackedSequence) else x

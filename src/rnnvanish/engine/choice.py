@@ -1,0 +1,168 @@
+"""Which engine runs a cell: the fastest that can, and a line in the log where that is the plain loop."""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from rnnvanish.cell import Cell, State
+from rnnvanish.engine import reference
+from rnnvanish.engine.values import Unsupported
+
+logger = logging.getLogger("rnnvanish.engine")
+ENGINES = ("auto", "reference", "cpu", "gpu")
+#: A loop over fewer numbers (steps x sequences x width of the state) is not worth compiling.
+WORTH = 2048
+
+#: What has been made of cells of one build: a program, or why there is none.
+_programs: dict[Any, Any] = {}
+_said: set[tuple[str, str]] = set()
+
+
+def run(
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    engine: str = "auto",
+    trace: list[Tensor] | None = None,
+) -> tuple[Tensor, State]:
+    """Run a cell over time.
+
+    Args:
+        cell: The step.
+        x: Input, (time, batch, features).
+        state: State before the first step.
+        lengths: Steps in each sequence, or None where all fill the batch.
+        engine: One of `ENGINES`.
+        trace: See `Program`; only a compiled engine gives it.
+
+    Returns:
+        The first part of the state after each step, and the state after the last.
+
+    Raises:
+        RuntimeError: Where an engine is named that cannot run this cell, or cannot trace it.
+    """
+    worth = x.shape[0] * sum(part.numel() for part in state) >= WORTH
+    if engine in ("cpu", "gpu") or (engine == "auto" and (worth or trace is not None)):
+        try:
+            return cast(tuple[Tensor, State], _compiled(cell, x, state, lengths, engine, trace))
+        except Unsupported as reason:
+            name = type(cell).__name__
+            if engine != "auto" or trace is not None:
+                raise RuntimeError(f"engine={engine!r} cannot run {name}: {reason}. engine='auto' can.") from None
+            if (name, str(reason)) not in _said:
+                _said.add((name, str(reason)))
+                logger.warning("%s runs as a plain Python loop: the compiled engine has no %s.", name, reason)
+    states = reference.scan(cell, x, state, lengths)
+    return torch.stack([parts[0] for parts in states]), states[-1]
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _compiled(
+    cell: Cell, x: Tensor, state: State, lengths: Tensor | None, engine: str, trace: list[Tensor] | None
+) -> tuple[Tensor, State]:
+    """Run a cell by a program; `Unsupported` where there can be none, with the reason."""
+    _check(cell, x, state, engine)
+    from rnnvanish.engine.loop import Program
+    from rnnvanish.engine.tracing import weights_of
+
+    weights = weights_of(cell)
+    key = (
+        *(_build(module) for module in cell.modules()),
+        *((name, weight.shape) for name, weight in weights.items()),
+        *(part.shape[1:] for part in state),
+        (x.shape[2:], x.dtype, x.device.type, lengths is not None),
+    )
+    if key not in _programs:
+        try:
+            # In a thread of its own: modes and hooks that are in force here (checkpoint, inference) stay outside.
+            with ThreadPoolExecutor(1) as thread:
+                _programs[key] = thread.submit(_program, cell, x, state, lengths is not None).result()
+        except Unsupported as reason:
+            _programs[key] = reason
+    program = _programs[key]
+    if isinstance(program, Unsupported):
+        raise program
+    assert isinstance(program, Program)
+    ended = None if lengths is None else reference.padding(len(x), lengths).unsqueeze(-1)
+    return program(x, ended, program.staged.traced.once(*weights.values()), state, trace)
+
+
+def _check(cell: Cell, x: Tensor, state: State, engine: str) -> None:
+    """Refuse what a compiled loop would silently do otherwise than the plain one."""
+    device = x.device.type
+    if engine not in ("auto", {"cuda": "gpu"}.get(device, device)):
+        raise Unsupported(f"tensors on {device}")
+    if any(type(tensor) not in (Tensor, nn.Parameter) for tensor in (x, *state)):
+        raise Unsupported(f"tensors of class {type(x).__name__}")
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        raise Unsupported("torch.func transforms (vmap, grad)")
+    if forward_ad._current_level >= 0:
+        raise Unsupported("forward mode of automatic differentiation")
+    if torch.is_autocast_enabled(device):
+        raise Unsupported("autocast")
+    if torch._C._len_torch_dispatch_stack() > 0:
+        raise Unsupported("dispatch modes")
+    if any(tensor.dtype != x.dtype for tensor in state):
+        raise Unsupported("a state of another dtype than its input")
+    if any(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+        for module in cell.modules()
+    ):
+        raise Unsupported("hooks")
+
+
+#: What every module has; the rest are settings of its own.
+_COMMON = frozenset(vars(nn.Module())) - {"training"}
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def _build(module: nn.Module) -> tuple[Any, ...]:
+    """What decides how a module computes, but for its weights: two of the same build share a program.
+
+    Numbers and words count by their value. Whatever else a module keeps counts as itself: it is a part of the key, so
+    it lives as long as the program does.
+    """
+    settings = [(name, value) for name, value in vars(module).items() if name not in _COMMON]
+    return type(module), *((name, value if isinstance(value, _PLAIN) else _Same(value)) for name, value in settings)
+
+
+class _Same:
+    """Equal to nothing but the same object, or to equal lists and tuples of plain values."""
+
+    def __init__(self, value: Any) -> None:
+        plain = isinstance(value, list | tuple) and all(isinstance(each, _PLAIN) for each in value)
+        self.value = tuple(value) if plain else value
+        self.plain = plain
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Same):
+            return False
+        return self.value == other.value if self.plain and other.plain else self.value is other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value) if self.plain else id(self.value)
+
+
+def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
+    """Stage and print a cell, and hold the result against the cell itself once."""
+    from rnnvanish.engine.loop import Program
+    from rnnvanish.engine.staging import stage
+    from rnnvanish.engine.verify import verify
+
+    if x.device.type == "cpu":
+        from rnnvanish.engine.cpu import CPULoop as printer
+    else:
+        raise Unsupported(f"printer for {x.device.type}")
+    try:
+        program = Program(stage(cell, x[0], state, masked), printer, x.dtype)
+    except Unsupported:
+        raise
+    except Exception as error:  # tracing runs the cell's own code in an unusual way: whatever it says is the reason
+        raise Unsupported(f"way to trace it ({type(error).__name__}: {str(error).splitlines()[0]})") from error
+    verify(cell, program, x, state, masked)
+    return program

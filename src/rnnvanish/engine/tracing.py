@@ -1,0 +1,195 @@
+"""Reading a cell's step once: what depends on parameters alone, and the rest with its derivative."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx, nn
+from torch._decomp import core_aten_decompositions, get_decompositions
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.utils import parametrize
+
+from rnnvanish.engine.values import Unsupported
+
+aten = torch.ops.aten
+#: Draws one random number of a step for a batch; the tensor says where.
+Draw = Callable[[int, Tensor], Tensor]
+
+
+def _var_mean(x: Tensor, dim: list[int], *, correction: float = 1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """In sums, where torch's own decomposition names a primitive."""
+    mean = x.mean(dim, keepdim=True)
+    var = (x - mean).square().sum(dim, keepdim=True) / (math.prod(x.shape[each] for each in dim) - correction)
+    return (var, mean) if keepdim else (var.squeeze(dim), mean.squeeze(dim))
+
+
+#: Operations of torch in terms of fewer.
+DECOMPOSITIONS = {
+    **core_aten_decompositions(),
+    **get_decompositions(
+        [
+            aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.leaky_relu_backward,
+            aten.elu, aten.elu_backward, aten.gelu, aten.gelu_backward, aten.hardtanh, aten.hardtanh_backward,
+            aten.hardsigmoid, aten.hardsigmoid_backward, aten.softplus, aten.softplus_backward,
+            aten.log_sigmoid_forward, aten.log_sigmoid_backward, aten.silu, aten.silu_backward, aten.addcmul,
+            aten.lerp, aten.threshold_backward,
+        ]
+    ),
+    aten.var_mean.correction: _var_mean,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A cell's step in two parts.
+
+    Attributes:
+        once: parameters and buffers -> what the step needs of them; ordinary torch, differentiable.
+        step: (once values, x, ended, draws, state) -> state, as operations of torch.
+        forward: The same, in torch's core operations.
+        backward: (once values, x, ended, draws, state, gradients of the new state) -> gradients of once values, x and
+            state.
+        draws: For each random number of a step, what draws it: (batch, dtype, device) -> tensor.
+        names: Of the parameters and buffers, in the order in which `once` takes them.
+        batch: The batch that was traced.
+    """
+
+    once: fx.GraphModule
+    step: fx.GraphModule
+    forward: fx.Graph
+    backward: fx.Graph
+    draws: tuple[Draw, ...]
+    names: tuple[str, ...]
+    floating: tuple[bool, ...]
+    batch: int
+
+
+def weights_of(cell: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers, by name."""
+    return {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
+
+
+def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> Traced:
+    """Trace a step of `cell`.
+
+    Args:
+        cell: The cell.
+        x: One step's input: its width, dtype and device count, its values and batch do not.
+        state: The state before it, likewise.
+        masked: Whether sequences may end early: then a state that has ended is kept.
+    """
+    weights = weights_of(cell)
+    sizes = {size for tensor in (*weights.values(), x[:1], *(part[:1] for part in state)) for size in tensor.shape}
+    batch = next(size for size in range(2, 2 + 2 * len(sizes) + 2) if size not in sizes)
+    x = x.new_zeros(batch, *x.shape[1:])
+    state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
+    ended = torch.zeros(batch, 1, dtype=torch.bool, device=x.device)
+
+    def step(weights: list[Tensor], x: Tensor, ended: Tensor, *state: Tensor) -> list[Tensor]:
+        new = torch.func.functional_call(cell, dict(zip(names, weights, strict=True)), (x, state))
+        if len(new) != len(state):
+            raise Unsupported("a step that changes the number of its states")
+        return [torch.where(ended, old, now) for old, now in zip(state, new, strict=True)] if masked else list(new)
+
+    names = tuple(weights)
+    detached = [weight.detach() for weight in weights.values()]
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), uncached():
+        whole = make_fx(torch.func.functionalize(step))(detached, x, ended, *state)
+        whole.graph.eliminate_dead_code()
+        once, body, draws = _split(whole, len(detached), batch)
+        onces = once(*detached)
+        noise = [draw(batch, x) for draw in draws]
+        rows = [x, ended, *noise, *state]
+        floating = tuple(value.is_floating_point() for value in onces)
+        forward = make_fx(torch.func.functionalize(body), decomposition_table=DECOMPOSITIONS)(*onces, *rows)
+        place = [*(index for index, is_float in enumerate(floating) if is_float), len(onces)]
+        place += range(len(onces) + 2 + len(noise), len(onces) + len(rows))
+
+        def pull_back(*args: Tensor) -> Any:
+            given, gradients = list(args[: -len(state)]), args[-len(state) :]
+
+            def of(*chosen: Tensor) -> Any:
+                for index, value in zip(place, chosen, strict=True):
+                    given[index] = value
+                return tuple(body(*given))
+
+            _, vjp = cast(Any, torch.func.vjp)(of, *(given[index] for index in place))
+            return vjp(gradients)
+
+        with torch.enable_grad():
+            backward = make_fx(torch.func.functionalize(pull_back), decomposition_table=DECOMPOSITIONS)(
+                *onces, *rows, *(torch.zeros_like(part) for part in state)
+            )
+    for graph in (forward.graph, backward.graph):
+        graph.eliminate_dead_code()
+    return Traced(once, body, forward.graph, backward.graph, draws, names, floating, batch)
+
+
+class uncached:
+    """Leave `parametrize.cached()` for a while: what is traced must not be kept as a weight."""
+
+    def __enter__(self) -> None:
+        self.depth, parametrize._cache_enabled = parametrize._cache_enabled, 0
+
+    def __exit__(self, *_: object) -> None:
+        parametrize._cache_enabled = self.depth
+
+
+def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[fx.GraphModule, fx.GraphModule, tuple[Draw, ...]]:
+    """Part a step into what depends on weights alone, and the rest; random numbers become inputs of the rest."""
+    nodes = list(whole.graph.nodes)
+    placeholders = [node for node in nodes if node.op == "placeholder"]
+    of_weights, of_rows = set(placeholders[:weights]), set(placeholders[weights:])
+    random = []
+    for node in nodes:
+        if node.op not in ("call_function", "get_attr"):
+            continue
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            random.append(node)
+            of_rows.add(node)
+        elif any(arg in of_rows for arg in node.all_input_nodes):
+            of_rows.add(node)
+        elif any(arg in of_weights for arg in node.all_input_nodes):
+            of_weights.add(node)
+    output = nodes[-1]
+    frontier = [
+        node for node in nodes if node in of_weights and any(user in of_rows or user is output for user in node.users)
+    ]
+    # What gives several tensors at once is handed on tensor by tensor.
+    if any(not isinstance(node.meta.get("val"), Tensor) for node in frontier):
+        raise Unsupported("a parameter that is split into several before its use")
+    draws = tuple(_drawer(node, batch) for node in random)
+    once = _graph(whole, placeholders[:weights], frontier)
+    outs = list(torch.utils._pytree.tree_leaves(output.args[0]))
+    inputs = [*frontier, placeholders[weights], placeholders[weights + 1], *random, *placeholders[weights + 2 :]]
+    body = _graph(whole, inputs, outs)
+    return once, body, draws
+
+
+def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.GraphModule:
+    """The part of a graph that leads from some of its nodes to others."""
+    graph = fx.Graph(whole)
+    known = {node: graph.placeholder(node.name) for node in inputs}
+
+    def copy(node: fx.Node) -> fx.Node:
+        for arg in node.all_input_nodes:
+            if arg not in known:
+                copy(arg)
+        known[node] = graph.node_copy(node, lambda arg: known[arg])
+        return known[node]
+
+    graph.output([known.get(out) or copy(out) for out in outs])
+    return fx.GraphModule(whole, graph)
+
+
+def _drawer(node: fx.Node, batch: int) -> Draw:
+    """What draws a random number of a step for any batch: the same numbers that the step itself would draw."""
+    name = cast(Any, node.target).__name__.partition(".")[0]
+    shape = node.meta["val"].shape
+    if name not in ("rand_like", "randn_like", "rand", "randn") or len(shape) != 2 or shape[0] != batch:
+        raise Unsupported(f"random numbers by {node.target}")
+    draw = {"rand": torch.rand, "randn": torch.randn}[name.removesuffix("_like")]
+    width, dtype = shape[1], node.meta["val"].dtype
+    return lambda batch, x: draw(batch, width, dtype=dtype, device=x.device)

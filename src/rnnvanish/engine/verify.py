@@ -1,0 +1,70 @@
+"""Holding a program against the cell that it was made from, before it is used."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from rnnvanish.cell import Cell, State
+from rnnvanish.engine.loop import Program
+from rnnvanish.engine.reference import padding, scan
+from rnnvanish.engine.tracing import uncached, weights_of
+from rnnvanish.engine.values import Unsupported
+
+STEPS, BATCH = 3, 2
+#: Largest difference, relative to the largest number of each result.
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
+
+
+def verify(cell: Cell, program: Program, x: Tensor, state: State, masked: bool) -> None:
+    """Compare a few steps on random numbers with the plain loop: outputs and all gradients.
+
+    Tracing sees operations, and not all that a cell may do besides: cut the gradient by `no_grad`, or keep something
+    from one step to the next.
+
+    Raises:
+        Unsupported: Where they differ.
+    """
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), uncached():
+        torch.manual_seed(0)
+        x = torch.randn(STEPS, BATCH, x.shape[2], dtype=x.dtype, device=x.device, requires_grad=True)
+        start = tuple(
+            (part[:1].detach() + 0.1 * torch.randn(BATCH, part.shape[1]).to(part)).requires_grad_() for part in state
+        )
+        lengths = torch.tensor([STEPS - 1, STEPS], device=x.device) if masked else None
+        ended = None if lengths is None else padding(STEPS, lengths).unsqueeze(-1)
+        weights = {
+            name: weight.detach().requires_grad_(weight.is_floating_point())
+            for name, weight in weights_of(cell).items()
+        }
+        inputs = [x, *start, *(weight for weight in weights.values() if weight.requires_grad)]
+
+        def plain() -> tuple[Tensor, State]:
+            states = scan(
+                lambda now, before: torch.func.functional_call(cell, weights, (now, before)), x, start, lengths
+            )
+            return torch.stack([parts[0] for parts in states]), states[-1]
+
+        def compiled() -> tuple[Tensor, State]:
+            return program(x, ended, program.staged.traced.once(*weights.values()), start, None)
+
+        expected, got = _results(plain, inputs), _results(compiled, inputs)
+    for ours, theirs in zip(got, expected, strict=True):
+        size = max(float(theirs.abs().nan_to_num(posinf=0, neginf=0).max()), 1e-6)
+        if not torch.allclose(ours, theirs, rtol=0, atol=TOLERANCE[x.dtype] * size, equal_nan=True):
+            raise Unsupported(
+                "way to see all that its step does (does it cut the gradient, or keep something from step to step?)"
+            )
+
+
+def _results(run: Callable[[], tuple[Tensor, State]], inputs: list[Tensor]) -> list[Tensor]:
+    """Outputs, and the gradients of a sum that weighs each number of them differently."""
+    torch.manual_seed(1)
+    y, final = run()
+    outputs = [y, *final]
+    weighed = [(out * torch.linspace(-1, 1, out.numel()).to(out).view_as(out)).sum() for out in outputs]
+    gradients = torch.autograd.grad(torch.stack(weighed).sum(), inputs, allow_unused=True)
+    return [out.detach() for out in outputs] + [
+        torch.zeros_like(tensor) if gradient is None else gradient
+        for gradient, tensor in zip(gradients, inputs, strict=True)
+    ]
