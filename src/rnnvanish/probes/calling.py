@@ -50,6 +50,7 @@ class Call:
     @classmethod
     def of_method(cls, model: nn.Module, method: str, batch: Any) -> "Call":
         """The call of another method that takes a batch and perhaps its index, such as Lightning's training_step."""
+        batch = batch.batch if isinstance(batch, Call) else batch
         function = getattr(model, method, None)
         if not callable(function):
             raise ValueError(f"{type(model).__name__} has no method {method!r} to be its loss.")
@@ -69,6 +70,8 @@ class Call:
 def sampled(model: nn.Module, inputs: Any, batches: int) -> list[Any]:
     """The batches to measure: of a DataLoader its first ones, where the weights are; else the one that was given.
 
+    What is last in a batch of a DataLoader counts as targets, and is not given to the model unless it needs that many.
+
     Raises:
         ValueError: For fewer than one batch, or a DataLoader that has none.
     """
@@ -86,7 +89,7 @@ def sampled(model: nn.Module, inputs: Any, batches: int) -> list[Any]:
         raise ValueError("The DataLoader has no batch to measure.")
     weight = next(model.parameters(), torch.empty(0))
     found = [tuple(batch) if isinstance(batch, list) else batch for batch in found]  # as collated by default
-    return [mapped(batch, lambda value: value.to(weight.device)) for batch in found]
+    return [_sample(model, mapped(batch, lambda value: value.to(weight.device))) for batch in found]
 
 
 def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -102,6 +105,14 @@ def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, dict):
         return type(value)((key, mapped(each, change)) for key, each in value.items())
     return value
+
+
+def _sample(model: nn.Module, batch: Any) -> Call:
+    call = Call.of(model, batch)
+    if len(call.args) < 2 or len(call.args) < len(batch):
+        return call
+    needed = [each for each in _parameters(model) if each.default is each.empty]
+    return replace(call, args=call.args[: max(len(needed), len(batch) - 1)])
 
 
 def _parameters(model: nn.Module) -> list[inspect.Parameter]:

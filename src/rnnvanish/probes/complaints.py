@@ -1,6 +1,7 @@
 """What makes a measurement impossible, said of the module at fault: what was needed, what came, what to do."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -32,16 +33,31 @@ def check(model: nn.Module, call: Call, layers: dict[str, nn.Module], own: dict[
 
 
 def checked(forward: Callable[..., Any], name: str, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-    """Run a layer as it is, on at least one sequence of at least one step."""
+    """Run a layer or a step as it is, on at least one sequence of at least one step."""
     x = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
-    if x is not None and x.dim() in (2, 3) and 0 in x.shape[:-1]:
+    if x is not None and x.dim() > 1 and 0 in x.shape[:-1]:
         time = 1 if x.dim() == 3 and getattr(module, "batch_first", False) else 0
-        what = "sequences of no steps" if x.shape[time] == 0 else "an empty batch"
+        time = time if hasattr(module, "batch_first") else -1  # a step reads no time
+        what = "sequences of no steps" if time >= 0 and x.shape[time] == 0 else "an empty batch"
         raise ValueError(
             f"{name} was given {what}, an input of shape {tuple(x.shape)}: it needs at least one sequence of at least "
             "one step. Leave empty ones out of the batch."
         )
     return forward(*args, **kwargs)
+
+
+@contextmanager
+def in_place(model: nn.Module) -> Iterator[None]:
+    """Say what to do about autograd's complaint of an operation in place."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "inplace operation" not in str(error):
+            raise
+        raise Unmeasurable(
+            f"{type(model).__name__} changes a tensor in place that its gradient needs: {error} Write a = a * b instead "
+            "of a *= b, and torch.where or torch.stack instead of assignments to a part."
+        ) from error
 
 
 def check_finite(model: nn.Module, call: Call, output: list[Tensor]) -> None:

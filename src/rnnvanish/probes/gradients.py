@@ -23,19 +23,8 @@ def gradients(model: nn.Module, runs: list[Run], value: Tensor, states: list[Sta
         ValueError: Where none of them has a gradient: says why; where an operation of the model has no derivative.
     """
     inside = [part for state in states for part in state if part.requires_grad]
-    try:
-        found = (
-            torch.autograd.grad(value, inside, allow_unused=True, retain_graph=keep)
-            if value.requires_grad and inside
-            else ()
-        )
-    except RuntimeError as error:
-        if "inplace operation" not in str(error):
-            raise
-        raise Unmeasurable(
-            f"{type(model).__name__} changes a tensor in place that its gradient needs: {error} Write a = a * b instead "
-            "of a *= b, and torch.where or torch.stack instead of assignments to a part."
-        ) from error
+    there = value.requires_grad and inside
+    found = torch.autograd.grad(value, inside, allow_unused=True, retain_graph=keep) if there else ()
     if all(gradient is None for gradient in found):
         raise Unmeasurable(_no_gradient(model, runs, value))
     remaining = iter(found)

@@ -66,7 +66,9 @@ def forward(
     for leaf in returned.values():
         if isinstance(leaf, Tensor) and leaf.requires_grad and id(leaf) not in new:
             new[id(leaf)] = reroute(leaf, raw, kept, [form.flat for form in out_forms])
-    loop.calls.append(StepCall(bound, read, entry, tuple(kept), out_forms, rows, kept[0]._version))
+    loop.calls.append(
+        StepCall(bound, read, entry, tuple(kept), out_forms, rows, 0 if kept[0].is_inference() else kept[0]._version)
+    )
     loop.hand_out(kept, kept)
     return _with(output, lambda path, leaf: new.get(id(leaf), leaf))
 

@@ -64,7 +64,7 @@ class StepCall:
 def runs_of(pattern: Pattern, original: Callable[..., Any], loop: Loop) -> Iterator[Run]:
     """The Run of a loop of steps."""
     calls: list[StepCall] = loop.calls
-    if any(part._version != call.version for call in calls for part in call.state):
+    if any(part._version != call.version for call in calls for part in call.state if not part.is_inference()):
         raise ValueError(
             f"{loop.name} returns a state that is then changed in place (h *= ..., h[...] = ..., h.add_(...)): what it was "
             "cannot be measured any more. Write h = h * ..., or torch.where(...), instead."

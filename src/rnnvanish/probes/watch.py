@@ -89,10 +89,12 @@ def _measure(
     with borrowed(model, dtype):
         patterns = {name: Pattern(name, module) for name, module in own.items()}
         for name, module in own.items():
-            module.__dict__["forward"] = partial(patterns[name].learn, module.forward)
+            forward = partial(complaints.checked, module.forward, name, module)
+            module.__dict__["forward"] = partial(patterns[name].learn, forward)
         for name, module in layers.items():
             module.__dict__["forward"] = partial(complaints.checked, module.forward, name, module)
-        ordinary = numbers(call(model))
+        with nullcontext() if segment is None else torch.no_grad():  # a graph of its own would take the memory
+            ordinary = numbers(call(model))
         for pattern in patterns.values():
             pattern.check()
     complaints.check_finite(model, call, ordinary)
@@ -108,7 +110,8 @@ def _measure(
         with book.closed():
             runs = book.runs()
             complaints.check_runs(model, runs, [*layers, *own])
-            measured = measure(output, runs)
+            with complaints.in_place(model):
+                measured = measure(output, runs)
     precise = all(part.dtype in (torch.float32, torch.float64) for run in runs for part in run.states[-1])
     return measured, agree(numbers(output), ordinary), precise
 
