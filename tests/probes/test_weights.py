@@ -57,4 +57,5 @@ def test_wrapped_constrained_and_projected_ones():
     module = nn.LSTM(2, 6, proj_size=3).double()
     by_hand = torch.linalg.matrix_norm(module.weight_hh_l0[6:12] @ module.weight_hr_l0, 2).item()
     assert weights(module)["LSTM/layer0/forward"]["f"].norm == pytest.approx(by_hand)
+    assert weights(nn.Sequential(nn.LSTMCell(2, 3)))["0"].keys() == set("ifgo")
     assert weights(Recurrent(cells.Elman, 2, 4)).keys() == {"Recurrent/layer0/forward"}

@@ -1,6 +1,6 @@
 """Every step of a loop taken once more, all at once: where all states are known, no step has to wait for another."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -100,8 +100,9 @@ class Replay:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.before = tuple(torch.stack(parts).detach() for parts in zip(*run.entries, strict=True))
-        self.after = tuple(torch.stack(parts).detach() for parts in zip(*run.states, strict=True))
+        # A step that makes its own first state has read none.
+        self.before = stacked(run, [entry or run.initial for entry in run.entries])
+        self.after = stacked(run, run.states)
 
     def take(self, step: Int[Tensor, " rows"], sequence: Int[Tensor, " rows"]) -> Again:
         """Take these steps of these sequences, all at once.
@@ -113,7 +114,7 @@ class Replay:
         x = run.x[step, sequence].detach().requires_grad_()
         before = tuple(part[step, sequence].requires_grad_() for part in self.before)
         with torch.enable_grad():
-            after, inner = taken(run, x, before)
+            after, inner = self._taken(x, before)
         for name, new, old in zip(run.cell.state_names, after, self.after, strict=True):
             was = old[step, sequence]
             if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
@@ -122,6 +123,29 @@ class Replay:
                     "numbers, or mix the sequences of a batch? Measure it with model.eval()."
                 )
         return Again(step, sequence, run.ends[sequence] - step, x, before, after, inner)
+
+    def _taken(self, x: Tensor, before: State) -> tuple[State, Inner]:
+        try:
+            return taken(self.run, x, before)
+        except RuntimeError:  # written for as many sequences as there are: then step by step, sequence by sequence
+            count = self.run.x.shape[1]
+            rows = [torch.arange(start, start + count, device=x.device) for start in range(0, len(x), count)]
+            if len(x) % count:
+                raise
+            each = [taken(self.run, x[row], tuple(part[row] for part in before)) for row in rows]
+            after = tuple(torch.cat(parts) for parts in zip(*(after for after, _ in each), strict=True))
+            return after, Inner(each[0][1].cell)
+
+
+def stacked(run: Run, states: Sequence[State]) -> Series:
+    """States of every step, a tensor for each part; zero for a sequence that has ended and left the batch."""
+    batch = run.x.shape[1]
+    whole = ([_filled(part.detach(), batch) for part in state] for state in states)
+    return tuple(torch.stack(parts) for parts in zip(*whole, strict=True))
+
+
+def _filled(part: Tensor, batch: int) -> Tensor:
+    return part if len(part) == batch else torch.cat([part, part.new_zeros(batch - len(part), part.shape[1])])
 
 
 def again(run: Run, at_once: int = AT_ONCE) -> Iterator[Again]:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.probes.again import Series
+from rnnvanish.probes.again import Series, stacked
 from rnnvanish.probes.calling import Call, sampled
 from rnnvanish.probes.gradients import gradients
 from rnnvanish.probes.retention import Loss, loss_of
@@ -59,5 +59,4 @@ def called(model: nn.Module, inputs: Any, loss: Loss) -> Call:
 def totals(model: nn.Module, runs: list[Run], value: Tensor) -> list[Series]:
     """The derivative of a loss with respect to every state of each loop, through all later steps; zero where none."""
     found = iter(gradients(model, runs, value, [state for run in runs for state in run.states], keep=True))
-    steps = [[next(found) for _ in run.states] for run in runs]
-    return [tuple(torch.stack(part) for part in zip(*each, strict=True)) for each in steps]
+    return [stacked(run, [next(found) for _ in run.states]) for run in runs]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell
-from rnnvanish.live import live_cells, recurrent_modules, torch_suffixes
+from rnnvanish.live import RECURRENT, cells_of, plain_name, torch_suffixes
 from rnnvanish.mitigation import innermost
 from rnnvanish.probes.gates import BLOCKS
 
@@ -50,14 +50,20 @@ def weights(model: nn.Module) -> dict[str, Mapping[str, Matrix]]:
 
 
 def _loops(model: nn.Module) -> Iterator[tuple[str, Cell, Tensor | None]]:
-    for title, module in recurrent_modules(model).items():
+    """Every loop's name, its innermost cell, and its projection."""
+    for name, module in model.named_modules():
+        title = plain_name(name, model)
+        loops = [innermost(cell) for cell in cells_of(module)]
+        if not isinstance(module, RECURRENT):
+            yield from ((title, cell, None) for cell in loops)
+            continue
         directions = 2 if module.bidirectional else 1
-        projections: list[Tensor | None] = [None] * len(live_cells(module))
+        projections: list[Tensor | None] = [None] * len(loops)
         if isinstance(module, nn.RNNBase) and module.proj_size:
             projections = [getattr(module, f"weight_hr{suffix}") for suffix in torch_suffixes(module)]
-        for index, (cell, projection) in enumerate(zip(live_cells(module), projections, strict=True)):
+        for index, (cell, projection) in enumerate(zip(loops, projections, strict=True)):
             direction = "reverse" if index % directions else "forward"
-            yield f"{title}/layer{index // directions}/{direction}", innermost(cell), projection
+            yield f"{title}/layer{index // directions}/{direction}", cell, projection
 
 
 @torch.no_grad()
