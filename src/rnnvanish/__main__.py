@@ -129,6 +129,10 @@ def train(
 def diagnose(
     target: str,
     seed: int = 0,
+    lag: int | None = None,
+    train: int = 0,
+    batches: int = 8,
+    cells: list[str] = [],  # noqa: B006  # jsonargparse shows it as the default
     against: str | None = None,
     tolerance: float = 0.2,
     full: bool = False,
@@ -141,6 +145,10 @@ def diagnose(
         target: package.module:object or path.py:object, a function that returns (module, inputs), or a recurrent
             module itself, which then reads random sequences of 100 steps; or a checkpoint of `rnnvanish train`.
         seed: Taken before the target is built.
+        lag: Can the model learn across so many steps?
+        train: Steps of training that every cure is tried with besides; the target must bring the loss.
+        batches: How many batches are measured, where the target brings a DataLoader.
+        cells: Names of modules that are one step of a loop which the model itself writes, as '["decoder.cell"]'.
         against: An earlier report, as --json prints it. Then the exit code is 1 where retention fell since, and 0
             where it did not, whatever the verdict.
         tolerance: Share of a half-life that may be lost: with 0.2, one of 10 steps may become one of 8.
@@ -150,7 +158,8 @@ def diagnose(
     """
     from rnnvanish.diagnosis import command
 
-    return command.run(target, seed, against, tolerance, full, out, json)
+    options = {"lag": lag, "train": train, "batches": batches, "cells": cells}
+    return command.run(target, seed, against, tolerance, full, out, json, **options)
 
 
 def claims(

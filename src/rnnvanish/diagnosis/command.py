@@ -12,21 +12,31 @@ from rnnvanish.diagnosis.document import read
 from rnnvanish.diagnosis.target import load_target
 from rnnvanish.diagnosis.text import to_text
 from rnnvanish.files import write_whole
+from rnnvanish.ledger import NotStored
 from rnnvanish.names import WrongUse
 
 
-def run(target: str, seed: int, against: str | None, tolerance: float, full: bool, out: str | None, json: bool) -> int:
+def run(
+    target: str,
+    seed: int,
+    against: str | None,
+    tolerance: float,
+    full: bool,
+    out: str | None,
+    json: bool,
+    **options: Any,
+) -> int:
     """Do what the command line says; returns the exit code."""
     try:
         earlier = None if against is None else read(against)  # before the measurement, which may take long
         if not 0 <= tolerance < 1:
             raise WrongUse(f"--tolerance needs a share of the half-life, 0 or more and less than 1, got {tolerance}.")
         torch.manual_seed(seed)
-        report = diagnose(*load_target(target))
+        report = diagnose(*load_target(target), **options)
         change = None if earlier is None else compare(earlier, report, tolerance)
         if out is not None:
             _save(report, out)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, NotStored) as error:
         raise WrongUse(str(error)) from error
     except OSError as error:
         raise WrongUse(f"--out {out} cannot be written: {error}") from error

@@ -72,7 +72,7 @@ class Comparison:
         lines += [f"new   {name}: not in the earlier report" for name in self.appeared]
         lines += [f"gone  {name}: only in the earlier report" for name in self.disappeared]
         count = sum(change.fell for change in self.changes)
-        result = f"Retention fell by more than {self.tolerance:.0%} in {count} of {len(self.changes)} layers."
+        result = f"Retention fell by more than {100 * self.tolerance:.0f} % in {count} of {len(self.changes)} layers."
         return "\n".join([*lines, result])
 
 

@@ -1,20 +1,27 @@
 """diagnose: what a model's recurrent layers do to the gradient, why, and what helps."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.data import DataLoader
 
-from rnnvanish.diagnosis.advice import advise
+from rnnvanish.diagnosis.advice import try_cures
 from rnnvanish.diagnosis.cause import cause
 from rnnvanish.diagnosis.document import to_dict
 from rnnvanish.diagnosis.faults import Finding, find
+from rnnvanish.diagnosis.lag import Outlook, outlook
+from rnnvanish.diagnosis.measures import Measures, measures
 from rnnvanish.files import write_whole
+from rnnvanish.live import Cells, live_cells
+from rnnvanish.mitigation import innermost
+from rnnvanish.probes.calling import Call, sampled
 from rnnvanish.probes.curve import Curve
-from rnnvanish.probes.retention import retention
+from rnnvanish.probes.retention import Loss, loss_of, retention
 from rnnvanish.provenance import provenance
 
 if TYPE_CHECKING:
@@ -31,12 +38,18 @@ class Diagnosis:
         curves: Retention of each layer and direction, with cause and advice.
         provenance: Date, commit, processor and versions.
         findings: Faults that have a name, where they are, and what to do.
+        measures: What else was measured of each layer.
+        outlook: Whether it can learn across the lag that was asked for; None where none was.
+        unfit: Cures that could not be tried on this model, and why.
     """
 
     model: str
     curves: dict[str, Curve]
     provenance: dict[str, str]
     findings: tuple[Finding, ...] = ()
+    measures: Mapping[str, Measures] = field(default_factory=dict)
+    outlook: Outlook | None = None
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def healthy(self) -> bool:
@@ -76,10 +89,33 @@ class Diagnosis:
         return retention(self.curves)
 
 
-def diagnose(model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | None = None) -> Diagnosis:
+def diagnose(
+    model: nn.Module,
+    inputs: Any,
+    loss: Loss = None,
+    cells: Cells = (),
+    batches: int = 8,
+    segment: int | None = None,
+    lag: int | None = None,
+    train: int = 0,
+) -> Diagnosis:
     """Measure how far back the gradient reaches in each recurrent layer of `model`, why it stops, and what helps.
 
-    Arguments and errors are those of `probes.retention`; `model` is left as it was.
+    The curves are measured on every batch, all else on the first. `model` is left as it was.
+
+    Args:
+        model: Any module with recurrent layers, or that calls `torch.nn.RNNCell`, `LSTMCell`, `GRUCell` or a step of its
+            own in a loop; a LightningModule too.
+        inputs: As for `probes.retention`: what `model` takes, or a DataLoader.
+        loss: As for `probes.retention`: what the gradient starts from.
+        cells: Modules that are one step of a loop which the model itself writes.
+        batches: How many batches of a DataLoader are measured.
+        segment: For models that do not fit: steps between which nothing but states is kept.
+        lag: Can it learn across so many steps? Then the report has an outlook, and chrono initialisation is for it.
+        train: Steps of training that every cure is tried with besides; the loss must be given.
+
+    Raises:
+        ValueError, RuntimeError: Those of `probes.retention`; ValueError for training without a loss.
 
     Examples:
         >>> import torch
@@ -91,7 +127,32 @@ def diagnose(model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor] | None
         >>> curve.cause
         'The forget gates keep 0.48 of the cell at each step: ...'
     """
-    curves = retention(model, inputs, loss, explain=cause)
-    advice = advise(model, inputs, loss, curves)
-    advised = {name: replace(curve, advice=advice[name]) for name, curve in curves.items()}
-    return Diagnosis(type(model).__name__, advised, provenance(), find(model, inputs, loss))
+    if lag is not None and lag < 1:
+        raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
+    options: dict[str, Any] = {"cells": cells, "batches": batches, "segment": segment}
+    curves = retention(model, inputs, loss, explain=cause, **options)
+    call = sampled(model, inputs, batches)[0]
+    call = Call.of_method(model, loss, call.batch) if isinstance(loss, str) else call
+    plain = None if loss is None else lambda output: loss_of(model, call, output, [], loss)
+    one, its = (call.args, plain) if isinstance(inputs, DataLoader) and not isinstance(loss, str) else (inputs, loss)
+    trials = try_cures(model, one, its, curves, lag, train, **options)  # type: ignore[arg-type]
+    advised = {name: replace(curve, advice=trials.advice(name)) for name, curve in curves.items()}
+    return Diagnosis(
+        type(model).__name__,
+        advised,
+        provenance(),
+        find(model, call, plain, cells),
+        measures(model, call, plain, cells),
+        None if lag is None else _outlook(model, curves, lag),
+        trials.unfit,
+    )
+
+
+def _outlook(model: nn.Module, curves: dict[str, Curve], lag: int) -> Outlook | None:
+    """That of the layer which loses its gradient the slowest; None where no layer has a half-life."""
+    known = {name: curve for name, curve in curves.items() if not (math.isnan(curve.half_life) or curve.joined)}
+    if not known:
+        return None
+    best = max(known, key=lambda name: known[name].half_life)
+    kinds = {type(innermost(cell)).__name__ for cell in live_cells(model)}
+    return outlook(known[best], lag, kinds.pop() if len(kinds) == 1 else "")

@@ -2,14 +2,18 @@
 
 import json
 import math
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from rnnvanish.probes.curve import Curve
 
 if TYPE_CHECKING:
     from rnnvanish.diagnosis.diagnosis import Diagnosis
+    from rnnvanish.diagnosis.lag import Outlook
 
 #: Version of the JSON report; it changes when a reader of the older one would misread the newer.
 SCHEMA = 1
@@ -22,11 +26,13 @@ def to_dict(diagnosis: "Diagnosis") -> dict[str, Any]:
         "schema": SCHEMA,
         "model": diagnosis.model,
         "units": UNITS,
-        "findings": [
-            asdict(finding) | {"before": number(finding.before), "after": number(finding.after)}
-            for finding in diagnosis.findings
-        ],
-        "layers": {name: _layer(curve) for name, curve in diagnosis.curves.items()},
+        "findings": [_plain(finding) for finding in diagnosis.findings],
+        "layers": {
+            name: _layer(curve) | {"measures": _plain(diagnosis.measures.get(name, {}))}
+            for name, curve in diagnosis.curves.items()
+        },
+        "outlook": None if diagnosis.outlook is None else _outlook(diagnosis.outlook),
+        "unfit": dict(diagnosis.unfit),
         "provenance": diagnosis.provenance,
     }
 
@@ -36,17 +42,38 @@ def _layer(curve: Curve) -> dict[str, Any]:
         "verdict": curve.verdict,
         "half_life": number(curve.half_life),
         "rate": number(curve.rate),
+        "rates": _plain(curve.rates),
         "reach": curve.reach,
         "joined": curve.joined,
         "cause": curve.cause,
-        "advice": [
-            {"cure": a.cure, "before": number(a.before), "after": number(a.after), "gain": number(a.gain)}
-            for a in curve.advice
-        ],
+        "notes": list(curve.notes),
+        "advice": [_plain(advice) for advice in curve.advice],
         "lag": curve.lag.tolist(),
-        "gain": [number(gain) for gain in curve.gain.tolist()],
-        "parts": {part: [number(gain) for gain in gains.tolist()] for part, gains in curve.parts.items()},
+        "gain": _plain(curve.gain),
+        "low": _plain(curve.low),
+        "high": _plain(curve.high),
+        "parts": _plain(curve.parts),
+        "injected": _plain(curve.injected),
+        "journey": None if curve.journey is None else _plain(curve.journey.gain),
     }
+
+
+def _outlook(outlook: "Outlook") -> dict[str, Any]:
+    parts = {name: getattr(outlook, name) for name in ("lag", "half_life", "chance", "needed", "decades", "verdict")}
+    return _plain(parts | {"says": str(outlook)})  # type: ignore[no-any-return]
+
+
+def _plain(value: Any) -> Any:
+    """Put what was measured into what JSON can hold, field by field."""
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Tensor):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return number(value) if isinstance(value, float) else value
 
 
 def number(value: float) -> float | str | None:

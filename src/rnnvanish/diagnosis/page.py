@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rnnvanish.diagnosis.drawing import drawing, table
 from rnnvanish.diagnosis.faults import Finding
+from rnnvanish.diagnosis.measures import Measures
 from rnnvanish.diagnosis.rows import finding_rows, rows
 from rnnvanish.diagnosis.text import origin, title
 from rnnvanish.probes.curve import Curve
@@ -21,12 +22,17 @@ def to_html(diagnosis: "Diagnosis") -> str:
     here = files("rnnvanish.diagnosis")
     style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     found = "".join(map(_finding, diagnosis.findings))
-    layers = "".join(_layer(name, curve) for name, curve in diagnosis.curves.items())
+    layers = "".join(_layer(name, curve, diagnosis.measures.get(name)) for name, curve in diagnosis.curves.items())
+    rest = ""
+    if diagnosis.outlook is not None:
+        rest += f"<section><h2>Can it learn across {diagnosis.outlook.lag} steps?</h2><p>{html.escape(str(diagnosis.outlook))}</p></section>"
+    if diagnosis.unfit:
+        rest += f'<section><h2>Could not be tried</h2><table class="said">{_rows(diagnosis.unfit.items())}</table></section>'
     head = html.escape(title(diagnosis))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{head}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>\n{style}</style></head>\n'
-        f"<body><main><h1>{head}</h1>{found}{layers}</main>"
+        f"<body><main><h1>{head}</h1>{found}{layers}{rest}</main>"
         f"<footer>{html.escape(origin(diagnosis))}</footer><script>\n{script}</script></body></html>\n"
     )
 
@@ -38,14 +44,14 @@ def _finding(finding: Finding) -> str:
     )
 
 
-def _layer(name: str, curve: Curve) -> str:
+def _layer(name: str, curve: Curve, measured: Measures | None) -> str:
     figure = ""
     if curve.verdict != "unmeasured":
         values = f"<details><summary>All values</summary>{table(curve)}</details>"
         figure = f"<figure>{drawing(curve)}{values}</figure>"
     return (
         f'<section><h2>{html.escape(name)}: <span class="{curve.verdict}">{curve.verdict}</span></h2>{figure}'
-        f'<table class="said">{_rows(rows(curve, full=True))}</table></section>\n'
+        f'<table class="said">{_rows(rows(curve, measured, full=True))}</table></section>\n'
     )
 
 

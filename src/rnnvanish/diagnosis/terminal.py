@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnvanish.diagnosis.faults import Finding
+from rnnvanish.diagnosis.measures import Measures
 from rnnvanish.diagnosis.rows import finding_rows, rows
 from rnnvanish.diagnosis.text import origin, scale, sparkline, title
 from rnnvanish.probes.curve import Curve
@@ -21,9 +22,12 @@ COLOURS = {"vanishing": "bold red", "exploding": "bold magenta", "healthy": "bol
 
 def to_terminal(diagnosis: "Diagnosis", full: bool = False) -> RenderableType:
     """Lay the report out; what prints it decides on width and colour."""
-    layers = [_layer(name, curve, full) for name, curve in diagnosis.curves.items()]
+    layers = [_layer(name, curve, diagnosis.measures.get(name), full) for name, curve in diagnosis.curves.items()]
     found = [_finding(finding) for finding in diagnosis.findings]
-    return Group(Text(title(diagnosis), style="bold"), "", *found, *layers, Text(origin(diagnosis), style="dim"))
+    outlook: list[RenderableType] = [] if diagnosis.outlook is None else [Text(str(diagnosis.outlook)), ""]
+    return Group(
+        Text(title(diagnosis), style="bold"), "", *found, *layers, *outlook, Text(origin(diagnosis), style="dim")
+    )
 
 
 def _finding(finding: Finding) -> RenderableType:
@@ -37,7 +41,7 @@ def _finding(finding: Finding) -> RenderableType:
     )
 
 
-def _layer(name: str, curve: Curve, full: bool) -> RenderableType:
+def _layer(name: str, curve: Curve, measured: Measures | None, full: bool) -> RenderableType:
     colour = COLOURS[curve.verdict]
     head = Text.assemble((name, "bold"), ": ", (curve.verdict, colour))
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -46,7 +50,7 @@ def _layer(name: str, curve: Curve, full: bool) -> RenderableType:
     if curve.verdict != "unmeasured":
         table.add_row("curve", Text.assemble((sparkline(curve.gain), colour.split()[1]), f"  {scale(curve)}"))
     before = ""
-    for label, said in rows(curve, full):
+    for label, said in rows(curve, measured, full):
         table.add_row("" if label == before else label, Text(said))
         before = label
     return Group(head, Padding(table, (0, 0, 1, 2)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from rnnvanish.diagnosis.faults import Finding
+from rnnvanish.diagnosis.measures import Measures
 from rnnvanish.diagnosis.rows import finding_rows, rows
 from rnnvanish.probes.curve import Curve
 
@@ -23,7 +24,13 @@ DECADES = 6
 def to_text(diagnosis: "Diagnosis", full: bool = False) -> str:
     """Write the report: a paragraph for each layer and direction."""
     blocks = [title(diagnosis), *(_finding(finding) for finding in diagnosis.findings)]
-    blocks += [_layer(name, curve, full) for name, curve in diagnosis.curves.items()]
+    blocks += [_layer(name, curve, diagnosis.measures.get(name), full) for name, curve in diagnosis.curves.items()]
+    if diagnosis.outlook is not None:
+        blocks.append(textwrap.fill(str(diagnosis.outlook), PAGE))
+    if full and diagnosis.unfit:
+        blocks.append(
+            "\n".join(["Could not be tried:", *(f"  {cure}: {why}" for cure, why in diagnosis.unfit.items())])
+        )
     blocks.append(textwrap.fill(origin(diagnosis), PAGE))
     return "\n\n".join(blocks)
 
@@ -41,19 +48,25 @@ def origin(diagnosis: "Diagnosis") -> str:
 def _finding(finding: Finding) -> str:
     lines = [f"FOUND: {finding.fault} in {finding.layer}"]
     for label, said in finding_rows(finding):
-        lines += textwrap.wrap(said, PAGE, initial_indent=f"  {label:<11}", subsequent_indent=" " * 13)
+        lines += textwrap.wrap(
+            said, PAGE, initial_indent=f"  {label:<11}", subsequent_indent=" " * 13, break_on_hyphens=False
+        )
     return "\n".join(lines)
 
 
-def _layer(name: str, curve: Curve, full: bool) -> str:
+def _layer(name: str, curve: Curve, measured: Measures | None, full: bool) -> str:
     lines = [f"{name}: {curve.verdict}"]
     if curve.verdict != "unmeasured":
         lines.append(f"  {sparkline(curve.gain)}  {scale(curve)}")
     before = ""
-    for label, said in rows(curve, full):
+    for label, said in rows(curve, measured, full):
         head = f"  {'' if label == before else label:<11}"
         whole = label == "to apply"  # what is to be typed stays in one piece
-        lines += [head + said] if whole else textwrap.wrap(said, PAGE, initial_indent=head, subsequent_indent=" " * 13)
+        lines += (
+            [head + said]
+            if whole
+            else textwrap.wrap(said, PAGE, initial_indent=head, subsequent_indent=" " * 13, break_on_hyphens=False)
+        )
         before = label
     return "\n".join(lines)
 

@@ -18,7 +18,7 @@ from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
 from rnnvanish.plots import one_in
 from rnnvanish.probes.again import Series
 from rnnvanish.probes.totals import each_loop
-from rnnvanish.probes.watch import Run
+from rnnvanish.probes.watch import Cells, Run
 
 #: What is looked for. Each says what it saw in a loop, or None.
 FAULTS: tuple[Callable[[Run, Series], Seen | None], ...] = (
@@ -61,26 +61,30 @@ class Finding:
         return f"{self.fault} in {self.layer}. {self.seen} {self.remedy} Tried on a copy: {self.tried}."
 
 
-def find(model: nn.Module, inputs: Any, loss: Callable[..., Tensor] | None = None) -> tuple[Finding, ...]:
+def find(
+    model: nn.Module, inputs: Any, loss: Callable[..., Tensor] | None = None, cells: Cells = ()
+) -> tuple[Finding, ...]:
     """Look for every fault in every loop of `model`, and try what mends it on a copy.
 
     Arguments and errors are those of `probes.retention`; `model` is left as it was.
     """
-    seen = each_loop(model, inputs, loss, lambda run, total: [look(run, total) for look in FAULTS], _resolved)
+    seen = each_loop(model, inputs, loss, lambda run, total: [look(run, total) for look in FAULTS], _resolved, cells)
     first: dict[tuple[str, str], tuple[str, Seen]] = {}  # one fault of one module is told once, for its first loop
     for name, looks in seen.items():
         for each in looks:
             if each is not None:
                 first.setdefault((each.fault, each.module), (name, each))
-    return tuple(_tried(model, inputs, loss, name, each) for name, each in first.values())
+    return tuple(_tried(model, inputs, loss, cells, name, each) for name, each in first.values())
 
 
-def _tried(model: nn.Module, inputs: Any, loss: Callable[..., Tensor] | None, name: str, seen: Seen) -> Finding:
+def _tried(
+    model: nn.Module, inputs: Any, loss: Callable[..., Tensor] | None, cells: Cells, name: str, seen: Seen
+) -> Finding:
     patient = copy.deepcopy(model)
     after = math.nan
     try:
         seen.mend(_module(patient, seen.module))
-        after = each_loop(patient, inputs, loss, seen.value, bool)[_first_call(name)]
+        after = each_loop(patient, inputs, loss, seen.value, bool, cells)[_first_call(name)]
     except (ValueError, RuntimeError, KeyError):  # it cannot be mended from outside: the finding stands
         pass
     return Finding(seen.fault, name, seen.says, seen.remedy, seen.measure, seen.before, after)

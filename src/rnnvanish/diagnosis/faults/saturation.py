@@ -38,7 +38,7 @@ def saturated_input(run: Run, total: Series) -> Seen | None:
     return Seen(
         "saturated input",
         module_of(run),
-        f"{flat:.0%} of the gates and units are at the end of their range, where a change of the input or of the state "
+        f"{100 * flat:.0f} % of the gates and units are at the end of their range, where a change of the input or of the state "
         f"changes next to nothing. The input is the cause: its typical size is {size:.3g} (mean {mean:.3g}, standard "
         f"deviation {spread:.3g}), and it adds {from_x / max(from_h, 1e-12):.2g} times as much as the state.",
         "Standardise what this layer reads: subtract the mean and divide by the standard deviation of each feature, or "

@@ -1,0 +1,117 @@
+"""What else was measured of each loop, besides its curve; and what a report says of it."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import nn
+
+from rnnvanish.probes.bypass import Bypass, bypass
+from rnnvanish.probes.depth import Passage, depth
+from rnnvanish.probes.resolution import Resolution, resolution
+from rnnvanish.probes.saturation import Gate, saturation
+from rnnvanish.probes.sensitivity import Sensitivity, sensitivity
+from rnnvanish.probes.shares import Shares, shares
+from rnnvanish.probes.totals import Loss
+from rnnvanish.probes.watch import Cells
+from rnnvanish.probes.weights import Matrix, weights
+
+Found = TypeVar("Found")
+
+#: The part of a gradient that nearly all of it is.
+NEARLY_ALL = 0.999
+NAMES = {"h": "units"}
+
+
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """Measures of one loop; None where one could not be taken, as of a step that draws random numbers.
+
+    Attributes:
+        shares: Which lags the gradients of its weights come from.
+        sensitivity: How the loss depends on what it reads, lag by lag.
+        saturation: What its gates and units did.
+        weights: What its recurrent matrices do alone.
+        resolution: What number formats hold of its gradient.
+        depth: What it passes on to the layer below.
+        bypass: What of its gradient came past the recurrence.
+    """
+
+    shares: Shares | None = None
+    sensitivity: Sensitivity | None = None
+    saturation: Mapping[str, Gate] | None = None
+    weights: Mapping[str, Matrix] | None = None
+    resolution: Resolution | None = None
+    depth: Passage | None = None
+    bypass: Bypass | None = None
+
+
+def measures(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Measures]:
+    """Take every measure of every loop of `model`. Arguments and errors are those of `probes.retention`."""
+    found: dict[str, dict[str, Any]] = {
+        "shares": _taken(lambda: shares(model, inputs, loss, cells)),
+        "sensitivity": _taken(lambda: sensitivity(model, inputs, loss, cells)),
+        "saturation": _taken(lambda: saturation(model, inputs, cells)),
+        "weights": _taken(lambda: weights(model)),
+        "resolution": _taken(lambda: resolution(model, inputs, loss, cells)),
+        "depth": _taken(lambda: depth(model, inputs, loss, cells)),
+        "bypass": _taken(lambda: bypass(model, inputs, loss, cells)),
+    }
+    loops = dict.fromkeys(loop for each in found.values() for loop in each)
+    return {loop: Measures(**{name: each[loop] for name, each in found.items() if loop in each}) for loop in loops}
+
+
+def _taken(measure: Callable[[], dict[str, Found]]) -> dict[str, Found]:
+    """What was measured; nothing where that is not possible for this model, which is no reason to withhold the rest."""
+    try:
+        return measure()
+    except (ValueError, RuntimeError):
+        return {}
+
+
+def main_rows(measured: Measures) -> list[tuple[str, str]]:
+    """Say what matters first."""
+    said = []
+    shared, kept, past = measured.shares, measured.resolution, measured.bypass
+    if shared is not None and len(shared.all) > 1 and not shared.all.isnan().any():
+        steps = shared.steps(NEARLY_ALL)
+        said.append(("weights", f"99.9 % of their gradient comes from the last {steps} of {len(shared.all)} steps"))
+    if dead := sum(int(gate.dead.sum()) for name, gate in (measured.saturation or {}).items() if name == "h"):
+        said.append(("dead", f"{dead} units never move"))
+    if kept is not None and (lag := kept.lost_from.get(kept.own)) is not None:
+        said.append(("rounding", f"{kept.own} rounds most of the gradient to zero from lag {lag} on"))
+    if past is not None and (share := float(past.share[-1])) > 0.5:
+        way = "of the gradient at the first step came by another way than the recurrence"
+        said.append(("past it", f"{100 * min(share, 1.0):.0f} % {way}"))
+    return said
+
+
+def rest_rows(measured: Measures) -> list[tuple[str, str]]:
+    """Say the rest."""
+    said = []
+    if measured.sensitivity is not None and not measured.sensitivity.share.isnan().any():
+        steps = int((measured.sensitivity.share.cumsum(0) < NEARLY_ALL).sum()) + 1
+        said.append(("input", f"99.9 % of what it can change in the loss comes from the last {steps} steps"))
+    said += _gates(measured.saturation or {})
+    for name, matrix in (measured.weights or {}).items():
+        sizes = f"spectral radius {matrix.radius:.2g}, largest singular value {matrix.norm:.2g}"
+        shape = f"non-normality {matrix.non_normality:.2g}, {matrix.from_orthogonal:.2g} from orthogonal"
+        said.append(("matrix", f"{NAMES.get(name, name)}: {sizes}, {shape}"))
+    if (kept := measured.resolution) is not None:
+        lost = {name: lag for name, lag in kept.lost_from.items() if lag is not None and name != kept.own}
+        said += [("rounding", f"{n} would round most of the gradient to zero from lag {k} on") for n, k in lost.items()]
+    if measured.depth is not None and not math.isnan(measured.depth.gain):
+        said.append(("downwards", f"{measured.depth.gain:.2g} of the gradient goes on to what this loop reads"))
+    return said
+
+
+def _gates(gates: Mapping[str, Gate]) -> list[tuple[str, str]]:
+    """Say which gates and units stand at their limits, or never move."""
+    known = {NAMES.get(name, name): gate for name, gate in gates.items() if not math.isnan(gate.saturated)}
+    said = [
+        ("gates", f"{name}: {100 * gate.saturated:.0f} % of the time at a limit; {int(gate.dead.sum())} never move")
+        for name, gate in known.items()
+        if gate.saturated > 0.005 or gate.dead.any()
+    ]
+    return said or ([("gates", "none stands at a limit")] if known else [])
