@@ -1,0 +1,166 @@
+"""Each layer of another package, the one of ours that it is held against, and whether they are the same function.
+
+Both read the same sequences and give all outputs; a training step takes the gradients of weights and input. Before the
+clock starts, both get the same weights and the outputs are compared: what differs is said in the row.
+"""
+
+import importlib
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bench.common import (
+    BATCH,
+    HIDDEN,
+    INPUT,
+    TIME,
+    inference_step,
+    interleaved,
+    layer,
+    one_thread,
+    ratio,
+    training_step,
+)
+
+TOLERANCE = 1e-5  # of outputs of size 1, in single precision
+
+
+class Peer(NamedTuple):
+    """A layer of another package.
+
+    Attributes:
+        package: Its name on the package index.
+        name: The layer.
+        ours: The cell that it is held against.
+        build: Builds it from our layer: with the same weights, where there is such a thing.
+        differs: What differs; empty where nothing should, and then that is checked.
+    """
+
+    package: str
+    name: str
+    ours: str
+    build: Callable[[nn.Module], nn.Module]
+    differs: str = ""
+
+
+class Called(nn.Module):
+    """Call a layer as torch's are called: time first, output and state out.
+
+    Args:
+        layer: What is called.
+        before: A layer that brings the input to its width.
+        batch_first: Whether it wants the batch first.
+    """
+
+    def __init__(self, layer: nn.Module, before: nn.Module | None = None, batch_first: bool = False) -> None:
+        super().__init__()
+        self.layer, self.before, self.batch_first = layer, before or nn.Identity(), batch_first
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """Return all outputs."""
+        x = self.before(x)
+        out = self.layer(x.transpose(0, 1) if self.batch_first else x)
+        out = out[0] if isinstance(out, tuple) else out
+        return (out.transpose(0, 1) if self.batch_first else out), None
+
+
+@torch.no_grad()
+def peephole(ours: nn.Module) -> nn.Module:
+    """torchrecurrent's peephole LSTM with the weights of our LSTM and peepholes of zero, which makes it an LSTM."""
+    theirs = importlib.import_module("torchrecurrent").PeepholeLSTM(INPUT, HIDDEN)
+    (cell,), plain = theirs.cells, ours.to_torch()
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        getattr(cell, name).copy_(getattr(plain, f"{name}_l0"))
+    cell.weight_ph.zero_()
+    return theirs
+
+
+def _recurrent(name: str) -> Callable[[nn.Module], nn.Module]:
+    return lambda _: getattr(importlib.import_module("torchrecurrent"), name)(INPUT, HIDDEN)
+
+
+def _wide(module: str, name: str) -> Callable[[nn.Module], nn.Module]:
+    def build(_: nn.Module) -> nn.Module:
+        return Called(
+            getattr(importlib.import_module(module), name)(HIDDEN), nn.Linear(INPUT, HIDDEN), batch_first=True
+        )
+
+    return build
+
+
+SCAN = "No: its gates do not read the state, so that all steps are computed at once; a layer brings the input to 64."
+PEERS = [
+    Peer("torch", "nn.RNN", "Elman", lambda ours: ours.to_torch()),
+    Peer("torch", "nn.GRU", "GRU", lambda ours: ours.to_torch()),
+    Peer("torch", "nn.LSTM", "LSTM", lambda ours: ours.to_torch()),
+    Peer("torchrecurrent", "PeepholeLSTM, peepholes of zero", "LSTM", peephole),
+    Peer("torchrecurrent", "MGU", "GRU", _recurrent("MGU"), "No: one gate less than a GRU."),
+    Peer("torchrecurrent", "JANET", "LSTM", _recurrent("JANET"), "No: an LSTM with a forget gate alone."),
+    Peer("minGRU-pytorch", "minGRU", "GRU", _wide("minGRU_pytorch.minGRU", "minGRU"), SCAN),
+    Peer("minGRU-pytorch", "minLSTM", "LSTM", _wide("minGRU_pytorch.minLSTM", "minLSTM"), SCAN),
+    Peer(
+        "ncps",
+        "CfC",
+        "GRU",
+        lambda _: Called(importlib.import_module("ncps.torch").CfC(INPUT, HIDDEN, batch_first=False)),
+        "No: a continuous-time cell with a hidden layer of 128 units inside each step.",
+    ),
+    Peer(
+        "sru",
+        "SRU",
+        "LSTM",
+        lambda _: importlib.import_module("sru").SRU(INPUT, HIDDEN, num_layers=1),
+        "No: units of the state do not read each other.",
+    ),
+]
+
+
+def apart(peer: Peer, ours: nn.Module, theirs: nn.Module, x: Tensor) -> str:
+    """Say whether both are the same function."""
+    with torch.no_grad():
+        mine, other = ours(x)[0], theirs(x)[0]
+    if mine.shape != other.shape:
+        return f"No: it gives outputs of shape {tuple(other.shape)}, ours {tuple(mine.shape)}."
+    if peer.differs:
+        return peer.differs
+    difference = (mine - other).abs().max().item()
+    if difference > TOLERANCE:
+        return f"No: with the same weights the outputs are up to {difference:.1g} apart."
+    return f"Yes: outputs are at most {difference:.0e} apart." if difference else "Yes: outputs are the same."
+
+
+def row(peer: Peer) -> dict[str, Any]:
+    """Measure one peer against ours."""
+    torch.manual_seed(0)
+    found: dict[str, Any] = {
+        "package": f"{peer.package} {version(peer.package)}",
+        "layer": peer.name,
+        "ours": peer.ours,
+    }
+    try:
+        ours, x = layer(peer.ours), torch.randn(TIME, BATCH, INPUT)
+        theirs = peer.build(ours)
+        found["same"] = apart(peer, ours, theirs, x)
+        for name, step in (("inference", inference_step), ("training", training_step)):
+            one, other = interleaved(step(theirs, x.clone()), step(ours, x.clone()))
+            found[name] = round(ratio(one, other), 4)
+    except Exception as error:  # noqa: BLE001  # one that does not run here does not take the others with it
+        found["same"] = f"Not measured: {type(error).__name__}: {error}".splitlines()[0][:200]
+    return found
+
+
+def version(package: str) -> str:
+    """Version of an installed package."""
+    try:
+        return metadata.version(package).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def rows() -> list[dict[str, Any]]:
+    """Measure every peer."""
+    with one_thread():
+        return [row(peer) for peer in PEERS]
