@@ -34,13 +34,11 @@ def norm(x: Tensor, dim: int) -> Tensor:
 
 def _below_is_nan(norms: Norms, resolution: float) -> Norms:
     """Mark what the number format cannot hold, but keep an exact zero: one that follows a number it can hold."""
-    last = torch.full_like(norms[0], torch.inf)
-    marked = []
-    for now in norms:
-        lost = (now < resolution) & ~((now == 0) & (last >= resolution))
-        last = torch.where(now > 0, now, last)
-        marked.append(torch.where(lost, torch.nan, now))
-    return torch.stack(marked)
+    lag = torch.arange(len(norms))[:, None].expand_as(norms)
+    nonzero = torch.where(norms > 0, lag, -1).cummax(0).values.roll(1, 0)  # the last before each lag
+    nonzero[0] = -1
+    last = torch.where(nonzero >= 0, norms.gather(0, nonzero.clamp(min=0)), torch.inf)
+    return torch.where((norms < resolution) & ~((norms == 0) & (last >= resolution)), torch.nan, norms)
 
 
 def _geometric_mean(gains: Norms, there: Tensor) -> Float[Tensor, " lags"]:

@@ -133,8 +133,7 @@ def _curves(
 
 def _curve(run: Run, total: list[State]) -> Curve:
     """The curve of one loop from the gradients by its states."""
-    steps = zip(*([_size(part) for part in state] for state in total), strict=True)
-    aligned = [from_the_end(torch.stack(part), run.ends) for part in steps]
+    aligned = [from_the_end(_size(torch.stack(part)), run.ends) for part in zip(*total, strict=True)]
     dtype = total[0][0].dtype
     if dtype == torch.float64 and any(bool(part[0].isinf().any()) for part in aligned):
         raise Unmeasurable(
