@@ -59,7 +59,7 @@ bench-publish: env ## the dashboard, from the recorded results, into .asv/html
 	$(BIN)/python -m bench.tools.dashboard
 
 bench-noise: env ## the same commit against itself, 20 times: how often does the comparison raise a false alarm?
-	$(BIN)/python -m bench.tools.noise --bench '$(BENCH)'
+	$(BIN)/python -m bench.tools.noise
 
 bench-peers: env ## other packages' cells beside ours, in an environment of their own; kept in bench/results
 	$(BIN)/python -m bench.peers

@@ -1,29 +1,46 @@
 """The same commit against itself: how often does the comparison say that it is worse?
 
-    .venv/bin/python -m bench.tools.noise [--bench REGEX] [--tries 20]
+    .venv/bin/python -m bench.tools.noise [--tries 20]
 
-Each try is what `make bench-compare` does. It is written to `bench/noise/` when it is done, so that it can be stopped
-and started again; what was measured with other benchmarks is begun anew.
+Each try judges as `make bench-compare` does, by the numbers that noise can move and that matter most: the ratios of a
+training step, each run in a process of its own, as asv takes them. A try is written to `bench/noise/` when it is done,
+so that this can be stopped and started again.
 """
 
 import argparse
 import json
 import os
-import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from . import clone
-from .compare import ROUNDS, Runs, compare, worse
+from .compare import ROUNDS, Runs, worse
 from .drive import ROOT, resolve
 from .record import moment, setting
-from .regressions import EXACT, limit
 from .suite import units
 
 NOISE = ROOT / "bench/noise"
-#: What noise can move, and dear enough to be measured over and over: the ratios of a training step.
-BENCH = "speed.TrainingStep.track_vs"
+NAME = "speed.TrainingStep.track_vs_"
+RATIOS = ("torch", "loop", "reference")
+SCRIPT = """
+import json
+from bench import speed
+table = speed.TrainingStep().setup_cache()
+json.dump({cell: {name: row[name] for name in %r if isinstance(row[name], float)} for cell, row in table.items()}, open(1, "w"))
+"""
+
+
+def take(runs: Runs) -> None:
+    """Take every ratio once, in a fresh process, of the source that stands here."""
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    command = [sys.executable, "-c", SCRIPT % (RATIOS,)]
+    said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    for cell, row in json.loads(said).items():
+        for name, value in row.items():
+            runs.values[NAME + name, (cell,)].append(value)
 
 
 def spread(runs: tuple[Runs, Runs]) -> list[float]:
@@ -37,18 +54,19 @@ def spread(runs: tuple[Runs, Runs]) -> list[float]:
     return found
 
 
-def attempt(commit: str, bench: str) -> dict[str, Any]:
+def attempt() -> dict[str, Any]:
     """One try: numbers compared, those that looked worse at first, and those that still did after a second look."""
-    start = moment()
-    before, after, found = compare(commit, commit, bench)
-    first = worse(*(_first(runs) for runs in (before, after)), units())
-    return {
-        "numbers": len(after.values),
-        "suspected": sorted(f"{name}({', '.join(cell)})" for name, cell in first),
-        "alarms": sorted(f"{name}({', '.join(cell)})" for name, cell in found),
-        "apart": spread((before, after)),
-        "load": [start["load"], moment()["load"]],
-    }
+    start, (before, after) = moment(), (Runs(), Runs())
+    found = {}
+    for look in ("suspected", "alarms"):
+        for turn in range(ROUNDS):
+            for runs in (before, after)[:: 1 if turn % 2 else -1]:
+                take(runs)
+        found[look] = sorted(f"{name}({', '.join(cell)})" for name, cell in worse(before, after, units()))
+        if not found[look]:
+            break
+    apart, load = spread((before, after)), [start["load"], moment()["load"]]
+    return {"numbers": len(after.values), "alarms": [], **found, "apart": apart, "load": load}
 
 
 def rounds() -> int:
@@ -56,26 +74,18 @@ def rounds() -> int:
     return int(os.environ.get("RNNVANISH_BENCH_ROUNDS", "5" if "RNNVANISH_BENCH_QUICK" in os.environ else "25"))
 
 
-def _first(runs: Runs) -> Runs:
-    return Runs({key: values[:ROUNDS] for key, values in runs.values.items()})
-
-
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--bench", default=BENCH, help=f"a pattern of benchmarks ({BENCH})")
     parser.add_argument("--tries", type=int, default=20, help="how often (20)")
     given = parser.parse_args()
-    bench = BENCH if given.bench == "." else given.bench
-    if not any(re.search(bench, name) and (limit(unit) or EXACT) > EXACT for name, unit in units().items()):
-        sys.exit(f"Needs a pattern of benchmarks that noise can move, got {bench!r}.")
     path = NOISE / f"{clone.machine()['machine']}.json"
     commit = resolve("HEAD")
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if (known.get("commit"), known.get("bench")) != (commit, bench):
-        known = {"commit": commit, "bench": bench, "rounds": rounds(), **setting(), "tries": []}
+    if (known.get("commit"), known.get("rounds")) != (commit, rounds()):
+        known = {"commit": commit, "rounds": rounds(), **setting(), "tries": []}
     while len(known["tries"]) < given.tries:
-        known["tries"].append(attempt(commit, bench))
+        known["tries"].append(attempt())
         write(path, known)
     alarms = sum(bool(each["alarms"]) for each in known["tries"])
     print(f"{alarms} false alarms in {len(known['tries'])} tries.")
