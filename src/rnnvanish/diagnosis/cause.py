@@ -120,7 +120,7 @@ def of_loop(run: Run, gradients: Series) -> Cause:
 
 
 def _accounts(steps: Again, gradients: Series) -> dict[str, Tensor]:
-    """Nats of each part, row by row; nan where a row is no step back inside the sequence, or has no gradient."""
+    """Nats of each part, row by row; nan where a row is no step back inside the sequence, or has no account."""
     now = steps.rows_of(gradients)
     size = _size(now)
     unit = tuple(part / torch.where(size > 0, size, 1.0)[:, None] for part in now)
@@ -129,7 +129,8 @@ def _accounts(steps: Again, gradients: Series) -> dict[str, Tensor]:
     parts = {"loss": log_ratio(_size((earlier,)), size * _size(back))}
     flow = _taken_apart(steps, unit, torch.cat(back, dim=-1))
     parts |= {"step": _size(back).log()} if flow is None else flow.account
-    outside = (steps.step == 0) | (size == 0)
+    # Where nothing passes, but the loss brings in more on the way, no number says how much that is of nothing.
+    outside = (steps.step == 0) | (size == 0) | ((_size(back) == 0) & (_size((earlier,)) > 0))
     return {name: torch.where(outside, torch.nan, part.detach().double()) for name, part in parts.items()}
 
 

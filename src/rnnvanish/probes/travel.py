@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.cell import State
-from rnnvanish.engine.reference import Step
+from rnnvanish.engine.reference import Step, padding
 from rnnvanish.probes.again import Replay, Series, again, step_of
 from rnnvanish.probes.watch import Run
 
@@ -48,7 +48,8 @@ def injected(run: Run, gradients: Series) -> Series:
         run: The loop.
         gradients: The total gradient of every state.
     """
-    came_in = tuple(part.clone() for part in gradients)
+    beyond = padding(len(run.states), run.ends + 1)[..., None]  # there the last state stands still, and has a gradient
+    came_in = tuple(part.masked_fill(beyond, 0.0) for part in gradients)
     for steps in again(run):
         back = steps.back(steps.rows_of(gradients), steps.before)
         inside = steps.step > 0
