@@ -1,12 +1,12 @@
 """assert_retention: a line in other people's tests."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from rnnvanish.probes.retention import retention
+from rnnvanish.live import Cells
+from rnnvanish.probes.retention import Loss, retention
 
 
 def assert_retention(
@@ -14,8 +14,9 @@ def assert_retention(
     inputs: Any,
     lag: int = 100,
     at_least: float = 1e-3,
-    loss: Callable[[Any], Tensor] | None = None,
+    loss: Loss = None,
     layer: str | None = None,
+    cells: Cells = (),
 ) -> None:
     """Check that the gradient reaches `lag` steps back, in every recurrent layer that the loss reads the end of.
 
@@ -26,8 +27,9 @@ def assert_retention(
         inputs: What it takes; a tuple for several.
         lag: Steps back in time.
         at_least: Share of the gradient that must be left at `lag` and at every step before it.
-        loss: Takes what `model` returns, gives a scalar; by default as for `diagnose`.
+        loss: What the gradient starts from, as for `diagnose`.
         layer: The only layer to check, such as "lstm/layer0/forward"; by default all.
+        cells: Modules that are one step of a loop which the model itself writes.
 
     Raises:
         AssertionError: Where less is left: names each layer, what is left and how far it reaches.
@@ -44,7 +46,7 @@ def assert_retention(
     """
     if lag < 1 or not at_least > 0:
         raise ValueError(f"assert_retention needs lag >= 1 and at_least > 0, got lag={lag}, at_least={at_least}.")
-    curves = retention(model, inputs, loss)
+    curves = retention(model, inputs, loss, cells)
     if layer is not None and layer not in curves:
         raise ValueError(f"There is no layer {layer!r}. There are: {', '.join(curves)}.")
     checked = {

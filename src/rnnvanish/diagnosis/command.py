@@ -32,7 +32,7 @@ def run(
         if not 0 <= tolerance < 1:
             raise WrongUse(f"--tolerance needs a share of the half-life, 0 or more and less than 1, got {tolerance}.")
         torch.manual_seed(seed)
-        report = diagnose(*load_target(target), **options)
+        report = diagnose(*load_target(target), full=full, **options)
         change = None if earlier is None else compare(earlier, report, tolerance)
         if out is not None:
             _save(report, out)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.utils.data import DataLoader
 
 from rnnvanish.diagnosis.advice import try_cures
 from rnnvanish.diagnosis.cause import cause
@@ -19,9 +18,8 @@ from rnnvanish.diagnosis.measures import Measures, measures
 from rnnvanish.files import write_whole
 from rnnvanish.live import Cells, live_cells
 from rnnvanish.mitigation import innermost
-from rnnvanish.probes.calling import Call, sampled
 from rnnvanish.probes.curve import Curve
-from rnnvanish.probes.retention import Loss, loss_of, retention
+from rnnvanish.probes.retention import Loss, retention
 from rnnvanish.provenance import provenance
 
 if TYPE_CHECKING:
@@ -98,6 +96,7 @@ def diagnose(
     segment: int | None = None,
     lag: int | None = None,
     train: int = 0,
+    full: bool = False,
 ) -> Diagnosis:
     """Measure how far back the gradient reaches in each recurrent layer of `model`, why it stops, and what helps.
 
@@ -113,6 +112,7 @@ def diagnose(
         segment: For models that do not fit: steps between which nothing but states is kept.
         lag: Can it learn across so many steps? Then the report has an outlook, and chrono initialisation is for it.
         train: Steps of training that every cure is tried with besides; the loss must be given.
+        full: Whether to measure worst and typical case and Lyapunov exponents too, which takes longer.
 
     Raises:
         ValueError, RuntimeError: Those of `probes.retention`; ValueError for training without a loss.
@@ -131,18 +131,14 @@ def diagnose(
         raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
     options: dict[str, Any] = {"cells": cells, "batches": batches, "segment": segment}
     curves = retention(model, inputs, loss, explain=cause, **options)
-    call = sampled(model, inputs, batches)[0]
-    call = Call.of_method(model, loss, call.batch) if isinstance(loss, str) else call
-    plain = None if loss is None else lambda output: loss_of(model, call, output, [], loss)
-    one, its = (call.args, plain) if isinstance(inputs, DataLoader) and not isinstance(loss, str) else (inputs, loss)
-    trials = try_cures(model, one, its, curves, lag, train, **options)  # type: ignore[arg-type]
+    trials = try_cures(model, inputs, loss, curves, lag, train, **options)
     advised = {name: replace(curve, advice=trials.advice(name)) for name, curve in curves.items()}
     return Diagnosis(
         type(model).__name__,
         advised,
         provenance(),
-        find(model, call, plain, cells),
-        measures(model, call, plain, cells),
+        find(model, inputs, loss, cells),
+        measures(model, inputs, loss, cells, full),
         None if lag is None else _outlook(model, curves, lag),
         trials.unfit,
     )

@@ -3,17 +3,20 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from torch import nn
 
 from rnnvanish.probes.bypass import Bypass, bypass
+from rnnvanish.probes.cases import Cases, cases
 from rnnvanish.probes.depth import Passage, depth
+from rnnvanish.probes.lyapunov import Spectrum, spectrum
 from rnnvanish.probes.resolution import Resolution, resolution
 from rnnvanish.probes.saturation import Gate, saturation
 from rnnvanish.probes.sensitivity import Sensitivity, sensitivity
 from rnnvanish.probes.shares import Shares, shares
-from rnnvanish.probes.totals import Loss
+from rnnvanish.probes.totals import Loss, called
 from rnnvanish.probes.watch import Cells
 from rnnvanish.probes.weights import Matrix, weights
 
@@ -22,6 +25,8 @@ Found = TypeVar("Found")
 #: The part of a gradient that nearly all of it is.
 NEARLY_ALL = 0.999
 NAMES = {"h": "units"}
+#: How many Lyapunov exponents a full report has: the leading ones, of states that are larger.
+EXPONENTS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,8 @@ class Measures:
         resolution: What number formats hold of its gradient.
         depth: What it passes on to the layer below.
         bypass: What of its gradient came past the recurrence.
+        cases: Worst and typical case at several lags; of a full report.
+        spectrum: Its leading Lyapunov exponents; of a full report.
     """
 
     shares: Shares | None = None
@@ -45,21 +52,37 @@ class Measures:
     resolution: Resolution | None = None
     depth: Passage | None = None
     bypass: Bypass | None = None
+    cases: Cases | None = None
+    spectrum: Spectrum | None = None
 
 
-def measures(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Measures]:
-    """Take every measure of every loop of `model`. Arguments and errors are those of `probes.retention`."""
+def measures(
+    model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = (), full: bool = False
+) -> dict[str, Measures]:
+    """Take every measure of every loop of `model`; of a DataLoader on its first batch.
+
+    Arguments and errors are those of `probes.retention`; `full` takes those too that take long.
+    """
+    call = called(model, inputs, loss)
     found: dict[str, dict[str, Any]] = {
         "shares": _taken(lambda: shares(model, inputs, loss, cells)),
         "sensitivity": _taken(lambda: sensitivity(model, inputs, loss, cells)),
-        "saturation": _taken(lambda: saturation(model, inputs, cells)),
+        "saturation": _taken(lambda: saturation(model, call, cells)),
         "weights": _taken(lambda: weights(model)),
         "resolution": _taken(lambda: resolution(model, inputs, loss, cells)),
         "depth": _taken(lambda: depth(model, inputs, loss, cells)),
         "bypass": _taken(lambda: bypass(model, inputs, loss, cells)),
     }
     loops = dict.fromkeys(loop for each in found.values() for loop in each)
+    for loop in loops if full else ():
+        for name, dear in (("cases", cases), ("spectrum", partial(spectrum, count=EXPONENTS))):
+            taken = _taken(partial(_of_layer, partial(dear, model, call, layer=loop, cells=cells), loop))
+            found.setdefault(name, {}).update(taken)
     return {loop: Measures(**{name: each[loop] for name, each in found.items() if loop in each}) for loop in loops}
+
+
+def _of_layer(measure: Callable[[], Found], layer: str) -> dict[str, Found]:
+    return {layer: measure()}
 
 
 def _taken(measure: Callable[[], dict[str, Found]]) -> dict[str, Found]:
@@ -103,6 +126,15 @@ def rest_rows(measured: Measures) -> list[tuple[str, str]]:
         said += [("rounding", f"{n} would round most of the gradient to zero from lag {k} on") for n, k in lost.items()]
     if measured.depth is not None and not math.isnan(measured.depth.gain):
         said.append(("downwards", f"{measured.depth.gain:.2g} of the gradient goes on to what this loop reads"))
+    if (each := measured.cases) is not None:
+        worst, typical = float(each.worst[-1]), float(each.typical[-1])
+        said.append(("cases", f"at lag {int(each.lag[-1])} the worst is {worst:.2g}, the typical {typical:.2g}"))
+    if (found := measured.spectrum) is not None:
+        pairs = zip(found.exponents.mean(0).tolist(), found.error.amax(0).tolist(), strict=True)
+        told = ", ".join(
+            f"{mean:.2g} ± {error:.1g}" if math.isfinite(error) else f"{mean:.2g}" for mean, error in pairs
+        )
+        said.append(("exponents", f"{told} nats per step (Lyapunov, the leading ones)"))
     return said
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from rnnvanish.diagnosis.faults.closed_gate import closed_gate
 from rnnvanish.diagnosis.faults.detached import detached
@@ -17,7 +17,7 @@ from rnnvanish.diagnosis.faults.seen import Seen
 from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
 from rnnvanish.plots import one_in
 from rnnvanish.probes.again import Series
-from rnnvanish.probes.totals import each_loop
+from rnnvanish.probes.totals import Loss, each_loop
 from rnnvanish.probes.watch import Cells, Run
 
 #: What is looked for. Each says what it saw in a loop, or None.
@@ -61,9 +61,7 @@ class Finding:
         return f"{self.fault} in {self.layer}. {self.seen} {self.remedy} Tried on a copy: {self.tried}."
 
 
-def find(
-    model: nn.Module, inputs: Any, loss: Callable[..., Tensor] | None = None, cells: Cells = ()
-) -> tuple[Finding, ...]:
+def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> tuple[Finding, ...]:
     """Look for every fault in every loop of `model`, and try what mends it on a copy.
 
     Arguments and errors are those of `probes.retention`; `model` is left as it was.
@@ -77,9 +75,7 @@ def find(
     return tuple(_tried(model, inputs, loss, cells, name, each) for name, each in first.values())
 
 
-def _tried(
-    model: nn.Module, inputs: Any, loss: Callable[..., Tensor] | None, cells: Cells, name: str, seen: Seen
-) -> Finding:
+def _tried(model: nn.Module, inputs: Any, loss: Loss, cells: Cells, name: str, seen: Seen) -> Finding:
     patient = copy.deepcopy(model)
     after = math.nan
     try:

@@ -1,0 +1,98 @@
+# ---
+# description: The report of diagnose as JSON, field by field, and how to compare two of them in your own tests.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Guide: the report in your own tests
+#
+# A model that remembered well last week can forget today, after a harmless change. Two lines notice it.
+#
+# ## Compare with an earlier report
+#
+# Keep a report, once:
+#
+# ```sh
+# rnnvanish diagnose my_project/model.py:build --json > earlier.json
+# ```
+#
+# And have every change compared with it:
+#
+# ```sh
+# rnnvanish diagnose my_project/model.py:build --against earlier.json --tolerance 0.2
+# ```
+#
+# The exit code is 1 where **retention fell**: where the half-life of a layer is shorter by more than the tolerance. With
+# 0.2, one of 10 steps may become one of 8. A layer that has come to explode, or can no longer be measured, has fallen
+# too. Layers that are new or gone are named. Here is what that looks like:
+
+# %%
+import torch
+from torch import nn
+
+from rnnvanish import diagnose
+from rnnvanish.diagnosis import compare
+
+torch.manual_seed(0)
+model, series = nn.GRU(3, 16), torch.randn(40, 4, 3)
+with torch.no_grad():
+    model.bias_hh_l0[16:32] = 2.0
+earlier = diagnose(model, series)
+
+with torch.no_grad():
+    model.bias_hh_l0[16:32] = 0.0  # a harmless change?
+print(compare(earlier, diagnose(model, series)))
+
+# %% [markdown]
+# ## Or ask for what you need
+#
+# ```python
+# from rnnvanish import assert_retention
+#
+# def test_the_model_can_see_a_hundred_steps_back():
+#     assert_retention(build_model(), example_batch(), lag=100, at_least=1e-3)
+# ```
+#
+# It is a plain assertion, for any test runner. Where it fails, it says which layer, what is left and how far it reaches.
+#
+# ## The report as JSON
+#
+# `--json` prints it, `diagnosis.to_json("report.json")` writes it. A number that lies below what the number format can
+# hold, or was not measured, is `null`. An infinite one is `"infinity"`.
+
+# %% tags=["remove-input"]
+import importlib.resources
+import json
+
+from rnnvanish import plots
+
+schema = json.loads((importlib.resources.files("rnnvanish.diagnosis") / "report.schema.json").read_text())
+
+
+def fields(properties):
+    rows = [f"| `{name}` | {field['description']} |" for name, field in properties.items()]
+    return "| field | what it is |\n|---|---|\n" + "\n".join(rows)
+
+
+plots.say(fields(schema["properties"]))
+plots.say("### A layer")
+plots.say(fields(schema["$defs"]["layer"]["properties"]))
+plots.say("### A finding")
+plots.say(fields(schema["properties"]["findings"]["items"]["properties"]))
+plots.say("### A cure in `advice`")
+plots.say(fields(schema["$defs"]["layer"]["properties"]["advice"]["items"]["properties"]))
+plots.say("### What else was measured, in `measures`")
+plots.say(fields(schema["$defs"]["measures"]["properties"]))
+plots.say("### The outlook")
+plots.say(fields(schema["$defs"]["outlook"]["properties"]))
+
+# %% [markdown]
+# ??? info "For engineers"
+#     This table is read from the JSON Schema that comes with the package, `rnnvanish/diagnosis/report.schema.json`. The
+#     tests hold every report against it. `schema` is its version: it changes when a reader of the older format would
+#     misread the newer, and `--against` refuses a report of another version. Half-lives of more than ten times the
+#     sequence count as equal when two reports are compared: the sequence cannot tell them apart.
