@@ -57,6 +57,7 @@ print(diagnosis)
 # - The **half-life** is the number of steps in which half of it is lost.
 # - The **reach** is the number of steps until less than a thousandth is left. What lies further back has hardly any say.
 # - The **cause** is read from the gates, the weights and the slopes of this very run.
+# - The **weights** are changed by what comes from the last steps alone, nearly all of it.
 # - What was **tried** was tried on a copy of your model, and measured again. Nothing is advised that was not tried.
 #
 # The verdict is *vanishing* where somewhere on the way less than a thousandth is left, *exploding* where it grows more
@@ -100,8 +101,26 @@ plots.say(
 # rnnvanish diagnose my_project/model.py:build
 # ```
 #
-# `--out report` saves the report as text, as JSON, and as one HTML page that needs nothing else. `--json` prints it. The
-# exit code is 1 where a gradient vanishes or explodes. A checkpoint of `rnnvanish train` can be given, too.
+# `--out report` saves the report as text, as JSON, and as one HTML page that needs nothing else, with curves that one can
+# read off. `--json` prints it. `--full` tells everything that was measured. The exit code is 1 where a gradient vanishes
+# or explodes, or a fault was found. A checkpoint of `rnnvanish train` can be given, too.
+#
+# - `--lag 200` asks whether a model like yours learns across 200 steps.
+# - `--train 50` tries every cure with 50 steps of training besides.
+# - `--against earlier.json` compares with an earlier report, [in your own tests](guides/report.py) for instance.
+# - `--cells '["cell"]'` names a step of a loop that you wrote yourself.
+#
+# ## Your situation
+#
+# - [A classifier](guides/classifier.py) of recordings of different lengths.
+# - [A translator with attention](guides/seq2seq.py).
+# - [A forecaster in Lightning](guides/forecaster.py) that carries its state.
+# - [A cell of your own](guides/custom_cell.py).
+# - [A loop over time](guides/loop.py) that you wrote yourself.
+#
+# Faults that have a name stand first in the report, under **FOUND**: a closed gate, an input so large that nothing
+# answers to it, recurrent weights that make everything smaller, a state that is handed on detached, padding that is read
+# at the end. Each was seen in the run, and what mends it was tried on a copy.
 #
 # ## While it trains
 #
