@@ -44,6 +44,12 @@ class Recorded:
     def unit(self, benchmark: str) -> str:
         return self.known[benchmark]["unit"]
 
+    def label(self, benchmark: str, cell: tuple[str, ...]) -> str:
+        """The parameters in words: "LSTM, lag 100"."""
+        names = self.known[benchmark]["param_names"]
+        said = (value if name in words.PLAIN else f"{name} {value}" for name, value in zip(names, cell, strict=True))
+        return ", ".join(said)
+
     @cached_property
     def regressions(self) -> list[Regression]:
         found = [each for series in self.series for each in regressions(series, self.unit(series.benchmark))]
@@ -69,18 +75,19 @@ def put(text: str, root: Path = ROOT) -> str:
 
 def kinds(recorded: Recorded) -> str:
     """The machines that were measured."""
-    head = ["Machine", "Processor", "Cores", "Memory", "GPU", "Driver", "torch", "Newest commit measured"]
+    head = ["Machine", "Processor", "Memory", "GPU", "torch", "Newest commit measured"]
     rows = []
     for name, each in recorded.machines.items():
         newest = max((point for series in recorded.of(name) for point in series.measured), key=lambda p: p.commit.place)
         torch = newest.run.get("versions", {}).get("torch", "unknown")
-        busy = ", on a busy machine" if newest.run.get("busy") else ""
-        cores = f"{each['num_cpu']} ({each.get('threads', 'threads unknown')})"
+        busy = ", while others used the machine" if newest.run.get("busy") else ""
+        cores = f"{each['cpu']}, {each['num_cpu']} cores, {each.get('threads', 'threads unknown')}"
+        gpu = each["gpu"] if each["gpu"] == "none" else f"{each['gpu']}, driver {each['driver']}"
         last = f"{newest.commit.short}, {newest.run.get('date', newest.commit.date)[:10]}{busy}"
-        rows.append([name, each["cpu"], cores, each["ram"], each["gpu"], each.get("driver", "none"), torch, last])
+        rows.append([name, cores.replace("1 per core", "one thread each"), each["ram"], gpu, torch, last])
     none = all(each["gpu"] == "none" for each in recorded.machines.values())
-    gpu = "<p>On a GPU: <strong>not measured</strong>. None of these machines has one.</p>" if none else ""
-    return table("Machines that were measured", head, rows) + gpu
+    without = "<p>On a GPU: <strong>not measured</strong>. None of these machines has one.</p>" if none else ""
+    return table("Machines that were measured", head, rows) + without
 
 
 def cells(recorded: Recorded) -> str:
@@ -90,7 +97,16 @@ def cells(recorded: Recorded) -> str:
 
 def growth(recorded: Recorded) -> str:
     """A step in time, of short sequences and of long ones."""
-    return _each_machine(recorded, words.GROWTH, "Growth with the length of the sequence, LSTM")
+    said = ""
+    for machine in recorded.machines:
+        found = {each.cell[0]: each.measured[-1].value or 0 for each in recorded.of(machine, words.GROWTH[0])}
+        if len(found) > 1:
+            short, long = min(found, key=int), max(found, key=int)
+            said += (
+                f"<p>On {html.escape(machine)} one step in time costs {found[long] / found[short]:.2f} times as much in "
+                f"{long} steps as in {short}.</p>"
+            )
+    return _each_machine(recorded, words.GROWTH, "Growth with the length of the sequence, LSTM") + said
 
 
 def stacks(recorded: Recorded) -> str:
@@ -106,13 +122,13 @@ def looks(recorded: Recorded) -> str:
 def engines(recorded: Recorded) -> str:
     """Whatever the suite of the engine has measured."""
     names = [name for name in recorded.known if name.startswith("engine.")]
-    shown = _each_machine(recorded, names, "The engine")
-    return shown or "<p>Not measured yet.</p>"
+    return _each_machine(recorded, names, "The engine")
 
 
 def _each_machine(recorded: Recorded, names: list[str], caption: str) -> str:
     """One table for each machine: a row for each cell, a column for each benchmark."""
-    return "".join(newest(recorded, machine, names, f"{caption}: {machine}") for machine in recorded.machines)
+    tables = [newest(recorded, machine, names, f"{caption}: {machine}") for machine in recorded.machines]
+    return "".join(tables) or "<p>Not measured yet.</p>"
 
 
 def newest(recorded: Recorded, machine: str, names: list[str], caption: str) -> str:
@@ -130,7 +146,7 @@ def newest(recorded: Recorded, machine: str, names: list[str], caption: str) -> 
             words.amount(point.value, recorded.unit(name)) if point and point.value is not None else "–"
             for point, name in zip(points, columns, strict=True)
         ]
-        rows.append([", ".join(cell) or words.title(columns[0], ""), *values])
+        rows.append([recorded.label(columns[0], cell) or words.title(columns[0], ""), *values])
     at = sorted({point.commit for point in found.values()}, key=lambda commit: commit.place)
     where = f"commit {at[-1].short}" if len(at) == 1 else f"commits {at[0].short} to {at[-1].short}, the newest of each"
     return table(caption, head, rows) + f"<p>Measured at {where}.</p>"
@@ -168,7 +184,7 @@ def noise(recorded: Recorded) -> str:
         apart = sorted(value for each in tries for value in each["apart"])
         load = sorted(value for each in tries for value in each["load"])
         parts.append(
-            f"<p>On {html.escape(path.stem)} commit {data['commit'][:8]} was compared with itself {len(tries)} times, "
+            f"<p>On {html.escape(path.stem)}, commit {data['commit'][:8]} was compared with itself {len(tries)} times, "
             f"{tries[0]['numbers']} numbers each time, {data['rounds']} rounds for each number. False alarms after the "
             f"first look: {first}. False alarms after the second look, which is what counts: <strong>{alarms} of "
             f"{len(tries)}</strong>. Half of the numbers came out within {_percent(apart[len(apart) // 2])} of each other, "
@@ -192,7 +208,7 @@ def worse(recorded: Recorded) -> str:
     rows = []
     for each in recorded.regressions:
         unit = recorded.unit(each.series.benchmark)
-        name = f"{words.title(each.series.benchmark, unit)}: {', '.join(each.series.cell)}"
+        name = f"{words.title(each.series.benchmark, unit)}: {recorded.label(each.series.benchmark, each.series.cell)}"
         since = f"mended at {each.mended.short}" if each.mended else "still so"
         at = f"{each.commit.short}, {each.commit.date}: {each.commit.subject}"
         rows.append([name, at, words.amount(each.before, unit), words.amount(each.after, unit), since])
@@ -231,7 +247,7 @@ def _trend(recorded: Recorded, name: str, series: list[Series]) -> str:
         )
     if still:
         said = "; ".join(
-            f"{', '.join(each.cell) or 'it'} {words.amount(each.measured[-1].value, unit)}" for each in still
+            f"{recorded.label(name, each.cell)}: {words.amount(each.measured[-1].value, unit)}" for each in still
         )
         parts.append(f"<p>{html.escape(caption)}, the same at every commit: {html.escape(said)}.</p>")
     return "".join(parts)
@@ -241,7 +257,7 @@ def _row(recorded: Recorded, series: Series, unit: str) -> str:
     first, last = series.measured[0], series.measured[-1]
     texts = [words.amount(point.value, unit) for point in (first, last)]
     cells = "".join(f"<td>{html.escape(text)}</td>" for text in texts)
-    return f'<tr><th scope="row">{html.escape(", ".join(series.cell) or "all")}</th><td>{spark(recorded, series, unit)}</td>{cells}</tr>'
+    return f'<tr><th scope="row">{html.escape(recorded.label(series.benchmark, series.cell) or "all")}</th><td>{spark(recorded, series, unit)}</td>{cells}</tr>'
 
 
 def spark(recorded: Recorded, series: Series, unit: str) -> str:

@@ -27,6 +27,8 @@ TITLES = {
     "site.Site.track_mean_page": "Mean page",
     "site.Site.track_build_seconds": "Building the site",
 }
+#: Parameters whose values speak for themselves.
+PLAIN = {"cell", "cure", "claim", "look", "task"}
 CELLS = [
     *(f"speed.TrainingStep.track_{name}" for name in ("vs_torch", "vs_reference", "vs_loop", "seconds")),
     *(f"speed.InferenceStep.track_{name}" for name in ("vs_torch", "seconds")),

@@ -1,0 +1,110 @@
+"""The pages made from results: what is said is what was recorded, and what was not measured is said to be so."""
+
+import json
+import math
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from bench.tools import page, results
+
+COMMITS = [results.Commit(f"{place:040x}", place, "2026-01-02", f"Commit <{place}>") for place in range(4)]
+MACHINE = {"cpu": "Fast", "num_cpu": "2", "ram": "8 GiB", "gpu": "none", "driver": "none", "threads": "1 per core"}
+KNOWN = {
+    "speed.TrainingStep.track_vs_torch": {"unit": "x torch.nn", "version": "1", "param_names": ["cell"]},
+    "retention.Retention.track_decades_lost": {"unit": "decades", "version": "1", "param_names": ["cell", "lag"]},
+    "engine.Goal.track_of_own": {"unit": "x bare products", "version": "1", "param_names": ["cell"]},
+}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A repository of four commits: the third doubles what the LSTM loses, the fourth cannot be measured."""
+    folder = tmp_path / "bench/results/box"
+    folder.mkdir(parents=True)
+    (folder / "machine.json").write_text(json.dumps(MACHINE))
+    for commit, lost in zip(COMMITS, (20.0, 20.0, 40.0, None), strict=True):
+        values = {
+            "speed.TrainingStep.track_vs_torch": [[1.5, math.nan], [["'GRU'", "'MGU'"]], "1"],
+            "retention.Retention.track_decades_lost": [[lost, 3.0], [["'LSTM'"], ["100", "10"]], "1"],
+            "engine.Goal.track_of_own": [[1.25], [["'LSTM'"]], "1"],
+        }
+        run = {"benchmarks": list(values), "busy": True, "versions": {"torch": "9.9"}, "date": "2026-02-03T00:00:00"}
+        if lost is None:
+            values, run["unbuilt"] = {name: [None, row[1], "1"] for name, row in values.items()}, "ImportError: <x>"
+        data = {"commit_hash": commit.hash, "env_name": "e", "result_columns": ["result", "params", "version"]}
+        text = json.dumps(data | {"results": values, "provenance": [run]})
+        (folder / f"{commit.place}-e.json").write_text(text)
+    monkeypatch.setattr(page, "history", lambda _: {commit.hash: commit for commit in COMMITS})
+    monkeypatch.setattr(page, "benchmarks", lambda _: KNOWN)
+    return tmp_path
+
+
+def part(root, name):
+    return page.put(f'<div data-rv-bench="{name}"></div>', root)
+
+
+def test_every_part_can_be_made_and_a_wrong_name_is_an_error(root):
+    for name in page.PARTS:
+        ElementTree.fromstring(f"<div>{part(root, name)}</div>")
+    with pytest.raises(KeyError):
+        part(root, "nonsense")
+
+
+def test_a_cell_is_shown_with_its_newest_number_and_a_skipped_one_not_at_all(root):
+    shown = part(root, "cells")
+    assert re.search(r"GRU</th><td>1\.5 times", shown)
+    assert "MGU" not in shown
+    assert re.search(r"LSTM</th><td>1\.25 times", part(root, "engine"))
+
+
+def test_what_became_worse_is_named_with_its_commit(root):
+    shown = part(root, "worse")
+    assert "LSTM, lag 100" in shown
+    assert f"{COMMITS[2].short}, 2026-01-02: Commit &lt;2&gt;" in shown
+    assert "20 decades" in shown
+    assert "still so" in shown
+    ring = part(root, "numbers")
+    assert ring.count("<circle") == 1
+    assert f"from 20 decades to 40 decades; worse at {COMMITS[2].short}" in ring
+    assert "LSTM, lag 10: 3 decades" in ring  # the same at every commit
+
+
+def test_a_commit_that_could_not_be_measured_is_listed_with_the_reason(root):
+    assert "ImportError: &lt;x&gt;" in part(root, "missing")
+
+
+def test_without_a_gpu_the_page_says_not_measured(root):
+    shown = part(root, "machines")
+    assert "On a GPU: <strong>not measured</strong>" in shown
+    assert "while others used the machine" in shown
+    machine = root / "bench/results/box/machine.json"
+    machine.write_text(json.dumps(MACHINE | {"gpu": "H200", "driver": "550"}))
+    shown = part(root, "machines")
+    assert "H200, driver 550" in shown
+    assert "not measured" not in shown
+
+
+@pytest.mark.parametrize("name", ["peers", "noise", "growth"])
+def test_what_is_not_there_is_not_measured_yet(root, name):
+    assert part(root, name) == "<p>Not measured yet.</p>"
+
+
+def test_the_false_alarms_are_counted(root):
+    tries = [{"numbers": 9, "suspected": ["a"], "alarms": [], "apart": [1.01], "load": [1, 2]} for _ in range(20)]
+    tries[0]["alarms"] = ["a"]
+    (root / "bench/noise").mkdir()
+    (root / "bench/noise/box.json").write_text(json.dumps({"commit": "abcdef0123", "rounds": 25, "tries": tries}))
+    shown = part(root, "noise")
+    assert "first look: 20." in shown
+    assert "<strong>1 of 20</strong>" in shown
+
+
+def test_the_feed_is_one_and_has_an_entry_for_each(root):
+    feed = ElementTree.fromstring(page.feed(root))
+    atom = "{http://www.w3.org/2005/Atom}"
+    (entry,) = feed.findall(f"{atom}entry")
+    assert "2.00 times" in entry.find(f"{atom}title").text
+    assert entry.find(f"{atom}updated").text == "2026-01-02T00:00:00Z"
+    assert COMMITS[2].short in entry.find(f"{atom}summary").text
