@@ -34,13 +34,15 @@ def test_seeds_repeat_themselves_and_leave_the_callers_random_numbers_alone():
     assert torch.equal(torch.rand(3), undisturbed)
 
 
-@pytest.mark.parametrize("claim", experiments.claims(), ids=lambda claim: claim.id)
+@pytest.mark.parametrize(
+    "claim", [claim for claim in experiments.claims() if not claim.stored], ids=lambda claim: claim.id
+)
 def test_the_same_seed_gives_the_same_number(claim):
     assert claim.sample(3) == claim.sample(3)
 
 
 def test_every_section_has_a_claim():
-    assert {claim.section for claim in experiments.claims()} >= set(range(1, 13))
+    assert {claim.section for claim in experiments.claims()} >= set(range(1, 23))
 
 
 # Section 1

@@ -192,7 +192,7 @@
       const down = head.getAttribute("aria-sort") === "ascending";
       for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (row) => row.cells[column].textContent;
+      const key = (row) => row.cells[column].dataset.size ?? row.cells[column].textContent;
       const compare = (a, b) => {
         const [x, y] = [parseFloat(key(a)), parseFloat(key(b))];
         return column !== 6 && x === x && y === y ? x - y : key(a).localeCompare(key(b));

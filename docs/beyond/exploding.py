@@ -45,7 +45,12 @@ plots.slider(
     xlabel="steps back",
     ylabel="gradient that is left",
     series={"this network": [kept.gain.tolist() for kept in curves]},
-    says=[f"A hundred steps back there is {plots.one_in(float(kept.gain[100]))}." for kept in curves],
+    says=[
+        f"A hundred steps back, the gradient is {plots.one_in(gain).replace('much', 'large')}."
+        if (gain := float(kept.gain[100])) > 1
+        else f"A hundred steps back, {plots.one_in(gain)} of the gradient is left."
+        for kept in curves
+    ],
 )
 
 # %% [markdown]

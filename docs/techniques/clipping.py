@@ -39,7 +39,7 @@ sizes = gradients.norm(dim=1)
 order = sizes.argsort()
 fig, ax = plt.subplots()
 ax.loglog(sizes[order], [float(clipping.clip(gradient).norm()) for gradient in gradients[order]])
-ax.set(xlabel="size of the gradient before clipping", title="and after")
+ax.set(xlabel="size of the gradient before clipping", title="size of the gradient after clipping")
 plt.show()
 
 # %% tags=["remove-input"]

@@ -89,6 +89,8 @@ lstm.default_learns.show()
 lstm.open_gates_learn.show()
 
 # %% [markdown]
+# What an open gate does for text, speech, sunspots and images is another question: [On real data](../beyond/real.py).
+#
 # ## What this means
 #
 # **An LSTM can keep its gradient. It does so only with its gate open, and in torch the gate starts half closed.** Where

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from rnnvanish import ledger
+from rnnvanish.numerals import in_words
 from rnnvanish.provenance import provenance
 
 #: A measurement in a page's notebook, beside its box: what the pages about all claims are made from.
@@ -41,8 +42,9 @@ class Bounds:
 
     def __str__(self) -> str:
         if self.low == -math.inf:
-            return f"at most {self.high:g}"
-        return f"at least {self.low:g}" if self.high == math.inf else f"from {self.low:g} to {self.high:g}"
+            return f"at most {in_words(self.high)}"
+        low = in_words(self.low)
+        return f"at least {low}" if self.high == math.inf else f"from {low} to {in_words(self.high)}"
 
 
 def at_least(low: float) -> Bounds:
@@ -262,8 +264,8 @@ def claim(
 def _spread(measurement: Measurement, unit: str) -> str:
     """Median with its unit, and the range over seeds where there is one."""
     low, high, count = min(measurement.values), max(measurement.values), len(measurement.values)
-    spread = f"{low:.3g} to {high:.3g} over " if high > low else ""
-    return f"{measurement.median:.3g} {unit} ({spread}{count} seed{'s' if count != 1 else ''})"
+    spread = f"{in_words(low)} to {in_words(high)} over " if high > low else ""
+    return f"{in_words(measurement.median)} {unit} ({spread}{count} seed{'s' if count != 1 else ''})"
 
 
 def _stored(measurement: Measurement) -> str:

@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rnnvanish.numerals import power_of_ten
 from rnnvanish.probes import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NAMES = {3: "a thousand", 6: "a million", 9: "a billion", 12: "a trillion"}
-SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def one_in(part: float) -> str:
@@ -42,8 +42,8 @@ def decade(exponent: int) -> str:
         ['all', '1 in 10', '1 in a thousand', '1 in a million', '1 in 10²⁰', '1000 ×']
     """
     if exponent >= 0:
-        return f"{10**exponent} ×" if 0 < exponent < 5 else f"{_power(exponent)} ×" if exponent else "all"
-    return f"1 in {NAMES.get(-exponent, str(10**-exponent) if exponent > -3 else _power(-exponent))}"
+        return f"{10**exponent} ×" if 0 < exponent < 5 else f"{power_of_ten(exponent)} ×" if exponent else "all"
+    return f"1 in {NAMES.get(-exponent, str(10**-exponent) if exponent > -3 else power_of_ten(-exponent))}"
 
 
 def say(text: str) -> None:
@@ -137,13 +137,9 @@ def _count(number: float) -> str:
     for power in (12, 9, 6):
         if power <= exponent < power + 3:
             return f"{_round(number / 10**power)} {NAMES[power].removeprefix('a ')}"
-    return f"{_round(number):,}" if exponent < 6 else f"{number / 10**exponent:.0f}·{_power(exponent)}"
+    return f"{_round(number):,}" if exponent < 6 else f"{number / 10**exponent:.0f}·{power_of_ten(exponent)}"
 
 
 def _round(number: float) -> int:
     """Two digits are enough."""
     return int(float(f"{number:.2g}"))
-
-
-def _power(exponent: int) -> str:
-    return "10" + str(exponent).translate(SUPERSCRIPT)

@@ -95,6 +95,14 @@ def test_llms_txt_lists_every_page(site, source):
     assert all((site / page).exists() for page in listed)
 
 
+def test_a_site_that_knows_its_address_has_a_sitemap(build, monkeypatch, tmp_path):
+    (tmp_path / "words.md").write_text("# Words\n\nNothing to execute.\n")
+    monkeypatch.setenv("SITE_URL", "https://example.org/rnn/")
+    code, said = build(tmp_path / "words.md")
+    assert code == 0, said
+    assert "<loc>https://example.org/rnn/page.html</loc>" in (tmp_path / "site/sitemap.xml").read_text(encoding="utf-8")
+
+
 def test_every_paper_is_in_the_references(site):
     text = (site / "references.html").read_text(encoding="utf-8")
     for group in (cells.ALL, mitigations.ALL, tasks.ALL):

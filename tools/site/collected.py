@@ -80,10 +80,11 @@ def _row(each: Shown, link: Any) -> str:
     verdict = f'<span class="rv-badge rv-{KINDS.get(record["verdict"], "undecided")}">{record["verdict"]}</span>'
     stored = " (stored)" if record["stored"] else ""
     old = ". The code has changed since." if record["outdated"] else ""
+    size = str(record["statistic"]).replace("inf", "Infinity")  # as JavaScript reads it; people read 10⁻¹⁵
     return (
         f'<tr data-title="{html.escape(each.title)}"><td>{record["section"]}</td>'
         f'<td><a href="{_address(each, link)}">{_inline(record["sentence"])}</a></td>'
-        f"<td>{verdict}</td><td>{html.escape(record['result'])}</td><td>{record['seeds']}</td>"
+        f'<td>{verdict}</td><td data-size="{size}">{html.escape(record["result"])}</td><td>{record["seeds"]}</td>'
         f"<td>{record['seconds']:.1f}</td>"
         f"<td>{record['provenance']['date']}, {record['provenance']['commit']}{stored}{old}</td></tr>"
     )

@@ -20,6 +20,7 @@ from rnnvanish.experiments import (
     lstm,
     multiplication,
     plateau,
+    real,
     recent,
     skips,
     slow,
@@ -50,6 +51,7 @@ ALL: tuple[ModuleType, ...] = (
     attention,
     exploding,
     beyond,
+    real,
 )
 
 

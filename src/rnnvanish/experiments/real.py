@@ -35,7 +35,9 @@ NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
 }
 #: Each default with the start that makes its gradient last.
 PAIRS = {"RNN": "RNN, orthogonal start", "LSTM": "LSTM, chrono start"}
-FAR, NEAR = ("digits",), ("text", "speakers", "sunspots")
+#: Data and default: the one pair where most is to be gained, and all others.
+FAR = (("digits", "RNN"),)
+REST = tuple((data, default) for data in TASKS for default in PAIRS if (data, default) not in FAR)
 
 
 class Answerer(nn.Module):
@@ -117,14 +119,16 @@ def best(network: str, data: str, seed: int) -> Result:
     return min((train(network, data, seed, rate) for rate in RATES), key=lambda result: result.learnt)
 
 
-def gains(data: str, seed: int) -> list[float]:
-    """Return the loss with the better start as a part of that of the default, for each of `PAIRS`."""
-    return [best(cured, data, seed).loss / best(default, data, seed).loss for default, cured in PAIRS.items()]
+def gain(data: str, default: str, seed: int) -> float:
+    """Return the loss with the better start as a part of that of the default."""
+    return best(PAIRS[default], data, seed).loss / best(default, data, seed).loss
 
 
-def rows(of: tuple[str, ...], seed: int) -> list[tuple[str, str, float, float, float, float]]:
-    """Return data, network, half-life, right answers, loss and seconds of training, for each network on these data."""
-    results = {(data, network): best(network, data, seed) for data in of for network in NETWORKS}
+def rows(cases: tuple[tuple[str, str], ...], seed: int) -> list[tuple[str, str, float, float, float, float]]:
+    """Return data, network, half-life, right answers, loss and seconds of training, for both networks of each case."""
+    results = {
+        (data, network): best(network, data, seed) for data, default in cases for network in (default, PAIRS[default])
+    }
     return [
         (data, network, half_life(network, data, seed), result.right, result.loss, result.seconds)
         for (data, network), result in results.items()
@@ -152,33 +156,37 @@ def gradient_lasts(seed: int) -> float:
 
 @claim(
     section=22,
-    sentence="A gradient that lasts longer helps where the clues lie far back.",
-    finding="It does. Reading handwritten digits pixel by pixel, plain network and LSTM both end with a lower loss.",
-    statistic="loss on digits not seen, as a part of that from the default start; the larger of plain network and LSTM",
+    sentence="A gradient that lasts longer helps on real data.",
+    finding="It does where the clues lie far back and the network cannot reach them. A plain network that reads digits "
+    "pixel by pixel ends with far fewer mistakes.",
+    statistic="loss of a plain network on digits not seen, as a part of that from the default start",
     unit="of the loss",
     stated=Verdict.HOLDS,
-    holds=at_most(0.85),
-    fails=at_least(1),
+    holds=at_most(0.75),
+    fails=at_least(0.95),
     stored=True,
     detail=partial(rows, FAR),
 )
 def helps_where_clues_are_far(seed: int) -> float:
     """Train both ways."""
-    return max(gain for data in FAR for gain in gains(data, seed))
+    ((data, default),) = FAR
+    return gain(data, default, seed)
 
 
 @claim(
     section=22,
     sentence="A gradient that lasts longer makes any network better.",
-    finding="Not where the clues lie close by. On text, speakers and sunspots the default does as well, and often better.",
-    statistic="cases in which the better start had the lower loss, out of six: two networks on three kinds of data",
+    finding="Not on text, speakers and sunspots, where the clues lie close by. Nor did it in an LSTM that reads digits: "
+    "the LSTM as it comes does as well.",
+    statistic="cases in which the better start had the lower loss, out of seven: plain network and LSTM on text, "
+    "speakers and sunspots, LSTM on digits",
     unit="cases",
     stated=Verdict.FAILS,
-    holds=at_least(5),
-    fails=at_most(3),
+    holds=at_least(6),
+    fails=at_most(4),
     stored=True,
-    detail=partial(rows, NEAR),
+    detail=partial(rows, REST),
 )
 def helps_everywhere(seed: int) -> float:
-    """Train both ways, on each."""
-    return sum(gain < 1 for data in NEAR for gain in gains(data, seed))
+    """Train both ways, in each case."""
+    return sum(gain(data, default, seed) < 1 for data, default in REST)
