@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 FOLDER = "benchmarks"
+
+
+_build: dict[str, float] = {}
+
+
+def begin() -> None:
+    """Start the clock of a build."""
+    _build.update(started=time.perf_counter(), cached=0)
+
+
+def note(cached: int) -> None:
+    """Remember how many pages were not executed anew."""
+    _build["cached"] = cached
 
 
 def put(html: str, root: Path) -> str:
@@ -21,7 +37,12 @@ def put(html: str, root: Path) -> str:
 
 
 def write(root: Path, site: Path) -> None:
-    """Write the dashboard and the feed beside the pages."""
+    """Write how long the build took, and the dashboard and the feed beside the pages."""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=8", "--exclude=*"]
+    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    seconds = round(time.perf_counter() - _build["started"], 1)
+    built = {"commit": commit, "seconds": seconds, "cached": _build["cached"]}  # for bench/site.py
+    (site / "build.json").write_text(json.dumps(built), encoding="utf-8")
     if (site / FOLDER).is_dir() and (tool := _tool(root, "dashboard")):
         feed = _tool(root, "page").feed(root)
         (site / FOLDER / "regressions.xml").write_text(feed, encoding="utf-8")

@@ -48,6 +48,7 @@ class Components(Extension):
 
 def on_config(config):
     """Keep executed pages under a digest of everything that they depend on besides their own text."""
+    benchmarks.begin()
     root = Path(config.config_file_path).parent
     cache = root / ".cache/pages" / digest(root)
     for old in cache.parent.glob("*"):
@@ -69,6 +70,7 @@ def on_files(files, config):
     todo = [
         (file, path) for file in files if plugin.should_include(file) if not (path := _cache(plugin, file)).exists()
     ]
+    benchmarks.note(cached=sum(map(plugin.should_include, files)) - len(todo))
     set_up()
     with ThreadPoolExecutor(KERNELS) as pool:  # each page has a process of its own; a thread only waits for it
         runs = [(file, path, pool.submit(execute, Path(file.abs_src_path))) for file, path in todo]
