@@ -39,11 +39,16 @@ def drawing(curve: Curve) -> str:
         + '"/>'
         for name, points in reversed(found.items())
     )
+    band = ""
+    if curve.low is not None and curve.high is not None:
+        round_trip = [*enumerate(curve.low.tolist()), *reversed([*enumerate(curve.high.tolist())])]
+        edge = [(lag, min(max(math.log10(g), bottom), top)) for lag, g in round_trip if g > 0 and math.isfinite(g)]
+        band = '<polygon class="band" points="' + " ".join(f"{x(lag):.1f},{y(h):.1f}" for lag, h in edge) + '"/>'
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(_says(curve, last))}" '
         f'data-left="{LEFT}" data-right="{RIGHT}" data-width="{WIDTH}" data-last="{last}">{lines}'
         f'<text x="{LEFT}" y="{BOTTOM + 24}">0</text>'
-        f'<text x="{RIGHT}" y="{BOTTOM + 24}" text-anchor="end">{last} steps back</text>{curves}'
+        f'<text x="{RIGHT}" y="{BOTTOM + 24}" text-anchor="end">{last} steps back</text>{band}{curves}'
         f'<path class="here" d="M0 {TOP}V{BOTTOM}" visibility="hidden"/></svg>'
     )
 
@@ -51,6 +56,8 @@ def drawing(curve: Curve) -> str:
 def _says(curve: Curve, last: int) -> str:
     parts = f" Dashed: its parts {' and '.join(curve.names)}." if len(curve.names) > 1 else ""
     end = one_in(float(curve.gain[-1]))
+    if curve.low is not None:
+        parts += f" Shaded: the 95 % interval over {len(curve.rates)} batches."
     return f"Line on a logarithmic scale: the gradient left against the steps back. After {last} steps: {end}.{parts}"
 
 

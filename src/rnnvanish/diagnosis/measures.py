@@ -125,7 +125,7 @@ def rest_rows(measured: Measures) -> list[tuple[str, str]]:
         lost = {name: lag for name, lag in kept.lost_from.items() if lag is not None and name != kept.own}
         said += [("rounding", f"{n} would round most of the gradient to zero from lag {k} on") for n, k in lost.items()]
     if measured.depth is not None and not math.isnan(measured.depth.gain):
-        said.append(("downwards", f"{measured.depth.gain:.2g} of the gradient goes on to what this loop reads"))
+        said.append(("depth", f"{measured.depth.gain:.2g} of the gradient goes on to what this loop reads"))
     if (each := measured.cases) is not None:
         worst, typical = float(each.worst[-1]), float(each.typical[-1])
         said.append(("cases", f"at lag {int(each.lag[-1])} the worst is {worst:.2g}, the typical {typical:.2g}"))

@@ -27,7 +27,8 @@ def to_html(diagnosis: "Diagnosis") -> str:
     if diagnosis.outlook is not None:
         rest += f"<section><h2>Can it learn across {diagnosis.outlook.lag} steps?</h2><p>{html.escape(str(diagnosis.outlook))}</p></section>"
     if diagnosis.unfit:
-        rest += f'<section><h2>Could not be tried</h2><table class="said">{_rows(diagnosis.unfit.items())}</table></section>'
+        each = "".join(f"<li>{html.escape(f'{cure}: {why}')}</li>" for cure, why in diagnosis.unfit.items())
+        rest += f"<section><h2>Could not be tried</h2><ul>{each}</ul></section>"
     head = html.escape(title(diagnosis))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{head}</title>'
