@@ -96,7 +96,8 @@ def _check(cell: Cell, x: Tensor, state: State, engine: str) -> None:
     """Refuse what a compiled loop would silently do otherwise than the plain one."""
     device = x.device.type
     if engine not in ("auto", {"cuda": "gpu"}.get(device, device)):
-        raise Unsupported(f"tensors on {device}")
+        missing = ", and torch sees no GPU here" if engine == "gpu" and not torch.cuda.is_available() else ""
+        raise Unsupported(f"way with tensors on {device}{missing}")
     if any(type(tensor) not in (Tensor, nn.Parameter) for tensor in (x, *state)):
         raise Unsupported(f"tensors of class {type(x).__name__}")
     if torch._C._functorch.peek_interpreter_stack() is not None:
@@ -150,12 +151,19 @@ class _Same:
 
 def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
     """Stage and print a cell, and hold the result against the cell itself once."""
-    from rnnvanish.engine.loop import Program
+    from rnnvanish.engine.loop import Print, Program
     from rnnvanish.engine.staging import stage
     from rnnvanish.engine.verify import verify
 
+    printer: Print
     if x.device.type == "cpu":
-        from rnnvanish.engine.cpu import CPULoop as printer
+        from rnnvanish.engine.cpu import CPULoop
+
+        printer = CPULoop
+    elif x.device.type == "cuda":
+        from rnnvanish.engine.gpu import GPULoop
+
+        printer = GPULoop
     else:
         raise Unsupported(f"printer for {x.device.type}")
     try:

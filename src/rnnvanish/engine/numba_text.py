@@ -4,6 +4,7 @@ Names and the structure of the step are in the text; sizes are not, so that one 
 """
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -100,8 +101,9 @@ class Printer:
         ]
 
     def _phase(self, phase: Phase) -> list[str]:
-        lines = _Lanes(self, phase).lines() if phase.stores or phase.sums else []
-        return lines + [self._product(product) for product in phase.products]
+        lines = [f"    {line}" for line in Lanes(self, phase).lines()]
+        head = ["for b in range(first, last):"] if lines else []
+        return head + lines + [self._product(product) for product in phase.products]
 
     def _product(self, product: Product) -> str:
         """A call of the Fortran routine; seen from there all matrices are turned, so the factors change places."""
@@ -119,10 +121,10 @@ class Printer:
         )
 
 
-class _Lanes:
+class Lanes:
     """Prints the arithmetic of one phase: for each row its single numbers, then its lanes."""
 
-    def __init__(self, printer: Printer, phase: Phase) -> None:
+    def __init__(self, printer: Any, phase: Phase) -> None:
         self.printer, self.phase = printer, phase
         self.rows: dict[Place, str] = {}
         self.head: list[str] = []
@@ -132,6 +134,7 @@ class _Lanes:
         self.count = 0
 
     def lines(self) -> list[str]:
+        """The arithmetic for one row; nothing where the phase has none."""
         loops: dict[int, list[tuple[Value, Place, int, int, bool]]] = {}
         for value, place, is_sum in [(*pair, False) for pair in self.phase.stores] + [
             (*pair, True) for pair in self.phase.sums
@@ -142,7 +145,7 @@ class _Lanes:
         out: list[str] = []
         for width, work in sorted(loops.items()):
             out += self._loop(width, work)
-        return ["for b in range(first, last):", *(f"    {line}" for line in self.head + out)]
+        return self.head + out
 
     def _loop(self, width: int, work: list[tuple[Value, Place, int, int, bool]]) -> list[str]:
         self.body, self.lanes = [], {}

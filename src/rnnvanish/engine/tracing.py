@@ -95,7 +95,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
 
     names = tuple(weights)
     detached = [weight.detach() for weight in weights.values()]
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), uncached():
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []), torch.no_grad(), uncached():
         whole = make_fx(torch.func.functionalize(step))(detached, x, ended, *state)
         whole.graph.eliminate_dead_code()
         once, body, draws = _split(whole, len(detached), batch)

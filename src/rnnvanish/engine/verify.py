@@ -25,7 +25,7 @@ def verify(cell: Cell, program: Program, x: Tensor, state: State, masked: bool) 
     Raises:
         Unsupported: Where they differ.
     """
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), uncached():
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []), torch.enable_grad(), uncached():
         torch.manual_seed(0)
         x = torch.randn(STEPS, BATCH, x.shape[2], dtype=x.dtype, device=x.device, requires_grad=True)
         start = tuple(
