@@ -186,6 +186,9 @@ class Reader:
             return self.values.value(
                 "outer", (row, right), kind=Kind.REDUCED, stage=stage, shape=(row.width, right.width)
             )
+        if left.kind == Kind.ROW and right.kind == Kind.LINE:  # a matrix of one line
+            product = self.values.elementwise("mul", left, right)
+            return product if rest is None else self.values.elementwise("add", rest, product)
         if left.kind != Kind.ROW or right.kind != Kind.MATRIX:
             raise Unsupported("a product of matrices that change with the state")
         return self.values.linear(rest, [(left, right)])
@@ -196,9 +199,9 @@ class Reader:
             raise Unsupported(f"permute {node.args[1]}")
         if value.op in ("transpose", "turned"):
             return value.args[0]
+        if value.kind == Kind.LINE and value.width == 1:
+            return value
         op = "turned" if value.kind == Kind.ROW else "transpose"
-        if value.kind == Kind.LINE:
-            raise Unsupported("a vector turned upright")
         kind = Kind.REDUCED if value.kind == Kind.REDUCED else Kind.MATRIX
         return self.values.value(op, (value,), kind=kind, stage=value.stage, shape=(value.shape[1], value.shape[0]))
 
