@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from rnnvanish.__main__ import main
+from rnnvanish.diagnosis.target import load_target
+from rnnvanish.names import WrongUse
+from rnnvanish.probes import retention
 
 CLASSIFIER = '''
 """Handwritten digits, read pixel by pixel."""
@@ -105,6 +108,50 @@ def test_targets(folder, monkeypatch, capsys):
     assert main(["diagnose", "other:pair", "--json"]) == 0  # four steps are not enough to lose a thousandth
     assert list(json.loads(capsys.readouterr().out)["layers"]) == ["RNN/layer0/forward"]
     assert main(["diagnose", "other.py:open_gate"]) == 0
+
+
+LIT = """
+import torch
+from pytorch_lightning import LightningModule
+from torch import nn
+from torch.utils.data import DataLoader
+
+
+class Forecaster(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.GRUCell(1, 4)
+
+    def forward(self, x):
+        h = x.new_zeros(len(x), 4)
+        for now in x.unbind(1):
+            h = self.cell(now, h)
+        return h
+
+    def training_step(self, batch, index):
+        x, y = batch
+        return (self(x) - y).square().mean()
+
+    def train_dataloader(self):
+        return DataLoader([(torch.randn(9, 1), torch.zeros(4)) for _ in range(12)], batch_size=4)
+
+
+model = Forecaster()
+with_loss = model, model.train_dataloader(), "training_step"
+too_many = model, torch.randn(2, 9, 1), torch.zeros(2, 4)
+"""
+
+
+def test_a_lightning_module_brings_its_data_and_a_target_may_bring_its_loss(folder, monkeypatch):
+    (folder / "lit.py").write_text(LIT)
+    monkeypatch.chdir(folder)
+    model, loader, loss = load_target("lit.py:model")
+    assert loss is None
+    assert [tuple(x.shape) for x, _ in loader] == [(4, 9, 1)] * 3
+    assert len(retention(model, loader)["cell"].rates) == 3
+    assert retention(*load_target("lit.py:with_loss"))["cell"].injected is not None
+    with pytest.raises(WrongUse, match=r"gives a Tensor where the loss belongs.*one tuple: \(module, \(x, y\)\)"):
+        load_target("lit.py:too_many")
 
 
 def test_the_same_seed_gives_the_same_report(folder, monkeypatch, capsys):

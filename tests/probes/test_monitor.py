@@ -3,14 +3,14 @@
 import csv
 import math
 import re
-import time
-import warnings
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from pytorch_lightning import LightningModule, Trainer, seed_everything
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import nn
 from torch.nn.functional import mse_loss
@@ -20,9 +20,6 @@ from rnnvanish import Recurrent, cells
 from rnnvanish.probes import monitor as monitor_module
 from rnnvanish.probes import retention
 from rnnvanish.probes.monitor import RetentionMonitor
-
-#: Steps of the runs whose time is taken.
-MONITORED = 100
 
 
 class Forecaster(LightningModule):
@@ -237,23 +234,49 @@ def test_by_default_it_waits_until_its_time_is_a_small_share(monkeypatch):
         assert not due or 0.3 / (now - 5.0) < 0.05
 
 
+TIMED = """
+import time, warnings
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from torch import nn
+from torch.utils.data import DataLoader
+from rnnvanish.probes.monitor import RetentionMonitor
+
+class Timed(RetentionMonitor):
+    own = 0.0
+    def on_train_start(self, *args):
+        self.began = time.process_time()
+    def on_train_end(self, *args):
+        self.whole = time.process_time() - self.began
+    def on_train_batch_start(self, *args):
+        began = time.process_time()
+        super().on_train_batch_start(*args)
+        self.own += time.process_time() - began
+    def on_before_optimizer_step(self, *args):
+        began = time.process_time()
+        super().on_before_optimizer_step(*args)
+        self.own += time.process_time() - began
+
+class Reader(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.LSTM(2, 64, batch_first=True)
+    def training_step(self, batch, index):
+        return self.layer(batch)[0][:, -1].square().mean()
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+warnings.simplefilter("ignore")
+monitor = Timed()
+Trainer(max_epochs=1, accelerator="cpu", logger=False, callbacks=[monitor], enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False).fit(Reader(), DataLoader(torch.randn(6400, 50, 2), 32))
+print(monitor.own / (monitor.whole - monitor.own), monitor._last[0])
+"""
+
+
 def test_by_default_it_takes_less_than_a_twentieth_of_the_time():
-    """Time of the processor, with and without in turns."""
-
-    class Clock(Callback):
-        def on_train_start(self, trainer, module):
-            self.began = time.process_time()
-
-        def on_train_end(self, trainer, module):
-            self.took = time.process_time() - self.began
-
-    model, took = Simple(nn.LSTM(2, 64, batch_first=True)), {True: 0.0, False: 0.0}
-    retention(model.layer, torch.randn(1, 3, 2))  # what is done but once in a process
-    for watched in (False, True, False, True):
-        clock, monitor = Clock(), RetentionMonitor()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            fit(model, clock, *([monitor] if watched else []), max_steps=MONITORED)
-        took[watched] += clock.took
-    print(f"overhead {took[True] / took[False] - 1:.1%}, last measured at step {monitor._last[0]}")
-    assert took[True] / took[False] < 1.15  # slack: a busy machine, and few steps after the first measurement
+    """Time of the processor, in a process of its own: annotations are checked while tests run, not while users train."""
+    done = subprocess.run([sys.executable, "-c", TIMED], check=True, capture_output=True, text=True, timeout=300)
+    share, last = map(float, done.stdout.split("\n")[-2].split())
+    print(f"overhead {share:.1%}, last measured at step {last:.0f}")
+    assert 0 < share < 0.08  # slack: a busy machine, few steps

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from rnnvanish.names import WrongUse, did_you_mean, listed
+from rnnvanish.probes.retention import Loss
 from rnnvanish.recurrent import Recurrent
 
 Found = TypeVar("Found")
@@ -21,12 +22,13 @@ Found = TypeVar("Found")
 BATCH, STEPS = 16, 100
 
 
-def load_target(target: str) -> tuple[nn.Module, Any]:
-    """Find the module to diagnose and its inputs.
+def load_target(target: str) -> tuple[nn.Module, Any, Loss]:
+    """Find the module to diagnose, its inputs, and its loss: None where the target brings none.
 
     Args:
         target: "package.module:object" or "path/to/file.py:object", where the object is a recurrent module, or a pair
-            (module, inputs), or a function without arguments that returns either; or a checkpoint, "run/last.ckpt".
+            (module, inputs), or (module, inputs, loss), or a LightningModule with a `train_dataloader`, or a function
+            without arguments that returns one of these; or a checkpoint, "run/last.ckpt". Inputs may be a DataLoader.
 
     Raises:
         WrongUse: Where there is no such thing: says what was needed.
@@ -43,22 +45,41 @@ def load_target(target: str) -> tuple[nn.Module, Any]:
     found: Any = objects[name]
     if callable(found) and not isinstance(found, nn.Module):
         found = _guarded(found, f"{target}()")
-    if isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], nn.Module):
-        model, inputs = found
-        return model, inputs
+    if isinstance(found, tuple) and len(found) in (2, 3) and isinstance(found[0], nn.Module):
+        model, inputs, loss = (*found, None)[:3]
+        if loss is not None and not callable(loss) and not isinstance(loss, str):
+            raise WrongUse(
+                f"{target} gives a {type(loss).__name__} where the loss belongs: it takes what the model returns and gives "
+                "a number. Several arguments of the model are one tuple: (module, (x, y))."
+            )
+        return model, inputs, loss
     if isinstance(found, nn.RNNBase | Recurrent):
         shape = (BATCH, STEPS) if found.batch_first else (STEPS, BATCH)
         layer: nn.Module = found
-        return layer, torch.randn(*shape, found.input_size, dtype=next(layer.parameters()).dtype)
+        return layer, torch.randn(*shape, found.input_size, dtype=next(layer.parameters()).dtype), None
+    if isinstance(found, nn.Module) and (loader := _own_loader(found)) is not None:
+        return found, loader, None
     if isinstance(found, nn.Module):
         raise WrongUse(
             f"{target} is a {type(found).__name__}, and only you know what it reads: "
-            "name a function that returns (module, inputs)."
+            "name a function that returns (module, inputs), or (module, inputs, loss)."
         )
     raise WrongUse(f"diagnose needs a module, or a function that returns (module, inputs); {target} gives {found!r}.")
 
 
-def _from_checkpoint(path: Path) -> tuple[nn.Module, Any]:
+def _own_loader(model: nn.Module) -> Any:
+    """The training data that a LightningModule brings itself; None where it brings none."""
+    if "pytorch_lightning" not in sys.modules:  # then it is none, and importing it takes seconds
+        return None
+    from pytorch_lightning import LightningModule
+    from pytorch_lightning.utilities.model_helpers import is_overridden
+
+    if not isinstance(model, LightningModule) or not is_overridden("train_dataloader", model, LightningModule):
+        return None
+    return _guarded(model.train_dataloader, f"{type(model).__name__}.train_dataloader()")
+
+
+def _from_checkpoint(path: Path) -> tuple[nn.Module, Any, Loss]:
     if not path.is_file():
         raise WrongUse(f"There is no checkpoint {path}.")
     from rnnvanish.learner import Learner
@@ -69,7 +90,7 @@ def _from_checkpoint(path: Path) -> tuple[nn.Module, Any]:
         raise WrongUse(f"{path} is no checkpoint of `rnnvanish train`: {type(error).__name__}: {error}") from error
     batch = learner.task.sample(BATCH, torch.Generator().manual_seed(0), "test")
     learner.eval()
-    return learner, (batch.inputs, batch.lengths)
+    return learner, (batch.inputs, batch.lengths), None
 
 
 def _import(where: str) -> ModuleType:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from rnnvanish.recurrent import Recurrent
+
 TABLES = ("_parameters", "_buffers", "_modules")
 
 
@@ -44,6 +46,9 @@ def borrowed(model: nn.Module, dtype: torch.dtype | None = None) -> Iterator[Non
     default = torch.get_default_dtype()
     with unchanged(model), _eager():
         _swap(model, dtype)
+        for module in model.modules():
+            if isinstance(module, Recurrent):  # one run is not worth compiling for
+                module.engine = "reference"
         try:
             torch.set_default_dtype(dtype or default)
             yield
