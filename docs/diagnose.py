@@ -108,7 +108,7 @@ plots.say(
 # - `--lag 200` asks whether a model like yours learns across 200 steps.
 # - `--train 50` tries every cure with 50 steps of training besides.
 # - `--against earlier.json` compares with an earlier report, [in your own tests](guides/report.py) for instance.
-# - `--cells '["cell"]'` names a step of a loop that you wrote yourself.
+# - `--cells decoder.cell` names a step of a loop that you wrote yourself.
 #
 # ## Your situation
 #

@@ -129,10 +129,10 @@ def train(
 def diagnose(
     target: str,
     seed: int = 0,
-    lag: int | None = None,
+    lag: int = 0,
     train: int = 0,
     batches: int = 8,
-    cells: list[str] = [],  # noqa: B006  # jsonargparse shows it as the default
+    cells: str = "",
     against: str | None = None,
     tolerance: float = 0.2,
     full: bool = False,
@@ -142,13 +142,14 @@ def diagnose(
     """Measure how far back the gradient reaches in each recurrent layer of your model, why it stops, and what helps.
 
     Args:
-        target: package.module:object or path.py:object, a function that returns (module, inputs), or a recurrent
-            module itself, which then reads random sequences of 100 steps; or a checkpoint of `rnnvanish train`.
+        target: package.module:object or path.py:object, a function that returns (module, inputs) or (module, inputs, loss),
+            or a recurrent module itself, which then reads random sequences of 100 steps; or a checkpoint of
+            `rnnvanish train`. Inputs may be a DataLoader.
         seed: Taken before the target is built.
-        lag: Can the model learn across so many steps?
+        lag: Can the model learn across so many steps? 0: not asked.
         train: Steps of training that every cure is tried with besides; the target must bring the loss.
         batches: How many batches are measured, where the target brings a DataLoader.
-        cells: Names of modules that are one step of a loop which the model itself writes, as '["decoder.cell"]'.
+        cells: Names of modules that are one step of a loop which the model itself writes, separated by commas.
         against: An earlier report, as --json prints it. Then the exit code is 1 where retention fell since, and 0
             where it did not, whatever the verdict.
         tolerance: Share of a half-life that may be lost: with 0.2, one of 10 steps may become one of 8.
@@ -158,7 +159,8 @@ def diagnose(
     """
     from rnnvanish.diagnosis import command
 
-    options = {"lag": lag, "train": train, "batches": batches, "cells": cells}
+    steps = [name.strip() for name in cells.split(",") if name.strip()]
+    options = {"lag": lag or None, "train": train, "batches": batches, "cells": steps}
     return command.run(target, seed, against, tolerance, full, out, json, **options)
 
 

@@ -30,7 +30,8 @@ def rows(curve: Curve, measured: Measures | None = None, full: bool = False) -> 
         said.append(("travelled", f"{left(curve.journey)} of what came in at the end, after {last} steps"))
     if full and len(curve.names) > 1:
         said += [("left", f"{left(curve.part(name))} in {name}") for name in curve.names]
-    said.append(("cause", curve.cause))
+    if curve.cause:
+        said.append(("cause", curve.cause))
     said += [*notes, *(main_rows(measured) if measured else []), *(rest_rows(measured) if measured and full else [])]
     if curve.verdict in ("vanishing", "exploding") and not curve.joined:
         said += _cures(curve, full)
