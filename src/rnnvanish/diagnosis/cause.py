@@ -14,10 +14,9 @@ from rnnvanish.cell import State
 from rnnvanish.diagnosis.flow import PARTS, Flow, join, log_ratio
 from rnnvanish.diagnosis.flows import FLOWS
 from rnnvanish.diagnosis.words import in_words
-from rnnvanish.probes.again import Again, Series, again
-from rnnvanish.probes.curve import Curve
+from rnnvanish.mitigation import innermost
+from rnnvanish.probes.again import Again, Series, Unrepeatable, again
 from rnnvanish.probes.totals import Loss, each_loop
-from rnnvanish.probes.travel import travelled
 from rnnvanish.probes.watch import Cells, Run
 
 #: Roundings that the cell's equations, written again, may differ by from its own derivative.
@@ -38,6 +37,7 @@ class Cause:
             "around" is what lies around the cell (a projection, a wrapper), "loss" what the loss adds on the way: 0
             where it reads the end alone. Of a cell that is not taken apart there is "step" instead of the first four.
         kept: Geometric mean of the gate that keeps the state (forget gate, update gate); nan where there is none.
+        note: Why nothing could be measured; empty where it could.
     """
 
     cell: str
@@ -46,6 +46,7 @@ class Cause:
     gain: Float[Tensor, " steps"]
     parts: Mapping[str, Float[Tensor, " steps"]]
     kept: float = math.nan
+    note: str = ""
 
     @cached_property
     def means(self) -> dict[str, float]:
@@ -68,7 +69,7 @@ class Cause:
     @property
     def words(self) -> str:
         """All this in words."""
-        return in_words(self)
+        return self.note or in_words(self)
 
 
 def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Cause]:
@@ -78,15 +79,19 @@ def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
     its parts before and after each operation of the cell. Elman, LSTM and GRU are taken apart, those of `torch.nn`
     too, and inside of wrappers; of another cell the step is one part.
 
-    Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error.
+    Arguments and errors are those of `probes.retention`. Of a step that cannot be repeated (random numbers) there is a
+    note and no number.
     """
-    return each_loop(model, inputs, loss, of_loop, _resolved, cells)
+    return each_loop(model, inputs, loss, _of_loop, _resolved, cells)
 
 
-def cause(run: Run, curve: Curve) -> str:
-    """Say why a loop is as it is, of the gradient of the sum of its final states; `causes` follows that of any loss."""
-    end = tuple(torch.ones_like(part) for part in run.initial)
-    return of_loop(run, travelled(run, end)).words
+def _of_loop(run: Run, gradients: Series) -> Cause:
+    try:
+        return of_loop(run, gradients)
+    except Unrepeatable as error:
+        empty = torch.empty(0, dtype=torch.float64)
+        name = type(innermost(run.cell)).__name__
+        return Cause(name, "", torch.empty(0, dtype=torch.long), empty, {"step": empty, "loss": empty}, note=str(error))
 
 
 def of_loop(run: Run, gradients: Series) -> Cause:

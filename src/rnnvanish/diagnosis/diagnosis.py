@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from rnnvanish.diagnosis.advice import try_cures
-from rnnvanish.diagnosis.cause import cause
+from rnnvanish.diagnosis.cause import causes
 from rnnvanish.diagnosis.document import to_dict
 from rnnvanish.diagnosis.faults import Finding, find
 from rnnvanish.diagnosis.lag import Outlook, outlook
@@ -130,9 +130,12 @@ def diagnose(
     if lag is not None and lag < 1:
         raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
     options: dict[str, Any] = {"cells": cells, "batches": batches, "segment": segment}
-    curves = retention(model, inputs, loss, explain=cause, **options)
+    curves = retention(model, inputs, loss, **options)
+    found = {name: cause.words for name, cause in causes(model, inputs, loss, cells).items()}
     trials = try_cures(model, inputs, loss, curves, lag, train, **options)
-    advised = {name: replace(curve, advice=trials.advice(name)) for name, curve in curves.items()}
+    advised = {
+        name: replace(curve, cause=found.get(name, ""), advice=trials.advice(name)) for name, curve in curves.items()
+    }
     return Diagnosis(
         type(model).__name__,
         advised,

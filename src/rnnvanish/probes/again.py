@@ -95,6 +95,10 @@ class Again:
         return take
 
 
+class Unrepeatable(RuntimeError):
+    """A step that is taken again from the same state gives another one: nothing of it can be measured step by step."""
+
+
 class Replay:
     """A loop whose steps can be taken again, each from the state that it read."""
 
@@ -108,7 +112,7 @@ class Replay:
         """Take these steps of these sequences, all at once.
 
         Raises:
-            RuntimeError: Where a step does not give again what it gave: it draws random numbers, or mixes sequences.
+            Unrepeatable: Where a step does not give again what it gave: it draws random numbers, or mixes sequences.
         """
         run = self.run
         x = run.x[step, sequence].detach().requires_grad_()
@@ -118,7 +122,7 @@ class Replay:
         for name, new, old in zip(run.cell.state_names, after, self.after, strict=True):
             was = old[step, sequence]
             if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
-                raise RuntimeError(
+                raise Unrepeatable(
                     f"{run.name}: taken again from the same state, a step gives another {name}. Does it draw random "
                     "numbers, or mix the sequences of a batch? Measure it with model.eval()."
                 )

@@ -16,7 +16,7 @@ from rnnvanish.diagnosis.faults.saturation import saturated_input
 from rnnvanish.diagnosis.faults.seen import Seen
 from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
 from rnnvanish.plots import one_in
-from rnnvanish.probes.again import Series
+from rnnvanish.probes.again import Series, Unrepeatable
 from rnnvanish.probes.totals import Loss, each_loop
 from rnnvanish.probes.watch import Cells, Run
 
@@ -66,13 +66,21 @@ def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) ->
 
     Arguments and errors are those of `probes.retention`; `model` is left as it was.
     """
-    seen = each_loop(model, inputs, loss, lambda run, total: [look(run, total) for look in FAULTS], _resolved, cells)
+    seen = each_loop(model, inputs, loss, _look, _resolved, cells)
     first: dict[tuple[str, str], tuple[str, Seen]] = {}  # one fault of one module is told once, for its first loop
     for name, looks in seen.items():
         for each in looks:
             if each is not None:
                 first.setdefault((each.fault, each.module), (name, each))
     return tuple(_tried(model, inputs, loss, cells, name, each) for name, each in first.values())
+
+
+def _look(run: Run, total: Series) -> list[Seen | None]:
+    """Look for every fault in one loop; none can be seen in steps that cannot be repeated, for the numbers they draw."""
+    try:
+        return [look(run, total) for look in FAULTS]
+    except Unrepeatable:
+        return []
 
 
 def _tried(model: nn.Module, inputs: Any, loss: Loss, cells: Cells, name: str, seen: Seen) -> Finding:
