@@ -84,8 +84,9 @@ real.helps_everywhere.show()
 # ## What this means
 #
 # **Ask where the clues lie, and whether the network reaches them.** If what decides lies far back, a gradient that
-# gets there is worth much. If all that is needed lies close by, it brings nothing. And a network that soon finds its own
-# way to the clues, like the LSTM on the digits, does not need the better start.
+# gets there is worth much. If all that is needed lies close by, it brings nothing, and may even slow learning down: look at
+# the LSTM on text. And a network that soon finds its own way to the clues, like the LSTM on the digits, does not need the
+# better start.
 #
 # The better start costs no training time: the network is the same, only its first weights are others.
 #
