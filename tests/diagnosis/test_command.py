@@ -158,7 +158,7 @@ def test_the_same_seed_gives_the_same_report(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     reports = []
     for seed in ("0", "0", "1"):
-        main(["diagnose", "other.py:layer", "--seed", seed, "--json"])
+        main(["diagnose", "other.py:pair", "--seed", seed, "--json"])
         reports.append(json.loads(capsys.readouterr().out)["layers"])
     assert reports[0] == reports[1] != reports[2]
 

@@ -4,6 +4,7 @@ import functools
 import importlib.resources
 import io
 import json
+import math
 import shutil
 
 import jsonschema
@@ -14,8 +15,11 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from rnnvanish import diagnose
+from rnnvanish.diagnosis import Diagnosis
 from rnnvanish.diagnosis.text import to_text
+from rnnvanish.diagnosis.trial import Training, Trial
 from rnnvanish.plots import one_in
+from rnnvanish.probes import Curve
 
 
 class Classifier(nn.Module):
@@ -45,7 +49,7 @@ def on_batches():
     def loss(output, batch):
         return nn.functional.cross_entropy(output, batch[1])
 
-    return diagnose(Classifier(), DataLoader(data, batch_size=2), loss=loss, train=2)
+    return diagnose(Classifier(), DataLoader(data, batch_size=2), loss=loss)
 
 
 def unmeasured():
@@ -101,13 +105,25 @@ def test_every_field_of_the_schema_is_described(validator):
     assert [name for each in definitions for name in undescribed(definitions[each], each)] == []
 
 
-def test_an_interval_over_batches_and_what_training_gave_are_told():
+def test_an_interval_over_batches_is_told():
     report = on_batches()
     (curve,) = report.curves.values()
     low, high = curve.rate_interval
     assert low < curve.rate < high
-    assert "95 % over 3 batches" in str(report)
-    assert "2 steps of training: loss" in str(report)
+    ends = [math.log(2) / -rate for rate in (low, high)]
+    assert f"{curve.half_life:.3g} steps ({ends[0]:.3g} to {ends[1]:.3g}: 95 % over 3 batches)" in str(report)
+
+
+def test_what_a_training_gave_is_told_and_kept(validator):
+    training = Training(20, 1.5, 0.25, {"memory/layer0/forward": 9.0})
+    trial = Trial("mitigations.OpenGate(bias=3.0)", 1.0, 30.0, 0.5, helps=True, apply="typed so", training=training)
+    curve = Curve(torch.arange(50), 0.5 ** torch.arange(50.0), advice=(trial,))
+    report = Diagnosis("Model", {"memory/layer0/forward": curve}, {"date": "today"})
+    said = " ".join(str(report).split())
+    assert "OpenGate(bias=3.0): half-life 1 → 30 steps; 20 steps of training: loss 1.5 → 0.25 to apply typed so" in said
+    validator.validate(json.loads(json.dumps(report.to_dict(), allow_nan=False)))
+    kept = report.to_dict()["layers"]["memory/layer0/forward"]["advice"][0]["training"]
+    assert (kept["steps"], kept["after"]) == (20, 0.25)
 
 
 def test_what_was_found_comes_first_and_colour_only_on_a_terminal(diagnosis):
