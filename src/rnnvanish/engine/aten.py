@@ -1,5 +1,6 @@
 """Reading a traced step: from the operations of torch to values."""
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -19,6 +20,7 @@ FILLED: dict[str, Callable[..., Any]] = {
     "full": lambda shape, number: number,
     "full_like": lambda like, number: number,
     "scalar_tensor": lambda number: number,
+    "empty_permuted": lambda shape, order: math.nan,  # only ever asked for its shape
     "zeros": lambda shape: 0.0,
     "zeros_like": lambda like: 0.0,
     "new_zeros": lambda like, shape: 0.0,

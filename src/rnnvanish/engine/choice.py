@@ -38,13 +38,13 @@ def run(
         state: State before the first step.
         lengths: Steps in each sequence, or None where all fill the batch.
         engine: One of `ENGINES`.
-        trace: See `Program`; only a compiled engine gives it.
+        trace: See `Program`; `Unsupported` is raised where no compiled engine can give it.
 
     Returns:
         The first part of the state after each step, and the state after the last.
 
     Raises:
-        RuntimeError: Where an engine is named that cannot run this cell, or cannot trace it.
+        RuntimeError: Where an engine is named that cannot run this cell.
     """
     worth = x.shape[0] * sum(part.numel() for part in state) >= WORTH
     if engine in ("cpu", "gpu") or (engine == "auto" and (worth or trace is not None)):
@@ -52,7 +52,9 @@ def run(
             return cast(tuple[Tensor, State], _compiled(cell, x, state, lengths, engine, trace))
         except Unsupported as reason:
             name = type(cell).__name__
-            if engine != "auto" or trace is not None:
+            if trace is not None:
+                raise
+            if engine != "auto":
                 raise RuntimeError(f"engine={engine!r} cannot run {name}: {reason}. engine='auto' can.") from None
             if (name, str(reason)) not in _said:
                 _said.add((name, str(reason)))

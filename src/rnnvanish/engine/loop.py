@@ -38,9 +38,10 @@ class Program:
     def __init__(self, staged: Staged, prints: Print, dtype: torch.dtype) -> None:
         self.staged = staged
         lying = {place.buffer: value.width for value, place in staged.at.items()}
-        self.widths = lying | staged.forward.widths | staged.backward.widths
-        self.there = prints(staged.forward, self.widths, False, dtype)
-        self.back = prints(staged.backward, self.widths, True, dtype)
+        self.tapes = {name: width for name, width in lying.items() if name.startswith("tape")}
+        # Each loop numbers its scratch buffers for itself.
+        self.there = prints(staged.forward, lying | staged.forward.widths, False, dtype)
+        self.back = prints(staged.backward, lying | staged.backward.widths, True, dtype)
         self.matrices = {
             product.matrix
             for loop in (staged.forward, staged.backward)
@@ -164,9 +165,8 @@ class _Loop(torch.autograd.Function):
             carry = x.new_empty(slots, *part.shape)
             carry[steps & mask] = 0.0 if gradient is None else gradient
             buffers[f"carry{index}"] = carry
-        for name, width in program.widths.items():
-            if name.startswith("tape"):
-                buffers[name] = x.new_empty(steps, batch, width)
+        for name, width in program.tapes.items():
+            buffers[name] = x.new_empty(steps, batch, width)
         for name, width in staged.backward.widths.items():
             buffers[name] = x.new_empty(batch if name.startswith("scratch") else steps * batch, width)
         program.back(steps, batch, buffers, matrices, mask)

@@ -7,6 +7,7 @@ smallest normal number, which are zero.
 
 # mypy: ignore-errors
 # ruff: noqa: FURB136, PLR0124  (min, max and isnan are not what nan needs here)
+import inspect
 import math
 
 import numpy as np
@@ -18,7 +19,12 @@ FAST = {"contract", "nsz"}  # never "nnan" or "ninf": what is not finite must st
 f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
 
 
-@njit(forceinline=True, fastmath=FAST)
+def _inlined(function):
+    """Compile a function into its callers; of one that a type checker has wrapped, what is inside."""
+    return njit(forceinline=True, fastmath=FAST)(inspect.unwrap(function))
+
+
+@_inlined
 def exp_float32(x):
     """Cephes expf: x = n ln 2 + r, a polynomial in r."""
     y = f4(-87.33) if x < f4(-87.33) else x
@@ -43,7 +49,7 @@ def exp_float32(x):
     return x if x != x else p
 
 
-@njit(forceinline=True, fastmath=FAST)
+@_inlined
 def exp_float64(x):
     """Cephes exp: x = n ln 2 + r, a ratio of polynomials in r."""
     y = f8(-708.0) if x < f8(-708.0) else x
@@ -66,19 +72,19 @@ def exp_float64(x):
     return x if x != x else p
 
 
-@njit(forceinline=True, fastmath=FAST)
+@_inlined
 def sigmoid_float32(x):
     """1 / (1 + exp(−x))."""
     return f4(1) / (f4(1) + exp_float32(-x))
 
 
-@njit(forceinline=True, fastmath=FAST)
+@_inlined
 def sigmoid_float64(x):
     """1 / (1 + exp(−x))."""
     return f8(1) / (f8(1) + exp_float64(-x))
 
 
-@njit(forceinline=True, fastmath=FAST)
+@_inlined
 def tanh_float32(x):
     """The ratio of polynomials that Eigen and torch's vector code use; beyond ±7.9 it is ±1."""
     x = f4(-7.90531110763549805) if x < f4(-7.90531110763549805) else x
@@ -98,7 +104,7 @@ def tanh_float32(x):
     return x * p / q
 
 
-@njit(forceinline=True, fastmath=FAST)
+@_inlined
 def tanh_float64(x):
     """Cephes tanh: a ratio of polynomials near zero, by exp elsewhere."""
     z = x * x

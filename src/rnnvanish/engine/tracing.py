@@ -18,11 +18,18 @@ aten = torch.ops.aten
 Draw = Callable[[int, Tensor], Tensor]
 
 
-def _var_mean(x: Tensor, dim: list[int], *, correction: float = 1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+def _var(x: Tensor, dim: list[int], *, correction: float = 1, keepdim: bool = False) -> Tensor:
     """In sums, where torch's own decomposition names a primitive."""
-    mean = x.mean(dim, keepdim=True)
-    var = (x - mean).square().sum(dim, keepdim=True) / (math.prod(x.shape[each] for each in dim) - correction)
-    return (var, mean) if keepdim else (var.squeeze(dim), mean.squeeze(dim))
+    squares = (x - x.mean(dim, keepdim=True)).square().sum(dim, keepdim=keepdim)
+    return squares / (math.prod(x.shape[each] for each in dim) - correction)
+
+
+def _var_mean(x: Tensor, dim: list[int], *, correction: float = 1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    return _var(x, dim, correction=correction, keepdim=keepdim), x.mean(dim, keepdim=keepdim)
+
+
+def _lerp(start: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    return start + weight * (end - start)
 
 
 #: Operations of torch in terms of fewer.
@@ -33,11 +40,11 @@ DECOMPOSITIONS = {
             aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.leaky_relu_backward,
             aten.elu, aten.elu_backward, aten.gelu, aten.gelu_backward, aten.hardtanh, aten.hardtanh_backward,
             aten.hardsigmoid, aten.hardsigmoid_backward, aten.softplus, aten.softplus_backward,
-            aten.log_sigmoid_forward, aten.log_sigmoid_backward, aten.silu, aten.silu_backward, aten.addcmul,
-            aten.lerp, aten.threshold_backward,
+            aten.log_sigmoid_forward, aten.log_sigmoid_backward, aten.silu, aten.silu_backward, aten.addcmul, aten.threshold_backward,
         ]
     ),
-    aten.var_mean.correction: _var_mean,
+    aten.var.correction: _var, aten.var_mean.correction: _var_mean,
+    aten.lerp.Tensor: _lerp, aten.lerp.Scalar: _lerp,
 }  # fmt: skip
 
 

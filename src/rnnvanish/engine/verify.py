@@ -29,7 +29,7 @@ def verify(cell: Cell, program: Program, x: Tensor, state: State, masked: bool) 
         torch.manual_seed(0)
         x = torch.randn(STEPS, BATCH, x.shape[2], dtype=x.dtype, device=x.device, requires_grad=True)
         start = tuple(
-            (part[:1].detach() + 0.1 * torch.randn(BATCH, part.shape[1]).to(part)).requires_grad_() for part in state
+            (part[:1].detach() + 0.1 * torch.rand(BATCH, part.shape[1]).to(part)).requires_grad_() for part in state
         )
         lengths = torch.tensor([STEPS - 1, STEPS], device=x.device) if masked else None
         ended = None if lengths is None else padding(STEPS, lengths).unsqueeze(-1)

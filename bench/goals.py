@@ -1,0 +1,209 @@
+"""The engine against its goals: bare matrix products, torch.nn, torchrecurrent and our own plain loop.
+
+`python -m bench.goals` measures the whole grid on this machine, on one thread, in turns, and writes
+`bench/results/<machine>/goals.json`. What is there already is not measured again; `--again` forgets it. `--only torch`
+measures one of the tables.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rnnvanish import Recurrent, cells
+from rnnvanish.files import write_whole
+from rnnvanish.provenance import provenance
+
+from .common import interleaved, one_thread, ratio, training_step
+
+TIMES, BATCHES, WIDTHS = (64, 256, 1024), (1, 32, 128), (32, 64, 128, 256)
+KINDS = {"RNN": (nn.RNN, 1), "GRU": (nn.GRU, 3), "LSTM": (nn.LSTM, 4)}
+#: CPU seconds that one row may take, about.
+BUDGET = 12.0
+
+
+@cache
+def products() -> Callable[..., None]:
+    """A compiled loop of matrix products of one size: each row of `left` by `matrix`, into `out`."""
+    import numpy as np
+    from numba import njit
+
+    from rnnvanish.engine.numba_memory import gemm_float32 as gemm
+
+    @njit(nogil=True)
+    def loop(steps, batch, height, width, turned, matrix, left, out):  # type: ignore[no-untyped-def]
+        letters = np.array([78, 84], np.uint8)
+        sizes = np.array([width, batch, height, height if turned else width, height, width], np.int32)
+        numbers = np.array([1.0, 0.0], np.float32)
+        letter, size, one = letters.ctypes.data, sizes.ctypes.data, numbers.ctypes.data
+        for t in range(steps):
+            gemm(letter + turned, letter, size, size + 4, size + 8, one, matrix, size + 12,
+                 left + 4 * t * batch * height, size + 16, one + 4, out + 4 * t * batch * width, size + 20)  # fmt: skip
+
+    return loop  # type: ignore[no-any-return]
+
+
+def floor(gates: int, steps: int, batch: int, width: int) -> Callable[[], None]:
+    """The matrix products of a training step and nothing else: input and hidden size `width`, weights drawn."""
+    wide, loop = gates * width, products()
+    x, h = torch.randn(steps * batch, width), torch.randn(steps * batch, width)
+    w, u = torch.randn(wide, width), torch.randn(wide, width)
+    z, back, dz = torch.empty(steps * batch, wide), torch.empty(steps * batch, width), torch.randn(steps * batch, wide)
+    of_w, of_u = torch.empty_like(w), torch.empty_like(u)
+
+    def step() -> None:
+        torch.mm(x, w.t(), out=z)
+        loop(steps, batch, width, wide, True, u.data_ptr(), h.data_ptr(), z.data_ptr())
+        loop(steps, batch, wide, width, False, u.data_ptr(), dz.data_ptr(), back.data_ptr())
+        torch.mm(dz, w, out=back)
+        torch.mm(dz.t(), x, out=of_w)
+        torch.mm(dz.t(), h, out=of_u)
+
+    return step
+
+
+def against(ours: nn.Module, others: dict[str, Any], x: torch.Tensor) -> dict[str, float]:
+    """Milliseconds of our training step, and how many times as long it takes as each of the others."""
+    steps = [training_step(ours, x)]
+    steps += [other if not isinstance(other, nn.Module) else training_step(other, x) for other in others.values()]
+    for step in steps:
+        step()
+    start = time.process_time()
+    for step in steps:
+        step()
+    rounds = int(min(max(BUDGET / (time.process_time() - start + 1e-6), 3), 25))
+    mine, *theirs = interleaved(*steps, rounds=rounds, warm=0)
+    return {
+        "ms": 1e3 * statistics.median(mine),
+        **{name: ratio(mine, seconds) for name, seconds in zip(others, theirs, strict=True)},
+        "rounds": rounds,
+    }
+
+
+def against_torch() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """torch.nn and the bare products, over the whole grid."""
+    for kind, steps, batch, width in product(KINDS, TIMES, BATCHES, WIDTHS):
+
+        def measure(kind: str = kind, steps: int = steps, batch: int = batch, width: int = width) -> dict[str, float]:
+            build, gates = KINDS[kind]
+            theirs = build(width, width)
+            others = {"floor": floor(gates, steps, batch, width), "torch": theirs}
+            return against(Recurrent.from_torch(theirs), others, torch.randn(steps, batch, width))
+
+        yield f"{kind} steps={steps} batch={batch} hidden={width}", measure
+
+
+def against_reference() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """Our own plain loop, for every cell, at the sizes where a Python loop fares best and worst."""
+    for name, (batch, width) in product(sorted(cells.ALL), ((1, 32), (32, 64), (32, 128), (128, 128))):
+
+        def measure(name: str = name, batch: int = batch, width: int = width) -> dict[str, float]:
+            ours = Recurrent(cells.ALL[name], width, width)
+            plain = Recurrent(cells.ALL[name], width, width, engine="reference")
+            return against(ours, {"reference": plain}, torch.randn(256, batch, width))
+
+        yield f"{name} steps=256 batch={batch} hidden={width}", measure
+
+
+def against_torchrecurrent() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """torchrecurrent, for the cells that both have."""
+    import torchrecurrent
+
+    for name, (batch, width) in product(("Elman", "GRU", "LSTM"), ((1, 32), (32, 64), (32, 128), (128, 128))):
+
+        def measure(name: str = name, batch: int = batch, width: int = width) -> dict[str, float]:
+            theirs = getattr(torchrecurrent, name)(width, width)
+            return against(Recurrent(cells.ALL[name], width, width), {"peer": theirs}, torch.randn(256, batch, width))
+
+        yield f"{name} steps=256 batch={batch} hidden={width}", measure
+
+
+FIRST = """
+import sys, time
+import torch
+from rnnvanish import Recurrent, cells
+torch.set_num_threads(1)
+imported = time.process_time()
+import numba, torch.fx.experimental.proxy_tensor, torch._decomp, torch._dynamo
+import rnnvanish.engine.tracing, rnnvanish.engine.numba_math
+imported = time.process_time() - imported
+layer, x = Recurrent(cells.ALL[sys.argv[1]], 32, 32), torch.randn(64, 32, 32)
+start = time.process_time()
+layer(x)[0].sum().backward()
+first = time.process_time() - start
+start = time.process_time()
+layer(x)[0].sum().backward()
+print(first - (time.process_time() - start), imported)
+"""
+
+
+def first_calls() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """What the first training step of a process costs beyond the second: compiled anew, and from the cache on disk."""
+    for name in sorted(cells.ALL):
+
+        def measure(name: str = name) -> dict[str, float]:
+            with tempfile.TemporaryDirectory() as folder:
+                environment = {**os.environ, "RNNVANISH_CACHE": folder, "OMP_NUM_THREADS": "1"}
+                found = [
+                    subprocess.run(
+                        [sys.executable, "-c", FIRST, name], env=environment, capture_output=True, check=True
+                    )
+                    for _ in range(2)
+                ]
+            cold, warm = ([float(number) for number in each.stdout.split()] for each in found)
+            return {"cold_s": cold[0], "cached_s": warm[0], "imports_s": warm[1]}
+
+        yield name, measure
+
+
+TABLES = {
+    "torch": against_torch,
+    "reference": against_reference,
+    "torchrecurrent": against_torchrecurrent,
+    "first": first_calls,
+}
+
+
+def main() -> int:
+    """Measure what is not yet recorded; each row is written as soon as it is there."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="for instance bench/results/MACHINE/goals.json")
+    parser.add_argument("--only", choices=TABLES, help="one of the tables")
+    parser.add_argument("--again", action="store_true", help="forget what is recorded")
+    given = parser.parse_args()
+    recorded: dict[str, Any] = {"tables": {}}
+    if given.out.exists() and not given.again:
+        recorded = json.loads(given.out.read_text(encoding="utf-8"))
+    with one_thread():
+        for table, rows in TABLES.items():
+            if given.only not in (None, table):
+                continue
+            there = recorded["tables"].setdefault(table, {})
+            for name, measure in rows():
+                if name in there:
+                    continue
+                torch.manual_seed(0)
+                load = os.getloadavg()[0]
+                row = measure()
+                there[name] = {key: round(value, 4) for key, value in row.items()} | {"load": round(load, 1)}
+                recorded["provenance"] = {**provenance(), "date": datetime.now(UTC).date().isoformat(), "threads": "1"}
+                write_whole(given.out, json.dumps(recorded, indent=1) + "\n")
+                print(table, name, there[name], flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
