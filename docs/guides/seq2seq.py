@@ -13,7 +13,7 @@
 # One network reads a sentence, another writes the translation. While it writes, the second one looks back at what the
 # first one read. That looking back is called **attention**. It is a short cut past the memory, so what can go wrong?
 #
-# Here the writer looks only at the neighbourhood of the word that it is about to write. That is one of the first kinds of
+# Here the writer looks only at the neighbourhood of the word that it is about to write. That is called local
 # attention. The toy language has four letters. The first sign of each sentence says which of two languages is wanted, and
 # has to be remembered all along.
 
