@@ -31,6 +31,7 @@ from rnnvanish.probes.retention import Loss, loss_of, retention
 from rnnvanish.probes.totals import called
 from rnnvanish.probes.untouched import unchanged
 from rnnvanish.probes.watch import Run, watch
+from rnnvanish.recurrent import Recurrent
 
 #: What is tried where a gradient vanishes; chrono initialisation comes in addition, for the length of the task.
 VANISHING: tuple[Cure, ...] = (
@@ -49,6 +50,8 @@ VANISHING: tuple[Cure, ...] = (
 EXPLODING: tuple[Cure, ...] = (OrthogonalStart(), Critical(), NpRNN(), Swap("GRU"), ClipNorm())
 #: A half-life that is longer by this factor is an improvement; so is a loss that is lower by the other one.
 LONGER, LOWER = 1.2, 0.99
+#: Steps of training from which on a compiled loop pays.
+COMPILED = 50
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,9 @@ class _Ward:
     def trials(self, cure: Cure, untreated: Training | None) -> dict[str, Trial]:
         """Treat a copy, and measure it; a trial for each layer."""
         patient = treated(self.model, cure)
+        for layer in patient.modules():  # to compile a loop that runs a few times takes longer than the loop
+            if isinstance(layer, Recurrent) and self.train < COMPILED:
+                layer.engine = "reference"
         rule = cure if isinstance(cure, Rule) else None
         self._need_same_output(patient)
         after = self.before if rule else self._measured(patient)
