@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from . import words
@@ -120,9 +121,38 @@ def looks(recorded: Recorded) -> str:
 
 
 def engines(recorded: Recorded) -> str:
-    """Whatever the suite of the engine has measured."""
-    names = [name for name in recorded.known if name.startswith("engine.")]
-    return _each_machine(recorded, names, "The engine")
+    """The engine against its goals: what `bench.goals` wrote, for each cell in the middle and from end to end."""
+    parts = []
+    for path in sorted(recorded.folder.glob("*/goals.json")):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        parts += [
+            _goal(f"{words.GOALS.get(name, name)}: {path.parent.name}", rows) for name, rows in data["tables"].items()
+        ]
+        known = data["provenance"]
+        parts.append(f"<p>Measured on {known['date']} at commit {html.escape(known['commit'])}.</p>")
+    return "".join(parts) or "<p>Not measured yet.</p>"
+
+
+def _goal(caption: str, rows: dict[str, dict[str, float]]) -> str:
+    """A row for each cell: median over all sizes, and the range; every size is folded away below."""
+    columns = [name for name in next(iter(rows.values()), {}) if name in words.AGAINST]
+    head = ["Cell", *(words.AGAINST[name] for name in columns), "Sizes"]
+    kinds: dict[str, list[dict[str, float]]] = {}
+    for name, row in rows.items():
+        kinds.setdefault(name.partition(" ")[0], []).append(row)
+    lines = []
+    for kind, found in kinds.items():
+        values = [[row[name] for row in found if name in row] for name in columns]
+        said = [f"{median(each):.3g} ({min(each):.3g} to {max(each):.3g})" if each else "–" for each in values]
+        lines.append([kind, *said, str(len(found))])
+    whole = [
+        [name, *(f"{row[column]:.3g}" if column in row else "–" for column in columns)] for name, row in rows.items()
+    ]
+    shown = table(caption, head, lines)
+    if len(rows) == len(lines):
+        return table(caption, head[:-1], whole)
+    every = table("Every size", ["Cell and size", *head[1:-1]], whole)
+    return f"{shown}<details><summary>Every size</summary>{every}</details>"
 
 
 def _each_machine(recorded: Recorded, names: list[str], caption: str) -> str:

@@ -63,10 +63,9 @@ def history(repository: Path) -> dict[str, Commit]:
 
 
 def files(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every result file with what is in it, machine by machine."""
-    for path in sorted(folder.glob("*/*.json")):
-        if path.name != "machine.json":
-            yield path, json.loads(path.read_text(encoding="utf-8"))
+    """Every result file of asv's, <commit8>-<environment>.json, with what is in it, machine by machine."""
+    for path in sorted(folder.glob("*/????????-*.json")):
+        yield path, json.loads(path.read_text(encoding="utf-8"))
 
 
 def machines(folder: Path) -> dict[str, dict[str, Any]]:

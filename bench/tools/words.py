@@ -27,6 +27,23 @@ TITLES = {
     "site.Site.track_mean_page": "Mean page",
     "site.Site.track_build_seconds": "Building the site",
 }
+#: Tables of `bench.goals`, and their columns.
+GOALS = {
+    "torch": "Training step against torch.nn and against the bare matrix products",
+    "reference": "Training step against our own plain loop",
+    "torchrecurrent": "Training step against torchrecurrent",
+    "first": "First training step of a process, CPU seconds more than the second",
+}
+AGAINST = {
+    "ms": "Milliseconds",
+    "floor": "Against bare products, times",
+    "torch": "Against torch.nn, times",
+    "reference": "Against our plain loop, times",
+    "peer": "Against torchrecurrent, times",
+    "cold_s": "Compiled anew, s",
+    "cached_s": "Compiled before, s",
+    "imports_s": "Imports, s",
+}
 #: Parameters whose values speak for themselves.
 PLAIN = {"cell", "cure", "claim", "look", "task"}
 CELLS = [

@@ -14,7 +14,6 @@ MACHINE = {"cpu": "Fast", "num_cpu": "2", "ram": "8 GiB", "gpu": "none", "driver
 KNOWN = {
     "speed.TrainingStep.track_vs_torch": {"unit": "x torch.nn", "version": "1", "param_names": ["cell"]},
     "retention.Retention.track_decades_lost": {"unit": "decades", "version": "1", "param_names": ["cell", "lag"]},
-    "engine.Goal.track_of_own": {"unit": "x bare products", "version": "1", "param_names": ["cell"]},
 }
 
 
@@ -28,14 +27,13 @@ def root(tmp_path, monkeypatch):
         values = {
             "speed.TrainingStep.track_vs_torch": [[1.5, math.nan], [["'GRU'", "'MGU'"]], "1"],
             "retention.Retention.track_decades_lost": [[lost, 3.0], [["'LSTM'"], ["100", "10"]], "1"],
-            "engine.Goal.track_of_own": [[1.25], [["'LSTM'"]], "1"],
         }
         run = {"benchmarks": list(values), "busy": True, "versions": {"torch": "9.9"}, "date": "2026-02-03T00:00:00"}
         if lost is None:
             values, run["unbuilt"] = {name: [None, row[1], "1"] for name, row in values.items()}, "ImportError: <x>"
         data = {"commit_hash": commit.hash, "env_name": "e", "result_columns": ["result", "params", "version"]}
         text = json.dumps(data | {"results": values, "provenance": [run]})
-        (folder / f"{commit.place}-e.json").write_text(text)
+        (folder / f"{commit.place:08}-e.json").write_text(text)
     monkeypatch.setattr(page, "history", lambda _: {commit.hash: commit for commit in COMMITS})
     monkeypatch.setattr(page, "benchmarks", lambda _: KNOWN)
     return tmp_path
@@ -56,7 +54,6 @@ def test_a_cell_is_shown_with_its_newest_number_and_a_skipped_one_not_at_all(roo
     shown = part(root, "cells")
     assert re.search(r"GRU</th><td>1\.5 times", shown)
     assert "MGU" not in shown
-    assert re.search(r"LSTM</th><td>1\.25 times", part(root, "engine"))
 
 
 def test_what_became_worse_is_named_with_its_commit(root):
@@ -86,7 +83,21 @@ def test_without_a_gpu_the_page_says_not_measured(root):
     assert "not measured" not in shown
 
 
-@pytest.mark.parametrize("name", ["peers", "noise", "growth"])
+def test_the_engine_is_shown_by_cell_with_every_size_below(root):
+    rows = {f"GRU hidden={width}": {"ms": 2.0, "torch": ratio} for width, ratio in ((32, 0.25), (64, 0.5), (128, 4.0))}
+    data = {
+        "tables": {"torch": rows, "first": {"GRU": {"cold_s": 1.5}}},
+        "provenance": {"date": "2026-02-03", "commit": "c"},
+    }
+    (root / "bench/results/box/goals.json").write_text(json.dumps(data))
+    shown = part(root, "engine")
+    assert "<td>0.5 (0.25 to 4)</td><td>3</td>" in shown
+    assert "GRU hidden=128</th><td>2</td><td>4</td>" in shown
+    assert "GRU</th><td>1.5</td></tr>" in shown
+    assert part(root, "cells")  # it is no result of asv's, and is not taken for one
+
+
+@pytest.mark.parametrize("name", ["peers", "noise", "growth", "engine"])
 def test_what_is_not_there_is_not_measured_yet(root, name):
     assert part(root, name) == "<p>Not measured yet.</p>"
 

@@ -50,7 +50,7 @@ def test_a_commit_is_done_when_all_that_is_asked_for_is_there(tmp_path, monkeypa
     (tmp_path / "machine").mkdir()
     data = {"commit_hash": "abc", "result_columns": ["result", "params", "version"]}
     results = {"a.x": [[1], [], "1"], "a.y": [[1], [], "2"]}
-    (tmp_path / "machine/abc-e.json").write_text(json.dumps(data | {"results": results}))
+    (tmp_path / "machine/abcdef01-e.json").write_text(json.dumps(data | {"results": results}))
     assert history.done(tmp_path, "machine", "^a") == {"abc"}
     assert history.done(tmp_path, "machine", ".") == set()
     assert history.done(tmp_path, "another", "^a") == set()

@@ -65,7 +65,7 @@ def written(folder, place, values, **more):
     }
     (folder / "machine").mkdir(exist_ok=True)
     (folder / "machine/machine.json").write_text("{}")
-    (folder / f"machine/{COMMITS[place].short}{place}-environment.json").write_text(json.dumps(data))
+    (folder / f"machine/{place:08}-environment.json").write_text(json.dumps(data))
 
 
 def test_reading_keeps_failures_leaves_out_skips_and_sorts_by_history(tmp_path):

@@ -87,7 +87,7 @@ def test_a_benchmark_has_a_unit_and_a_version_set_by_hand(benchmark):
 def test_every_number_is_positive_and_finite(tiny):  # asv knows only "smaller is better", by ratio
     tables, measured = {}, {}
     for benchmark in BENCHMARKS:
-        if benchmark.name.startswith(("memory.peakmem", "engine.")):
+        if benchmark.name.startswith("memory.peakmem"):
             continue
         key = benchmark.setup_cache_key
         if key and key not in tables:
@@ -104,7 +104,7 @@ def test_every_number_is_positive_and_finite(tiny):  # asv knows only "smaller i
             assert 0 < value < math.inf, (benchmark.name, cell)
             measured.setdefault(benchmark.name, []).append(cell)
     unmeasured = {benchmark.name for benchmark in BENCHMARKS} - measured.keys()
-    assert all(name.startswith(("site.", "engine.", "memory.peakmem")) for name in unmeasured)
+    assert all(name.startswith(("site.", "memory.peakmem")) for name in unmeasured)
     assert len(measured["retention.Cured.track_decades_lost"]) > len(common.CELLS)
     assert measured["claims.Claims.track_strain"]
 
