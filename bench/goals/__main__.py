@@ -27,7 +27,7 @@ from rnnvanish import Recurrent, cells
 from rnnvanish.files import write_whole
 from rnnvanish.provenance import provenance
 
-from .common import interleaved, one_thread, ratio, training_step
+from bench.common import interleaved, one_thread, ratio, training_step
 
 TIMES, BATCHES, WIDTHS = (64, 256, 1024), (1, 32, 128), (32, 64, 128, 256)
 KINDS = {"RNN": (nn.RNN, 1), "GRU": (nn.GRU, 3), "LSTM": (nn.LSTM, 4)}
