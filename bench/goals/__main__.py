@@ -23,11 +23,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from bench.common import interleaved, one_thread, ratio, training_step
 from rnnvanish import Recurrent, cells
 from rnnvanish.files import write_whole
 from rnnvanish.provenance import provenance
-
-from bench.common import interleaved, one_thread, ratio, training_step
 
 TIMES, BATCHES, WIDTHS = (64, 256, 1024), (1, 32, 128), (32, 64, 128, 256)
 KINDS = {"RNN": (nn.RNN, 1), "GRU": (nn.GRU, 3), "LSTM": (nn.LSTM, 4)}
