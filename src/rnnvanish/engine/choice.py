@@ -91,7 +91,10 @@ def _compiled(
         raise program
     assert isinstance(program, Program)
     ended = None if lengths is None else reference.padding(len(x), lengths).unsqueeze(-1)
-    return program(x, ended, program.staged.traced.once(*weights.values()), state, trace)
+    onces = program.staged.traced.once(*weights.values())
+    if trace is not None:  # the gradients of the states are asked for, not those of the weights
+        onces = [value.detach() for value in onces]
+    return program(x, ended, onces, state, trace)
 
 
 def _check(cell: Cell, x: Tensor, state: State, engine: str) -> None:

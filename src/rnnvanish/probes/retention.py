@@ -16,6 +16,7 @@ from rnnvanish.probes.complaints import Unmeasurable
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.endpoint import read_end
 from rnnvanish.probes.gradients import gradients
+from rnnvanish.probes.handed import handed_out
 from rnnvanish.probes.norms import from_the_end, gains, norm
 from rnnvanish.probes.split import injected, journey
 from rnnvanish.probes.watch import Cells, Run, watch
@@ -75,6 +76,10 @@ def retention(
     with torch.enable_grad():
         for batch in sampled(model, inputs, batches):
             call = Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)
+            plain = loss is None and explain is None and not cells and segment is None
+            if plain and (curves := handed_out(model, call)) is not None and _resolved(curves):
+                found.append(curves)
+                continue
             measure = partial(_curves, model, call, loss, explain)
             found.append(watch(model, call, measure, _resolved, cells, segment))
     return averaged(found)
