@@ -127,6 +127,7 @@ class Lanes:
     def __init__(self, printer: Any, phase: Phase) -> None:
         self.printer, self.phase = printer, phase
         self.rows: dict[Place, str] = {}
+        self.totals: dict[Place, str] = {}
         self.head: list[str] = []
         self.body: list[str] = []
         self.singles: dict[tuple[Value, int], str] = {}
@@ -145,22 +146,31 @@ class Lanes:
         out: list[str] = []
         for width, work in sorted(loops.items()):
             out += self._loop(width, work)
-        return self.head + out
+        before = [f"{name} = {self._zero()}" for name in self.totals.values()]
+        after = [self._write(place, name) for place, name in self.totals.items()]
+        return self.head + before + out + after
 
     def _loop(self, width: int, work: list[tuple[Value, Place, int, int, bool]]) -> list[str]:
         self.body, self.lanes = [], {}
-        before, after = [], []
         for value, place, start, _, is_sum in work:
             result = self._lane(value, start)
             if is_sum:
-                name = self._name()
-                before.append(f"{name} = zero")
-                self.body.append(f"{name} += {result}")
-                after.append(self._store(place, 0, name, True))
+                self.body.append(f"{self._total(place)} += {result}")
             else:
                 self.body.append(self._store(place, start, result, False))
-        lanes = [f"for j in range({self.printer._size(width)}):", *(f"    {line}" for line in self.body)]
-        return [*before, *lanes, *after]
+        return [f"for j in range({self.printer._size(width)}):", *(f"    {line}" for line in self.body)]
+
+    def _total(self, place: Place) -> str:
+        """Variable of a sum: one for all stretches of lanes."""
+        if place not in self.totals:
+            self.totals[place] = self._name()
+        return self.totals[place]
+
+    def _zero(self) -> str:
+        return "zero"
+
+    def _write(self, place: Place, name: str) -> str:
+        return self._store(place, 0, name, True)
 
     def _name(self) -> str:
         self.count += 1

@@ -31,7 +31,7 @@ def linear_recurrence(loop: Loop, back: bool) -> list[Part] | None:
     phase, values = loop.phases[0], Values()
     carried = {place.buffer: value for value, place in phase.at.items() if _is_carried(place, back, before=True)}
     new = {place.buffer: value for value, place in phase.stores if _is_carried(place, back, before=False)}
-    if carried.keys() != new.keys():
+    if not new or carried.keys() != new.keys():
         return None
     zero = values.constant(0.0)
     parts = []

@@ -1,31 +1,33 @@
-"""Functions that Triton lacks or has no exact form of; nan and infinities come out as in torch."""
+"""Functions that Triton lacks or has no exact form of; nan and infinities come out as in torch.
 
-# mypy: ignore-errors
-import triton
+They are a text, the head of every module that is printed: Triton is imported by nothing but that.
+"""
+
+TEXT = """import triton
 import triton.language as tl
 
 
 @triton.jit
 def plus(a, b):
-    """What sums are made of."""
+    # What sums are made of.
     return a + b
 
 
 @triton.jit
 def compose(a, b, c, d):
-    """First h → a h + b, then h → c h + d."""
+    # First h → a h + b, then h → c h + d.
     return a * c, b * c + d
 
 
 @triton.jit
 def sigmoid(x):
-    """1 / (1 + exp(−x))."""
+    # 1 / (1 + exp(−x)).
     return 1.0 / (1.0 + tl.exp(-x))
 
 
 @triton.jit
 def tanh_float32(x):
-    """The ratio of polynomials that Eigen and torch's vector code use; beyond ±7.9 it is ±1."""
+    # The ratio of polynomials that Eigen and torch's vector code use; beyond ±7.9 it is ±1.
     x = tl.where(x < -7.90531110763549805, -7.90531110763549805, x)
     x = tl.where(x > 7.90531110763549805, 7.90531110763549805, x)
     y = x * x
@@ -43,7 +45,7 @@ def tanh_float32(x):
 
 @triton.jit
 def tanh_float64(x):
-    """Cephes tanh: a ratio of polynomials near zero, by exp elsewhere."""
+    # Cephes tanh: a ratio of polynomials near zero, by exp elsewhere.
     z = x * x
     p = (z * -9.64399179425052238628e-1 + -9.92877231001918586564e1) * z + -1.61468768441708447952e3
     q = ((z + 1.12811678491632931402e2) * z + 2.23548839060100448583e3) * z + 4.84406305325125486048e3
@@ -53,7 +55,7 @@ def tanh_float64(x):
 
 @triton.jit
 def log1p(x):
-    """Kahan's: what rounding took from 1 + x is made up for by the quotient."""
+    # Kahan's: what rounding took from 1 + x is made up for by the quotient.
     u = 1.0 + x
     near = (u == 1.0) | (u == float("inf"))
     v = tl.where(near, 2.0, u)
@@ -62,7 +64,7 @@ def log1p(x):
 
 @triton.jit
 def expm1(x):
-    """Kahan's, likewise."""
+    # Kahan's, likewise.
     u = tl.exp(x)
     plain = (u == 1.0) | (tl.abs(x) > 0.7)
     v = tl.where(plain, 2.0, u)
@@ -71,12 +73,13 @@ def expm1(x):
 
 @triton.jit
 def power(x, y):
-    """By exp and log; a negative number has powers of whole numbers alone."""
+    # By exp and log; a negative number has powers of whole numbers alone.
     size = tl.abs(x)
     whole = tl.floor(y) == y
     odd = whole & (tl.floor(y * 0.5) * 2.0 != y)
     of = tl.exp(y * tl.log(tl.where(size == 0, 1.0, size)))
-    of = tl.where(size == 0, tl.where(y > 0, 0.0, float("inf")), of)
-    of = tl.where((x < 0) & odd, -of, of)
-    of = tl.where((x < 0) & (whole == 0), float("nan"), of)
+    of = tl.where(size == 0, tl.where(y > 0, 0.0, float("inf")), tl.where(size == 1.0, 1.0, of))
+    of = tl.where(((x < 0) | (1.0 / x < 0)) & odd, -of, of)
+    of = tl.where(((x < 0) & (whole == 0) & (size != float("inf"))) | (y != y), float("nan"), of)
     return tl.where((y == 0) | (x == 1.0), 1.0, of)
+"""

@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnvanish.engine.numba_text import Lanes
 from rnnvanish.engine.phases import Loop, Phase, Place, Product
+from rnnvanish.engine.triton_math import TEXT
 from rnnvanish.engine.values import Value
 
 #: Sequences, or steps of a scan, in a tile; its lanes; lines of a matrix in a tile of a product.
@@ -21,16 +22,12 @@ PRINTED = {
     "tanh": "tanh({0})", "sigmoid": "sigmoid({0})", "exp": "tl.exp({0})", "log": "tl.log({0})",
     "log1p": "log1p({0})", "expm1": "expm1({0})", "sin": "tl.sin({0})", "cos": "tl.cos({0})", "erf": "tl.erf({0})",
     "floor": "tl.floor({0})", "pow": "power({0}, {1})", "relu": "tl.where({0} < 0, 0.0, {0})",
-    "sign": "tl.where({0} > 0, 1.0, tl.where({0} < 0, -1.0, {0} * 0.0))",
+    "sign": "tl.where({0} > 0, 1.0, tl.where({0} < 0, -1.0, 0.0))",
     "maximum": "tl.where(({0} > {1}) | ({0} != {0}), {0}, {1})",
     "minimum": "tl.where(({0} < {1}) | ({0} != {0}), {0}, {1})",
     "gt": "{0} > {1}", "ge": "{0} >= {1}", "lt": "{0} < {1}", "le": "{0} <= {1}", "eq": "{0} == {1}",
     "ne": "{0} != {1}", "and": "{0} & {1}", "or": "{0} | {1}", "not": "{0} == 0", "where": "tl.where({0}, {1}, {2})",
 }  # fmt: skip
-HEAD = """import triton
-import triton.language as tl
-from rnnvanish.engine.triton_math import compose, expm1, log1p, plus, power, sigmoid, tanh_{t} as tanh
-"""
 KERNEL = """
 
 @triton.jit(do_not_specialize=["steps", "batch", "mask"])
@@ -60,7 +57,7 @@ class Printer:
         """The whole module."""
         arguments = list(self.buffers.values())
         arguments += [f"m{index}, m{index}_down, m{index}_right" for index in range(len(self.products))]
-        head = HEAD.format(t=self.dtype)
+        head = f"{TEXT}\n\ntanh = tanh_{self.dtype}\n"
         for name, lines in self.kernels.items():
             head += KERNEL.format(name=name, arguments=", ".join(arguments))
             head += "\n".join(f"    {line}" for line in lines) + "\n"
@@ -185,17 +182,20 @@ class Tiles(Lanes):
 
     def _loop(self, width: int, work: list[tuple[Value, Place, int, int, bool]]) -> list[str]:
         self.body, self.lanes, self.width = [], {}, width
-        before, after = [], []
         for value, place, start, _, is_sum in work:
             result = self._lane(value, start)
             if is_sum:
-                name = self._name()
-                before.append(f"{name} = {self.printer.number(0.0, ROWS)}")
-                self.body.append(f"{name} += tl.reduce(tl.where(there, {result}, 0.0), 1, plus, keep_dims=True)")
-                after.append(f"tl.store({self._memory(place, 0, True)}, {name}, here)")
+                masked = f"tl.where(there, {result}, 0.0)"
+                self.body.append(f"{self._total(place)} += tl.reduce({masked}, 1, plus, keep_dims=True)")
             else:
                 self.body.append(f"tl.store({self._memory(place, start, False)}, {result}, there)")
-        return [*before, *tiled(width, self.body), *after]
+        return tiled(width, self.body)
+
+    def _zero(self) -> str:
+        return str(self.printer.number(0.0, ROWS))
+
+    def _write(self, place: Place, name: str) -> str:
+        return f"tl.store({self._memory(place, 0, True)}, {name}, here)"
 
     def segments(self, width: int, *values: Value) -> list[tuple[int, int]]:
         """Stretches of lanes within which each of some values is computed in one way."""
