@@ -8,6 +8,7 @@ more. Exit code 0: nothing is worse; 1: something is; 2: something can no longer
 """
 
 import argparse
+import re
 import statistics
 import sys
 import tempfile
@@ -74,8 +75,8 @@ def lost(base: Runs, head: Runs) -> list[Key]:
 
 
 def suspects(found: dict[Key, tuple[float, float]]) -> str:
-    """A pattern of the benchmarks that are to be measured again."""
-    return "|".join(sorted({f"^{name}$" for name, _ in found})).replace(".", r"\.")
+    """A pattern of the benchmarks that are to be measured again; asv holds it against `name(parameters)`."""
+    return "|".join(sorted({rf"^{re.escape(name)}(\(|$)" for name, _ in found}))
 
 
 def compare(base: str, head: str, bench: str, root: Path = ROOT) -> tuple[Runs, Runs, dict[Key, tuple[float, float]]]:

@@ -39,7 +39,11 @@ def asv(*arguments: str, results: Path | None = None, root: Path = ROOT, commits
         command, input="\n".join(commits), text=True, env=environment, capture_output=publishing, check=False
     )
     if done.returncode and (publishing or done.returncode != 2):
-        raise SystemExit(f"{' '.join(command[2:])} ended with {done.returncode}: {done.stderr or 'it says why above.'}")
+        print(
+            f"{' '.join(command[2:])} ended with {done.returncode}: {done.stderr or 'it says why above.'}",
+            file=sys.stderr,
+        )
+        raise SystemExit(3)  # 1 would say that something is worse
 
 
 def run(commits: Sequence[str], bench: str, results: Path | None = None, root: Path = ROOT) -> None:

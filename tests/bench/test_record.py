@@ -44,6 +44,18 @@ def test_a_name_that_stands_for_no_commit_is_refused():
         drive.resolve("nowhere")
 
 
+@pytest.mark.parametrize(("code", "ended"), [(0, None), (2, None), (1, 3)])
+def test_an_asv_that_fails_is_not_taken_for_a_regression(tmp_path, monkeypatch, code, ended):
+    done = subprocess.CompletedProcess([], code, "", "")
+    monkeypatch.setattr(drive.subprocess, "run", lambda *_, **__: done)
+    try:
+        drive.run(["HEAD"], ".", results=tmp_path / "results")
+        said = None
+    except SystemExit as error:
+        said = error.code
+    assert said == ended
+
+
 def test_a_commit_is_done_when_all_that_is_asked_for_is_there(tmp_path, monkeypatch):
     known = {"a.x": {"version": "1"}, "a.y": {"version": "2"}, "b.z": {"version": "1"}}
     monkeypatch.setattr(history, "benchmarks", lambda: known)
