@@ -1,4 +1,4 @@
-"""The engine against its goals: bare matrix products, torch.nn, torchrecurrent and our own plain loop.
+"""The engine against its goals: bare matrix products, torch.nn and our own plain loop.
 
 `python -m bench.goals` measures the whole grid on this machine, on one thread, in turns, and writes
 `bench/results/<machine>/goals.json`. What is there already is not measured again; `--again` forgets it. `--only torch`
@@ -93,8 +93,9 @@ def against(ours: nn.Module, others: dict[str, Any], x: torch.Tensor) -> dict[st
 
 
 def against_torch() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
-    """torch.nn and the bare products, over the whole grid."""
-    for kind, steps, batch, width in product(KINDS, TIMES, BATCHES, WIDTHS):
+    """torch.nn and the bare products, over the whole grid, the cheap ones first."""
+    grid = product(KINDS, TIMES, BATCHES, WIDTHS)
+    for kind, steps, batch, width in sorted(grid, key=lambda row: row[1] * row[2] * row[3] ** 2 * KINDS[row[0]][1]):
 
         def measure(kind: str = kind, steps: int = steps, batch: int = batch, width: int = width) -> dict[str, float]:
             build, gates = KINDS[kind]
@@ -113,19 +114,6 @@ def against_reference() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
             ours = Recurrent(cells.ALL[name], width, width)
             plain = Recurrent(cells.ALL[name], width, width, engine="reference")
             return against(ours, {"reference": plain}, torch.randn(256, batch, width))
-
-        yield f"{name} steps=256 batch={batch} hidden={width}", measure
-
-
-def against_torchrecurrent() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
-    """torchrecurrent, for the cells that both have."""
-    import torchrecurrent
-
-    for name, (batch, width) in product(("Elman", "GRU", "LSTM"), ((1, 32), (32, 64), (32, 128), (128, 128))):
-
-        def measure(name: str = name, batch: int = batch, width: int = width) -> dict[str, float]:
-            theirs = getattr(torchrecurrent, name)(width, width)
-            return against(Recurrent(cells.ALL[name], width, width), {"peer": theirs}, torch.randn(256, batch, width))
 
         yield f"{name} steps=256 batch={batch} hidden={width}", measure
 
@@ -171,7 +159,6 @@ def first_calls() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
 TABLES = {
     "torch": against_torch,
     "reference": against_reference,
-    "torchrecurrent": against_torchrecurrent,
     "first": first_calls,
 }
 
