@@ -176,7 +176,8 @@ def newest(recorded: Recorded, machine: str, names: list[str], caption: str) -> 
             words.amount(point.value, recorded.unit(name)) if point and point.value is not None else "–"
             for point, name in zip(points, columns, strict=True)
         ]
-        rows.append([recorded.label(columns[0], cell) or words.title(columns[0], ""), *values])
+        owner = next(name for name in columns if (name, cell) in found)
+        rows.append([recorded.label(owner, cell) or "all", *values])
     at = sorted({point.commit for point in found.values()}, key=lambda commit: commit.place)
     where = f"commit {at[-1].short}" if len(at) == 1 else f"commits {at[0].short} to {at[-1].short}, the newest of each"
     return table(caption, head, rows) + f"<p>Measured at {where}.</p>"

@@ -13,6 +13,8 @@ COMMITS = [results.Commit(f"{place:040x}", place, "2026-01-02", f"Commit <{place
 MACHINE = {"cpu": "Fast", "num_cpu": "2", "ram": "8 GiB", "gpu": "none", "driver": "none", "threads": "1 per core"}
 KNOWN = {
     "speed.TrainingStep.track_vs_torch": {"unit": "x torch.nn", "version": "1", "param_names": ["cell"]},
+    "diagnose.Looking.track_overhead": {"unit": "x training step", "version": "1", "param_names": ["look"]},
+    "diagnose.Monitor.track_overhead": {"unit": "x unwatched training", "version": "1", "param_names": []},
     "retention.Retention.track_decades_lost": {"unit": "decades", "version": "1", "param_names": ["cell", "lag"]},
 }
 
@@ -26,6 +28,8 @@ def root(tmp_path, monkeypatch):
     for commit, lost in zip(COMMITS, (20.0, 20.0, 40.0, None), strict=True):
         values = {
             "speed.TrainingStep.track_vs_torch": [[1.5, math.nan], [["'GRU'", "'MGU'"]], "1"],
+            "diagnose.Looking.track_overhead": [[6.25], [["'retention'"]], "1"],
+            "diagnose.Monitor.track_overhead": [[1.5], [], "1"],
             "retention.Retention.track_decades_lost": [[lost, 3.0], [["'LSTM'"], ["100", "10"]], "1"],
         }
         run = {"benchmarks": list(values), "busy": True, "versions": {"torch": "9.9"}, "date": "2026-02-03T00:00:00"}
@@ -54,6 +58,12 @@ def test_a_cell_is_shown_with_its_newest_number_and_a_skipped_one_not_at_all(roo
     shown = part(root, "cells")
     assert re.search(r"GRU</th><td>1\.5 times", shown)
     assert "MGU" not in shown
+
+
+def test_a_number_of_its_own_stands_beside_those_that_have_parameters(root):
+    shown = part(root, "looks")
+    assert "retention</th><td>6.25 times</td><td>–</td>" in shown
+    assert "all</th><td>–</td><td>1.5 times</td>" in shown
 
 
 def test_what_became_worse_is_named_with_its_commit(root):
