@@ -170,7 +170,7 @@ def newest(recorded: Recorded, machine: str, names: list[str], caption: str) -> 
     parameters = " and ".join(recorded.known[columns[0]]["param_names"]) or "number"
     head = [parameters.capitalize(), *(words.title(name, recorded.unit(name)) for name in columns)]
     rows = []
-    for cell in dict.fromkeys(cell for _, cell in found):
+    for cell in sorted({cell for _, cell in found}, key=_order):
         points = [found.get((name, cell)) for name in columns]
         values = [
             words.amount(point.value, recorded.unit(name)) if point and point.value is not None else "–"
@@ -181,6 +181,11 @@ def newest(recorded: Recorded, machine: str, names: list[str], caption: str) -> 
     at = sorted({point.commit for point in found.values()}, key=lambda commit: commit.place)
     where = f"commit {at[-1].short}" if len(at) == 1 else f"commits {at[0].short} to {at[-1].short}, the newest of each"
     return table(caption, head, rows) + f"<p>Measured at {where}.</p>"
+
+
+def _order(cell: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Numbers by their size, before words."""
+    return [(int(value) if value.isdigit() else 10**9, value) for value in cell]
 
 
 def peers(recorded: Recorded) -> str:
@@ -241,7 +246,7 @@ def worse(recorded: Recorded) -> str:
         unit = recorded.unit(each.series.benchmark)
         name = f"{words.title(each.series.benchmark, unit)}: {recorded.label(each.series.benchmark, each.series.cell)}"
         since = f"mended at {each.mended.short}" if each.mended else "still so"
-        at = f"{each.commit.short}, {each.commit.date}: {each.commit.subject}"
+        at = f"{each.where}, {each.commit.date}: {each.commit.subject}"
         rows.append([name, at, words.amount(each.before, unit), words.amount(each.after, unit), since])
     return table(f"Became worse, of {over}", head, rows)
 

@@ -29,14 +29,21 @@ class Regression:
     commit: Commit
     before: float
     after: float
+    good: Commit  # the last one before at which it was measured
     mended: Commit | None  # the first commit at which it was as good again
+
+    @property
+    def where(self) -> str:
+        """The commit; where others before it were not measured, it may be one of those."""
+        sure = self.commit.place - self.good.place <= 1
+        return self.commit.short if sure else f"{self.commit.short} (or one since {self.good.short})"
 
     @property
     def factor(self) -> float:
         return self.after / self.before
 
     def __str__(self) -> str:
-        return f"{self.series} at {self.commit.short}: {self.factor:.2f} times what it was ({self.before:g} -> {self.after:g})"
+        return f"{self.series} at {self.where}: {self.factor:.2f} times what it was ({self.before:g} -> {self.after:g})"
 
 
 def limit(unit: str) -> float | None:
@@ -62,7 +69,11 @@ def regressions(series: Series, unit: str) -> list[Regression]:
         after = values[place : place + (1 if allowed == EXACT or last else 2)]
         if min(after) > before * allowed and (allowed == EXACT or not last):
             good = (point.commit for point in points[place + 1 :] if (point.value or 0) <= before * allowed)
-            found.append(Regression(series, points[place].commit, before, values[place], next(good, None)))
+            found.append(
+                Regression(
+                    series, points[place].commit, before, values[place], points[place - 1].commit, next(good, None)
+                )
+            )
             since = place
         elif max(after) < before / allowed:
             since = place

@@ -54,6 +54,11 @@ def test_a_regression_knows_by_how_much_and_when_it_was_mended():
     assert str(found).startswith(f"speed.Step.track(GRU) at {COMMITS[2].short}: 2.00 times")
 
 
+def test_a_commit_is_not_blamed_alone_for_those_before_it_that_were_not_measured():
+    (found,) = regressions.regressions(series(10, None, 20), "decades")
+    assert found.where == f"{COMMITS[2].short} (or one since {COMMITS[0].short})"
+
+
 def written(folder, place, values, **more):
     """One file of results, as asv writes it."""
     rows = {"retention.track": [values, [["'GRU'", "'LSTM'"]], "1"]}
