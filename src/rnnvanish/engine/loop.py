@@ -133,7 +133,8 @@ class _Loop(torch.autograd.Function):
             buffers[name] = x.new_empty(rows_there, width)
         program.there(steps, batch, buffers, matrices, 1)
         ctx.program, ctx.trace, ctx.counts = program, trace, (draws, count)
-        kept = {name: tensor for name, tensor in buffers.items() if name.startswith(("early", "kept", "state"))}
+        own = ("early", "kept", "state")
+        kept = {name: each for name, each in buffers.items() if name.startswith(own) and name in staged.saved}
         ctx.kept = list(kept)
         ctx.save_for_backward(*tensors, *kept.values())
         ctx.set_materialize_grads(False)
@@ -144,7 +145,7 @@ class _Loop(torch.autograd.Function):
         program, (draws, count) = ctx.program, ctx.counts
         staged = program.staged
         saved = ctx.saved_tensors  # once: checkpointing gives them a single time
-        tensors = saved[: -len(ctx.kept)]
+        tensors = saved[: len(saved) - len(ctx.kept)]
         (x, ended, *noise), onces, state = (
             tensors[: 2 + draws],
             tensors[2 + draws : 2 + draws + count],
@@ -155,7 +156,7 @@ class _Loop(torch.autograd.Function):
         steps, batch, _ = x.shape
         given = program.given(onces)
         lines, matrices = program.operands(given)
-        buffers = dict(zip(ctx.kept, saved[-len(ctx.kept) :], strict=True)) | lines
+        buffers = dict(zip(ctx.kept, saved[len(tensors) :], strict=True)) | lines
         buffers |= {"x": x.contiguous(), "ended": ended} | {f"draw{index}": each for index, each in enumerate(noise)}
         if outputs is not None:
             buffers["outputs"] = outputs.contiguous()
@@ -175,7 +176,7 @@ class _Loop(torch.autograd.Function):
             ctx.trace.extend(carries)
         known = given | program.rows(x, ended, noise)
         for value, place in staged.at.items():
-            if value not in known and (mask == -1 or not place.buffer.startswith("carry")):
+            if value not in known and place.buffer in buffers and (mask == -1 or not place.buffer.startswith("carry")):
                 known[value] = _rows_at(place, buffers[place.buffer], value.width, steps)
         floating = iter(staged.once_gradients)
         wanted = [staged.input_gradient if ctx.needs_input_grad[4] else None]

@@ -27,6 +27,7 @@ class Staged:
         at: Where the rows of forward and backward lie, after both.
         input_gradient: The gradient of x, for all time steps at once; None where x is not read.
         once_gradients: Those of the floating `onces`, summed over time.
+        saved: Buffers of the loop there that the way back reads.
         keeps_carries: Whether these need the gradients of the states at every step.
     """
 
@@ -41,6 +42,7 @@ class Staged:
     at: dict[Value, Place]
     input_gradient: Value
     once_gradients: tuple[Value, ...]
+    saved: frozenset[str]
     keeps_carries: bool
 
 
@@ -91,6 +93,7 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     after = [input_gradient, *once_gradients]
     # Rows put side by side for afterwards: they are written there at once.
     inside |= {value for value in _walk(after, at) if value.op == "pieces" and all(arg in inside for arg in value.args)}
+    read = {at[value].buffer for value in _reach([*old, *after], at, set()) if value in at}
     tape = [value for value in _reach(after, at, inside) if value in inside and _is_row(value)]
     stores = [(value, Place(f"tape{index}")) for index, value in enumerate(tape)]
     stores += [(value, Place(f"carry{index}")) for index, value in enumerate(old)]
@@ -98,9 +101,20 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     at |= {value: place for value, place in stores[: len(tape)] if value not in at}
     keeps = any(value.op == "gradient" for value in _reach(after, at, set()))
     return Staged(
-        traced, onces, inputs, early_buffers, forward, backward, states, tuple(new), at,
-        input_gradient, tuple(once_gradients), keeps,
-    )  # fmt: skip
+        traced,
+        onces,
+        inputs,
+        early_buffers,
+        forward,
+        backward,
+        states,
+        tuple(new),
+        at,
+        input_gradient,
+        tuple(once_gradients),
+        frozenset(read),
+        keeps,
+    )
 
 
 def _once(values: Values, index: int, shape: tuple[int, ...]) -> Value:
