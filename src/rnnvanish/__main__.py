@@ -73,7 +73,7 @@ def train(
     bidirectional: bool = False,
     dropout: float = 0.0,
     skip: Literal["residual"] | None = None,
-    engine: Literal["auto", "reference"] = "auto",
+    engine: Literal["auto", "reference", "cpu", "gpu"] = "auto",
     cell_options: dict[str, Any] | None = None,
     task_options: dict[str, Any] | None = None,
     epochs: int = 10,

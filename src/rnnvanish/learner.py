@@ -53,7 +53,7 @@ class Learner(pl.LightningModule):
         bidirectional: bool = False,
         dropout: float = 0.0,
         skip: Literal["residual"] | None = None,
-        engine: Literal["auto", "reference"] = "auto",
+        engine: Literal["auto", "reference", "cpu", "gpu"] = "auto",
         lr: float = 5e-3,
         seed: int = 0,
         cell_options: dict[str, Any] | None = None,
