@@ -1,5 +1,5 @@
 # ---
-# description: A recurrent cell of your own, in a loop of your own: name it, and it is measured like any other.
+# description: "A recurrent cell of your own, in a loop of your own: name it, and it is measured like any other."
 # jupyter:
 #   kernelspec:
 #     display_name: Python 3
