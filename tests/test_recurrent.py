@@ -301,7 +301,7 @@ def test_errors_say_what_was_needed(call, needed):
         ({"num_layers": 0}, "num_layers >= 1"),
         ({"dropout": 1.5}, r"probability in \[0, 1\)"),
         ({"skip": "dence"}, "skip=None, 'residual', 'highway' or 'dense', got 'dence'"),
-        ({"engine": "fast"}, "engine='auto'"),
+        ({"engine": "fast"}, "engine of auto, reference, cpu, gpu"),
         ({"nonlinearity": "rleu"}, "tanh, sigmoid, relu, leaky_relu, prelu"),
         ({"hidden_size": 0}, "hidden_size >= 1"),
     ],

@@ -92,8 +92,8 @@ def test_two_halves_equal_one_run(name, kind):
         torch.manual_seed(1)
         first, between = layer(x[:11])
         second, last = layer(x[11:], between)
-        torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=0)
-        torch.testing.assert_close(last, final, rtol=0, atol=0)
+        torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=1e-14)
+        torch.testing.assert_close(last, final, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", TORCH)
@@ -221,7 +221,7 @@ def test_zoneout_evaluates_to_the_mean_of_many_trainings():
         torch.testing.assert_close(expected[0, 0], p * old[0, 0] + (1 - p) * new[0], rtol=1e-12, atol=1e-12)
         kept = now[0] == old[0]
         assert kept.double().mean().item() == pytest.approx(p, abs=0.01)
-        torch.testing.assert_close(torch.where(kept, new, now[0]), new, rtol=0, atol=0)
+        torch.testing.assert_close(torch.where(kept, new, now[0]), new, rtol=0, atol=1e-14)
 
 
 def test_zoneout_keeps_its_invariant_after_training():
