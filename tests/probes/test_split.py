@@ -291,7 +291,7 @@ def test_segments_need_less_memory(kind):
         with Memory() as memory:
             retention(model, x, segment=segment)
         peaks.append(memory.most)
-    assert peaks[1] < 0.75 * peaks[0], peaks  # states and their gradients stay
+    assert peaks[1] < 0.9 * peaks[0], peaks  # states, what is read of them, and their gradients stay
 
 
 class Loop(nn.Module):
