@@ -31,7 +31,7 @@ from rnnvanish.provenance import provenance
 TIMES, BATCHES, WIDTHS = (64, 256, 1024), (1, 32, 128), (32, 64, 128, 256)
 KINDS = {"RNN": (nn.RNN, 1), "GRU": (nn.GRU, 3), "LSTM": (nn.LSTM, 4)}
 #: CPU seconds that one row may take, about.
-BUDGET = 12.0
+BUDGET = 6.0
 
 
 @cache
