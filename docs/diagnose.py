@@ -124,13 +124,13 @@ plots.say(
 #
 # ## While it trains
 #
-# Give this to any Lightning Trainer. It measures every 50 steps and logs, for each recurrent layer, the half-life and
+# Give this to any Lightning Trainer. Every 50 steps, or fewer times if it is slow, it logs for each layer the half-life and
 # the powers of ten that are lost. The training itself is not changed.
 #
 # ```python
 # from rnnvanish.probes.monitor import RetentionMonitor
 #
-# trainer = pytorch_lightning.Trainer(callbacks=[RetentionMonitor(every_n_steps=50)])
+# trainer = pytorch_lightning.Trainer(callbacks=[RetentionMonitor()])
 # ```
 #
 # ??? info "For engineers"

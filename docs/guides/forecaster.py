@@ -121,7 +121,7 @@ plots.say(
 # ```python
 # from rnnvanish.probes.monitor import RetentionMonitor
 #
-# trainer = pl.Trainer(callbacks=[RetentionMonitor(every_n_steps=50)])
+# trainer = pl.Trainer(callbacks=[RetentionMonitor()])
 # ```
 #
 # It logs the half-life of every recurrent layer.
