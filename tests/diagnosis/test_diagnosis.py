@@ -129,8 +129,9 @@ def test_who_types_what_is_advised_gets_what_was_promised(make):
         again = copy.deepcopy(layer)
         torch.manual_seed(0)
         (treated,) = retention(eval(each.cure, {"mitigations": mitigations, "Swap": Swap})(again), x).values()
-        assert treated.half_life == each.after
-        assert float(treated.gain[-1]) == each.gain
+        # Not to the last digit: a bare compiled layer is measured by its loop, a layer under trial step by step.
+        assert treated.half_life == pytest.approx(each.after, rel=1e-4)
+        assert float(treated.gain[-1]) == pytest.approx(each.gain, rel=1e-4)
 
 
 def test_advice_leaves_the_random_numbers_of_the_caller_alone():

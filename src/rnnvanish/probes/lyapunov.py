@@ -97,10 +97,10 @@ def _stretches(run: Run, count: int | None) -> Float[Tensor, "time sequences exp
     """ln of what each step does to the size of each direction, all directions kept apart by QR; nan in the padding."""
     replay, size, batch = Replay(run), state_size(run), run.x.shape[1]
     # A drawn basis: a special one (the unit vectors) can lie in a subspace that the map never leaves.
-    # Of small states a whole one: the first directions are the same, however many are asked for.
-    columns = size if size <= DENSE else count or size
-    drawn = torch.randn(size, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    basis = torch.linalg.qr(drawn).Q[:, :count].expand(batch, -1, -1)
+    # Column by column: the first directions are the same, however many are asked for.
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.randn(size, dtype=torch.float64, generator=generator) for _ in range(count or size)]
+    basis = torch.linalg.qr(torch.stack(drawn, dim=-1)).Q.expand(batch, -1, -1)
     found = []
     for t in range(int(run.ends.max()) + 1):
         going = (t <= run.ends).cpu()
