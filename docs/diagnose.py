@@ -148,4 +148,4 @@ plots.say(
 #
 #     By default the loss is what your model returns, summed, and of a sequence its last valid step. Say
 #     `diagnose(model, inputs, loss=...)` for another; it should read one end only, or gradient comes in all along the
-#     way. What single precision cannot hold is measured again in double. The [reference](reference/measuring.md) says more.
+#     way. What single precision cannot hold is measured again in double. The [reference](reference/diagnosing.md) says more.
