@@ -10,16 +10,15 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from . import words
+from .drawing import line
 from .drive import ROOT
 from .regressions import Regression, regressions
 from .results import Commit, Series, history, machines, read, unmeasured
 from .suite import benchmarks
 
 PLACE = re.compile(r'<div data-rv-bench="([\w-]+)"></div>')
-WIDTH, HEIGHT = 120, 24
 
 
 class Recorded:
@@ -264,7 +263,7 @@ def numbers(recorded: Recorded) -> str:
     parts = []
     for machine in recorded.machines:
         parts.append(f"<h3>{html.escape(machine)}</h3>")
-        names = dict.fromkeys(each.benchmark for each in recorded.of(machine))
+        names = dict.fromkeys(each.benchmark for each in recorded.of(machine) if each.benchmark != words.ON_ITS_PAGE)
         parts += [_trend(recorded, name, recorded.of(machine, name)) for name in names]
     return "".join(parts) or "<p>Nothing has been measured yet.</p>"
 
@@ -298,30 +297,19 @@ def _row(recorded: Recorded, series: Series, unit: str) -> str:
 
 def spark(recorded: Recorded, series: Series, unit: str) -> str:
     """A line over commits, broken where measuring failed, with a ring at each commit that made it worse."""
-    places = {commit: index for index, commit in enumerate(recorded.measured)}
-    values = [point.value for point in series.measured]
-    top = max(values) * 1.05 or 1.0
-    wide = WIDTH / max(len(places) - 1, 1)
-
-    def at(point: Any) -> str:
-        return f"{places[point.commit] * wide:.0f},{HEIGHT - point.value / top * HEIGHT:.0f}"
-
-    lines, line = [], []
+    places = {commit: index / max(len(recorded.measured) - 1, 1) for index, commit in enumerate(recorded.measured)}
+    pieces: list[list[tuple[float, float]]] = [[]]
     for point in series.points:
         if point.value is None:
-            lines, line = [*lines, line], []
+            pieces.append([])
         else:
-            line.append(at(point))
-    bad = [each for each in recorded.regressions if each.series == series]
-    paths = "".join(f'<polyline points="{" ".join(each)}"/>' for each in [*lines, line] if each)
-    marked = [point for point in series.measured if point.commit in {each.commit for each in bad}]
-    rings = "".join('<circle cx="{}" cy="{}" r="4"/>'.format(*at(point).split(",")) for point in marked)
+            pieces[-1].append((places[point.commit], point.value))
+    bad = {each.commit for each in recorded.regressions if each.series == series}
+    values = [point.value for point in series.measured if point.value is not None]
     label = f"{len(values)} commits, from {words.amount(min(values), unit)} to {words.amount(max(values), unit)}"
-    label += "".join(f"; worse at {each.commit.short}" for each in bad)
-    return (
-        f'<svg viewBox="-4 -4 {WIDTH + 8} {HEIGHT + 8}" width="{WIDTH + 8}" height="{HEIGHT + 8}" fill="none" '
-        f'stroke="currentColor" stroke-width="1.5" role="img" aria-label="{html.escape(label)}">{paths}{rings}</svg>'
-    )
+    label += "".join(f"; worse at {each.short}" for each in sorted(bad, key=lambda each: each.place))
+    rings = [(places[point.commit], point.value or 0) for point in series.measured if point.commit in bad]
+    return line([piece for piece in pieces if piece], label, rings)
 
 
 def table(caption: str, head: list[str], rows: list[list[str]]) -> str:

@@ -23,6 +23,7 @@ TITLES = {
     "diagnose.Looking.track_overhead": "Cost of a look, in training steps",
     "diagnose.Monitor.track_overhead": "Training that is watched, against one that is not",
     "claims.Claims.track_strain": "Claims: how near they are to their threshold",
+    "claims.Claims.track_statistic": "Claims: what their verdict hangs on",
     "site.Site.track_heaviest_page": "Heaviest page",
     "site.Site.track_mean_page": "Mean page",
     "site.Site.track_build_seconds": "Building the site",
@@ -54,6 +55,8 @@ CELLS = [
 ]
 GROWTH = ["speed.Growth.track_microseconds", "speed.Growth.track_vs_loop"]
 STACKS = ["speed.Layers.track_vs_torch"]
+#: What the page of each section shows in the box of the verdict.
+ON_ITS_PAGE = "claims.Claims.track_statistic"
 LOOKS = ["diagnose.Looking.track_overhead", "diagnose.Monitor.track_overhead"]
 
 

@@ -36,6 +36,13 @@ def put(html: str, root: Path) -> str:
     return re.sub(r'<div data-rv-bench="[\w-]+"></div>', "<p>Not available: this copy has no history.</p>", html)
 
 
+def trends(html: str, root: Path, claims: list[Any]) -> str:
+    """Add to each verdict of a page how its number came out at earlier commits."""
+    if "rv-verdict" in html and (tool := _tool(root, "trend")):
+        return tool.put(html, root, {each.record["id"]: each.record for each in claims})
+    return html
+
+
 def write(root: Path, site: Path) -> None:
     """Write how long the build took, and the dashboard and the feed beside the pages."""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=8", "--exclude=*"]

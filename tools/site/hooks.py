@@ -123,6 +123,7 @@ def on_page_content(html, page, config, files):
     if page.file.src_uri in _executed:
         html = html.replace("</h1>", "</h1>" + extras.offer(Path(page.file.src_uri).stem), 1)
     html = notebook.put_outputs(html, _outputs.get(page.file.src_uri, []))
+    html = benchmarks.trends(html, Path(config.config_file_path).parent, _claims)
     return html.replace("<template>", "<template data-search-exclude>")  # the numbers of a figure to drag
 
 
