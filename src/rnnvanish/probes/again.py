@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -39,6 +40,20 @@ class Inner:
     after: State = ()
     sums: dict[str, Tensor] = field(default_factory=dict)
     calls: int = 0
+
+    def note_input(self, cell: nn.Module, args: tuple[Any, ...]) -> None:
+        """As a hook before the cell: keep what it reads."""
+        self.x, self.before = args
+        self.calls += 1
+
+    def note_output(self, cell: nn.Module, args: tuple[Any, ...], output: State) -> State:
+        """As a hook behind the cell: copies of what it gave, so that its parts are independent: an LSTM's h reads its c."""
+        self.after = tuple(part.clone() for part in output)
+        return self.after
+
+    def note_sum(self, name: str, linear: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        """As a hook behind a linear layer of the cell: keep what it gave."""
+        self.sums[name] = output
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,27 +189,13 @@ def taken(run: Run, x: Tensor, before: State) -> tuple[State, Inner]:
     """Take one step of `run` from given states, and see what its innermost cell does."""
     cell = innermost(run.cell)
     inner = Inner(cell)
-
-    def note_input(module: nn.Module, args: tuple[Any, ...]) -> None:
-        inner.x, inner.before = args
-        inner.calls += 1
-
-    def note_output(module: nn.Module, args: tuple[Any, ...], output: State) -> State:
-        # Copies, so that the parts are independent: the h of an LSTM is computed from its c.
-        inner.after = tuple(part.clone() for part in output)
-        return inner.after
-
     with ExitStack() as hooks:
         if isinstance(cell, Cell):
-            hooks.enter_context(cell.register_forward_pre_hook(note_input))
-            hooks.enter_context(cell.register_forward_hook(note_output))
+            hooks.enter_context(cell.register_forward_pre_hook(inner.note_input))
+            hooks.enter_context(cell.register_forward_hook(inner.note_output))
         for name in ("from_x", "from_h"):
             if isinstance(linear := getattr(cell, name, None), nn.Module):
-
-                def note_sum(module: nn.Module, args: tuple[Any, ...], output: Tensor, name: str = name) -> None:
-                    inner.sums[name] = output
-
-                hooks.enter_context(linear.register_forward_hook(note_sum))
+                hooks.enter_context(linear.register_forward_hook(partial(inner.note_sum, name)))
         return step_of(run)(x, before), inner
 
 

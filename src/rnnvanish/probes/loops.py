@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -68,23 +69,24 @@ def _scan(
 ) -> tuple[list[State], list[State]]:
     """The state after each step, and as each step read it: tensors of their own, so that gradients can be told apart."""
 
-    def piece(x: Tensor, state: State, lengths: Tensor | None) -> tuple[list[State], list[State]]:
-        entries: list[State] = []
-
-        def seen(now: Tensor, before: State) -> State:
-            entries.append(tuple(part.view_as(part) for part in before))
-            return tuple(part.clone() for part in step(now, entries[-1]))
-
-        return scan(seen, x, state, lengths), entries
-
     if segment is None:
-        return piece(x, state, lengths)
+        return _piece(step, x, state, lengths)
     states, entries = list[State](), list[State]()
     for start in range(0, len(x), segment):
         left = None if lengths is None else lengths - start
-        more, read = checkpoint(piece, x[start : start + segment], state, left, use_reentrant=False)
+        more, read = checkpoint(_piece, step, x[start : start + segment], state, left, use_reentrant=False)
         states, entries, state = states + more, entries + read, more[-1]
     return states, entries
+
+
+def _piece(step: Step, x: Tensor, state: State, lengths: Tensor | None) -> tuple[list[State], list[State]]:
+    entries: list[State] = []
+    return scan(partial(_seen, step, entries), x, state, lengths), entries
+
+
+def _seen(step: Step, entries: list[State], x: Tensor, before: State) -> State:
+    entries.append(tuple(part.view_as(part) for part in before))
+    return tuple(part.clone() for part in step(x, entries[-1]))
 
 
 def _fits(before: list[Layer], now: list[Layer]) -> bool:

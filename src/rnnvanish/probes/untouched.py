@@ -1,8 +1,9 @@
 """Borrowing a user's model, at any precision, and giving it back as it was."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -30,7 +31,7 @@ def unchanged(model: nn.Module) -> Iterator[None]:
                 for name, content in contents.items():
                     module.__dict__[name].clear()
                     module.__dict__[name].update(content)
-            for put_back in own:
+            for put_back in filter(None, own):
                 put_back()
 
 
@@ -70,40 +71,35 @@ def cast_to(value: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 def _swap(model: nn.Module, dtype: torch.dtype | None) -> None:
     made: dict[int, Tensor] = {}  # what is shared stays shared
-
-    def other(tensor: Tensor | None, copied: bool) -> Tensor | None:
-        if tensor is not None and id(tensor) not in made:
-            made[id(tensor)] = cast_to(tensor.clone() if copied else tensor, dtype)
-        return None if tensor is None else made[id(tensor)]
-
     for module in model.modules():
         for name, buffer in module._buffers.items():
-            module._buffers[name] = other(buffer, copied=True)
-        if dtype is None:
-            continue
-        for name, parameter in module._parameters.items():
-            module._parameters[name] = cast(nn.Parameter, other(parameter, copied=False))
+            if buffer is not None:
+                module._buffers[name] = made.setdefault(id(buffer), cast_to(buffer.clone(), dtype))
+        for name, parameter in module._parameters.items() if dtype is not None else ():
+            if parameter is not None:
+                other = made.setdefault(id(parameter), cast_to(parameter, dtype))
+                module._parameters[name] = cast(nn.Parameter, other)
     for module in model.modules():
         if dtype is not None and isinstance(module, nn.RNNBase):  # it keeps a second list of its weights
             module.__dict__["_flat_weights"] = [getattr(module, name, None) for name in module._flat_weights_names]
 
 
-def _contents(value: Any) -> Any:
-    """What puts back the contents of a list, dictionary, set or tensor that a forward writes to."""
+def _contents(value: Any) -> Callable[[], None] | None:
+    """What puts back the contents of a list, dictionary, set or tensor that a forward writes to; None for all else."""
     tensors = [
         (leaf, leaf._version, leaf.detach().clone())
         for leaf in (tree_leaves(value) if isinstance(value, list | tuple | dict | Tensor) else [])
         if isinstance(leaf, Tensor) and not isinstance(leaf, nn.Parameter) and not leaf.is_inference()
     ]
     copy = value.copy() if type(value) in (list, dict, set) else None
+    return partial(_put_back, value, tensors, copy) if tensors or copy is not None else None
 
-    def put_back() -> None:
-        with torch.no_grad():
-            for tensor, version, before in tensors:
-                if tensor._version != version:
-                    tensor.copy_(before)
-        if copy is not None:
-            value.clear()
-            (value.extend if isinstance(value, list) else value.update)(copy)
 
-    return put_back
+@torch.no_grad()
+def _put_back(value: Any, tensors: list[tuple[Tensor, int, Tensor]], copy: Any) -> None:
+    for tensor, version, before in tensors:
+        if tensor._version != version:
+            tensor.copy_(before)
+    if copy is not None:
+        value.clear()
+        (value.extend if isinstance(value, list) else value.update)(copy)
