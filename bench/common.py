@@ -40,6 +40,8 @@ CELLS = in_source("cells", r"^class (\w+)\(Cell\):")
 IN_TORCH = {"Elman", "GRU", "LSTM"}
 
 TIME, BATCH, INPUT, HIDDEN = 30 if QUICK else 100, 32, 16, 64
+#: Where a step is measured; torch's names. What a machine has no GPU for is skipped.
+DEVICES = ["cpu", "cuda"]
 ROUNDS = int(os.environ.get("RNNVANISH_BENCH_ROUNDS", "5" if QUICK else "25"))  # fewer are cheaper, and noisier
 
 
@@ -54,14 +56,14 @@ class PerCell:
     param_names: ClassVar = ["cell"]
 
 
-def beside_torch(measure: Callable[["nn.Module"], Any]) -> dict[str, dict[str, Any]]:
-    """Measure every cell's layer, and torch's with the same weights.
+def beside_torch(measure: Callable[[Callable[[], "nn.Module"]], Any]) -> dict[str, dict[str, Any]]:
+    """Measure what builds every cell's layer, and what builds torch's with the same weights.
 
     Two tables: a layer that is no longer torch's must not hide what it has become.
     """
     return {
-        "ours": tabulate(lambda cell: measure(layer(cell))),
-        "torch": tabulate(lambda cell: measure(in_torch(cell, layer(cell)))),
+        "ours": tabulate(lambda cell: measure(lambda: layer(cell))),
+        "torch": tabulate(lambda cell: measure(lambda: in_torch(cell, layer(cell)))),
     }
 
 
@@ -152,11 +154,38 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def interleaved(*functions: Callable[[], object], rounds: int = ROUNDS, warm: int = 3) -> list[list[float]]:
-    """CPU seconds of each function in each round, in turns and in alternating order.
+def clock(device: str) -> Callable[[], float]:
+    """What tells the time of work on a device, in seconds.
 
-    CPU seconds, because neighbours on the machine take wall time; in turns, because a clock that slows down then slows
-    all of them alike.
+    On a processor the CPU seconds of this process, because neighbours on the machine take wall time. A GPU works on
+    after its call has returned: so the clock waits until it is done, and tells wall seconds.
+
+    Raises:
+        Missing: The machine has no such device.
+    """
+    import torch
+
+    if device == "cpu":
+        return time.process_time
+    if not torch.cuda.is_available():
+        raise Missing("no GPU on this machine")
+
+    def after_all() -> float:
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    return after_all
+
+
+def interleaved(
+    *functions: Callable[[], object],
+    rounds: int = ROUNDS,
+    warm: int = 3,
+    now: Callable[[], float] = time.process_time,
+) -> list[list[float]]:
+    """Seconds by the clock `now` of each function in each round, in turns and in alternating order.
+
+    In turns, because a machine that slows down then slows all of them alike.
     """
     for _ in range(warm):
         for function in functions:
@@ -164,9 +193,9 @@ def interleaved(*functions: Callable[[], object], rounds: int = ROUNDS, warm: in
     seconds: list[list[float]] = [[] for _ in functions]
     for turn in range(rounds):
         for index in range(len(functions))[:: 1 if turn % 2 else -1]:
-            start = time.process_time()
+            start = now()
             functions[index]()
-            seconds[index].append(time.process_time() - start)
+            seconds[index].append(now() - start)
     return seconds
 
 

@@ -23,7 +23,7 @@ class Saved(PerCell):
     version = "1"
 
     def setup_cache(self) -> dict[str, dict[str, Any]]:
-        return beside_torch(megabytes)
+        return beside_torch(lambda build: megabytes(build()))
 
     setup_cache.timeout = 600
 

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .common import CELLS, INPUT, QUICK, Missing, in_source, in_torch, layer, look_up, need, tabulate
+from .common import CELLS, INPUT, QUICK, Missing, beside_torch, in_source, layer, look_up, need, tabulate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,10 +68,7 @@ class Retention:
     param_names: ClassVar = ["cell", "lag"]
 
     def setup_cache(self) -> dict[str, dict[str, Any]]:
-        return {
-            "ours": tabulate(lambda cell: over_seeds(lambda: layer(cell))),
-            "torch": tabulate(lambda cell: over_seeds(lambda: in_torch(cell, layer(cell)))),
-        }
+        return beside_torch(over_seeds)
 
     setup_cache.timeout = 600
 

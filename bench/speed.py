@@ -10,13 +10,14 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from .common import (
     BATCH,
     CELLS,
+    DEVICES,
     HIDDEN,
     INPUT,
     QUICK,
     ROUNDS,
     TIME,
     Missing,
-    PerCell,
+    clock,
     in_torch,
     inference_step,
     interleaved,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 LENGTHS, LAYERS = [64, 256, 1024, 4096], [1, 2, 4]
 LONGEST = 256 if QUICK else 4096
+PAIRS = [(cell, device) for device in DEVICES for cell in CELLS]
 
 
 def frozen_loop() -> "nn.Module":
@@ -55,11 +57,13 @@ def frozen_loop() -> "nn.Module":
     return FrozenLoop()
 
 
-def measure(cell: str, step: Callable[["nn.Module", "Tensor"], Callable[[], None]] = training_step) -> dict[str, Any]:
-    """CPU seconds of a step, and its ratios: to the frozen loop, to torch's layer, to our own plain loop."""
+def measure(
+    cell: str, device: str = "cpu", step: Callable[["nn.Module", "Tensor"], Callable[[], None]] = training_step
+) -> dict[str, Any]:
+    """Seconds of a step, and its ratios: to the frozen loop, to torch's layer, to our own plain loop."""
     import torch
 
-    x = torch.randn(TIME, BATCH, INPUT)
+    now, x = clock(device), torch.randn(TIME, BATCH, INPUT).to(device)
     models: dict[str, nn.Module] = {"ours": layer(cell), "loop": frozen_loop()}
     table: dict[str, Any] = {}
     others: dict[str, Callable[[], nn.Module]] = {
@@ -73,73 +77,60 @@ def measure(cell: str, step: Callable[["nn.Module", "Tensor"], Callable[[], None
             table[name] = missing
         except TypeError:
             table[name] = Missing("no engine to choose at this commit")
-    seconds = dict(zip(models, interleaved(*(step(model, x) for model in models.values()), rounds=ROUNDS), strict=True))
+    steps = (step(model.to(device), x) for model in models.values())
+    seconds = dict(zip(models, interleaved(*steps, rounds=ROUNDS, now=now), strict=True))
     table |= {name: ratio(seconds["ours"], seconds[name]) for name in models if name != "ours"}
     return table | {"seconds": statistics.median(seconds["ours"])}
 
 
-class TrainingStep(PerCell):
-    """Forward and backward over 100 steps, batch 32, 16 inputs, 64 units, one thread."""
+class _Step:
+    """A step of every cell. Each suite has a `setup_cache` of its own: asv keeps one table for each place in a file."""
 
     version = "1"
+    params: ClassVar = [CELLS, DEVICES]
+    param_names: ClassVar = ["cell", "device"]
 
-    def setup_cache(self) -> dict[str, Any]:
-        return tabulate(measure)
-
-    setup_cache.timeout = 600
-
-    def track_vs_torch(self, table: dict[str, Any], cell: str) -> float:
-        """CPU time over that of the layer of torch.nn with the same weights."""
-        return look_up(look_up(table, cell), "torch")
+    def track_vs_torch(self, table: dict[Any, Any], cell: str, device: str) -> float:
+        """Time over that of the layer of torch.nn with the same weights."""
+        return look_up(look_up(table, (cell, device)), "torch")
 
     track_vs_torch.unit = "x torch.nn"
 
-    def track_vs_loop(self, table: dict[str, Any], cell: str) -> float:
-        """CPU time over that of a frozen tanh network in plain Python: the same yardstick for every cell."""
-        return look_up(look_up(table, cell), "loop")
+    def track_vs_loop(self, table: dict[Any, Any], cell: str, device: str) -> float:
+        """Time over that of a frozen tanh network in plain Python: the same yardstick for every cell."""
+        return look_up(look_up(table, (cell, device)), "loop")
 
     track_vs_loop.unit = "x frozen loop"
 
-    def track_vs_reference(self, table: dict[str, Any], cell: str) -> float:
-        """CPU time over that of the same cell stepped by our plain Python loop: what the engine is worth."""
-        return look_up(look_up(table, cell), "reference")
+    def track_seconds(self, table: dict[Any, Any], cell: str, device: str) -> float:
+        """Seconds of one step: of a processor's time, or until a GPU is done."""
+        return look_up(look_up(table, (cell, device)), "seconds")
+
+    track_seconds.unit = "seconds"
+
+
+class TrainingStep(_Step):
+    """Forward and backward over 100 steps, batch 32, 16 inputs, 64 units, one thread."""
+
+    def setup_cache(self) -> dict[Any, Any]:
+        return tabulate(lambda pair: measure(*pair), PAIRS)
+
+    setup_cache.timeout = 600
+
+    def track_vs_reference(self, table: dict[Any, Any], cell: str, device: str) -> float:
+        """Time over that of the same cell stepped by our plain Python loop: what the engine is worth."""
+        return look_up(look_up(table, (cell, device)), "reference")
 
     track_vs_reference.unit = "x plain loop"
 
-    def track_seconds(self, table: dict[str, Any], cell: str) -> float:
-        """CPU seconds of one training step."""
-        return look_up(look_up(table, cell), "seconds")
 
-    track_seconds.unit = "seconds"
-
-
-class InferenceStep(PerCell):
+class InferenceStep(_Step):
     """Forward alone, without a graph, over the same sequences."""
 
-    version = "1"
-
-    def setup_cache(self) -> dict[str, Any]:
-        return tabulate(lambda cell: measure(cell, inference_step))
+    def setup_cache(self) -> dict[Any, Any]:
+        return tabulate(lambda pair: measure(*pair, step=inference_step), PAIRS)
 
     setup_cache.timeout = 600
-
-    def track_vs_torch(self, table: dict[str, Any], cell: str) -> float:
-        """CPU time over that of the layer of torch.nn with the same weights."""
-        return look_up(look_up(table, cell), "torch")
-
-    track_vs_torch.unit = "x torch.nn"
-
-    def track_vs_loop(self, table: dict[str, Any], cell: str) -> float:
-        """CPU time over that of a frozen tanh network in plain Python."""
-        return look_up(look_up(table, cell), "loop")
-
-    track_vs_loop.unit = "x frozen loop"
-
-    def track_seconds(self, table: dict[str, Any], cell: str) -> float:
-        """CPU seconds of one forward pass."""
-        return look_up(look_up(table, cell), "seconds")
-
-    track_seconds.unit = "seconds"
 
 
 class Growth:

@@ -96,7 +96,7 @@ def missed(scratch: Scratch, said: str) -> list[str]:
     """What ought to have been said of the faults and was not."""
     lines, short = said.splitlines(), {name: commit[:8] for name, commit in scratch.commits.items()}
     wanted = {
-        "slow": f"WORSE speed.TrainingStep.track_vs_loop(GRU) at {short['slow']}",
+        "slow": f"WORSE speed.TrainingStep.track_vs_loop(GRU, cpu) at {short['slow']}",
         "forgetful": f"WORSE retention.Retention.track_decades_lost(LSTM, 10) at {short['forgetful']}",
         "broken": f"COULD NOT BE MEASURED {short['broken']} Planted: broken: ModuleNotFoundError",
     }

@@ -46,7 +46,7 @@ AGAINST = {
     "imports_s": "Imports, s",
 }
 #: Parameters whose values speak for themselves.
-PLAIN = {"cell", "cure", "claim", "look", "task"}
+PLAIN = {"cell", "device", "cure", "claim", "look", "task"}
 CELLS = [
     *(f"speed.TrainingStep.track_{name}" for name in ("vs_torch", "vs_reference", "vs_loop", "seconds")),
     *(f"speed.InferenceStep.track_{name}" for name in ("vs_torch", "seconds")),

@@ -235,10 +235,27 @@ def test_a_cell_that_the_commit_lacks_is_skipped_and_one_that_fails_stands_alone
 
 def test_a_cell_without_counterpart_has_its_ratio_to_the_loop(tiny, monkeypatch):
     monkeypatch.setattr(common, "IN_TORCH", set())
-    suite, table = speed.TrainingStep(), common.tabulate(speed.measure, ["GRU"])
-    assert suite.track_vs_loop(table, "GRU") > 0
+    suite, table = speed.TrainingStep(), common.tabulate(lambda pair: speed.measure(*pair), [("GRU", "cpu")])
+    assert suite.track_vs_loop(table, "GRU", "cpu") > 0
     with pytest.raises(NotImplementedError, match=r"torch\.nn has no GRU"):
-        suite.track_vs_torch(table, "GRU")
+        suite.track_vs_torch(table, "GRU", "cpu")
+
+
+def test_a_gpu_is_waited_for_before_the_clock_is_read(monkeypatch):
+    said, clock = [], iter(range(100))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: said.append("wait"))
+    monkeypatch.setattr(common.time, "perf_counter", lambda: said.append("look") or next(clock))
+    seconds = common.interleaved(lambda: said.append("step"), rounds=2, warm=1, now=common.clock("cuda"))
+    assert said == ["step"] + 2 * ["wait", "look", "step", "wait", "look"]
+    assert seconds == [[1, 1]]
+
+
+def test_without_a_gpu_its_numbers_are_skipped(tiny, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    table = common.tabulate(lambda pair: speed.measure(*pair), [("GRU", "cuda")])
+    with pytest.raises(NotImplementedError, match="no GPU on this machine"):
+        speed.TrainingStep().track_seconds(table, "GRU", "cuda")
 
 
 def test_a_module_that_is_there_and_broken_is_no_skip(tmp_path, monkeypatch):
