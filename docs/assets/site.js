@@ -18,8 +18,11 @@
   };
   const html = (name, properties) => Object.assign(document.createElement(name), properties);
   const stroke = (i) => ({ style: `stroke: var(--rv-c${i % 5})`, "stroke-dasharray": DASHES[i % 5] });
-  const SUPERSCRIPT = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
-  const power = (n) => (n === 0 ? "1" : n === 1 ? "10" : "10" + [...String(n)].map((c) => SUPERSCRIPT[c]).join(""));
+  const SUPERSCRIPT = { 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+  const power = (n) => (n < 4 ? String(10 ** n) : "10" + [...String(n)].map((c) => SUPERSCRIPT[c]).join(""));
+  const NAMES = { 3: "a thousand", 6: "a million", 9: "a billion", 12: "a trillion" };
+  // A power of ten of what is left, in words, as on the figures that stand still.
+  const part = (n, narrow) => (n === 0 ? "all" : n > 0 ? `${power(n)} ×` : `1 in ${(!narrow && NAMES[-n]) || power(-n)}`);
   const number = (x) => String(Number(x.toPrecision(6))).replace("-", "−");
 
   // At most `most` round values that cover the range.
@@ -27,7 +30,7 @@
     const rough = (high - low) / most || 1;
     const unit = 10 ** Math.floor(Math.log10(rough));
     let step = unit * ([1, 2, 5, 10].find((m) => m * unit >= rough * 0.999) ?? 10);
-    if (whole) step = Math.max(1, Math.ceil(step));
+    if (whole) step = [1, 2, 3, 6, 12, 24, 48, 96].find((m) => m >= rough * 0.999) ?? Math.ceil(step); // a million, a trillion
     const found = [];
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
     return found;
@@ -91,8 +94,8 @@
       let [low, high] = [Math.min(...all), Math.max(...all)];
       if (log) [low, high] = [Math.floor(low), Math.ceil(high)];
       if (low === high) high = low + 1;
-      const marks = ticks(low, high, 5, log).map((y) => [y, log ? power(Math.round(y)) : number(y)]);
-      const left = 14 + 8 * Math.max(...marks.map(([, text]) => text.length));
+      const marks = ticks(low, high, 5, log).map((y) => [y, log ? part(Math.round(y), width < 420) : number(y)]);
+      const left = 14 + (log ? 7 : 8) * Math.max(...marks.map(([, text]) => text.length));
       const [top, right, bottom] = [26, 10, 44];
       const [first, last] = [x[0], x[x.length - 1]];
       const px = (v) => left + ((width - left - right) * (v - first)) / (last - first || 1);

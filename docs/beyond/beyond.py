@@ -13,7 +13,7 @@
 # The post works again: letters arrive. That does not mean that you can read the language they are written in, or do what
 # they ask of you.
 #
-# A gradient that arrives is such a letter. Without it a network learns nothing from what lies far back. With it, the
+# A gradient that arrives is such a letter. Without it a network is told nothing of what lies far back. With it, the
 # network *can* learn. Does it?
 #
 # ## Predict first
@@ -75,7 +75,8 @@ low, high = beyond.interval(half_lives, lags)
 plots.say(
     f"The rank correlation of these {len(points)} points is {beyond.spearman(half_lives, lags):.2f}. At 1, both would have "
     f"the same order; at 0, they would have nothing to do with each other. Had we chosen other networks of this kind, "
-    f"we would expect it between {low:.2f} and {high:.2f}."
+    f"we would expect it between {low:.2f} and {high:.2f}. The box below takes each draw by itself instead of the middle "
+    "of them. That is noisier, and so its number is lower."
 )
 
 # %% tags=["remove-input"]

@@ -28,6 +28,8 @@
 #     It vanishes. So do those of LSTM and GRU as they come. To make it explode, the weights have to be larger.
 #
 # ## The same knob, turned up
+#
+# Again we take weights that only turn the state (*orthogonal*). Drag to make them smaller or larger.
 
 # %% tags=["remove-input"]
 from rnnvanish import plots
@@ -47,14 +49,14 @@ plots.slider(
     series={"this network": [kept.gain.tolist() for kept in curves]},
     says=[
         f"A hundred steps back, the gradient is {plots.one_in(gain).replace('much', 'large')}."
-        if (gain := float(kept.gain[100])) > 1
+        if (gain := float(kept.gain[100])) > 1.05
         else f"A hundred steps back, {plots.one_in(gain)} of the gradient is left."
         for kept in curves
     ],
 )
 
 # %% [markdown]
-# Between the two lies a narrow band in which the gradient keeps its size.
+# Between shrinking and growing lies a narrow band in which the gradient keeps its size.
 
 # %% tags=["hide-input"] alt="Line chart: powers of ten that the gradient has grown by a hundred steps back, against the size of the recurrent weights. The line starts far below zero, crosses it between one and two times orthogonal, and ends far above."
 import matplotlib.pyplot as plt

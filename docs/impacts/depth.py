@@ -96,7 +96,7 @@ depth.depth_is_time.show()
 
 # %% [markdown]
 # In time, the weights are told enough, but only by the last steps. They learn, and what they learn is short-sighted.
-# In depth, the lowest floors are told nothing, and stay as they were drawn.
+# In depth, the lowest floors are told next to nothing, and stay nearly as they were drawn.
 #
 # ## Handwritten digits
 #
@@ -123,8 +123,7 @@ depth.real_digits_too.show()
 #
 # - Avoid sigmoid between layers.
 # - Set the start: `nn.init.xavier_uniform_(layer.weight)` for tanh. What torch draws by itself is smaller.
-# - For very deep networks, add connections that skip layers. They help depth. Whether they help time is another
-#   question.
+# - For very deep networks, add connections that skip layers. They help depth, [but not time](../techniques/skips.py).
 #
 # ??? info "For engineers"
 #     A stack of 20 linear layers of 64 units, each followed by the nonlinearity, inputs from $\mathcal{N}(0, 1)$, a linear

@@ -58,7 +58,7 @@ plots.slider(
     start=scales.index(1.0),
     x=range(instability.STEPS + 1),
     xlabel="steps",
-    ylabel="distance between the twins, as a part of the nudge",
+    ylabel="distance, as a part of the nudge",
     series={"twins": [distance.tolist() for distance in apart]},
     says=[told(distance, instability.jacobian(0, scale)) for scale, distance in zip(scales, apart, strict=True)],
 )
@@ -90,14 +90,12 @@ dots = [
 dots = [dot for dot in dots if not math.isnan(dot[1])]
 fig, ax = plt.subplots()
 ax.plot(*zip(*dots, strict=True), "o")
-ax.set(
-    xscale="log", yscale="log", xlabel="what becomes of a gradient (times as much)", title="what is left of the nudge"
-)
+ax.set(xscale="log", yscale="log", xlabel="what is left of a gradient (1 is all)", title="what is left of the nudge")
 plots.in_words(ax)
 plt.show()
 
 # %% tags=["remove-input"]
-instability.nudges_grow_like_gradients.show()
+instability.nudges_match_gradients.show()
 
 # %% [markdown]
 # ## What this means
@@ -105,7 +103,7 @@ instability.nudges_grow_like_gradients.show()
 # It is the other way round. **A network with vanishing gradients is calm, even too calm**: nothing from the past moves it.
 # A network with *exploding* gradients is the unstable one.
 #
-# So do not cure an unstable model as if its gradients vanished. It would only become worse.
+# So do not cure an unstable model as if its gradients vanished. What makes gradients grow makes it wilder still.
 #
 # ## What to do
 #
@@ -120,7 +118,7 @@ instability.nudges_grow_like_gradients.show()
 #     $h_T' - h_T = \varepsilon J u$ with $J = \partial h_T/\partial h_0$, and backpropagation computes $J^\top g$. Both
 #     have $\lVert J \rVert_F/\sqrt{n}$ as their typical size (root mean square over directions), and the same singular values.
 #     A distance below $10^{-15}$ cannot be told from the rounding of states of order one: it is left out of the
-#     correlation and of the figures, not set to zero. The linear picture ends where the distance becomes of order one.
+#     comparison and of the figures, not set to zero. The linear picture ends where the distance becomes of order one.
 #
 #     Negative Lyapunov exponents mean contraction and vanishing gradients, positive ones chaos and explosion. Miller
 #     and Hardt call a contracting network *stable*, and show that gradient descent on it can be truncated in time.

@@ -109,7 +109,7 @@ longterm.no_start_helps.show()
 
 # %% [markdown]
 # The start is not the last word, either. Training with larger steps may shake the weights to where the gradient reaches
-# further. It is a gamble: larger steps can also spoil what was learnt.
+# further. It is a gamble: over longer distances it does not work with every draw.
 
 # %% tags=["remove-input"]
 longterm.start_is_fate.show()

@@ -95,7 +95,8 @@ plots.slider(
         "guessing": [[plateau.TASK.floor] * longest for _ in walks],
     },
     says=[
-        f"Out after {len(walk) - 1} steps. Highest climb on the way: {plateau.climb(walk):.4f}."
+        f"Out after {len(walk) - 1} steps. "
+        + (f"Highest climb on the way: {up:.4f}." if (up := plateau.climb(walk)) >= 5e-5 else "It hardly ever climbed.")
         if walk[-1] < plateau.OUT
         else f"Not out after {len(walk) - 1} steps."
         for walk in walks
@@ -116,7 +117,8 @@ plateau.way_out_leads_up.show()
 #
 # ## What to do
 #
-# - Use an optimiser that does not let the size of the slope decide, such as Adam.
+# - Use an optimiser that does not let the size of the slope decide, such as Adam. Over longer distances that alone is not
+#   enough: see [section 8](longterm.py).
 # - Be patient, or better: start where the slope is not so gentle, for instance with orthogonal weights.
 # - If the loss stands still, compare it with the loss of guessing. If the two are equal, your model is likely to be on
 #   this plateau.

@@ -125,8 +125,8 @@ recent.real_digits_too.show()
 # %% [markdown]
 # ## What this means
 #
-# It is true, and one must say when. **Where late and early inputs compete, the late ones win, even if they are worse.** The
-# network finds a good-enough rule close by, and gets no message that there is a better one far back.
+# It is true, and one must say when. **In a network whose gradient vanishes, late inputs win over early ones, even if they
+# are worse.** It finds a good-enough rule close by, and gets no message that there is a better one far back.
 #
 # Where early inputs follow the same rule as late ones, they profit from what the late ones teach.
 #

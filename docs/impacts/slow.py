@@ -24,11 +24,11 @@
 #
 # 1. Less than a thousandth of the push with 5 steps.
 # 2. About a tenth.
-# 3. Nearly as large.
+# 3. At least half as large.
 #
 # ??? question "Show the answer"
-#     Nearly as large. The weights are pushed about almost as much as before. But the push no longer says anything about
-#     the first input.
+#     At least half as large. The weights are pushed about nearly as much as before. But the push says hardly anything
+#     about the first input any more.
 #
 # ## The race
 #
@@ -72,12 +72,12 @@ slow.learning_is_slow.show()
 # ## Is the push tiny?
 #
 # Now we look at the push itself, before training begins. We take the gradient of all weights of the network, and measure
-# how large it is.
+# how large it is, in five networks. Each is shown five batches of examples; we take the mean.
 
 # %%
-near, far = slow.update(seed=0, length=5), slow.update(seed=0, length=80)
-print(f"size of the gradient with  5 inputs: {near.norm():.4f}")
-print(f"size of the gradient with 80 inputs: {far.norm():.4f}")
+for seed in range(5):
+    near, far = slow.push(seed, length=5), slow.push(seed, length=80)
+    print(f"size of the gradient: {near:.3f} with 5 inputs, {far:.3f} with 80")
 
 # %% tags=["remove-input"]
 slow.whole_gradient_is_tiny.show()

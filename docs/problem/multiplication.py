@@ -70,7 +70,7 @@ for name in curves:
     right.plot(inputs.detach(), slopes[name], label=name)
 left.set(xlabel="input", title="output")
 right.set(xlabel="input", title="slope")
-left.legend()
+fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 plt.show()
 
 # %% tags=["remove-input"]

@@ -28,6 +28,9 @@
 #     It gets shorter. ReLU switches about half of the units off, and what is off lets nothing through.
 #
 # ## Swap the part
+#
+# Tanh, ReLU, and two relatives of ReLU that let a little through below zero. The network and its first weights are the
+# same. Only the last line of the figure has another start, which comes in a moment.
 
 # %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. ReLU and its two relatives fall faster than tanh. ReLU from the identity stays near all, and then drops to nothing."
 import matplotlib.pyplot as plt
@@ -48,8 +51,8 @@ activations.rectifiers_vanish_less.show()
 # %% [markdown]
 # ## The frame for these wheels
 #
-# Now we also change the start. The recurrent weights hand each unit on as it is, and there are no biases. This is called
-# the *identity start*.
+# Now we also change the start. At first, each unit hands on its own number from step to step as it is. This is called the
+# *identity start*.
 
 # %% tags=["remove-input"]
 activations.identity_start_lasts.show()
@@ -81,7 +84,7 @@ plots.say("| from the identity | left after 20 steps | after 100 |\n|---|---|---
 # ## What to do
 #
 # - Do not just swap. If you want ReLU, start from the identity: `mitigations.Identity()(model)`.
-# - Keep the learning rate small, and clip: a network of this kind easily explodes.
+# - Clip as well. If the weights stretch but a little, such a network explodes: see [section 14](clipping.py).
 #
 # ??? info "For engineers"
 #     The slope of ReLU is 0 or 1. With torch's draw about half of the units are off, so that a step back multiplies the

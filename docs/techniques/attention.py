@@ -27,6 +27,8 @@
 #     About as much. Each past state is one step away. But each gets only its share.
 #
 # ## One step back, whatever the distance
+#
+# A plain network, and the same network with attention. How much gradient does each past state get?
 
 # %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. Without attention it falls steeply. With attention it falls for a few steps, and then stays level."
 import matplotlib.pyplot as plt
@@ -45,12 +47,16 @@ attention.far_is_as_easy_as_near.show()
 
 # %% [markdown]
 # ## Does it learn?
+#
+# The network sees one sign, hears 30 steps of noise, and is asked for the sign.
 
 # %% tags=["remove-input"]
 attention.attention_learns.show()
 
 # %% [markdown]
 # ## What it costs
+#
+# For the way back of training, a network has to keep numbers in memory. How many?
 
 # %% tags=["remove-input"]
 lengths = (50, 100, 200, 400, 800)
@@ -63,8 +69,8 @@ attention.attention_is_free.show()
 # %% [markdown]
 # ## What this means
 #
-# **The task still asks for what lies far back. Attention changes the way there: it is one step long.** In return, memory
-# and time grow with the square of the length.
+# **The task still asks for what lies far back. Attention changes the way there: it is one step long.** In return, the
+# memory that it needs grows much faster than the sequence does.
 #
 # ## What to do
 #

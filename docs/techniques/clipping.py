@@ -28,6 +28,8 @@
 #     None. Clipping only ever shortens.
 #
 # ## What comes out
+#
+# Each gradient goes in with one size and comes out with another. (10³ is a thousand, and 10⁻³ a thousandth.)
 
 # %% tags=["hide-input"] alt="Line chart, both axes logarithmic: size of a gradient after clipping against its size before. Up to one the line rises as the size does; from one on it is flat."
 import matplotlib.pyplot as plt
@@ -67,8 +69,7 @@ clipping.clipping_keeps_direction.show()
 # %% [markdown]
 # ## What this means
 #
-# **Clipping is a remedy against exploding gradients. Against vanishing ones it does nothing.** It costs next to nothing,
-# so it does no harm to have it on.
+# **Clipping is a remedy against exploding gradients. Against vanishing ones it does nothing.**
 #
 # ## What to do
 #

@@ -27,6 +27,8 @@
 #     About as long: one or two steps. Its knob starts in the middle, just as the LSTM's gate does.
 #
 # ## As it comes, and opened
+#
+# The GRU as torch draws it, and with its gate opened further and further. Beside it the LSTM as torch draws it.
 
 # %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. The default GRU and the default LSTM fall together, steeply. The more the gate is opened, the gentler the fall; chrono stays high."
 import matplotlib.pyplot as plt

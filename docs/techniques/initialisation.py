@@ -30,6 +30,8 @@
 #     The second. It costs nothing, and the gradient lasts several times as long.
 #
 # ## Three starts
+#
+# Three plain networks. Nothing is different but their first weights. How much of the gradient is left?
 
 # %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time, for three starts of a plain network. The default start falls steeply. Glorot and orthogonal fall far more gently."
 import matplotlib.pyplot as plt
@@ -58,6 +60,8 @@ initialisation.glorot_keeps_gradients.show()
 # Orthogonal weights turn the state, and neither shrink nor stretch it. Make them smaller or larger.
 
 # %% tags=["remove-input"]
+import math
+
 scales = [0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4]
 scaled = [curve(initialisation.layer("orthogonal", scale=scale), seed=0) for scale in scales]
 plots.slider(
@@ -71,7 +75,8 @@ plots.slider(
     ylabel="gradient that is left",
     series={"this start": [kept.gain.tolist() for kept in scaled]},
     says=[
-        f"The half-life is {kept.half_life:.1f} steps. A hundred steps back, {plots.one_in(float(kept.gain[100]))} is left."
+        f"A hundred steps back, {plots.one_in(float(kept.gain[100]))} is left. "
+        + ("It is not lost." if math.isinf(kept.half_life) else f"The half-life is {kept.half_life:.1f} steps.")
         for kept in scaled
     ],
 )
@@ -129,4 +134,4 @@ initialisation.good_start_lasts.show()
 # rnnvanish claims --section 13
 # ```
 #
-# Before: [6. The vanishing gradient](../problem/vanishing.py). Next: [14. Gradient clipping](clipping.py)
+# Before: [12. Depth](../impacts/depth.py). Next: [14. Gradient clipping](clipping.py)

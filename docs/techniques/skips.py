@@ -27,6 +27,9 @@
 #     As long as before. The shortcuts help from layer to layer. Over time nothing has changed.
 #
 # ## The lift and the bus
+#
+# Four layers without shortcuts, and with shortcuts from layer to layer. Beside them a single layer with a shortcut through
+# time. How much of the gradient is left?
 
 # %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time. Four layers with and without shortcuts between them fall together, steeply. One layer with a shortcut through time loses nothing, and even gains a little."
 import matplotlib.pyplot as plt
@@ -57,6 +60,9 @@ skips.between_layers_helps_depth.show()
 
 # %% tags=["remove-input"]
 skips.through_time_helps_time.show()
+
+# %% [markdown]
+# The sign ∞ stands for *without end*: over these hundred steps the gradient does not shrink at all.
 
 # %% tags=["remove-input"]
 skips.through_time_learns.show()
@@ -95,10 +101,12 @@ plots.slider(
 # ??? info "For engineers"
 #     Between layers: `Recurrent(..., num_layers=4, skip="residual")`, gradient of the lowest layer. Through time:
 #     $h_t \leftarrow f(x_t, h_{t-1}) + a\, h_{t-k}$ with $k = 10$, $a = 0.9$: a way back of $T/k$ factors $a$ beside the
-#     ordinary one. The curve has teeth, since only every tenth step lies on the shortcut, and the last ten outputs are parts of the
-#     state. Where the fitted rate is not negative the half-life is infinite. Training: 32 units, Adam, rate 0.003,
+#     ordinary one. Measured is the whole state, and the last ten outputs are parts of it.
+#     Where the fitted rate is not negative the half-life is infinite. Training: 32 units, Adam, rate 0.003,
 #     batches of 32, gradient clipped at 1, a bit 30 steps back.
 #
+#     - S. Zhang et al. (2016). Architectural Complexity Measures of Recurrent Neural Networks. *NeurIPS*.
+#       [arXiv:1602.08210](https://arxiv.org/abs/1602.08210)
 #     - T. Lin, B. G. Horne, P. Tiňo, C. L. Giles (1996). Learning Long-Term Dependencies in NARX Recurrent Neural
 #       Networks. *IEEE Transactions on Neural Networks* 7(6). [doi:10.1109/72.548162](https://doi.org/10.1109/72.548162)
 #

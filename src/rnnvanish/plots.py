@@ -62,12 +62,16 @@ def retention(curves: Mapping[str, Curve], ax: "Axes | None" = None) -> "Axes":
     """Draw how much of the gradient is left against the steps back, on an axis that counts in powers of ten."""
     import matplotlib.pyplot as plt
 
-    axes: Axes = ax or plt.subplots()[1]
+    rows = math.ceil(len(curves) / 2) if len(curves) > 3 else 0  # of a legend that would hide curves: below the axes
+    width, height = plt.rcParams["figure.figsize"]
+    axes: Axes = ax or plt.subplots(figsize=(width, height + 0.22 * rows))[1]
     for name, curve in curves.items():
         axes.plot(curve.lag, curve.gain, label=name)
     axes.set(xlabel="steps back in time", title="gradient that is left", yscale="log")
     in_words(axes)
-    if len(curves) > 1:
+    if rows:
+        axes.figure.legend(loc="outside lower center", ncols=2)
+    elif len(curves) > 1:
         axes.legend()
     return axes
 
@@ -137,7 +141,10 @@ def _count(number: float) -> str:
     for power in (12, 9, 6):
         if power <= exponent < power + 3:
             return f"{_round(number / 10**power)} {NAMES[power].removeprefix('a ')}"
-    return f"{_round(number):,}" if exponent < 6 else f"{number / 10**exponent:.0f}·{power_of_ten(exponent)}"
+    if exponent < 6:
+        return f"{_round(number):,}"
+    first, exponent = (int(part) for part in f"{number:.0e}".split("e"))  # 9.6·10²² is 10²³
+    return power_of_ten(exponent) if first == 1 else f"{first}·{power_of_ten(exponent)}"
 
 
 def _round(number: float) -> int:

@@ -37,7 +37,7 @@ class GRU(Cell):
     paper = Paper(
         "Cho et al.",
         2014,
-        "Learning Phrase Representations using RNN Encoder-Decoder",
+        "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation",
         "https://arxiv.org/abs/1406.1078",
         where="equations (5)-(8), with the reset gate after the product",
     )

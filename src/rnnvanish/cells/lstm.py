@@ -37,10 +37,11 @@ class LSTM(Cell):
     """
 
     paper = Paper(
-        "Hochreiter & Schmidhuber; forget gate: Gers, Schmidhuber & Cummins",
+        "Gers, Schmidhuber & Cummins",
         2000,
         "Learning to Forget: Continual Prediction with LSTM",
         "https://doi.org/10.1162/089976600300015015",
+        where="the LSTM of Hochreiter & Schmidhuber (1997), with a forget gate",
     )
     state_names = ("h", "c")
 

@@ -137,7 +137,7 @@ def every_stack_loses(seed: int) -> float:
 @claim(
     section=12,
     sentence="Depth and time are the same thing.",
-    finding="Steps in time share their weights, layers do not. With its own weights, the lowest layer is told nothing; "
+    finding="Steps in time share their weights, layers do not. With its own weights, the lowest layer is told next to nothing; "
     "with shared weights, the weights are told enough.",
     statistic="powers of ten by which the smallest gradient of any weights is smaller with weights of their own than "
     f"with shared ones, in {DEPTH} sigmoid layers",

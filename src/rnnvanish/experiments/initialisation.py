@@ -94,8 +94,8 @@ def good_start_learns(seed: int) -> float:
 @claim(
     section=13,
     sentence="A good start lasts.",
-    finding="It is only a start. Train the network on something that needs a memory of two steps, and it loses much "
-    "of the reach that it began with.",
+    finding="It is only a start. Train the network on something that needs a memory of two steps, and most draws lose "
+    "much of the reach that they began with.",
     statistic="half-life after 200 training steps, as a part of the half-life at the orthogonal start",
     unit="of the half-life",
     stated=Verdict.FAILS,

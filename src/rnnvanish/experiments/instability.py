@@ -58,12 +58,6 @@ def jacobian(seed: int, scale: float = 1.0) -> float:
     return float(whole.norm()) / math.sqrt(HIDDEN)
 
 
-def rank_correlation(a: list[float], b: list[float]) -> float:
-    """Return Spearman's correlation: 1 where both stand in the same order; without ties."""
-    ranks = torch.tensor([a, b], dtype=torch.float64).argsort(dim=1).argsort(dim=1).double()
-    return float(torch.corrcoef(ranks)[0, 1])
-
-
 @claim(
     section=10,
     sentence="A network with vanishing gradients is unstable: a tiny change makes its predictions very different.",
@@ -98,16 +92,16 @@ def exploding_is_unstable(seed: int) -> float:
 @claim(
     section=10,
     sentence="How a disturbance grows and how a gradient grows is one and the same thing.",
-    finding="The larger the weights, the more both grow; they stand in nearly the same order at every size.",
-    statistic="rank correlation between the growth of the distance and that of the gradient, over all sizes of the "
-    "weights at which the distance can be told from rounding",
-    unit="of 1",
+    finding="From small weights to large ones, both grow about a million times. At each size of the weights the two "
+    "are alike: the one is less than ten times the other.",
+    statistic="largest gap between the growth of the distance and that of the gradient, over all sizes of the weights "
+    "at which the distance can be told from rounding",
+    unit="powers of ten",
     stated=Verdict.HOLDS,
-    holds=at_least(0.9),
-    fails=at_most(0.5),
+    holds=at_most(1),
+    fails=at_least(3),
 )
-def nudges_grow_like_gradients(seed: int) -> float:
-    """Compare the two over all scales."""
+def nudges_match_gradients(seed: int) -> float:
+    """Compare the two at each scale."""
     pairs = [(float(distance(seed, scale)[-1]), jacobian(seed, scale)) for scale in SCALES]
-    resolved = [pair for pair in pairs if not math.isnan(pair[0])]
-    return rank_correlation([pair[0] for pair in resolved], [pair[1] for pair in resolved])
+    return max(abs(math.log10(nudge / gradient)) for nudge, gradient in pairs if not math.isnan(nudge))

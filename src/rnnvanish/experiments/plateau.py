@@ -90,7 +90,7 @@ def climb(losses: list[float]) -> float:
     sentence="When gradients vanish, training comes to a halt where the network does no better than guess.",
     finding="After 150 steps of training the network costs just what guessing costs.",
     statistic="difference between the loss after 150 training steps and that of guessing",
-    unit="nats",
+    unit="of loss",
     stated=Verdict.HOLDS,
     holds=at_most(0.03),
     fails=at_least(0.1),
@@ -106,7 +106,7 @@ def halts_at_guessing(seed: int) -> float:
     finding="In many directions the ground bends down. No minimum does that.",
     statistic="bend of the ground where it bends down most, as a part of that where it bends up most; "
     "in a minimum nothing bends down",
-    unit="times",
+    unit="of the bend up",
     stated=Verdict.FAILS,
     holds=at_least(-1e-6),
     fails=at_most(-0.005),
@@ -123,7 +123,7 @@ def every_way_leads_up(seed: int) -> float:
     finding="A walk that goes downhill in steps of a fixed length gets out, with hardly any climb on the way.",
     statistic=f"highest climb on the walk to a loss of {OUT}, above the lowest point so far; endless if it does not "
     "get there",
-    unit="nats",
+    unit="of loss",
     stated=Verdict.FAILS,
     holds=at_least(0.05),
     fails=at_most(0.02),

@@ -169,7 +169,7 @@ def recent_always_counts_most(seed: int) -> float:
     sentence="This also happens on real data.",
     finding="Reading handwritten digits pixel by pixel, it judges nearly by the lower half of the image alone.",
     statistic="right answers lost without the upper half of the image, as a part of those lost without the lower half",
-    unit="times",
+    unit="of those",
     stated=Verdict.HOLDS,
     holds=at_most(0.5),
     fails=at_least(0.8),

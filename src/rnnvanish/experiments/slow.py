@@ -1,5 +1,7 @@
 """Section 7: why learning takes so long although the gradient is not small: its useful part is."""
 
+import statistics
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -42,6 +44,11 @@ def update(seed: int, length: int, batch: int = 0) -> Float[Tensor, " weights"]:
     return gradient(network, task.loss(network(sample.inputs.double()), sample))
 
 
+def push(seed: int, length: int) -> float:
+    """Return the size of the gradient of the loss: the mean over five batches."""
+    return statistics.mean(float(update(seed, length, batch).norm()) for batch in range(5))
+
+
 def useful(seed: int, length: int) -> Float[Tensor, " weights"]:
     """Return the part of the gradient that teaches: it makes the answer follow the first input.
 
@@ -67,7 +74,7 @@ def aim(seed: int, length: int, batches: int = 20) -> float:
 @claim(
     section=7,
     sentence="When gradients vanish, learning takes very many steps.",
-    finding="The further back the answer lies, the longer it takes: 20 steps back, many times as long as 5 steps back.",
+    finding="The further back the answer lies, the longer it takes: with 20 inputs, several times as long as with 5.",
     statistic=f"training steps until the first of 20 inputs is recalled, as a multiple of those for 5 inputs; "
     f"waiting ends after {PATIENCE}",
     unit="times",
@@ -84,17 +91,16 @@ def learning_is_slow(seed: int) -> float:
 @claim(
     section=7,
     sentence="It takes so long because the gradient of the weights is tiny.",
-    finding="The gradient is about as large as ever. A network that learns nothing gets pushed about all the same.",
+    finding="The gradient stays more than half as large. A network that learns nothing gets pushed about all the same.",
     statistic="size of the gradient of the weights with 80 inputs, as a part of that with 5 inputs",
-    unit="times",
+    unit="of that size",
     stated=Verdict.FAILS,
     holds=at_most(0.1),
     fails=at_least(0.5),
 )
 def whole_gradient_is_tiny(seed: int) -> float:
-    """Average over batches."""
-    sizes = [torch.stack([update(seed, length, batch).norm() for batch in range(5)]).mean() for length in (80, 5)]
-    return float(sizes[0] / sizes[1])
+    """Compare the two lengths."""
+    return push(seed, 80) / push(seed, 5)
 
 
 @claim(

@@ -29,10 +29,11 @@ class OpenGate(Draw):
     bias: float = 1.0
 
     paper = Paper(
-        "Jozefowicz, Zaremba & Sutskever; forget gate: Gers, Schmidhuber & Cummins",
+        "Jozefowicz, Zaremba & Sutskever",
         2015,
         "An Empirical Exploration of Recurrent Network Architectures",
         "https://proceedings.mlr.press/v37/jozefowicz15.html",
+        where="for the LSTM; first advised by Gers, Schmidhuber & Cummins (2000)",
     )
     invariant = "At the start both biases of the gate that keeps the state add up to the number given, in every unit."
 

@@ -32,11 +32,11 @@ class Adding(Task):
     length: int = 100
 
     paper: ClassVar[Paper] = Paper(
-        "Hochreiter & Schmidhuber; a marker in each half: Arjovsky, Shah & Bengio",
+        "Arjovsky, Shah & Bengio",
         2016,
         "Unitary Evolution Recurrent Neural Networks",
         "https://arxiv.org/abs/1511.06464",
-        where="the adding problem",
+        where="the adding problem of Hochreiter & Schmidhuber (1997), with a marker in each half",
     )
     input_size: ClassVar[int] = 2
     output_size: ClassVar[int] = 1

@@ -34,11 +34,11 @@ class Copying(Task):
     delay: int = 50
 
     paper: ClassVar[Paper] = Paper(
-        "Hochreiter & Schmidhuber; in this form: Arjovsky, Shah & Bengio",
+        "Arjovsky, Shah & Bengio",
         2016,
         "Unitary Evolution Recurrent Neural Networks",
         "https://arxiv.org/abs/1511.06464",
-        where="the copying memory problem",
+        where="the copying memory problem, after Hochreiter & Schmidhuber (1997)",
     )
     input_size: ClassVar[int] = 10
     output_size: ClassVar[int] = 9
