@@ -46,7 +46,7 @@ AGAINST = {
     "imports_s": "Imports, s",
 }
 #: Parameters whose values speak for themselves.
-PLAIN = {"cell", "device", "cure", "claim", "look", "task"}
+PLAIN = {"cell", "cure", "claim", "look", "task"}
 CELLS = [
     *(f"speed.TrainingStep.track_{name}" for name in ("vs_torch", "vs_reference", "vs_loop", "seconds")),
     *(f"speed.InferenceStep.track_{name}" for name in ("vs_torch", "seconds")),
@@ -58,6 +58,17 @@ STACKS = ["speed.Layers.track_vs_torch"]
 #: What the page of each section shows in the box of the verdict.
 ON_ITS_PAGE = "claims.Claims.track_statistic"
 LOOKS = ["diagnose.Looking.track_overhead", "diagnose.Monitor.track_overhead"]
+
+
+#: What is added to the name of a machine for each of its devices.
+DEVICES = {"cpu": "", "cuda": ", on its GPU"}
+
+
+def parameter(name: str, value: str) -> str:
+    """A parameter in words; that a number was taken on the processor goes without saying."""
+    if name == "device":
+        return DEVICES[value].removeprefix(", ")
+    return value if name in PLAIN else f"{name} {value}"
 
 
 def title(name: str, unit: str) -> str:
@@ -74,6 +85,8 @@ def amount(value: float | None, unit: str) -> str:
         return f"{value:.3g} times"
     if unit == "seconds" and value < 0.1:
         return f"{1000 * value:.3g} ms"
+    if unit == "bytes":
+        return f"{value / 1e6:.3g} MB"
     return f"{value:.3g} {'s' if unit == 'seconds' else unit}"
 
 

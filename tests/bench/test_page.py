@@ -7,12 +7,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.tools import page, results
+from bench.tools import page, recorded, results, tables
 
 COMMITS = [results.Commit(f"{place:040x}", place, "2026-01-02", f"Commit <{place}>") for place in range(4)]
 MACHINE = {"cpu": "Fast", "num_cpu": "2", "ram": "8 GiB", "gpu": "none", "driver": "none", "threads": "1 per core"}
 KNOWN = {
-    "speed.TrainingStep.track_vs_torch": {"unit": "x torch.nn", "version": "1", "param_names": ["cell"]},
+    "speed.TrainingStep.track_vs_torch": {"unit": "x torch.nn", "version": "1", "param_names": ["cell", "device"]},
     "diagnose.Looking.track_overhead": {"unit": "x training step", "version": "1", "param_names": ["look"]},
     "diagnose.Monitor.track_overhead": {"unit": "x unwatched training", "version": "1", "param_names": []},
     "retention.Retention.track_decades_lost": {"unit": "decades", "version": "1", "param_names": ["cell", "lag"]},
@@ -27,7 +27,11 @@ def root(tmp_path, monkeypatch):
     (folder / "machine.json").write_text(json.dumps(MACHINE))
     for commit, lost in zip(COMMITS, (20.0, 20.0, 40.0, None), strict=True):
         values = {
-            "speed.TrainingStep.track_vs_torch": [[1.5, math.nan], [["'GRU'", "'MGU'"]], "1"],
+            "speed.TrainingStep.track_vs_torch": [
+                [1.5, math.nan, math.nan, math.nan],
+                [["'GRU'", "'MGU'"], ["'cpu'", "'cuda'"]],
+                "1",
+            ],
             "diagnose.Looking.track_overhead": [[6.25], [["'retention'"]], "1"],
             "diagnose.Monitor.track_overhead": [[1.5], [], "1"],
             "retention.Retention.track_decades_lost": [[lost, 3.0], [["'LSTM'"], ["100", "10"]], "1"],
@@ -38,8 +42,8 @@ def root(tmp_path, monkeypatch):
         data = {"commit_hash": commit.hash, "env_name": "e", "result_columns": ["result", "params", "version"]}
         text = json.dumps(data | {"results": values, "provenance": [run]})
         (folder / f"{commit.place:08}-e.json").write_text(text)
-    monkeypatch.setattr(page, "history", lambda _: {commit.hash: commit for commit in COMMITS})
-    monkeypatch.setattr(page, "benchmarks", lambda _: KNOWN)
+    monkeypatch.setattr(recorded, "history", lambda _: {commit.hash: commit for commit in COMMITS})
+    monkeypatch.setattr(recorded, "benchmarks", lambda _: KNOWN)
     return tmp_path
 
 
@@ -63,7 +67,7 @@ def test_a_cell_is_shown_with_its_newest_number_and_a_skipped_one_not_at_all(roo
 def test_a_number_of_its_own_stands_beside_those_that_have_parameters(root):
     shown = part(root, "looks")
     assert "retention</th><td>6.25 times</td><td>–</td>" in shown
-    assert "all</th><td>–</td><td>1.5 times</td>" in shown
+    assert "monitor</th><td>–</td><td>1.5 times</td>" in shown
 
 
 def test_what_became_worse_is_named_with_its_commit(root):
@@ -75,7 +79,7 @@ def test_what_became_worse_is_named_with_its_commit(root):
     ring = part(root, "numbers")
     assert ring.count("<circle") == 1
     assert f"from 20 decades to 40 decades; worse at {COMMITS[2].short}" in ring
-    assert "LSTM, lag 10: 3 decades" in ring  # the same at every commit
+    assert "the same at every commit (decades): LSTM, lag 10: 3." in ring
 
 
 def test_a_commit_that_could_not_be_measured_is_listed_with_the_reason(root):
@@ -83,14 +87,28 @@ def test_a_commit_that_could_not_be_measured_is_listed_with_the_reason(root):
 
 
 def test_without_a_gpu_the_page_says_not_measured(root):
-    shown = part(root, "machines")
-    assert "On a GPU: <strong>not measured</strong>" in shown
-    assert "while others used the machine" in shown
+    assert "while others used the machine" in part(root, "machines")
+    assert "On a GPU: <strong>not measured</strong>. None of these machines has one." in part(root, "cells")
+
+
+def test_what_was_measured_on_a_gpu_stands_beside_the_processor(root):
     machine = root / "bench/results/box/machine.json"
     machine.write_text(json.dumps(MACHINE | {"gpu": "H200", "driver": "550"}))
-    shown = part(root, "machines")
-    assert "H200, driver 550" in shown
-    assert "not measured" not in shown
+    assert "H200, driver 550" in part(root, "machines")
+    assert part(root, "cells").endswith("On a GPU: <strong>not measured</strong>.</p>")
+    newest = root / f"bench/results/box/{2:08}-e.json"
+    newest.write_text(newest.read_text().replace("[1.5, NaN, NaN, NaN]", "[1.5, 0.25, NaN, NaN]"))
+    cpu, gpu = part(root, "cells").split(": box, on its GPU")
+    assert "GRU</th><td>1.5 times</td>" in cpu
+    assert "GRU</th><td>0.25 times</td>" in gpu
+    assert "not measured" not in gpu
+    assert "GRU, on its GPU: 0.25 times." in part(root, "numbers")
+
+
+def test_on_a_phone_each_number_of_a_wide_table_knows_its_column():
+    rows = [["a", "1", "2", "3", "4<"]]
+    assert '<td data-label="E&lt;">4&lt;</td>' in tables.table("C", ["A", "B", "C", "D", "E<"], rows)
+    assert "data-label" not in tables.table("C", ["A", "B"], [["a", "1"]])
 
 
 def test_the_engine_is_shown_by_cell_with_every_size_below(root):
