@@ -18,6 +18,7 @@ from .drive import ROOT, asv
 from .suite import benchmarks
 
 VENDOR = Path(__file__).parent / "vendor"
+NARROW = Path(__file__).parent / "narrow.css"
 #: asv's name of a script where it is not the name of the file here.
 RENAMED = {
     "jquery-3.3.1.min.js": "jquery.min.js",
@@ -74,6 +75,8 @@ def mend(html: Path) -> None:
         '<script language="javascript"', '<script src="data.js"></script>\n    <script language="javascript"', 1
     )
     text = text.replace("<html>", '<html lang="en">', 1)
+    phone = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    text = text.replace("</head>", f"{phone}\n<style>\n{NARROW.read_text(encoding='utf-8')}</style>\n</head>", 1)
     (html / "regressions.xml").unlink(missing_ok=True)  # by asv's own rule; the site puts ours in its place
     if left := re.findall(r"<(?:script|link|img)[^>]*https?://[^>]*>", text):
         raise SystemExit(f"asv's dashboard asks for {left[0]}: bench/tools/vendor lacks it.")

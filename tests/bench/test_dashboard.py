@@ -40,6 +40,16 @@ def test_the_data_stand_in_a_script(published):
     assert json.loads(data["graphs/summary/a.b.json"])["is"] == "graphs/summary/a.b.json"
 
 
+def test_a_phone_shows_one_thing_below_the_other(published):
+    dashboard.mend(published)
+    page = (published / "index.html").read_text()
+    assert 'name="viewport"' in page
+    body, styles = page.split("<body>")[1], dashboard.NARROW.read_text(encoding="utf-8")
+    named = set(dashboard.re.findall(r"#([a-z-]+)", styles))
+    assert len(named) > 5
+    assert {name for name in named if f'id="{name}"' not in body} == set()  # what asv has renamed we no longer reach
+
+
 def test_another_page_of_asvs_is_refused(published):
     page = published / "index.html"
     page.write_text(page.read_text().replace("jquery-3.3.1", "jquery-9.9.9"))
