@@ -69,7 +69,7 @@ def identity_start_lasts(seed: int) -> float:
 
 @claim(
     section=15,
-    sentence="It lasts however long the sequence is.",
+    sentence="With ReLU and weights that start as the identity, the gradient lasts however long the sequence is.",
     finding="A ReLU that is at zero lets nothing through. A hundred steps back, in some sequence every unit has been "
     "at zero once since then, and the gradient is exactly nothing. A small slope below zero (leaky, parametric) "
     "keeps it from being nothing.",

@@ -121,7 +121,7 @@ def sigmoid_layers_lose(seed: int) -> float:
 
 @claim(
     section=12,
-    sentence="So every deep network loses its gradient quickly.",
+    sentence="Every deep network loses its gradient quickly.",
     finding="With tanh and a Glorot start, a layer leaves nearly all of it: 20 layers are no great trouble.",
     statistic=f"what a tanh layer leaves of the gradient: mean over {DEPTH} layers, from a Glorot start",
     unit="of the gradient",
@@ -154,7 +154,7 @@ def depth_is_time(seed: int) -> float:
 
 @claim(
     section=12,
-    sentence="It makes a difference on real data.",
+    sentence="What the layers of a deep network are made of decides whether it learns real data.",
     finding=f"Of two stacks of {DEPTH} layers, tanh learns to read handwritten digits, sigmoid stays at guessing.",
     statistic="right answers of the tanh stack less those of the sigmoid stack, after 60 steps of training",
     unit="of all",

@@ -93,7 +93,7 @@ def good_start_learns(seed: int) -> float:
 
 @claim(
     section=13,
-    sentence="A good start lasts.",
+    sentence="The reach that a good start gives lasts through training.",
     finding="It is only a start. Train the network on something that needs a memory of two steps, and most draws lose "
     "much of the reach that they began with.",
     statistic="half-life after 200 training steps, as a part of the half-life at the orthogonal start",

@@ -79,7 +79,7 @@ def factors_compound(seed: int) -> float:
 
 @claim(
     section=5,
-    sentence="The factor is below one because tanh and sigmoid squash their output into a small range.",
+    sentence="A step back shrinks the gradient because tanh and sigmoid squash their output into a small range.",
     finding="The range is not the reason. Here tanh squashes every output, and yet the gradient grows on its way back, "
     "because the weights stretch more than the slope of tanh shrinks. Slope times weights decides.",
     statistic="what one step back multiplies the gradient by, in a tanh network whose weights stretch 1.5 times",

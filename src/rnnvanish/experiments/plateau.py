@@ -102,7 +102,7 @@ def halts_at_guessing(seed: int) -> float:
 
 @claim(
     section=9,
-    sentence="It is stuck in a local minimum: every way from there leads up.",
+    sentence="When gradients vanish, training is stuck in a local minimum: every way from there leads up.",
     finding="In many directions the ground bends down. No minimum does that.",
     statistic="bend of the ground where it bends down most, as a part of that where it bends up most; "
     "in a minimum nothing bends down",
@@ -119,7 +119,7 @@ def every_way_leads_up(seed: int) -> float:
 
 @claim(
     section=9,
-    sentence="To get out, training would have to climb first.",
+    sentence="To get out of where it halts, training would have to climb first.",
     finding="A walk that goes downhill in steps of a fixed length gets out, with hardly any climb on the way.",
     statistic=f"highest climb on the walk to a loss of {OUT}, above the lowest point so far; endless if it does not "
     "get there",

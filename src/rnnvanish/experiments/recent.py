@@ -133,7 +133,7 @@ def the_last_word_wins(seed: int) -> float:
 
 @claim(
     section=11,
-    sentence="So every plain recurrent network believes the one who spoke last.",
+    sentence="Every plain recurrent network comes to believe the most recent input.",
     finding="Started with weights that only turn its state, the same network comes to believe the better witness.",
     statistic="answers that change with the last witness, less those that change with the first, "
     "from an orthogonal start",
@@ -166,7 +166,7 @@ def recent_always_counts_most(seed: int) -> float:
 
 @claim(
     section=11,
-    sentence="This also happens on real data.",
+    sentence="A network with vanishing gradients listens to recent inputs on real data, too.",
     finding="Reading handwritten digits pixel by pixel, it judges nearly by the lower half of the image alone.",
     statistic="right answers lost without the upper half of the image, as a part of those lost without the lower half",
     unit="of those",

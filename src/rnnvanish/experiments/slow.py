@@ -90,7 +90,7 @@ def learning_is_slow(seed: int) -> float:
 
 @claim(
     section=7,
-    sentence="It takes so long because the gradient of the weights is tiny.",
+    sentence="Learning takes so long because the gradient of the weights is tiny.",
     finding="The gradient stays more than half as large. A network that learns nothing gets pushed about all the same.",
     statistic="size of the gradient of the weights with 80 inputs, as a part of that with 5 inputs",
     unit="of that size",

@@ -54,7 +54,7 @@ def state_is_all_the_past(seed: int) -> float:
 
 @claim(
     section=1,
-    sentence="What it says at a step depends on the past, not on the future.",
+    sentence="What a recurrent network says at a step depends on the past, not on the future.",
     finding="Replace the input from step 60 on: not one of the 60 outputs before changes, not even in the last digit. "
     "This is so for a layer that reads in one direction.",
     statistic="largest change of the outputs before step 60 when the input from step 60 on is replaced",
@@ -70,7 +70,7 @@ def future_does_not_leak_in(seed: int) -> float:
 
 @claim(
     section=1,
-    sentence="This is so for every recurrent layer.",
+    sentence="No recurrent layer knows the future.",
     finding="A bidirectional layer also reads from the end to the beginning. Its outputs do change with the future, "
     "so it cannot be used where the future is not there yet.",
     statistic="largest change of the outputs of a bidirectional layer before step 60 when the input from step 60 on "

@@ -77,7 +77,7 @@ def default_network_forgets(seed: int) -> float:
 
 @claim(
     section=6,
-    sentence="So the early steps tell the network nothing about how to change.",
+    sentence="When gradients vanish, the early steps tell the network nothing about how to change.",
     finding="Cut away all but the last 10 of 101 steps: the gradient hardly turns. The early steps have no say.",
     statistic="angle between the gradient of all 101 steps and that of the last 10 alone (90: nothing in common)",
     unit="degrees",
@@ -92,7 +92,7 @@ def early_steps_have_no_say(seed: int) -> float:
 
 @claim(
     section=6,
-    sentence="Every plain recurrent network forgets as fast as this.",
+    sentence="Every plain recurrent network forgets as fast as the one that torch draws.",
     finding="Start the same network with weights that only turn the state (orthogonal), and it keeps its gradient "
     "several times as long. It still forgets, in the end.",
     statistic="half-life of the gradient from an orthogonal start, as a multiple of that of the default start",
