@@ -399,28 +399,6 @@ def test_a_batch_that_shrinks_as_sequences_end():
     same(retention(model, (x, lengths))["cell"].gain, expected.gain)
 
 
-def test_a_mask_between_steps_is_told():
-    """Sequences that have ended are held by a mask: the ones that fill the batch are measured."""
-
-    class Masked(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.cell = nn.GRUCell(INPUT, HIDDEN)
-
-        def forward(self, x, lengths):
-            h = x.new_zeros(x.shape[1], HIDDEN)
-            for t, now in enumerate(x):
-                h = torch.where((t < lengths)[:, None], self.cell(now, h), h)
-            return h
-
-    torch.manual_seed(0)
-    model, x = Masked().double(), torch.randn(TIME, BATCH, INPUT).double()
-    (curve,) = retention(model, (x, torch.tensor([7, 3, 7]))).values()
-    (full,) = retention(model, (x[:, [0, 2]], torch.tensor([7, 7]))).values()
-    same(curve.gain, full.gain)
-    assert "by a mask for instance" in curve.notes[0]
-
-
 class Attending(nn.Module):
     """Encoder, decoder and attention between them; the decoder is a layer that is called step by step."""
 

@@ -16,6 +16,7 @@ from rnnvanish.diagnosis.flows import FLOWS
 from rnnvanish.diagnosis.words import in_words
 from rnnvanish.mitigation import innermost
 from rnnvanish.probes.again import Again, Series, Unrepeatable, again
+from rnnvanish.probes.complaints import Unmeasurable, need_unaltered
 from rnnvanish.probes.totals import Loss, each_loop
 from rnnvanish.probes.watch import Cells, Run
 
@@ -87,8 +88,9 @@ def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
 
 def _of_loop(run: Run, gradients: Series) -> Cause:
     try:
+        need_unaltered(run)
         return of_loop(run, gradients)
-    except Unrepeatable as error:
+    except (Unrepeatable, Unmeasurable) as error:
         empty = torch.empty(0, dtype=torch.float64)
         name = type(innermost(run.cell)).__name__
         return Cause(name, "", torch.empty(0, dtype=torch.long), empty, {"step": empty, "loss": empty}, note=str(error))

@@ -42,6 +42,10 @@ class Run:
         altered: Whether the model changed states between one call and the next, by a mask for instance.
         detached: Whether the first state is one that was handed out before, detached: the gradient ends here.
         graph: Whether it ran with gradients; False inside of no_grad.
+        handed: Of a loop that is altered the state that the model handed to each call, tensors of the graph in the
+            model's own form; empty of another.
+        taken: The same as the call itself took it: the gradient by it went through the call, and nowhere else.
+        flat: Brings such states into (batch, numbers); None where a call has several steps.
     """
 
     name: str
@@ -58,6 +62,9 @@ class Run:
     altered: bool = False
     detached: bool = False
     graph: bool = True
+    handed: Sequence[tuple[Tensor, ...]] = ()
+    taken: Sequence[tuple[Tensor, ...]] = ()
+    flat: Callable[[tuple[Tensor, ...]], State] | None = None
 
     @property
     def ends(self) -> Tensor:

@@ -80,6 +80,16 @@ def check_runs(model: nn.Module, runs: list[Run], names: Iterable[str]) -> None:
         raise ValueError(f"{type(model).__name__} has {listed(names)}, but called none of them.")
 
 
+def need_unaltered(run: Run) -> None:
+    """Refuse a loop whose state the model changes between steps: the steps alone are not the way that a change takes."""
+    if run.altered:
+        raise Unmeasurable(
+            f"{run.name}: the model changes its state between steps, by a mask for instance, so what its steps do one after "
+            "the other is not what the model does. Put the change into the step, a module of its own, (x, state) -> state, "
+            "and name it: cells=[...]."
+        )
+
+
 def differs(model: nn.Module, call: Call) -> str:
     """Why the run that was measured may not be the ordinary one: run that twice."""
     from rnnvanish.probes.watch import agree, numbers

@@ -1,15 +1,21 @@
 """The gradient of a loss by every state of a model's loops, and what there is to say where there is none."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.cell import State
 from rnnvanish.names import listed
 from rnnvanish.probes.book import Run
 from rnnvanish.probes.complaints import Unmeasurable
 
+#: The parts of a state, in whatever form.
+Parts = tuple[Tensor, ...]
 
-def gradients(model: nn.Module, runs: list[Run], value: Tensor, states: list[State], keep: bool = False) -> list[State]:
+
+def gradients(
+    model: nn.Module, runs: list[Run], value: Tensor, states: Sequence[Parts], keep: bool = False
+) -> list[Parts]:
     """Compute the derivative of `value` by every part of `states`, zero where none leads there.
 
     Args:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.probes.again import Replay
+from rnnvanish.probes.complaints import need_unaltered
 from rnnvanish.probes.lanczos import largest
 from rnnvanish.probes.tail import Tail
 from rnnvanish.probes.watch import Cells, Run, watch
@@ -69,9 +70,10 @@ def pick(runs: list[Run], layer: str | None) -> Run:
     """Find a layer's loop by name; the only one needs none."""
     named = {run.name: run for run in runs}
     if layer is None and len(named) == 1:
-        return runs[0]
+        layer = runs[0].name
     if layer not in named:
         raise ValueError(f"Which layer is needed, of {', '.join(named)}; got layer={layer!r}.")
+    need_unaltered(named[layer])
     return named[layer]
 
 

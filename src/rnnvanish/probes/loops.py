@@ -32,6 +32,8 @@ class Layer:
     entries: list[State]
     lengths: Tensor | None
     order: Tensor | None
+    handed: tuple[Tensor, ...]  # of the whole call, in the caller's form, and
+    taken: tuple[Tensor, ...]  # the same by the way of this call alone
 
 
 def forward(module: nn.Module, name: str, book: Book, segment: int | None, *args: Any, **kwargs: Any) -> Any:
@@ -43,6 +45,8 @@ def forward(module: nn.Module, name: str, book: Book, segment: int | None, *args
         lengths = torch.as_tensor(lengths, device=cast(Tensor, x).device).long()
     order = x.sorted_indices if isinstance(x, PackedSequence) else None
     loops, layers = _loops_of(module), list[Layer]()
+    handed = () if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
+    taken = tuple(part.view_as(part) for part in handed)  # what passes this call by does not pass here
 
     def watched(index: int, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
         cell, step, zeros = loops[index]
@@ -50,15 +54,14 @@ def forward(module: nn.Module, name: str, book: Book, segment: int | None, *args
         # With every weight frozen there would be no graph to follow, but for the one that starts here.
         initial = tuple(part if part.requires_grad else leaf_of(part) for part in initial)
         states, entries = _scan(step, x, initial, lengths, segment)
-        layers.append(Layer(cell, step, x, initial, states, entries, lengths, order))
+        layers.append(Layer(cell, step, x, initial, states, entries, lengths, order, handed, taken))
         return torch.stack([parts[0] for parts in states]), states[-1]
 
     taking_notes = book.open
     with parametrize.cached(), book.closed():
-        output, final = run_layers(cast(Any, module), watched, cast(Tensor, x), state, lengths)
+        output, final = run_layers(cast(Any, module), watched, cast(Tensor, x), taken or None, lengths)
     if taking_notes:
-        before = [part for part in tree_leaves(state) if isinstance(part, Tensor)]
-        loop = book.loop_of(module, name, before, _runs, lambda loop: _fits(loop.calls[-1], layers))
+        loop = book.loop_of(module, name, handed, _runs, lambda loop: _fits(loop.calls[-1], layers))
         loop.calls.append(layers)
         loop.hand_out(tree_leaves(final), [part for layer in layers for part in layer.states[-1]])
     return output, final
@@ -120,6 +123,8 @@ def _runs(loop: Loop) -> Iterator[Run]:
             loop.altered,
             loop.detached,
             loop.graph,
+            [call.handed for call in calls] if loop.altered else (),
+            [call.taken for call in calls] if loop.altered else (),
         )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rnnvanish.cell import State
 from rnnvanish.probes.batches import averaged
 from rnnvanish.probes.calling import Call, sampled
+from rnnvanish.probes.carried import carried
 from rnnvanish.probes.complaints import Unmeasurable
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.endpoint import read_end
@@ -122,16 +123,19 @@ def _curves(
     sizes = [len(run.states) for run in runs]
     states = [state for run in runs for state in run.states]
     entries = [] if loss is None else [entry for run in runs for entry in run.entries]
-    found = gradients(model, runs, value, [*states, *entries], keep=loss is not None)
+    again = loss is not None or any(run.altered for run in runs)
+    found = gradients(model, runs, value, [*states, *entries], keep=again)
     total, passed = found[: len(states)], found[len(states) :]
     curves = {}
     for run, size in zip(runs, sizes, strict=True):
         own, total = total[:size], total[size:]
-        curve = _curve(run, own)
+        masked = carried(model, run, value, own) if run.altered else None
+        curve = _curve(*(masked or (run, own)))
         if loss is not None:
             back, passed = passed[:size], passed[size:]
-            curve = replace(curve, injected=injected(run, own, back), journey=_curve(run, journey(run, own)))
-        curve = replace(curve, notes=_notes(run, curve))
+            if masked is None:
+                curve = replace(curve, injected=injected(run, own, back), journey=_curve(run, journey(run, own)))
+        curve = replace(curve, notes=_notes(run, curve, masked[0] if masked else None))
         curves[run.name] = replace(curve, cause=explain(run, curve)) if explain else curve
     return curves
 
@@ -154,16 +158,22 @@ def _size(gradient: Tensor) -> Tensor:
     return norm(gradient.double().nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf), dim=-1)
 
 
-def _notes(run: Run, curve: Curve) -> tuple[str, ...]:
-    """What else there is to know of a loop."""
+def _notes(run: Run, curve: Curve, masked: Run | None) -> tuple[str, ...]:
+    """What else there is to know of a loop, and of it as `carried` has it."""
     notes = {
         "It ran for a single step: there is no lag to measure.": len(run.states) == 1,
         "It ran without gradients, under no_grad() or inference_mode().": not run.graph,
         "Its first state arrives detached: the gradient ends there, and the steps before are a loop of their own.": (
             run.detached
         ),
-        "The model changes its state between steps, by a mask for instance: what is measured is the state as the step "
-        "returned it, and sequences whose last state the loss does not read are left out.": run.altered,
+        "The model leads some of its state past a step, by a mask for instance: what is measured is the state that it carries on, and a sequence "
+        "ends where it is held from then on.": masked is not None,
+        "The state after its last step is not seen: lags are counted from the one before.": (
+            masked is not None and len(masked.x) < len(run.x)
+        ),
+        "The model changes its state between steps: what is measured is the state as the step returned it.": (
+            run.altered and masked is None
+        ),
         "Its gradient grows beyond what the number format can hold.": bool(curve.gain.isinf().any()),
     }
     return tuple(note for note, true in notes.items() if true)

@@ -42,15 +42,16 @@ def forward(
     given, parts = leaves(bound.arguments), dict(pattern.pairs)
     read = {place: leaf for place, leaf in given.items() if place not in parts}
     others = [leaf for leaf in read.values() if isinstance(leaf, Tensor)]
-    state = {place: given[place] for place in parts if isinstance(given.get(place), Tensor)}
+    handed = {place: given[place] for place in parts if isinstance(given.get(place), Tensor)}
+    state = {place: part.view_as(part) for place, part in handed.items()}  # what passes this step by does not pass here
     forms = {place: Form.of(part, others) for place, part in state.items()}
     flat = [forms[place].flat(part) for place, part in state.items()]
     loop = book.loop_of(module, pattern.name, flat, partial(runs_of, pattern, original), partial(_fits, tuple(flat)))
     # With every weight frozen there would be no graph to follow, but for the one that starts here.
     flat = [part if part.requires_grad or loop.calls else leaf_of(part) for part in flat]
     entry = tuple(part.view_as(part) for part in flat)
-    handed = {place: forms[place].restore(part) for place, part in zip(state, entry, strict=True)}
-    bound.arguments.update(_with(bound.arguments, lambda path, leaf: handed.get(path, leaf)))
+    entered = {place: forms[place].restore(part) for place, part in zip(state, entry, strict=True)}
+    bound.arguments.update(_with(bound.arguments, lambda path, leaf: entered.get(path, leaf)))
     with book.closed():
         run = partial(checkpoint, original, use_reentrant=False) if again else original
         output = run(*bound.args, **bound.kwargs)
@@ -66,9 +67,9 @@ def forward(
     for leaf in returned.values():
         if isinstance(leaf, Tensor) and leaf.requires_grad and id(leaf) not in new:
             new[id(leaf)] = reroute(leaf, raw, kept, [form.flat for form in out_forms])
-    loop.calls.append(
-        StepCall(bound, read, entry, tuple(kept), out_forms, rows, 0 if kept[0].is_inference() else kept[0]._version)
-    )
+    version = 0 if kept[0].is_inference() else kept[0]._version
+    ways = tuple(handed.values()), tuple(state.values())
+    loop.calls.append(StepCall(bound, read, *ways, entry, tuple(kept), out_forms, rows, version))
     loop.hand_out(kept, kept)
     return _with(output, lambda path, leaf: new.get(id(leaf), leaf))
 

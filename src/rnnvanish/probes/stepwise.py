@@ -54,6 +54,8 @@ class StepCall:
 
     bound: inspect.BoundArguments
     read: Leaves
+    handed: tuple[Tensor, ...]  # in the model's own form, and
+    taken: tuple[Tensor, ...]  # the same by the way of this call alone
     entry: tuple[Tensor, ...]  # of those sequences that have not ended
     state: State
     forms: list[Form]
@@ -94,7 +96,20 @@ def runs_of(pattern: Pattern, original: Callable[..., Any], loop: Loop) -> Itera
         loop.altered,
         loop.detached,
         loop.graph,
+        **_ways(calls, loop.altered),
     )
+
+
+def _ways(calls: list[StepCall], altered: bool) -> dict[str, Any]:
+    """The states that an altered loop was handed, and what of them it took."""
+    if not altered:
+        return {}
+    forms = calls[-1].forms
+    return {
+        "handed": [call.handed for call in calls],
+        "taken": [call.taken for call in calls],
+        "flat": lambda state: tuple(form.flat(part) for form, part in zip(forms, state, strict=False)),
+    }
 
 
 class Named(Cell):

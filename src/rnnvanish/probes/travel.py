@@ -6,6 +6,7 @@ from torch import Tensor
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import Step, padding
 from rnnvanish.probes.again import Replay, Series, again, step_of
+from rnnvanish.probes.complaints import need_unaltered
 from rnnvanish.probes.watch import Run
 
 
@@ -19,6 +20,7 @@ def travelled(run: Run, end: State) -> Series:
     Returns:
         The gradient of every state by this way alone, (time, sequences, size) for each part; 0 beyond a sequence's end.
     """
+    need_unaltered(run)
     step, ends, before = step_of(run), run.ends, Replay(run).before
     steps: list[State] = [()] * len(run.states)
     gradient = tuple(torch.zeros_like(part) for part in end)
@@ -48,6 +50,7 @@ def injected(run: Run, gradients: Series) -> Series:
         run: The loop.
         gradients: The total gradient of every state.
     """
+    need_unaltered(run)
     beyond = padding(len(run.states), run.ends + 1)[..., None]  # there the last state stands still, and has a gradient
     came_in = tuple(part.masked_fill(beyond, 0.0) for part in gradients)
     for steps in again(run):

@@ -17,6 +17,7 @@ from rnnvanish.diagnosis.faults.seen import Seen
 from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
 from rnnvanish.plots import one_in
 from rnnvanish.probes.again import Series, Unrepeatable
+from rnnvanish.probes.complaints import Unmeasurable, need_unaltered
 from rnnvanish.probes.totals import Loss, each_loop
 from rnnvanish.probes.watch import Cells, Run
 
@@ -78,8 +79,9 @@ def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) ->
 def _look(run: Run, total: Series) -> list[Seen | None]:
     """Look for every fault in one loop; none can be seen in steps that cannot be repeated, for the numbers they draw."""
     try:
+        need_unaltered(run)
         return [look(run, total) for look in FAULTS]
-    except Unrepeatable:
+    except (Unrepeatable, Unmeasurable):
         return []
 
 
