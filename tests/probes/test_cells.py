@@ -332,6 +332,30 @@ def test_weights_shared_by_two_chains():
         same(curve.gain, zeros.gain(h.sum()))
 
 
+class Twice(nn.Module):
+    """A layer reads its own output; and another sequence, for comparison."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = self.second = self.third = nn.GRU(HIDDEN, HIDDEN)
+
+    def forward(self, x, y):
+        return self.second(self.first(x)[0])[1] - self.third(y)[1]
+
+
+def test_a_layer_that_is_called_again_and_again_is_as_many_layers():
+    torch.manual_seed(0)
+    x, y = torch.randn(TIME, BATCH, HIDDEN).double(), torch.randn(3, BATCH, HIDDEN).double()
+    shared, apart = Twice().double(), Twice().double()
+    for name in ("first", "second", "third"):
+        setattr(apart, name, nn.GRU(HIDDEN, HIDDEN).double())
+        getattr(apart, name).load_state_dict(shared.first.state_dict())
+    found, expected = retention(shared, (x, y)), retention(apart, (x, y))
+    assert list(found) == [f"first{call}/layer0/forward" for call in ("", " (call 2)", " (call 3)")]
+    for one, other in zip(found.values(), expected.values(), strict=True):
+        same(one.gain, other.gain)
+
+
 class Windows(nn.Module):
     """A layer called window by window, its state carried."""
 
