@@ -11,9 +11,7 @@
 # # References
 #
 # Each cell, each cure and each task of the package names the paper that it comes from. This list is made from those
-# names while the site is built. So it is always complete.
-#
-# What a page says beyond that has its sources at the end of the page, under "For engineers".
+# names while the site is built. So it is always complete. [A second list](#what-the-pages-cite) holds what the pages cite.
 
 # %% tags=["remove-input"]
 from rnnvanish import cells, mitigations, plots, tasks
@@ -30,3 +28,10 @@ plots.say(
         for (authors, year, title, link), names in sorted(users.items())
     )
 )
+
+# %% [markdown]
+# ## What the pages cite
+#
+# The pages have their sources at the end, under "For engineers". Here they are once more, all together.
+#
+# <div data-rv-cited></div>

@@ -145,7 +145,7 @@ depth.real_digits_too.show()
 #     sigmoid stack off the plateau.
 #
 #     - X. Glorot, Y. Bengio (2010). Understanding the difficulty of training deep feedforward neural networks.
-#       *AISTATS*. [proceedings.mlr.press/v9/glorot10a](https://proceedings.mlr.press/v9/glorot10a.html)
+#       *AISTATS*. [PMLR 9](https://proceedings.mlr.press/v9/glorot10a.html)
 #     - K. He, X. Zhang, S. Ren, J. Sun (2015). Delving Deep into Rectifiers. *ICCV*.
 #       [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
 #     - A. M. Saxe, J. L. McClelland, S. Ganguli (2014). Exact solutions to the nonlinear dynamics of learning in deep

@@ -155,7 +155,7 @@ recent.real_digits_too.show()
 #       Context. *ACL*. [arXiv:1805.04623](https://arxiv.org/abs/1805.04623)
 #     - N. R. Ke et al. (2018). Sparse Attentive Backtracking: Temporal Credit Assignment Through Reminding. *NeurIPS*.
 #       [arXiv:1809.03702](https://arxiv.org/abs/1809.03702)
-#     - E. Alpaydin, C. Kaynak (1998). Optical Recognition of Handwritten Digits.
+#     - E. Alpaydin, C. Kaynak (1998). Optical Recognition of Handwritten Digits. *UCI*.
 #       [doi:10.24432/C50P49](https://doi.org/10.24432/C50P49)
 #
 # ## Reproduce it

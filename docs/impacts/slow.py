@@ -77,7 +77,7 @@ slow.learning_is_slow.show()
 # %%
 for seed in range(5):
     near, far = slow.push(seed, length=5), slow.push(seed, length=80)
-    print(f"size of the gradient: {near:.3f} with 5 inputs, {far:.3f} with 80")
+    print(f"{near:.3f} with 5 inputs, {far:.3f} with 80")
 
 # %% tags=["remove-input"]
 slow.whole_gradient_is_tiny.show()

@@ -172,8 +172,9 @@ plots.slider(
 #     make the gradient vanish (another test). Values of $g$ well above one make the network chaotic.
 #
 #     - S. Hochreiter (1998). The Vanishing Gradient Problem During Learning Recurrent Neural Nets and Problem
-#       Solutions. [doi:10.1142/S0218488598000094](https://doi.org/10.1142/S0218488598000094). First in his diploma
-#       thesis, TU München, 1991.
+#       Solutions. *International Journal of Uncertainty, Fuzziness and Knowledge-Based Systems* 6(2).
+#       [doi:10.1142/S0218488598000094](https://doi.org/10.1142/S0218488598000094). First in his diploma thesis, TU
+#       München, 1991.
 #     - Y. Bengio, P. Simard, P. Frasconi (1994). Learning Long-Term Dependencies with Gradient Descent is Difficult.
 #       *IEEE Transactions on Neural Networks* 5(2). [doi:10.1109/72.279181](https://doi.org/10.1109/72.279181)
 #     - R. Pascanu, T. Mikolov, Y. Bengio (2013). On the difficulty of training recurrent neural networks. *ICML*.

@@ -84,6 +84,8 @@ clipping.clipping_keeps_direction.show()
 #     what lies 30 steps back is trained by Adam at a rate of 0.003. At 0.01 it may learn it: see
 #     [section 8](../impacts/longterm.py).
 #
+#     - J. Zhang, T. He, S. Sra, A. Jadbabaie (2020). Why Gradient Clipping Accelerates Training: A Theoretical
+#       Justification for Adaptivity. *ICLR*. [arXiv:1905.11881](https://arxiv.org/abs/1905.11881)
 #     - R. Pascanu, T. Mikolov, Y. Bengio (2013). On the difficulty of training recurrent neural networks. *ICML*.
 #       [arXiv:1211.5063](https://arxiv.org/abs/1211.5063)
 #

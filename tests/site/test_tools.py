@@ -55,6 +55,28 @@ def test_what_cannot_be_shown_is_refused(mathematics, latex):
         mathematics.formula(latex, display=False)
 
 
+def test_what_pages_cite_is_collected_by_name_once():
+    tool = load(TOOLS / "site/cited.py")
+    fold = """# A title
+
+??? info "For engineers"
+    Some words (1999).
+
+    - B. C. Beta (2001). *Of two lines*,
+      the second. [a link](https://example.org/b)
+    - A. Alpha, D. Zeta (1990). Another.
+
+- Not. In the fold (2000). No."""
+    page = {"cells": [{"cell_type": "markdown", "source": fold}, {"cell_type": "code", "source": "    - X (1990). No"}]}
+    found = tool.put(tool.PLACE, {"one.py": page, "two.py": page}, lambda source: (f"{source}#", "A & B"))
+    assert found == (
+        '<ul><li>A. Alpha, D. Zeta (1990). Another. In: <a href="one.py#">A &amp; B</a>, '
+        '<a href="two.py#">A &amp; B</a>.</li>'
+        '<li>B. C. Beta (2001). <em>Of two lines</em>, the second. <a href="https://example.org/b">a link</a>. In: '
+        '<a href="one.py#">A &amp; B</a>, <a href="two.py#">A &amp; B</a>.</li></ul>'
+    )
+
+
 def test_without_a_browser_one_line_says_what_is_skipped(monkeypatch, capsys):
     tool = load(TOOLS / "browser.py")
     monkeypatch.setattr(tool, "find", lambda: None)

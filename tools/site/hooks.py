@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import benchmarks
+import cited
 import collected
 import extras
 import glossary
@@ -130,6 +131,12 @@ def on_page_content(html, page, config, files):
 def on_page_context(context, page, **_):
     """Put all claims where a page asks for them: now every page has its address, and the search has read its fill."""
     page.content = collected.put(page.content, _claims, lambda address: get_relative_url(address, page.url))
+    pages = {each.file.src_uri: each for each in context["config"]["extra"]["ordered"]}
+    page.content = cited.put(
+        page.content,
+        {source: _notebooks[source] for source in pages if source in _notebooks},
+        lambda source: (get_relative_url(pages[source].url, page.url), pages[source].title),
+    )
     return context
 
 
