@@ -93,6 +93,12 @@ def test_the_words_say_what_they_rest_on(stored):
     )
     assert "18 short trainings of 6 pairs of cell and start to remember one bit over 5 to 80 steps; the line" in said
     assert "drawn on" not in str(outlook(falling(1.5), 40, "Elman"))
+    near = str(outlook(falling(6.0), 1, "Elman"))
+    assert near.startswith(
+        "Across 1 step: likely. Of networks with a half-life of 6 steps before training, more than 99 %"
+    )
+    assert "learn that far. For half of them to learn it nearly any half-life is enough. This rests" in near
+    assert "5 to 80 steps; whoever learns that learns a shorter distance, too." in near
     growing = outlook(falling(-2.0), 40, "Elman")
     assert growing.verdict == "open"
     assert "explodes" in str(growing)

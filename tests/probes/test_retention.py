@@ -229,6 +229,39 @@ def test_an_lstm_without_recurrent_weights_keeps_its_forget_gate_in_c_and_nothin
     assert not both.part("h").gain[1:].any()
 
 
+@pytest.mark.parametrize("end", [0, -1])
+def test_a_layer_that_is_fed_on_the_way_does_not_explode(end):
+    """Two directions, read at one end: next to nothing comes to the other end of the lower layer, and all on its way."""
+    module = nn.RNN(1, 4, num_layers=2, bidirectional=True, nonlinearity="relu")
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            weight.copy_(0.5 * torch.eye(4) if "weight_hh" in name else torch.full_like(weight, 0.1))
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = module
+
+        def forward(self, x):
+            return self.rnn(x)[0][end]
+
+    curves = retention(Reader(), torch.zeros(30, 2, 1))
+    far, near = (
+        f"rnn/layer0/{direction}" for direction in (("forward", "reverse") if end == 0 else ("reverse", "forward"))
+    )
+    assert curves[far].gain[-1] > 1e6
+    torch.testing.assert_close(curves[far].journey.gain, 0.5 ** torch.arange(30.0).double(), rtol=1e-5, atol=0)
+    assert (curves[far].verdict, curves[far].joined, curves[far].reach) == ("vanishing", True, 9)
+    assert (curves[near].verdict, curves[near].journey) == ("vanishing", None)
+    assert [curve.verdict for name, curve in curves.items() if "layer1" in name] == (
+        ["unmeasured", "vanishing"] if end == 0 else ["vanishing", "unmeasured"]
+    )
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            weight.copy_(2 * torch.eye(4) if "weight_hh" in name else weight)
+    assert {retention(Reader(), torch.zeros(30, 2, 1))[name].verdict for name in (far, near)} == {"exploding"}
+
+
 def test_a_gru_keeps_its_update_gate():
     module = nn.GRU(1, 4).double()
     with torch.no_grad():

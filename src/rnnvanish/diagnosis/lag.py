@@ -8,6 +8,9 @@ import torch
 from rnnvanish.diagnosis.relation import LONGEST, Relation, half_life_needed, log_odds, percentile, relation
 from rnnvanish.probes.curve import Curve
 
+#: Half-lives below this, in steps, are not told apart in words.
+SHORTEST = 0.5
+
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
@@ -38,28 +41,27 @@ class Outlook:
             return "open"
         return "likely" if self.chance[1] > 0.5 else "unlikely" if self.chance[2] < 0.5 else "open"
 
-    @property
-    def beyond(self) -> bool:
-        """Whether the distance is longer than any that was tried: then the line is drawn on."""
-        return self.lag > max(self.relation.lags)
-
     def __str__(self) -> str:
+        across = f"Across {self.lag} step{'s' if self.lag > 1 else ''}"
         if self.explodes:
-            return f"Across {self.lag} steps: open. The gradient explodes, which has to be mended first."
+            return f"{across}: open. The gradient explodes, which has to be mended first."
         known = self.relation
         middle, low, high = known.correlation
-        tried = f"one bit over {min(known.lags):g} to {max(known.lags):g} steps"
+        nearest, farthest = min(known.lags), max(known.lags)
+        outside = ""
+        if self.lag > farthest:
+            outside = "; the line is drawn on beyond that"
+        elif self.lag < nearest:
+            outside = "; whoever learns that learns a shorter distance, too"
         return " ".join(
             (
-                f"Across {self.lag} steps: {self.verdict}.",
-                (
-                    f"Of networks with a half-life of {_steps(self.half_life)} before training, {_part(self.chance[0])} "
-                    f"learn that far ({_part(self.chance[1])} to {_part(self.chance[2])})."
-                ),
-                f"Half of them do with {_steps(self.needed[0])} ({_steps(self.needed[1])} to {_steps(self.needed[2])}).",
-                f"This rests on {len(known.points)} short trainings of {len(known.pairs)} pairs of cell and start to "
-                f"remember {tried}" + ("; the line is drawn on beyond that." if self.beyond else "."),
-                f"Rank correlation of half-life and longest distance: {middle:.2f} ({low:.2f} to {high:.2f}).",
+                f"{across}: {self.verdict}.",
+                f"Of networks with a half-life of {_steps(self.half_life)} steps before training, {_chance(self.chance)}.",
+                _needed(self.needed),
+                f"This rests on {len(known.points)} short trainings of {len(known.pairs)} pairs of cell and start",
+                f"to remember one bit over {nearest:g} to {farthest:g} steps{outside}.",
+                f"In them a longer half-life went with a longer distance: rank correlation {middle:.2f}",
+                f"({low:.2f} to {high:.2f}).",
                 "Your task is another one: it is a rule of thumb.",
             )
         )
@@ -100,7 +102,22 @@ def _with_interval(values: torch.Tensor) -> tuple[float, float, float]:
 
 
 def _steps(steps: float) -> str:
-    return f"more than {LONGEST:g} steps" if steps > LONGEST else f"{steps:.2g} steps"
+    if steps < SHORTEST:
+        return f"less than {SHORTEST:g}"
+    return f"more than {LONGEST:g}" if steps > LONGEST else f"{float(f'{steps:.2g}'):g}"
+
+
+def _needed(needed: tuple[float, float, float]) -> str:
+    middle, low, high = map(_steps, needed)
+    if needed[0] < SHORTEST:
+        return "For half of them to learn it nearly any half-life is enough."
+    between = "" if low == high else f" ({low} to {high})"
+    return f"For half of them to learn it a half-life of {middle} steps is needed{between}."
+
+
+def _chance(chance: tuple[float, float, float]) -> str:
+    middle, low, high = map(_part, chance)
+    return f"{middle} learn that far" + ("" if low == high else f" ({low} to {high})")
 
 
 def _part(chance: float) -> str:

@@ -18,10 +18,14 @@ def rows(curve: Curve, measured: Measures | None = None, full: bool = False) -> 
         why = "it ran for a single step" if len(curve.gain) < 2 else "the loss does not read the end of this loop"
         return [("why", why), *notes]
     last = len(curve.gain) - 1
+    lone = curve.journey if curve.joined and curve.journey is not None else None
     said = [
         ("half-life", half_life(curve)),
         ("reach", f"{curve.reach} of {last} steps until less than a thousandth is left"),
-        ("left", f"{left(curve)} of the gradient after {last} steps"),
+        (
+            "left",
+            f"{left(lone or curve)} of {'what came in at the end' if lone else 'the gradient'} after {last} steps",
+        ),
     ]
     if curve.injected is not None and curve.journey is not None and (came_in := float(curve.injected[1:].nanmean())):
         said.append(

@@ -55,8 +55,8 @@ class Curve:
         injected: Of a loss that the user named: the share of the gradient at each lag, from 0 to 1, that came in at
             this very step; the rest came back through the loop's next step. Mean over sequences; nan where no gradient
             arrives. None for the default loss, and where the model changes the state between steps.
-        journey: Of a loss that the user named: what is left of the gradient that came in at the end of this loop, without
-            what came in on the way. None for the default loss.
+        journey: Of a loss that the user named, and where a gradient grows more than a thousandfold: what is left of the
+            gradient that came in at the end of this loop, without what came in on the way. Else None.
         notes: What else there is to know of this loop, in sentences.
     """
 
@@ -121,7 +121,12 @@ class Curve:
 
     @property
     def reach(self) -> int:
-        """The largest lag at which a thousandth of the gradient is left, at it and at all before it."""
+        """The largest lag at which a thousandth of the gradient is left, at it and at all before it.
+
+        Where nearly all came in on the way: of that which came in at the end.
+        """
+        if self._fed and self.journey is not None:
+            return self.journey.reach
         short = (~(self.gain >= 1 / THOUSAND)).nonzero()
         return int(short[0]) - 1 if len(short) else len(self.gain) - 1
 
@@ -131,7 +136,10 @@ class Curve:
 
         "vanishing" (somewhere on the way less than a thousandth is left), "exploding" (more than a thousandfold
         arrives), "healthy", or "unmeasured": there is but one step, or the loss does not read the end of this loop.
+        Where more than a thousandfold arrives, but came in on the way, it is what becomes of that which came in at the end.
         """
+        if self._fed and self.journey is not None:
+            return self.journey.verdict
         if len(self.gain) < 2 or self.gain[0].isnan():
             return "unmeasured"
         if self.reach < len(self.gain) - 1:
@@ -146,7 +154,15 @@ class Curve:
         one journey.
         """
         after = self.gain[self.reach + 1 :]
-        return bool(len(after)) and bool(after.nan_to_num().max() > 10 * after[0].nan_to_num().clamp(min=1 / THOUSAND))
+        return self._fed or (
+            bool(len(after)) and bool(after.nan_to_num().max() > 10 * after[0].nan_to_num().clamp(min=1 / THOUSAND))
+        )
+
+    @property
+    def _fed(self) -> bool:
+        """Whether more than a thousandfold arrives, and not because what came in at the end grew."""
+        grown = len(self.gain) > 1 and bool(self.gain[-1] > THOUSAND)
+        return grown and self.journey is not None and not bool(self.journey.gain[-1] > THOUSAND)
 
     def __str__(self) -> str:
         if self.verdict == "unmeasured":

@@ -20,6 +20,7 @@ from rnnvanish.probes.gradients import gradients
 from rnnvanish.probes.handed import handed_out
 from rnnvanish.probes.norms import from_the_end, gains, norm
 from rnnvanish.probes.split import injected, journey
+from rnnvanish.probes.travel import travelled
 from rnnvanish.probes.watch import Cells, Run, watch
 
 #: What a gradient starts from: a function of what the model returns, or of that and the batch; or the name of a method
@@ -131,6 +132,8 @@ def _curves(
         own, total = total[:size], total[size:]
         masked = carried(model, run, value, own) if run.altered else None
         curve = _curve(*(masked or (run, own)))
+        if curve.verdict == "exploding" and not run.altered:
+            curve = replace(curve, journey=_curve(run, _alone(run, own)))
         if loss is not None:
             back, passed = passed[:size], passed[size:]
             if masked is None:
@@ -138,6 +141,15 @@ def _curves(
         curve = replace(curve, notes=_notes(run, curve, masked[0] if masked else None))
         curves[run.name] = replace(curve, cause=explain(run, curve)) if explain else curve
     return curves
+
+
+def _alone(run: Run, total: list[State]) -> list[State]:
+    """The gradient by each sequence's own last state, of length one, taken back through the loop alone."""
+    rows = torch.arange(len(run.ends), device=run.ends.device)
+    end = torch.cat([torch.stack(part)[run.ends, rows] for part in zip(*total, strict=True)], dim=-1)
+    size = norm(end, dim=-1)
+    unit = (end / torch.where(size > 0, size, 1.0)[:, None]).split([part.shape[-1] for part in total[0]], dim=-1)
+    return list(zip(*(part.unbind(0) for part in travelled(run, unit)), strict=True))
 
 
 def _curve(run: Run, total: list[State]) -> Curve:
