@@ -127,7 +127,7 @@ longterm.start_is_fate.show()
 #
 # - Start with weights that let the gradient through: `nn.init.orthogonal_(network.weight_hh_l0)`.
 # - Use a cell whose memory is not a switch but a shelf: what is put there is passed on unchanged, and so is the
-#   gradient. This is the idea of LSTM and GRU.
+#   gradient. This is the idea of LSTM and GRU. It works [while the gate is open](../techniques/lstm.py).
 # - [Measure how far back your model can learn](../diagnose.py) before you blame its memory.
 #
 # ??? info "For engineers"

@@ -80,7 +80,7 @@ attention.attention_is_free.show()
 # ??? info "For engineers"
 #     Scaled dot product over the layer's own outputs, causal, one head: $y_t = h_t + \sum_{s \le t} w_{ts} h_s$. With
 #     weights near uniform, $\partial L / \partial h_s$ has a direct part of about $1/T$: flat in the distance, and small. Measured is the gradient of
-#     each state of the plain `nn.RNN` underneath. Memory is what autograd saves for the backward pass, batch 1, 16 units.
+#     each state of the plain `nn.RNN` underneath. Memory is what autograd saves for the backward pass: every storage once, without weights and inputs, batch 1, 16 units.
 #     Training: 32 units, Adam, rate 0.005, batches of 32, gradient clipped at 1. At larger rates the plain network may learn it, too:
 #     see [section 8](../impacts/longterm.py).
 #

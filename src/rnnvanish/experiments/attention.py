@@ -3,9 +3,10 @@
 from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.experiments.bptt import numbers_kept
 from rnnvanish.experiments.small import seeded
 from rnnvanish.experiments.workbench import BATCH, HIDDEN, LEARNER, STEPS, Build, learn
 from rnnvanish.mitigations import AttentionOverPast
@@ -31,18 +32,9 @@ def curve(attends: bool, seed: int, steps: int = STEPS) -> Curve:
 
 def kept(attends: bool, steps: int, seed: int = 0) -> int:
     """Count the numbers that one run keeps for the way back."""
-    count = 0
-
-    def note(tensor: Tensor) -> Tensor:
-        nonlocal count
-        count += tensor.numel()
-        return tensor
-
     with seeded(seed):
         network, x = layer(attends, 16)(), torch.randn(steps, 1, 1)
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        network(x)
-    return count
+    return numbers_kept(lambda: network(x), (*network.parameters(), x))
 
 
 @claim(

@@ -1,5 +1,6 @@
 """Section 3: backpropagation through time, by hand, from the last step to the first."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -42,9 +43,8 @@ def by_autograd(network: Small) -> Gradients:
     return dict(zip(names, torch.autograd.grad(network(), weights), strict=True))
 
 
-def kept(steps: int, seed: int = 0) -> int:
-    """Count the numbers that torch keeps of the way there, because the way back will need them."""
-    network = Small(seed, steps)
+def numbers_kept(run: Callable[[], object], own: Iterable[Tensor]) -> int:
+    """Count the numbers that torch keeps of `run` for the way back: each storage once, and those of `own` not at all."""
     sizes: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -55,10 +55,16 @@ def kept(steps: int, seed: int = 0) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, give_back):
-        loss = network()
-    own = {weight.untyped_storage().data_ptr() for weight in (*network.parameters(), network.x)}
-    del loss
-    return sum(size for storage, size in sizes.items() if storage not in own)
+        result = run()
+    left_out = {tensor.untyped_storage().data_ptr() for tensor in own}
+    del result  # until here, so that no storage takes the place of another
+    return sum(size for storage, size in sizes.items() if storage not in left_out)
+
+
+def kept(steps: int, seed: int = 0) -> int:
+    """Count the numbers that torch keeps of the way there, because the way back will need them."""
+    network = Small(seed, steps)
+    return numbers_kept(network, (*network.parameters(), network.x))
 
 
 @claim(
