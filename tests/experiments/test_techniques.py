@@ -260,7 +260,7 @@ def test_rates_are_counted_at_which_it_is_learnt(monkeypatch):
 
 
 def test_numbers_kept_by_attention_grow_with_the_square():
-    growth = [attention.kept(True, 2 * steps) - attention.kept(False, 2 * steps) for steps in (200, 400, 800)]
+    growth = [attention.kept(True, 2 * steps) - attention.kept(False, 2 * steps) for steps in (100, 200, 400)]
     assert 3.5 < growth[1] / growth[0] < 4  # a part grows with the length alone
     assert 3.7 < growth[2] / growth[1] < 4
     assert attention.kept(False, 800) / attention.kept(False, 100) == pytest.approx(8, rel=0.05)
