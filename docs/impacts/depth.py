@@ -78,7 +78,7 @@ depth.every_stack_loses.show()
 # So we build two towers of 20 sigmoid floors: one with shared weights, and one where each floor has its own. Which weights
 # are told the least?
 
-# %% tags=["hide-input"] alt="Bar chart, logarithmic axis in words: smallest gradient of any weights, as a part of what the top floor contributes. With weights of their own the bar ends more than ten powers of ten lower than with shared weights, which are at about all."
+# %% tags=["hide-input"] alt="Dot chart, logarithmic axis in words: smallest gradient of any weights, as a part of what the top floor contributes. With weights of their own the dot lies more than ten powers of ten lower than with shared weights, which are at about all."
 import matplotlib.pyplot as plt
 
 smallest = {
@@ -105,7 +105,7 @@ depth.depth_is_time.show()
 
 # %%
 for kind in ("sigmoid", "tanh"):
-    print(f"{kind}: {100 * depth.reads_digits(seed=0, kind=kind):.0f} % right")
+    print(f"{kind}: {depth.reads_digits(seed=0, kind=kind):.0%} right")
 
 # %% tags=["remove-input"]
 depth.real_digits_too.show()

@@ -39,8 +39,8 @@
 from rnnvanish.experiments import longterm
 
 states = longterm.latch(seed=0)  # 500 switches, 1000 steps
-print(f"switches that stand as they were set: {100 * longterm.kept(states):.1f} %")
-print(f"the gradient has lost {longterm.lost(states)[-1]:.0f} powers of ten")
+print(f"still as they were set: {longterm.kept(states):.1%}")
+print(f"gradient lost: {longterm.lost(states)[-1]:.0f} powers of ten")
 
 # %% tags=["remove-input"]
 longterm.cannot_keep.show()

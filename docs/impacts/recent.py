@@ -42,9 +42,9 @@ task = recent.Witnesses()
 cases = recent.tested(task)
 for start in ("default", "orthogonal"):
     judge = recent.taught(task, seed=0, start=start)
-    print(f"{start} start: {100 * task.score(judge(cases.inputs), cases):.0f} % right")
-    print(f"  answers that change with the first witness: {100 * recent.swayed(judge, cases, 0):.0f} %")
-    print(f"  answers that change with the last witness:  {100 * recent.swayed(judge, cases, -1):.0f} %")
+    print(f"{start} start: {task.score(judge(cases.inputs), cases):.0%} right")
+    print(f"  change with the first: {recent.swayed(judge, cases, 0):.0%}")
+    print(f"  change with the last:  {recent.swayed(judge, cases, -1):.0%}")
 
 # %% tags=["remove-input"]
 recent.the_last_word_wins.show()
@@ -116,7 +116,7 @@ for side, (name, hatch) in enumerate(
     ax.bar([k + 0.35 * side for k in range(2)], [100 * pair[side] for pair in lost], 0.33, label=name, hatch=hatch)
 ax.set_xticks([0.175, 1.175], [f"{start} start" for start in starts])
 ax.set(title="right answers lost, in per cent")
-ax.legend()
+fig.legend(loc="outside lower center")
 plt.show()
 
 # %% tags=["remove-input"]

@@ -45,6 +45,8 @@ plots.source(bptt.by_hand)
 # things at each step. It notes what the blame means for the weights. And it hands the blame on, one step further back.
 #
 # ## Compare
+#
+# By how much do the two differ, as a part of the gradient's size?
 
 # %%
 from rnnvanish.experiments import bptt
@@ -53,8 +55,7 @@ from rnnvanish.experiments.small import Small, difference
 network = Small(seed=0)  # a torch.nn.RNN, 60 steps, something to learn
 ours, theirs = bptt.by_hand(network), bptt.by_autograd(network)
 for name in theirs:
-    part = difference(ours[name], theirs[name])
-    print(f"{name:12}  relative difference {part:.1e}")
+    print(f"{name:12}  differs by {difference(ours[name], theirs[name]):.1e}")
 
 # %% tags=["remove-input"]
 bptt.last_step_to_first.show()

@@ -48,9 +48,9 @@ whole = emerges.gradient(network)  # when all steps share their weights
 # Step 1 starts from an empty state and contributes nothing: left out.
 sizes = parts.flatten(1).norm(dim=1)[1:]
 product = float(sizes.log10().sum())
-print(f"the gradient itself:   {float(whole.norm()):.4f}")
-print(f"contributions added:   {float(parts.sum(0).norm()):.4f}")
-print(f"and multiplied:        10 to the power of {product:.0f}")
+print(f"the gradient: {float(whole.norm()):.4f}")
+print(f"added up:     {float(parts.sum(0).norm()):.4f}")
+print(f"multiplied:   10 to the power of {product:.0f}")
 
 # %% tags=["remove-input"]
 emerges.contributions_add.show()

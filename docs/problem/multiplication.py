@@ -45,7 +45,7 @@ from rnnvanish.experiments import multiplication
 curve = multiplication.curve("linear", gain=0.9)
 for lag in (1, 2, 10, 49):
     left = float(curve.gain[lag])
-    print(f"{lag:2} steps back: {left:.6f} left, 0.9^{lag} is {0.9**lag:.6f}")
+    print(f"{lag:2} steps back: {left:.6f}; 0.9^{lag} is {0.9**lag:.6f}")
 
 # %% tags=["remove-input"]
 multiplication.factors_compound.show()
