@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from rnnvanish import Recurrent, cells, mitigations
+from rnnvanish.engine import choice
 
 INPUT, HIDDEN = 5, 6
 #: Largest difference allowed, relative to the largest number of each result.
@@ -54,18 +55,30 @@ def assert_equal_loops(layer, x, lengths=None):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=TOLERANCE[x.dtype] * size)
 
 
+def in_parts_of_two_steps(monkeypatch):
+    """Have all programs work on two steps at a time, as they do on many steps of long and wide loops."""
+    for program in choice._programs.values():
+        monkeypatch.setattr(program, "part", 1, raising=False)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("name", sorted(CELLS))
-def test_every_cell(name, dtype):
+def test_every_cell(name, dtype, monkeypatch):
     torch.manual_seed(0)
-    assert_equal_loops(Recurrent(CELLS[name], INPUT, HIDDEN).to(dtype), torch.randn(9, 3, INPUT, dtype=dtype))
+    layer, x = Recurrent(CELLS[name], INPUT, HIDDEN).to(dtype), torch.randn(9, 3, INPUT, dtype=dtype)
+    assert_equal_loops(layer, x)
+    in_parts_of_two_steps(monkeypatch)
+    assert_equal_loops(layer, x)
 
 
 @pytest.mark.parametrize("name", ["Elman", "GRU", "LSTM", "LongExpressive", "Linear", "Normalised"])
-def test_layers_directions_and_lengths(name):
+def test_layers_directions_and_lengths(name, monkeypatch):
     torch.manual_seed(0)
     layer = Recurrent(CELLS[name], INPUT, HIDDEN, num_layers=2, bidirectional=True).double()
-    assert_equal_loops(layer, torch.randn(9, 4, INPUT).double(), torch.tensor([9, 1, 4, 7]))
+    x, lengths = torch.randn(9, 4, INPUT).double(), torch.tensor([9, 1, 4, 7])
+    assert_equal_loops(layer, x, lengths)
+    in_parts_of_two_steps(monkeypatch)
+    assert_equal_loops(layer, x, lengths)
 
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM], ids=["RNN", "LSTM"])

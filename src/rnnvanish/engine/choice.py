@@ -16,6 +16,8 @@ logger = logging.getLogger("rnnvanish.engine")
 ENGINES = ("auto", "reference", "cpu", "gpu")
 #: A loop over fewer numbers (steps x sequences x width of the state) is not worth compiling.
 WORTH = 2048
+#: Numbers of one buffer that a CPU works on at a time: memory that is used again costs less than more memory.
+PART = 2**20
 
 #: What has been made of cells of one build: a program, or why there is none.
 _programs: dict[Any, Any] = {}
@@ -161,18 +163,19 @@ def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
     from rnnvanish.engine.verify import verify
 
     printer: Print
+    part: int | None
     if x.device.type == "cpu":
         from rnnvanish.engine.cpu import CPULoop
 
-        printer = CPULoop
+        printer, part = CPULoop, PART
     elif x.device.type == "cuda":
         from rnnvanish.engine.gpu import GPULoop
 
-        printer = GPULoop
+        printer, part = GPULoop, None
     else:
         raise Unsupported(f"printer for {x.device.type}")
     try:
-        program = Program(stage(cell, x[0], state, masked), printer, x.dtype)
+        program = Program(stage(cell, x[0], state, masked), printer, x.dtype, part)
     except Unsupported:
         raise
     except Exception as error:  # tracing runs the cell's own code in an unusual way: whatever it says is the reason

@@ -13,10 +13,12 @@ import math
 import numpy as np
 from numba import njit
 
-from rnnvanish.engine.numba_memory import bits_float32, bits_float64
+from rnnvanish.engine.numba_memory import bits_float32, bits_float64, bits_of_float32
 
 FAST = {"contract", "nsz"}  # never "nnan" or "ninf": what is not finite must stay visible
 f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
+#: Added to a small number it leaves the nearest whole number in the last bits.
+ROUND = np.float32(1.5 * 2**23)
 
 
 def _inlined(function):
@@ -74,8 +76,22 @@ def exp_float64(x):
 
 @_inlined
 def sigmoid_float32(x):
-    """1 / (1 + exp(−x))."""
-    return f4(1) / (f4(1) + exp_float32(-x))
+    """1 / (1 + exp(−x)); of exp only what a sum with 1 can show, so n is never too large for the bits of 2ⁿ."""
+    y = f4(88.0) if x < f4(-88.0) else -x
+    y = f4(-87.0) if y < f4(-87.0) else y
+    shifted = y * f4(1.44269504088896341) + ROUND
+    n = shifted - ROUND
+    r = y - n * f4(0.693359375)
+    r = r + n * f4(2.12194440e-4)
+    p = f4(1.9875691500e-4)
+    p = p * r + f4(1.3981999507e-3)
+    p = p * r + f4(8.3334519073e-3)
+    p = p * r + f4(4.1665795894e-2)
+    p = p * r + f4(1.6666665459e-1)
+    p = p * r + f4(5.0000001201e-1)
+    p = p * r * r + r + f4(1)
+    power = i4(i4(bits_of_float32(shifted) + i4(127)) << i4(23))
+    return f4(1) / (f4(1) + p * bits_float32(power))
 
 
 @_inlined

@@ -85,6 +85,16 @@ def bits_float64(typingctx: Any, number: Any) -> Any:
     return types.float64(types.int64), generate
 
 
+@intrinsic
+def bits_of_float32(typingctx: Any, number: Any) -> Any:
+    """The bits of a float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
 _TORCH = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
 
 

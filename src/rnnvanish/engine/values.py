@@ -142,6 +142,9 @@ class Values:
             now = [term for term in terms if term.stage < Stage.STEP]
             first = self._linear(self.total(now), early)
             return self._linear(self.total([first, *(term for term in terms if term.stage == Stage.STEP)]), late)
+        if late and rest is not None and rest.kind == Kind.LINE:
+            # Added lane by lane it is free; as what the product is added to it would be written out at every step.
+            return self.elementwise("add", self._linear(None, late), rest)
         return self._linear(rest, products)
 
     def _linear(self, rest: Value | None, products: list[tuple[Value, Value]]) -> Value:
