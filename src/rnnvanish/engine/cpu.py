@@ -19,11 +19,10 @@ from torch import Tensor
 
 from rnnvanish.engine import numba_math, numba_memory
 from rnnvanish.engine.numba_text import Printer
-from rnnvanish.engine.phases import Loop
+from rnnvanish.engine.phases import DTYPES, Loop
 from rnnvanish.engine.values import Unsupported, Value
 from rnnvanish.files import write_whole
 
-DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 #: Fewer sequences a thread than this are not worth a thread.
 ROWS_PER_THREAD = 16
 

@@ -13,12 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnvanish.engine.phases import Loop
+from rnnvanish.engine.phases import DTYPES, Loop
 from rnnvanish.engine.scan import ScanPrinter, linear_recurrence
 from rnnvanish.engine.triton_text import Printer
 from rnnvanish.engine.values import Unsupported, Value
-
-DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 
 class GPULoop:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from rnnvanish.engine.differentiable import differentiable
 from rnnvanish.engine.evaluate import evaluate
 from rnnvanish.engine.phases import Loop, Place
 from rnnvanish.engine.staging import Staged
@@ -151,9 +152,9 @@ class _Loop(torch.autograd.Function):
         end = len(saved) - len(parts) * len(names)
         kept = [dict(zip(names, saved[end + at * len(names) :], strict=False)) for at in range(len(parts))]
         x, ended, noise, onces, state = _apart(saved[: end - len(states)], draws, count)
-        if torch.is_grad_enabled():
-            return *[None] * 5, *_differentiable(program, x, ended, noise, onces, state, outputs, final)
         given = program.given(onces)
+        if torch.is_grad_enabled():
+            return *[None] * 5, *differentiable(staged, given, x, ended, noise, onces, state, outputs, final)
         lines, matrices = program.operands(given)
         whole = _inputs(x, ended, noise) | dict(zip(states, saved[end - len(states) : end], strict=True))
         if outputs is not None:
@@ -235,34 +236,3 @@ def _shaped(gradient: Tensor, like: Tensor) -> Tensor:
     if gradient.numel() == like.numel():
         return gradient.reshape(like.shape)
     return gradient.expand(like.numel() // like.shape[-1], like.shape[-1]).reshape(like.shape)
-
-
-def _differentiable(
-    program: Program,
-    x: Tensor,
-    ended: Tensor,
-    noise: Sequence[Tensor],
-    onces: Sequence[Tensor],
-    state: Sequence[Tensor],
-    outputs: Tensor | None,
-    final: Sequence[Tensor | None],
-) -> list[Tensor | None]:
-    """The gradients once more, by operations of torch that can themselves be differentiated."""
-    staged, given, now, first = program.staged, program.given(onces), tuple(state), []
-    for t in range(len(x)):
-        rows = dict(
-            zip(staged.inputs, (x[t], ended[t] if ended.numel() else ended, *(each[t] for each in noise)), strict=True)
-        )
-        now = tuple(evaluate(staged.new, given | rows | dict(zip(staged.states, now, strict=True)), x.shape[1]))
-        first.append(now[0])
-    ends = [(torch.stack(first), outputs), *zip(now, final, strict=True)]
-    ends = [(end, gradient) for end, gradient in ends if gradient is not None]
-    inputs = [x, *onces, *state]
-    wanted = [tensor for tensor in inputs if tensor.requires_grad]
-    found = iter(
-        torch.autograd.grad(
-            [end for end, _ in ends], wanted, [gradient for _, gradient in ends], create_graph=True, allow_unused=True
-        )
-    )
-    of_x, *rest = [next(found) if tensor.requires_grad else None for tensor in inputs]
-    return [of_x, None, *[None] * len(noise), *rest]

@@ -78,15 +78,6 @@ class Printer:
     def _scope(self, place: Place) -> int:
         return self.scopes.setdefault((place.buffer, place.shift), len(self.scopes))
 
-    def _row(self, place: Place, width: str, sequence: str = "b") -> str:
-        """Index of the first number of the buffer's row of this step and sequence."""
-        if place.buffer.startswith("scratch"):
-            return f"{sequence} * {width}"
-        step = f"(t + {place.shift})" if place.shift else "t"
-        if place.buffer.startswith("carry"):
-            step = f"({step} & mask)"
-        return f"({step} * batch + {sequence}) * {width}"
-
     def _incoming(self) -> list[str]:
         """Add the gradient that the outputs of this step received to that of the state."""
         width, carry, output = self._size(self.widths["state0"]), self._address("carry0"), self._address("outputs")
@@ -94,7 +85,7 @@ class Printer:
         return [
             "if dense:",
             "    for b in range(first, last):",
-            f"        i, k = {self._row(into, width)}, (t * batch + b) * {width}",
+            f"        i, k = {into.row(width, 'b')}, (t * batch + b) * {width}",
             f"        for j in range({width}):",
             f"            before = load({carry}, i + j, {self._scope(into)})",
             f"            store({carry}, i + j, {self._scope(into)}, before + load({output}, k + j, {scope}))",
@@ -111,7 +102,7 @@ class Printer:
         self.products.append(product)
         turn, sizes, beta, matrix = (self._address(f"{name}.{each}") for each in ("turn", "sizes", "beta", "matrix"))
         left, out = (
-            f"{self._address(place.buffer)} + itemsize * ({self._row(place, self._size(self.widths[place.buffer]), 'first')}"
+            f"{self._address(place.buffer)} + itemsize * ({place.row(self._size(self.widths[place.buffer]), 'first')}"
             f" + {self._size(place.lane)})"
             for place in (product.left, product.out)
         )
@@ -182,7 +173,7 @@ class Lanes:
         if key not in self.rows:
             self.rows[key] = f"r{len(self.rows)}"
             width = self.printer._size(self.printer.widths[place.buffer])
-            self.head.append(f"{self.rows[key]} = {self.printer._row(key, width)}")
+            self.head.append(f"{self.rows[key]} = {key.row(width, 'b')}")
         return self.rows[key]
 
     def _store(self, place: Place, start: int, result: str, single: bool) -> str:

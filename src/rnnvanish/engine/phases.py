@@ -5,7 +5,12 @@ A printer turns phases into code, and needs to know nothing of cells.
 
 from dataclasses import dataclass, field
 
+import torch
+
 from rnnvanish.engine.values import Kind, Stage, Value, Values, products_of
+
+#: The numbers that loops are printed for.
+DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,15 @@ class Place:
     buffer: str
     shift: int = 0
     lane: int = 0
+
+    def row(self, width: str, sequence: str) -> str:
+        """Print the index of the first number of the buffer's row; `t`, `batch` and `mask` are names in the loop."""
+        if self.buffer.startswith("scratch"):
+            return f"{sequence} * {width}"
+        step = f"(t + {self.shift})" if self.shift else "t"
+        if self.buffer.startswith("carry"):
+            step = f"({step} & mask)"
+        return f"({step} * batch + {sequence}) * {width}"
 
 
 @dataclass(frozen=True)

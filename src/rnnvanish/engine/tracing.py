@@ -54,21 +54,18 @@ class Traced:
 
     Attributes:
         once: parameters and buffers -> what the step needs of them; ordinary torch, differentiable.
-        step: (once values, x, ended, draws, state) -> state, as operations of torch.
-        forward: The same, in torch's core operations.
+        forward: (once values, x, ended, draws, state) -> state, in torch's core operations.
         backward: (once values, x, ended, draws, state, gradients of the new state) -> gradients of once values, x and
             state.
         draws: For each random number of a step, what draws it: (batch, dtype, device) -> tensor.
-        names: Of the parameters and buffers, in the order in which `once` takes them.
+        floating: Which of the once values are floating-point.
         batch: The batch that was traced.
     """
 
     once: fx.GraphModule
-    step: fx.GraphModule
     forward: fx.Graph
     backward: fx.Graph
     draws: tuple[Draw, ...]
-    names: tuple[str, ...]
     floating: tuple[bool, ...]
     batch: int
 
@@ -131,7 +128,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
             )
     for graph in (forward.graph, backward.graph):
         graph.eliminate_dead_code()
-    return Traced(once, body, forward.graph, backward.graph, draws, names, floating, batch)
+    return Traced(once, forward.graph, backward.graph, draws, floating, batch)
 
 
 class uncached:

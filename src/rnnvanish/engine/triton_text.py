@@ -91,26 +91,13 @@ class Printer:
         text = repr(number) if np.isfinite(number) else f'{"-" * (number < 0)}float("{abs(number)}")'
         return f"tl.full(({rows}, {lanes}), {text}, tl.{self.dtype})"
 
-    def kernel(self, name: str, lines: list[str]) -> str:
-        """A kernel around its lines."""
-        arguments = list(self.buffers.values())
-        arguments += [f"m{index}, m{index}_down, m{index}_right" for index in range(len(self.products))]
-        head = KERNEL.format(name=name, arguments=", ".join(arguments))
-        return head + "\n".join(f"    {line}" for line in lines) + "\n"
-
     def address(self, name: str) -> str:
         """Variable of a buffer."""
         return self.buffers.setdefault(name, f"p{len(self.buffers)}")
 
     def row(self, place: Place) -> str:
         """Index of the first number of the buffer's row of each sequence."""
-        width = self.widths[place.buffer]
-        if place.buffer.startswith("scratch"):
-            return f"row * {width}"
-        step = f"(t + {place.shift})" if place.shift else "t"
-        if place.buffer.startswith("carry"):
-            step = f"({step} & mask)"
-        return f"({step} * batch + row) * {width}"
+        return place.row(str(self.widths[place.buffer]), "row")
 
     def _incoming(self) -> list[str]:
         """Add the gradient that the outputs of this step received to that of the state."""

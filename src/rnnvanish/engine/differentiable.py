@@ -1,0 +1,42 @@
+"""The gradients of a loop once more, by operations that can themselves be differentiated: for double backward."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from rnnvanish.engine.evaluate import evaluate
+from rnnvanish.engine.staging import Staged
+from rnnvanish.engine.values import Value
+
+
+def differentiable(
+    staged: Staged,
+    given: Mapping[Value, Tensor],
+    x: Tensor,
+    ended: Tensor,
+    noise: Sequence[Tensor],
+    onces: Sequence[Tensor],
+    state: Sequence[Tensor],
+    outputs: Tensor | None,
+    final: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """The gradients once more, by operations of torch that can themselves be differentiated."""
+    now, first = tuple(state), []
+    for t in range(len(x)):
+        rows = dict(
+            zip(staged.inputs, (x[t], ended[t] if ended.numel() else ended, *(each[t] for each in noise)), strict=True)
+        )
+        now = tuple(evaluate(staged.new, given | rows | dict(zip(staged.states, now, strict=True)), x.shape[1]))
+        first.append(now[0])
+    ends = [(torch.stack(first), outputs), *zip(now, final, strict=True)]
+    ends = [(end, gradient) for end, gradient in ends if gradient is not None]
+    inputs = [x, *onces, *state]
+    wanted = [tensor for tensor in inputs if tensor.requires_grad]
+    found = iter(
+        torch.autograd.grad(
+            [end for end, _ in ends], wanted, [gradient for _, gradient in ends], create_graph=True, allow_unused=True
+        )
+    )
+    of_x, *rest = [next(found) if tensor.requires_grad else None for tensor in inputs]
+    return [of_x, None, *[None] * len(noise), *rest]
