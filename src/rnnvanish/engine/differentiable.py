@@ -1,6 +1,6 @@
 """The gradients of a loop once more, by operations that can themselves be differentiated: for double backward."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from rnnvanish.engine.values import Value
 
 def differentiable(
     staged: Staged,
-    given: Mapping[Value, Tensor],
+    given: dict[Value, Tensor],
     x: Tensor,
     ended: Tensor,
     noise: Sequence[Tensor],
