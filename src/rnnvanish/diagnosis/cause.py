@@ -68,6 +68,11 @@ class Cause:
         return strongest if strongest and sign * parts[strongest] > 0 else ""
 
     @property
+    def resolved(self) -> bool:
+        """Whether no gradient was rounded to nothing."""
+        return not bool(self.gain.isnan().any())
+
+    @property
     def words(self) -> str:
         """All this in words."""
         return self.note or in_words(self)
@@ -83,21 +88,21 @@ def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
     Arguments and errors are those of `probes.retention`. Of a step that cannot be repeated (random numbers) there is a
     note and no number.
     """
-    return each_loop(model, inputs, loss, _of_loop, _resolved, cells)
+    return each_loop(model, inputs, loss, cause_of, lambda cause: cause.resolved, cells)
 
 
-def _of_loop(run: Run, gradients: Series) -> Cause:
+def cause_of(run: Run, gradients: Series) -> Cause:
+    """Take one loop apart, given the total gradient of every state; where that is not possible say why."""
     try:
         need_unaltered(run)
-        return of_loop(run, gradients)
+        return _taken_to_pieces(run, gradients)
     except (Unrepeatable, Unmeasurable) as error:
         empty = torch.empty(0, dtype=torch.float64)
         name = type(innermost(run.cell)).__name__
         return Cause(name, "", torch.empty(0, dtype=torch.long), empty, {"step": empty, "loss": empty}, note=str(error))
 
 
-def of_loop(run: Run, gradients: Series) -> Cause:
-    """Take a loop apart, given the total gradient of every state, (time, sequences, size) for each part."""
+def _taken_to_pieces(run: Run, gradients: Series) -> Cause:
     rows: list[tuple[Tensor, dict[str, Tensor]]] = []
     kept: list[Tensor] = []
     known = True
@@ -194,10 +199,6 @@ def _mean_by_lag(rows: Tensor, lag: Tensor, longest: int) -> Float[Tensor, " ste
     total = torch.zeros(longest, dtype=torch.float64).index_add(0, lag[there] - 1, rows[there])
     count = torch.zeros(longest, dtype=torch.float64).index_add(0, lag[there] - 1, torch.ones_like(rows[there]))
     return total / count
-
-
-def _resolved(cause: Cause) -> bool:
-    return not cause.gain.isnan().any()
 
 
 def _size(parts: State) -> Tensor:

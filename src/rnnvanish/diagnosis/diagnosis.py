@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from rnnvanish.diagnosis.advice import try_cures
-from rnnvanish.diagnosis.cause import causes
 from rnnvanish.diagnosis.document import to_dict
-from rnnvanish.diagnosis.faults import Finding, find
+from rnnvanish.diagnosis.examination import examine
+from rnnvanish.diagnosis.faults.fault import Finding, findings
 from rnnvanish.diagnosis.lag import Outlook, outlook
-from rnnvanish.diagnosis.measures import Measures, measures
+from rnnvanish.diagnosis.measures import Measures
 from rnnvanish.files import write_whole
 from rnnvanish.live import Cells, live_cells
 from rnnvanish.mitigation import innermost
+from rnnvanish.probes.calling import sampled
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import Loss, retention
 from rnnvanish.provenance import provenance
@@ -131,17 +132,20 @@ def diagnose(
         raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
     options: dict[str, Any] = {"cells": cells, "batches": batches, "segment": segment}
     curves = retention(model, inputs, loss, **options)
-    found = {name: cause.words for name, cause in causes(model, inputs, loss, cells).items()}
+    chosen = sampled(model, inputs, batches)
+    examined = [examine(model, batch, loss, cells, full) for batch in chosen]
+    first = examined[0]
     trials = try_cures(model, inputs, loss, curves, lag, train, **options)
     advised = {
-        name: replace(curve, cause=found.get(name, ""), advice=trials.advice(name)) for name, curve in curves.items()
+        name: replace(curve, cause=first[name].cause.words if name in first else "", advice=trials.advice(name))
+        for name, curve in curves.items()
     }
     return Diagnosis(
         type(model).__name__,
         advised,
         provenance(),
-        find(model, inputs, loss, cells),
-        measures(model, inputs, loss, cells, full),
+        findings(model, chosen, loss, cells, [{name: each.looks for name, each in one.items()} for one in examined]),
+        {name: each.measures for name, each in first.items()},
         None if lag is None else _outlook(model, curves, lag),
         trials.unfit,
     )

@@ -1,32 +1,22 @@
 """What else was measured of each loop, besides its curve; and what a report says of it."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
 
-from torch import nn
-
-from rnnvanish.probes.bypass import Bypass, bypass
-from rnnvanish.probes.cases import Cases, cases
-from rnnvanish.probes.depth import Passage, depth
-from rnnvanish.probes.lyapunov import Spectrum, spectrum
-from rnnvanish.probes.resolution import Resolution, resolution
-from rnnvanish.probes.saturation import Gate, saturation
-from rnnvanish.probes.sensitivity import Sensitivity, sensitivity
-from rnnvanish.probes.shares import Shares, shares
-from rnnvanish.probes.totals import Loss, called
-from rnnvanish.probes.watch import Cells
-from rnnvanish.probes.weights import Matrix, weights
-
-Found = TypeVar("Found")
+from rnnvanish.probes.bypass import Bypass
+from rnnvanish.probes.cases import Cases
+from rnnvanish.probes.depth import Passage
+from rnnvanish.probes.lyapunov import Spectrum
+from rnnvanish.probes.resolution import Resolution
+from rnnvanish.probes.saturation import Gate
+from rnnvanish.probes.sensitivity import Sensitivity
+from rnnvanish.probes.shares import Shares
+from rnnvanish.probes.weights import Matrix
 
 #: The part of a gradient that nearly all of it is.
 NEARLY_ALL = 0.999
 NAMES = {"h": "units"}
-#: How many Lyapunov exponents a full report has: the leading ones, of states that are larger.
-EXPONENTS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,43 +44,6 @@ class Measures:
     bypass: Bypass | None = None
     cases: Cases | None = None
     spectrum: Spectrum | None = None
-
-
-def measures(
-    model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = (), full: bool = False
-) -> dict[str, Measures]:
-    """Take every measure of every loop of `model`; of a DataLoader on its first batch.
-
-    Arguments and errors are those of `probes.retention`; `full` takes those too that take long.
-    """
-    call = called(model, inputs, loss)
-    found: dict[str, dict[str, Any]] = {
-        "shares": _taken(lambda: shares(model, inputs, loss, cells)),
-        "sensitivity": _taken(lambda: sensitivity(model, inputs, loss, cells)),
-        "saturation": _taken(lambda: saturation(model, call, cells)),
-        "weights": _taken(lambda: weights(model)),
-        "resolution": _taken(lambda: resolution(model, inputs, loss, cells)),
-        "depth": _taken(lambda: depth(model, inputs, loss, cells)),
-        "bypass": _taken(lambda: bypass(model, inputs, loss, cells)),
-    }
-    loops = dict.fromkeys(loop for each in found.values() for loop in each)
-    for loop in loops if full else ():
-        for name, dear in (("cases", cases), ("spectrum", partial(spectrum, count=EXPONENTS))):
-            taken = _taken(partial(_of_layer, partial(dear, model, call, layer=loop, cells=cells), loop))
-            found.setdefault(name, {}).update(taken)
-    return {loop: Measures(**{name: each[loop] for name, each in found.items() if loop in each}) for loop in loops}
-
-
-def _of_layer(measure: Callable[[], Found], layer: str) -> dict[str, Found]:
-    return {layer: measure()}
-
-
-def _taken(measure: Callable[[], dict[str, Found]]) -> dict[str, Found]:
-    """What was measured; nothing where that is not possible for this model, which is no reason to withhold the rest."""
-    try:
-        return measure()
-    except (ValueError, RuntimeError):
-        return {}
 
 
 def main_rows(measured: Measures) -> list[tuple[str, str]]:

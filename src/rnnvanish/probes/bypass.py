@@ -28,6 +28,11 @@ class Bypass:
     recurrent: Float[Tensor, " lags"]
     share: Float[Tensor, " lags"]
 
+    @property
+    def resolved(self) -> bool:
+        """Whether no gradient was rounded to nothing."""
+        return bool((self.total > 0).all())
+
 
 def bypass(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Bypass]:
     """Measure, for each recurrent layer and direction, how much gradient arrives past the recurrence at each lag.
@@ -37,10 +42,11 @@ def bypass(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
 
     Arguments and errors are those of `probes.retention`.
     """
-    return each_loop(model, inputs, loss, _of_loop, lambda found: bool((found.total > 0).all()), cells)
+    return each_loop(model, inputs, loss, bypass_of, lambda found: found.resolved, cells)
 
 
-def _of_loop(run: Run, gradients: Series) -> Bypass:
+def bypass_of(run: Run, gradients: Series) -> Bypass:
+    """Measure one loop, given the total gradient of every state."""
     rows = torch.arange(len(run.ends), device=run.ends.device)
     whole = _aligned(gradients, run)
     alone = _aligned(travelled(run, tuple(part[run.ends, rows] for part in gradients)), run)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rnnvanish.probes.again import Replay
+from rnnvanish.probes.complaints import need_unaltered
 from rnnvanish.probes.jacobian import DENSE, need_lags, pick, state_size, step_jacobians
 from rnnvanish.probes.lanczos import largest
 from rnnvanish.probes.tail import Tail
@@ -65,13 +66,18 @@ def cases(
     """
 
     def measure(output: Any, runs: list[Run]) -> Cases:
-        run = pick(runs, layer)
-        last = int(run.ends.min())
-        wanted = sorted(set(lags)) if lags is not None else [2**k for k in range(last.bit_length())] or [0]
-        need_lags(run, wanted)
-        return (_exactly if state_size(run) <= DENSE else _by_products)(run, wanted)
+        return cases_of(pick(runs, layer), lags)
 
     return watch(model, inputs, measure, cells=cells)
+
+
+def cases_of(run: Run, lags: Sequence[int] | None = None) -> Cases:
+    """Measure one loop."""
+    need_unaltered(run)
+    last = int(run.ends.min())
+    wanted = sorted(set(lags)) if lags is not None else [2**k for k in range(last.bit_length())] or [0]
+    need_lags(run, wanted)
+    return (_exactly if state_size(run) <= DENSE else _by_products)(run, wanted)
 
 
 def _exactly(run: Run, lags: list[int]) -> Cases:

@@ -29,6 +29,11 @@ class Passage:
         """What is left: leaves over arrives; nan where nothing arrives."""
         return self.leaves / self.arrives if self.arrives else float("nan")
 
+    @property
+    def resolved(self) -> bool:
+        """Whether what leaves was not rounded to nothing."""
+        return self.leaves > 0 or self.arrives == 0
+
 
 def depth(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Passage]:
     """Measure how much of the gradient each recurrent layer and direction passes on to what is below it.
@@ -38,10 +43,11 @@ def depth(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -
 
     Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error.
     """
-    return each_loop(model, inputs, loss, _of_loop, lambda passage: passage.leaves > 0 or passage.arrives == 0, cells)
+    return each_loop(model, inputs, loss, passage_of, lambda passage: passage.resolved, cells)
 
 
-def _of_loop(run: Run, gradients: Series) -> Passage:
+def passage_of(run: Run, gradients: Series) -> Passage:
+    """Measure one loop, given the total gradient of every state."""
     leaves = 0.0
     for steps in again(run):
         leaves += _square(steps.back(steps.rows_of(gradients), (steps.x,)))

@@ -50,6 +50,7 @@ def jacobian(
 
     def measure(output: Any, runs: list[Run]) -> Tensor:
         run = pick(runs, layer)
+        need_unaltered(run)
         need_lags(run, [lag])
         size = state_size(run)
         need_count(run, count)
@@ -70,10 +71,9 @@ def pick(runs: list[Run], layer: str | None) -> Run:
     """Find a layer's loop by name; the only one needs none."""
     named = {run.name: run for run in runs}
     if layer is None and len(named) == 1:
-        layer = runs[0].name
+        return runs[0]
     if layer not in named:
         raise ValueError(f"Which layer is needed, of {', '.join(named)}; got layer={layer!r}.")
-    need_unaltered(named[layer])
     return named[layer]
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.probes.again import Replay
+from rnnvanish.probes.complaints import need_unaltered
 from rnnvanish.probes.jacobian import DENSE, need_count, pick, state_size, step_jacobians
 from rnnvanish.probes.watch import Cells, Run, watch
 
@@ -81,16 +82,21 @@ def spectrum(
     """
 
     def measure(output: Any, runs: list[Run]) -> Spectrum:
-        run = pick(runs, layer)
-        need_count(run, count)
-        shortest = int(run.ends.min()) + 1
-        if not 0 <= warm_up < shortest:
-            raise ValueError(
-                f"The shortest sequence has {shortest} steps: needs a warm-up of 0 to {shortest - 1}, got {warm_up}."
-            )
-        return _of_stretches(_stretches(run, count), run.ends.cpu() + 1, warm_up)
+        return spectrum_of(pick(runs, layer), count, warm_up)
 
     return watch(model, inputs, measure, cells=cells)
+
+
+def spectrum_of(run: Run, count: int | None, warm_up: int = 0) -> Spectrum:
+    """Measure one loop."""
+    need_unaltered(run)
+    need_count(run, count)
+    shortest = int(run.ends.min()) + 1
+    if not 0 <= warm_up < shortest:
+        raise ValueError(
+            f"The shortest sequence has {shortest} steps: needs a warm-up of 0 to {shortest - 1}, got {warm_up}."
+        )
+    return _of_stretches(_stretches(run, count), run.ends.cpu() + 1, warm_up)
 
 
 def _stretches(run: Run, count: int | None) -> Float[Tensor, "time sequences exponents"]:

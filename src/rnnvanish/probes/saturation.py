@@ -59,10 +59,11 @@ def saturation(model: nn.Module, inputs: Any, cells: Cells = ()) -> dict[str, Ma
         >>> saturation(layer, torch.zeros(5, 1, 1))["LSTM/layer0/forward"]["f"].high
         tensor([1., 1., 1.], dtype=torch.float64)
     """
-    return watch(model, inputs, lambda output, runs: {run.name: _of_loop(run) for run in runs}, cells=cells)
+    return watch(model, inputs, lambda output, runs: {run.name: saturation_of(run) for run in runs}, cells=cells)
 
 
-def _of_loop(run: Run) -> dict[str, Gate]:
+def saturation_of(run: Run) -> dict[str, Gate]:
+    """Measure one loop."""
     gates: dict[str, list[Values]] = {}
     for name, values in _values(run):
         gates.setdefault(name, []).append(values)

@@ -35,10 +35,11 @@ def sensitivity(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells =
 
     Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error.
     """
-    return each_loop(model, inputs, loss, _of_loop, cells=cells)
+    return each_loop(model, inputs, loss, sensitivity_of, cells=cells)
 
 
-def _of_loop(run: Run, gradients: Series) -> Sensitivity:
+def sensitivity_of(run: Run, gradients: Series) -> Sensitivity:
+    """Measure one loop, given the total gradient of every state."""
     longest = int(run.ends.max()) + 1
     total, count = torch.zeros(2, longest, dtype=torch.float64)
     for steps in again(run):

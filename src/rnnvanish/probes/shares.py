@@ -54,10 +54,11 @@ def shares(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
         >>> found.steps(0.999, "weight_hh_l0") < 20
         True
     """
-    return each_loop(model, inputs, loss, _of_loop, cells=cells)
+    return each_loop(model, inputs, loss, shares_of, cells=cells)
 
 
-def _of_loop(run: Run, gradients: Series) -> Shares:
+def shares_of(run: Run, gradients: Series) -> Shares:
+    """Measure one loop, given the total gradient of every state."""
     named = {name: weight for name, weight in run.module.named_parameters() if weight.requires_grad}
     sizes: dict[str, list[float]] = {name: [] for name in named}
     for steps in lag_by_lag(run):

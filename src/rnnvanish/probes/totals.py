@@ -50,7 +50,7 @@ def each_loop(
 
 def called(model: nn.Module, inputs: Any, loss: Loss) -> Call:
     """The call of `model` that is measured; of a DataLoader its first batch."""
-    if isinstance(inputs, Call):
+    if isinstance(inputs, Call) and inputs.method != "forward":
         return inputs
     (batch,) = sampled(model, inputs, 1)
     return Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)

@@ -67,25 +67,36 @@ def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) ->
 
     Arguments and errors are those of `probes.retention`; `model` is left as it was.
     """
-    seen = each_loop(model, inputs, loss, _look, _resolved, cells)
-    first: dict[tuple[str, str], tuple[str, Seen]] = {}  # one fault of one module is told once, for its first loop
-    for name, looks in seen.items():
-        for each in looks:
-            if each is not None:
-                first.setdefault((each.fault, each.module), (name, each))
-    return tuple(_tried(model, inputs, loss, cells, name, each) for name, each in first.values())
+    return findings(model, [inputs], loss, cells, [each_loop(model, inputs, loss, look, resolved, cells)])
 
 
-def _look(run: Run, total: Series) -> list[Seen | None]:
+def findings(
+    model: nn.Module, batches: list[Any], loss: Loss, cells: Cells, looks: list[dict[str, list[Seen | None]]]
+) -> tuple[Finding, ...]:
+    """Try what mends each fault that was seen, on the first batch in which it was; `looks` are those at each batch."""
+    seen: dict[tuple[str, str], list[tuple[int, str, Seen]]] = {}  # a module is told of once, for its first loop
+    for number, by_loop in enumerate(looks):
+        for name, row in by_loop.items():
+            for each in filter(None, row):
+                seen.setdefault((each.fault, each.module), []).append((number, name, each))
+    return tuple(
+        _tried(model, batches[found[0][0]], loss, cells, *found[0][1:], len({n for n, *_ in found}), len(batches))
+        for found in seen.values()
+    )
+
+
+def look(run: Run, total: Series) -> list[Seen | None]:
     """Look for every fault in one loop; none can be seen in steps that cannot be repeated, for the numbers they draw."""
     try:
         need_unaltered(run)
-        return [look(run, total) for look in FAULTS]
+        return [fault(run, total) for fault in FAULTS]
     except (Unrepeatable, Unmeasurable):
         return []
 
 
-def _tried(model: nn.Module, inputs: Any, loss: Loss, cells: Cells, name: str, seen: Seen) -> Finding:
+def _tried(
+    model: nn.Module, inputs: Any, loss: Loss, cells: Cells, name: str, seen: Seen, times: int, batches: int
+) -> Finding:
     patient = copy.deepcopy(model)
     after = math.nan
     try:
@@ -93,10 +104,11 @@ def _tried(model: nn.Module, inputs: Any, loss: Loss, cells: Cells, name: str, s
         after = each_loop(patient, inputs, loss, seen.value, bool, cells)[_first_call(name)]
     except (ValueError, RuntimeError, KeyError):  # it cannot be mended from outside: the finding stands
         pass
-    return Finding(seen.fault, name, seen.says, seen.remedy, seen.measure, seen.before, after)
+    says = seen.says if batches == 1 else f"{seen.says} So it is in {times} of {batches} batches."
+    return Finding(seen.fault, name, says, seen.remedy, seen.measure, seen.before, after)
 
 
-def _resolved(looks: list[Seen | None]) -> bool:
+def resolved(looks: list[Seen | None]) -> bool:
     """Whether no measure was rounded to zero."""
     return all(look is None or look.before > 0 or look.fault == "detached state" for look in looks)
 
