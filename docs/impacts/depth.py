@@ -82,8 +82,8 @@ depth.every_stack_loses.show()
 import matplotlib.pyplot as plt
 
 smallest = {
-    "each floor its own": depth.smallest_update(0, shared=False),
-    "all floors the same": depth.smallest_update(0, shared=True),
+    "each floor\nits own": depth.smallest_update(0, shared=False),
+    "all floors\nthe same": depth.smallest_update(0, shared=True),
 }
 fig, ax = plt.subplots()
 ax.plot(list(smallest), list(smallest.values()), "o", markersize=12)
