@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from rnnvanish.diagnosis.advice import try_cures
+from rnnvanish.diagnosis.batches import joined
 from rnnvanish.diagnosis.document import to_dict
 from rnnvanish.diagnosis.examination import examine
 from rnnvanish.diagnosis.faults.fault import Finding, findings
@@ -40,6 +41,8 @@ class Diagnosis:
         measures: What else was measured of each layer.
         outlook: Whether it can learn across the lag that was asked for; None where none was.
         unfit: Cures that could not be tried on this model, and why.
+        intervals: Of several batches the ends of the 95 % interval of every number of `measures`, "low" and "high", by
+            the names of its fields.
     """
 
     model: str
@@ -49,6 +52,7 @@ class Diagnosis:
     measures: Mapping[str, Measures] = field(default_factory=dict)
     outlook: Outlook | None = None
     unfit: Mapping[str, str] = field(default_factory=dict)
+    intervals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def healthy(self) -> bool:
@@ -101,7 +105,8 @@ def diagnose(
 ) -> Diagnosis:
     """Measure how far back the gradient reaches in each recurrent layer of `model`, why it stops, and what helps.
 
-    The curves are measured on every batch, all else on the first. `model` is left as it was.
+    Everything is measured on every batch, but for worst and typical case and Lyapunov exponents: these on the first.
+    `model` is left as it was.
 
     Args:
         model: Any module with recurrent layers, or that calls `torch.nn.RNNCell`, `LSTMCell`, `GRUCell` or a step of its
@@ -133,11 +138,12 @@ def diagnose(
     options: dict[str, Any] = {"cells": cells, "batches": batches, "segment": segment}
     curves = retention(model, inputs, loss, **options)
     chosen = sampled(model, inputs, batches)
-    examined = [examine(model, batch, loss, cells, full) for batch in chosen]
-    first = examined[0]
+    examined = [examine(model, batch, loss, cells, full and not number) for number, batch in enumerate(chosen)]
+    seen = {name: joined([one[name].cause for one in examined if name in one])[0] for name in examined[0]}
+    measured = {name: joined([one[name].measures for one in examined if name in one]) for name in examined[0]}
     trials = try_cures(model, inputs, loss, curves, lag, train, **options)
     advised = {
-        name: replace(curve, cause=first[name].cause.words if name in first else "", advice=trials.advice(name))
+        name: replace(curve, cause=seen[name].words if name in seen else "", advice=trials.advice(name))
         for name, curve in curves.items()
     }
     return Diagnosis(
@@ -145,9 +151,10 @@ def diagnose(
         advised,
         provenance(),
         findings(model, chosen, loss, cells, [{name: each.looks for name, each in one.items()} for one in examined]),
-        {name: each.measures for name, each in first.items()},
+        {name: mean for name, (mean, _, _) in measured.items()},
         None if lag is None else _outlook(model, curves, lag),
         trials.unfit,
+        {name: {"low": low, "high": high} for name, (_, low, high) in measured.items() if low is not None},
     )
 
 

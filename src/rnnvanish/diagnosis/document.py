@@ -28,7 +28,11 @@ def to_dict(diagnosis: "Diagnosis") -> dict[str, Any]:
         "units": UNITS,
         "findings": [_plain(finding) for finding in diagnosis.findings],
         "layers": {
-            name: _layer(curve) | {"measures": _plain(diagnosis.measures.get(name, {}))}
+            name: _layer(curve)
+            | {
+                "measures": _plain(diagnosis.measures.get(name, {})),
+                "intervals": _plain(diagnosis.intervals.get(name)),
+            }
             for name, curve in diagnosis.curves.items()
         },
         "outlook": None if diagnosis.outlook is None else _outlook(diagnosis.outlook),
