@@ -4,6 +4,7 @@ import html
 import json
 from statistics import median
 
+from ..goals.kept import kept
 from . import words
 from .recorded import Recorded
 from .tables import table
@@ -63,6 +64,8 @@ def engines(recorded: Recorded) -> str:
     parts = []
     for path in sorted(recorded.folder.glob("*/goals.json")):
         data = json.loads(path.read_text(encoding="utf-8"))
+        goals = ["Against", "At most", "In the middle", "At worst", "Verdict"]
+        parts.append(table(f"Goals of the engine: {path.parent.name}", goals, kept(data["tables"])))
         parts += [
             _goal(f"{words.GOALS.get(name, name)}: {path.parent.name}", rows) for name, rows in data["tables"].items()
         ]

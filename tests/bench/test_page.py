@@ -122,6 +122,7 @@ def test_the_engine_is_shown_by_cell_with_every_size_below(root):
     assert "<td>0.5 (0.25 to 4)</td><td>3</td>" in shown
     assert "GRU hidden=128</th><td>2</td><td>4</td>" in shown
     assert "GRU</th><td>1.5</td></tr>" in shown
+    assert "not measured</td></tr>" in shown
     assert part(root, "cells")  # it is no result of asv's, and is not taken for one
 
 
