@@ -92,8 +92,10 @@ def _row(each: Shown, link: Any) -> str:
 
 def _count(claims: list[Shown]) -> str:
     verdicts = [each.record["verdict"] for each in claims]
-    parts = ", ".join(f"{verdicts.count(verdict)}: {verdict}" for verdict in KINDS)
-    return f"All {len(claims)} claims. {parts[0].upper()}{parts[1:]}."
+    words = {"holds": "hold", "holds with a caveat": "hold with a caveat", "does not hold": "do not hold"}
+    parts = ", ".join(f"{verdicts.count(verdict)} {said}" for verdict, said in words.items())
+    stored = sum(bool(each.record["stored"]) for each in claims)
+    return f"{len(claims)} claims: {parts}. {len(claims) - stored} were measured for this site, {stored} are stored."
 
 
 def _measured(record: dict[str, Any]) -> str:
