@@ -56,9 +56,11 @@ print(diagnosis)
 #   step down is less than a tenth of what was there. A dot is less than a millionth.
 # - The **half-life** is the number of steps in which half of it is lost.
 # - The **reach** is the number of steps until less than a thousandth is left. What lies further back has hardly any say.
+# - What is **left** is the part that arrives at the very first step.
 # - The **cause** is read from the gates, the weights and the slopes of this very run.
 # - The **weights** are changed by what comes from the last steps alone, nearly all of it.
-# - What was **tried** was tried on a copy of your model, and measured again. Nothing is advised that was not tried.
+# - What was **tried** was tried on a copy of your model, and measured again. Nothing is advised that was not tried. The
+#   best of it stands below, ready **to apply**.
 #
 # The verdict is *vanishing* where somewhere on the way less than a thousandth is left, *exploding* where it grows more
 # than a thousandfold, *healthy* otherwise. A loop that is not measured, because the loss does not read its end, says so.

@@ -94,4 +94,5 @@ plots.say(
 # %% [markdown]
 # ??? info "For engineers"
 #     The loop is the model's own: it runs as it is, and the states that a step reads and returns are noted on the way. A
-#     state that is changed between two steps, by a mask for instance, is followed, and the report says so.
+#     mask between steps, `h = m * new + (1 - m) * h`, belongs to the way: measured is the state that is carried on, and a
+#     sequence that is held counts back from its own end. What cannot be seen from outside is an error that says what to do.

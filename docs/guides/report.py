@@ -74,8 +74,7 @@ schema = json.loads((importlib.resources.files("rnnvanish.diagnosis") / "report.
 
 
 def fields(properties):
-    rows = [f"| `{name}` | {field['description']} |" for name, field in properties.items()]
-    return "| field | what it is |\n|---|---|\n" + "\n".join(rows)
+    return "\n".join(f"- `{name}`: {field['description']}" for name, field in properties.items())
 
 
 plots.say(fields(schema["properties"]))
@@ -92,7 +91,7 @@ plots.say(fields(schema["$defs"]["outlook"]["properties"]))
 
 # %% [markdown]
 # ??? info "For engineers"
-#     This table is read from the JSON Schema that comes with the package, `rnnvanish/diagnosis/report.schema.json`. The
+#     These lists are read from the JSON Schema that comes with the package, `rnnvanish/diagnosis/report.schema.json`. The
 #     tests hold every report against it. `schema` is its version: it changes when a reader of the older format would
 #     misread the newer, and `--against` refuses a report of another version. Half-lives of more than ten times the
 #     sequence count as equal when two reports are compared: the sequence cannot tell them apart.

@@ -23,7 +23,7 @@ DECADES = 6
 
 def to_text(diagnosis: "Diagnosis", full: bool = False) -> str:
     """Write the report: a paragraph for each layer and direction."""
-    blocks = [title(diagnosis), *(_finding(finding) for finding in diagnosis.findings)]
+    blocks = [title(diagnosis), *map(told, diagnosis.findings)]
     blocks += [_layer(name, curve, diagnosis.measures.get(name), full) for name, curve in diagnosis.curves.items()]
     if diagnosis.outlook is not None:
         blocks.append(textwrap.fill(str(diagnosis.outlook), PAGE))
@@ -45,7 +45,8 @@ def origin(diagnosis: "Diagnosis") -> str:
     return ", ".join(f"{name} {value}" for name, value in diagnosis.provenance.items())
 
 
-def _finding(finding: Finding) -> str:
+def told(finding: Finding) -> str:
+    """Tell of a finding in a paragraph."""
     lines = [f"FOUND: {finding.fault} in {finding.layer}"]
     for label, said in finding_rows(finding):
         lines += textwrap.wrap(

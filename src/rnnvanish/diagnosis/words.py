@@ -68,4 +68,5 @@ def _memory(kept: float) -> str:
         return "alone they would lose next to nothing"
     if kept < 1e-9:
         return "alone they would lose everything at once"
-    return f"alone they would lose half in {math.log(0.5) / math.log(kept):.2g} steps"
+    steps = f"{math.log(0.5) / math.log(kept):.2g}"
+    return f"alone they would lose half in {steps} step{'' if steps == '1' else 's'}"

@@ -59,7 +59,9 @@ class Finding:
         return f"{self.measure}: {one_in(self.before)} → {one_in(self.after)}"
 
     def __str__(self) -> str:
-        return f"{self.fault} in {self.layer}. {self.seen} {self.remedy} Tried on a copy: {self.tried}."
+        from rnnvanish.diagnosis.text import told
+
+        return told(self)
 
 
 def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> tuple[Finding, ...]:
