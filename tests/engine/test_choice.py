@@ -251,3 +251,20 @@ def test_processes_share_a_cache_also_one_that_cannot_be_written(tmp_path):
     out, error = compiled(blocked / "cache").communicate()
     assert abs(float(out) - float(together[0][0])) < 1e-4
     assert "RNNVANISH_CACHE" in error
+
+
+ALONE = """
+import sys
+import torch
+import rnnvanish
+print([name for name in ("torch._dynamo", "numba", "triton") if name in sys.modules])
+torch.manual_seed(0)
+layer, x = rnnvanish.Recurrent(rnnvanish.cells.GRU, 3, 32), torch.randn(40, 4, 3)
+print(torch.equal(torch.compile(layer, backend="eager")(x)[0], layer(x)[0]))
+"""
+
+
+def test_the_package_imports_no_compiler_and_torchs_own_leaves_the_loop_alone():
+    """In a process without the checks of annotations, which torch.compile cannot follow."""
+    found = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["[]", "True"]

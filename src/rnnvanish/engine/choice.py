@@ -1,6 +1,7 @@
 """Which engine runs a cell: the fastest that can, and a line in the log where that is the plain loop."""
 
 import logging
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -51,7 +52,9 @@ def run(
     worth = x.shape[0] * sum(part.numel() for part in state) >= WORTH
     if engine in ("cpu", "gpu") or (engine == "auto" and (worth or trace is not None)):
         try:
-            return cast(tuple[Tensor, State], _compiled(cell, x, state, lengths, engine, trace))
+            # Not a decorator: that would import torch's compiler, two seconds, for everybody who imports this package.
+            compiled = torch.compiler.disable(_compiled) if "torch._dynamo" in sys.modules else _compiled
+            return cast(tuple[Tensor, State], compiled(cell, x, state, lengths, engine, trace))
         except Unsupported as reason:
             name = type(cell).__name__
             if trace is not None:
@@ -65,7 +68,6 @@ def run(
     return torch.stack([parts[0] for parts in states]), states[-1]
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _compiled(
     cell: Cell, x: Tensor, state: State, lengths: Tensor | None, engine: str, trace: list[Tensor] | None
 ) -> tuple[Tensor, State]:
