@@ -75,7 +75,7 @@ attention.attention_is_free.show()
 # ## What to do
 #
 # - Put it on top of the network that you have: `mitigations.AttentionOverPast()(model)`.
-# - For very long sequences, look at the cost first, or let it see a window only.
+# - For very long sequences, look at the cost first.
 #
 # ??? info "For engineers"
 #     Scaled dot product over the layer's own outputs, causal, one head: $y_t = h_t + \sum_{s \le t} w_{ts} h_s$. With
