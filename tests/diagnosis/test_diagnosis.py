@@ -5,7 +5,6 @@ import html
 import json
 import math
 import re
-from functools import partial
 from html.parser import HTMLParser
 
 import pytest
@@ -87,12 +86,13 @@ def test_padding_has_no_part_in_the_cause():
     assert only(diagnose(layer, (x, None, torch.tensor([5])))).cause == alone
 
 
-def test_each_cure_was_measured_on_a_copy():
+def test_each_cure_was_measured_on_a_copy(tmp_path):
     """The half-life that is promised is the one that the user gets who does it."""
     torch.manual_seed(0)
     module, x = nn.LSTM(2, 16), torch.randn(40, 4, 2)
     before = {name: weight.clone() for name, weight in module.state_dict().items()}
-    curve = only(diagnose(module, x))
+    diagnosis = diagnose(module, x)
+    curve = only(diagnosis)
     assert all(torch.equal(weight, before[name]) for name, weight in module.state_dict().items())
     cures = [advice.cure for advice in curve.advice]
     assert cures[0] == "mitigations.OpenGate(bias=3.0)"
@@ -104,6 +104,7 @@ def test_each_cure_was_measured_on_a_copy():
     assert curve.advice[0].before == curve.half_life
     assert curve.advice[0].after == pytest.approx(treated.half_life, rel=1e-6)
     assert curve.advice[0].after > 10 * curve.half_life
+    the_reports_say_the_same(diagnosis, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +120,10 @@ def test_a_plain_network_is_offered_the_start_that_suits_it(nonlinearity, cures)
         assert [each.after for each in advice] == sorted((each.after for each in advice), reverse=True)
 
 
-@pytest.mark.parametrize("make", [nn.LSTM, nn.GRU, nn.RNN, partial(nn.RNN, nonlinearity="relu")])
-def test_who_types_what_is_advised_gets_what_was_promised(make):
+def test_who_types_what_is_advised_gets_what_was_promised():
+    """Of a bare layer; test_advice has models around the others."""
     torch.manual_seed(1)
-    layer, x = make(2, 16), torch.randn(40, 4, 2)
+    layer, x = nn.RNN(2, 16, nonlinearity="relu"), torch.randn(40, 4, 2)
     advice = only(diagnose(layer, x)).advice
     assert len(advice) > 1
     for each in advice:
@@ -155,7 +156,7 @@ def test_a_healthy_layer_is_offered_nothing():
 
 def test_a_layer_read_at_both_ends_gets_no_half_life_of_one_journey():
     torch.manual_seed(0)
-    diagnosis = diagnose(nn.LSTM(2, 16, num_layers=2, bidirectional=True), torch.randn(60, 4, 2))
+    diagnosis = diagnose(nn.LSTM(2, 8, num_layers=2, bidirectional=True), torch.randn(40, 2, 2))
     lower, upper = (diagnosis.curves[f"LSTM/layer{layer}/forward"] for layer in (0, 1))
     assert lower.joined
     assert not upper.joined
@@ -164,9 +165,7 @@ def test_a_layer_read_at_both_ends_gets_no_half_life_of_one_journey():
     assert "mitigations.OpenGate(bias=3.0)" in [advice.cure for advice in upper.advice]
 
 
-def test_the_reports_say_the_same(tmp_path):
-    torch.manual_seed(0)
-    diagnosis = diagnose(nn.LSTM(2, 16), torch.randn(60, 4, 2))
+def the_reports_say_the_same(diagnosis, tmp_path):
     curve = only(diagnosis)
     report = json.loads(diagnosis.to_json(tmp_path / "report.json").read_text())
     layer = report["layers"]["LSTM/layer0/forward"]
@@ -233,9 +232,9 @@ def test_the_page_needs_nothing_else_and_draws_the_curve(tmp_path):
 def test_nan_and_infinity_are_told_apart_in_json(tmp_path):
     module = nn.RNN(1, 2, nonlinearity="relu").double()
     with torch.no_grad():
-        module.weight_hh_l0.copy_(1e-3 * torch.eye(2))
+        module.weight_hh_l0.copy_(1e-9 * torch.eye(2))
         module.bias_ih_l0.fill_(1.0)
-    x = torch.zeros(120, 1, 1).double()
+    x = torch.zeros(40, 1, 1).double()
     layer = json.loads(diagnose(module, x).to_json(tmp_path / "a.json").read_text())["layers"]["RNN/layer0/forward"]
     assert layer["gain"][-1] is None
     torch.nn.init.eye_(module.weight_hh_l0)
