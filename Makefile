@@ -44,7 +44,7 @@ claims: env ## the dear claims, measured again and stored: commit src/rnnvanish/
 
 BENCH ?= .
 bench-quick: env ## every benchmark once, in .venv; keeps nothing
-	RNNVANISH_BENCH_QUICK=1 OMP_NUM_THREADS=1 $(BIN)/asv run --python=same --quick --dry-run --show-stderr
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.tools.quick
 
 bench: env ## this commit on this machine; kept in bench/results
 	$(BIN)/python -m bench.tools.history HEAD^ --bench '$(BENCH)'
