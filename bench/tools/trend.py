@@ -57,13 +57,14 @@ def row(name: str, record: dict[str, Any], known: dict[str, list[Point]]) -> str
         if len(set(said)) == 1
         else f"{in_words(min(value for _, value in points))} to {in_words(max(value for _, value in points))}"
     )
-    label = f"Line over {len(points)} versions of the code: {span}, the newest {said[-1]}"
+    span += f" {record['unit']}"
+    label = f"Line over {len(points)} versions of the code: {span}; the newest {said[-1]}"
     drawn = line([[(index / (len(points) - 1), value) for index, (_, value) in enumerate(points)]], label)
     numbers = "".join(
         f"<li><code>{html.escape(commit)}</code> {text}</li>" for (commit, _), text in zip(points, said, strict=True)
     )
     return (
-        f'<div><dt>Before</dt><dd>{drawn}<details class="rv-trend"><summary>{len(points)} versions of the code: {span}'
+        f'<div><dt>Before</dt><dd>{drawn}<details class="rv-trend"><summary>{len(points)} versions of the code: {html.escape(span)}'
         "</summary><p>The oldest first. Each version was measured with its own code. "
         f"If a version measured in another way, the line shows that too.</p><ul>{numbers}</ul></details></dd></div>"
     )

@@ -43,14 +43,14 @@ def test_the_line_stands_in_the_box_with_its_numbers(monkeypatch, tmp_path):
     assert [row.find("dt").text for row in rows][-2:] == ["Reproduce", "Before"]
     numbers = [(item.find("code").text, item.find("code").tail.strip()) for item in rows.iter("li")]
     assert numbers == [("aaaaaaaa", "2"), ("bbbbbbbb", "2.5"), ("cccccccc", "3")]
-    assert "3 versions of the code: 2 to 3, the newest 3" in drawn
+    assert "3 versions of the code: 2 to 3 m; the newest 3" in drawn
     assert trend.put(page, tmp_path, {}) == page  # a box that is no measurement of this build
 
 
 def test_what_the_page_measured_itself_is_the_last_point_and_counts_once():
-    assert "2 versions of the code: 2 to 3" in box(("aaaaaaaa", 2.0), ("cccccccc", 9.0))
-    assert "2 versions of the code: always 3" in box(("aaaaaaaa", 3.0))
-    assert "2 versions of the code: -3 to 2" in box(("aaaaaaaa", -3.0), value=2.0)
+    assert "2 versions of the code: 2 to 3 m<" in box(("aaaaaaaa", 2.0), ("cccccccc", 9.0))
+    assert "2 versions of the code: always 3 m<" in box(("aaaaaaaa", 3.0))
+    assert "2 versions of the code: -3 to 2 m<" in box(("aaaaaaaa", -3.0), value=2.0)
 
 
 @pytest.mark.parametrize("points", [(), (("cccccccc", 3.0),)])
