@@ -197,14 +197,15 @@ def test_flossing_of_a_linear_map_is_known():
 def test_flossing_by_gram_schmidt_and_its_derivative_by_differences():
     layer, x = tanh_layer(1.5), torch.randn(TIME, BATCH, INPUT).double()
     weight = layer.weight_hh_l0
-    drawn = torch.randn(HIDDEN, HIDDEN, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.stack([torch.randn(HIDDEN, dtype=torch.float64, generator=generator) for _ in range(2)], dim=-1)
 
     def cost(_):
         """Two directions, carried along and made orthogonal by hand, sequence by sequence."""
         _, slopes = run_of(layer, x, weight)
         squares = []
         for b in range(BATCH):
-            first, second = torch.linalg.qr(drawn).Q[:, :2].T
+            first, second = torch.linalg.qr(drawn).Q.T
             logs = torch.zeros(2).double()
             for slope in slopes:
                 first, second = slope[b] * (weight @ first), slope[b] * (weight @ second)

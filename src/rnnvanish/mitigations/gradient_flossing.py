@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Paper
 from rnnvanish.mitigation import Penalty
+from rnnvanish.probes.lyapunov import drawn_basis
 from rnnvanish.probes.watch import Run, watch
 
 
@@ -62,9 +63,7 @@ def exponents(run: Run, count: int) -> Float[Tensor, "sequences exponents"]:
     """Compute the leading Lyapunov exponents of a loop in nats per step, with a graph to the weights."""
     jacobians = _jacobians(run)
     size = jacobians.shape[-1]
-    # A drawn basis: a special one (the unit vectors) can lie in a subspace that the map never leaves.
-    drawn = torch.randn(size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    basis = torch.linalg.qr(drawn).Q[:, :count].to(run.x).expand(run.x.shape[1], -1, -1)
+    basis = drawn_basis(size, count).to(run.x).expand(run.x.shape[1], -1, -1)
     total = run.x.new_zeros(basis.shape[0], basis.shape[2])
     for t, jacobian in enumerate(jacobians):
         pushed = jacobian @ basis

@@ -99,14 +99,21 @@ def spectrum_of(run: Run, count: int | None, warm_up: int = 0) -> Spectrum:
     return _of_stretches(_stretches(run, count), run.ends.cpu() + 1, warm_up)
 
 
+def drawn_basis(size: int, count: int) -> Float[Tensor, "state directions"]:
+    """Draw orthogonal directions to begin with: special ones (unit vectors) can lie where the map never leaves.
+
+    One after the other: the first are the same, however many are asked for.
+    """
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.randn(size, dtype=torch.float64, generator=generator) for _ in range(count)]
+    basis: Tensor = torch.linalg.qr(torch.stack(drawn, dim=-1)).Q
+    return basis
+
+
 def _stretches(run: Run, count: int | None) -> Float[Tensor, "time sequences exponents"]:
     """ln of what each step does to the size of each direction, all directions kept apart by QR; nan in the padding."""
     replay, size, batch = Replay(run), state_size(run), run.x.shape[1]
-    # A drawn basis: a special one (the unit vectors) can lie in a subspace that the map never leaves.
-    # Column by column: the first directions are the same, however many are asked for.
-    generator = torch.Generator().manual_seed(0)
-    drawn = [torch.randn(size, dtype=torch.float64, generator=generator) for _ in range(count or size)]
-    basis = torch.linalg.qr(torch.stack(drawn, dim=-1)).Q.expand(batch, -1, -1)
+    basis = drawn_basis(size, count or size).expand(batch, -1, -1)
     found = []
     for t in range(int(run.ends.max()) + 1):
         going = (t <= run.ends).cpu()
