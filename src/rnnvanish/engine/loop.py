@@ -34,8 +34,8 @@ class Program:
         staged: The step.
         prints: The printer.
         dtype: Of its numbers.
-        part: Numbers that the widest buffer may have at a time, so that they are still in the processor's cache when
-            they are read again: longer loops are worked on part after part. None for all at once.
+        part: Numbers that the widest buffer may have at a time: longer loops are worked on part after part, in memory
+            that is used again. None for all at once.
     """
 
     def __init__(self, staged: Staged, prints: Print, dtype: torch.dtype, part: int | None = None) -> None:
