@@ -1,7 +1,7 @@
 """Reading a cell's step once: what depends on parameters alone, and the rest with its derivative."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -70,9 +70,17 @@ class Traced:
     batch: int
 
 
-def weights_of(cell: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers, by name."""
-    return {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
+def weights_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """Parameters and buffers by name, each once: of a cell, `dict(cell.named_modules())`."""
+    found: dict[str, Tensor] = {}
+    for kind in ("_parameters", "_buffers"):
+        seen = set()
+        for prefix, module in modules.items():
+            for name, tensor in vars(module)[kind].items():
+                if tensor is not None and tensor not in seen:
+                    seen.add(tensor)
+                    found[f"{prefix}.{name}" if prefix else name] = tensor
+    return found
 
 
 def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> Traced:
@@ -84,7 +92,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         state: The state before it, likewise.
         masked: Whether sequences may end early: then a state that has ended is kept.
     """
-    weights = weights_of(cell)
+    weights = weights_of(dict(cell.named_modules()))
     sizes = {size for tensor in (*weights.values(), x[:1], *(part[:1] for part in state)) for size in tensor.shape}
     batch = next(size for size in range(2, 2 + 2 * len(sizes) + 2) if size not in sizes)
     x = x.new_zeros(batch, *x.shape[1:])
