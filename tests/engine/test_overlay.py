@@ -1,11 +1,14 @@
 """What is kept over what it was computed from: only what nobody reads again."""
 
+import itertools
+
 import pytest
 import torch
 from engine_steps import Step
+from torch import nn
+
 from rnnvanish import Recurrent, cells
 from rnnvanish.engine import choice
-from torch import nn
 
 
 class TwoSums(Step):
@@ -15,15 +18,15 @@ class TwoSums(Step):
         super().__init__(input_size, hidden_size)
         self.from_x, self.from_h = (nn.Linear(size, 4 * hidden_size) for size in (input_size, hidden_size))
 
-    def sums(self, x, h):
-        return (self.from_x(x) + self.from_h(h)).chunk(4, dim=-1)
+    def sum(self, x, h):
+        return self.from_x(x) + self.from_h(h)
 
 
 class Reread(TwoSums):
     """The sum below a gate is read again beside it."""
 
     def forward(self, x, state):
-        a, b, c, d = self.sums(x, state[0])
+        a, b, c, d = self.sum(x, state[0]).chunk(4, dim=-1)
         return (torch.sigmoid(a) * a + torch.tanh(b) * torch.sigmoid(c) - d,)
 
 
@@ -31,7 +34,7 @@ class Crossing(TwoSums):
     """Stretches that share lanes: what one gate is kept over, another would read."""
 
     def forward(self, x, state):
-        z, n = torch.cat(self.sums(x, state[0]), dim=-1), self.hidden_size
+        z, n = self.sum(x, state[0]), self.hidden_size
         return (torch.sigmoid(z[:, :n]) * torch.tanh(z[:, 1 : n + 1]) + torch.tanh(z[:, 2 * n : 3 * n]),)
 
 
@@ -39,7 +42,7 @@ class Twice(TwoSums):
     """Two gates of one sum, and a gate of gates."""
 
     def forward(self, x, state):
-        a, b, c, _ = self.sums(x, state[0])
+        a, b, c, _ = self.sum(x, state[0]).chunk(4, dim=-1)
         gate = torch.sigmoid(torch.tanh(a) + b)
         return (gate * torch.tanh(c) + (1 - gate) * torch.sigmoid(c),)
 
@@ -52,7 +55,7 @@ class Late(TwoSums):
         self.late = nn.Linear(hidden_size, hidden_size)
 
     def forward(self, x, state):
-        a, b, c, d = self.sums(x, state[0])
+        a, b, c, d = self.sum(x, state[0]).chunk(4, dim=-1)
         r = torch.sigmoid(a)
         return (r * torch.tanh(self.late(r * state[0]) + torch.sigmoid(b)) + torch.sigmoid(c) * torch.exp(-d * d),)
 
@@ -77,5 +80,5 @@ def test_gates_are_kept_where_there_is_room(cell, gates):
     (program,) = choice._programs.values()
     stretches = sorted(program.staged.forward.overlaid)
     assert len(stretches) == gates
-    assert all(one[0] != other[0] or one[2] <= other[1] for one, other in zip(stretches, stretches[1:], strict=False))
+    assert all(one[0] != other[0] or one[2] <= other[1] for one, other in itertools.pairwise(stretches))
     assert program.staged.saved >= {buffer for buffer, *_ in stretches}
