@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.engine.differentiable import differentiable
-from rnnvanish.engine.evaluate import Recipe
+from rnnvanish.engine.evaluate import Recipe, every
 from rnnvanish.engine.phases import Loop, Place
 from rnnvanish.engine.staging import Staged
 from rnnvanish.engine.values import Kind, Value
@@ -164,8 +164,7 @@ class _Loop(torch.autograd.Function):
             buffers, rows = _between(whole, start, stop) | lines, (stop - start) * batch
             early = program.compute(program.early, given, buffers, stop - start, batch)
             own = {
-                name: tensor.expand(rows, -1).contiguous()
-                for (_, name), tensor in zip(staged.early, early, strict=True)
+                name: every(tensor, rows).contiguous() for (_, name), tensor in zip(staged.early, early, strict=True)
             } | _empty(x, staged.forward.widths, batch, rows)
             program.there(stop - start, batch, buffers | own, matrices, 1)
             kept.append({name: each for name, each in own.items() if name in staged.saved} if learns else {})
