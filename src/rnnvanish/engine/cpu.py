@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.engine import numba_math, numba_memory
+from rnnvanish.engine.folders import folders
 from rnnvanish.engine.numba_text import Printer
 from rnnvanish.engine.phases import DTYPES, Loop
 from rnnvanish.engine.values import Unsupported, Value
@@ -107,7 +107,7 @@ def _compiled(text: str) -> Callable[..., None]:
     sources = [Path(str(module.__file__)).read_bytes() for module in (numba_math, numba_memory)]
     digest = hashlib.sha256(b"".join([text.encode(), *sources])).hexdigest()[:20]
     name = f"rnnvanish_loop_{digest}"
-    for folder in _folders():
+    for folder in folders():
         path = folder / f"{name}.py"
         try:
             if not path.exists():
@@ -116,13 +116,6 @@ def _compiled(text: str) -> Callable[..., None]:
             continue
         return _imported(name, path).loop  # type: ignore[no-any-return]
     raise Unsupported("a place on disk for what is compiled (set RNNVANISH_CACHE to a folder that can be written)")
-
-
-def _folders() -> list[Path]:
-    """Where printed modules are kept: the first that can be written."""
-    chosen = os.environ.get("RNNVANISH_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnvanish"
-    return [Path(chosen)] if chosen else [home, Path(tempfile.gettempdir()) / f"rnnvanish-{os.getuid()}"]
 
 
 def _imported(name: str, path: Path) -> ModuleType:

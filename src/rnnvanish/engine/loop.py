@@ -9,7 +9,7 @@ from torch import Tensor
 from rnnvanish.engine.differentiable import differentiable
 from rnnvanish.engine.evaluate import evaluate
 from rnnvanish.engine.phases import Loop, Place
-from rnnvanish.engine.staging import Staged
+from rnnvanish.engine.staged import Staged
 from rnnvanish.engine.values import Kind, Value
 
 
@@ -74,7 +74,7 @@ class Program:
             The first part of the state after each step, and the whole state after the last.
         """
         steps, batch, _ = x.shape
-        draws = self.staged.traced.draws
+        draws = self.staged.draws
         # One step's numbers after the other's, as the step itself would draw them.
         drawn = [[draw(batch, x) for draw in draws] for _ in range(steps)] if draws else []
         noise = [torch.stack(each) for each in zip(*drawn, strict=True)]
@@ -168,7 +168,7 @@ class _Loop(torch.autograd.Function):
         longest = max(stop - start for start, stop in parts)
         own = _empty(x, program.tapes | staged.backward.widths, batch, longest * batch)
         floating = iter(staged.once_gradients)
-        every = [staged.input_gradient, *(next(floating) if each else None for each in staged.traced.floating)]
+        every = [staged.input_gradient, *(next(floating) if each else None for each in staged.floating)]
         needed = [ctx.needs_input_grad[5], *ctx.needs_input_grad[7 + draws : 7 + draws + count]]
         wanted = [value if need else None for value, need in zip(every, needed, strict=True)]
         of_x = torch.empty_like(x) if needed[0] else None

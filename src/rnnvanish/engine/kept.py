@@ -1,0 +1,133 @@
+"""Staged steps on disk: tracing takes seconds, most of them to import the tracer, and finds the same in every process.
+
+A step is known by the operations of torch that it runs, in order, with all their arguments. That is all that tracing
+sees, too: so whatever is changed that a step computes from (its source, a setting, a function that it calls, torch
+itself) is another step. To list them is to run the step once.
+"""
+
+import hashlib
+import pickle
+import platform
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from rnnvanish.engine.folders import folders
+from rnnvanish.engine.staged import Staged
+from rnnvanish.engine.values import Unsupported, Value
+from rnnvanish.engine.weights import batch_for, uncached, weights_of
+from rnnvanish.files import write_whole
+
+#: Bytes of the checksum that a file begins with.
+SIZE = 32
+
+
+class _Operations(TorchDispatchMode):
+    """Lists operations as text; tensors are counted in the order in which they appear."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to be skipped by torch's compiler would import it
+
+    def __init__(self, *inputs: Tensor) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.number: dict[int, int] = {}
+        self.alive: list[Tensor] = []  # an id counts for as long as its tensor lives
+        for tensor in inputs:
+            self._new(tensor)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = self.text(args), self.text(list(kwargs.items()))
+        out = func(*args, **kwargs)
+        for tensor in out if isinstance(out, list | tuple) else [out]:
+            if isinstance(tensor, Tensor) and id(tensor) not in self.number:
+                self._new(tensor)
+        self.lines.append(f"{func} {given} {self.text(out)}")
+        return out
+
+    def _new(self, tensor: Tensor) -> None:
+        self.number[id(tensor)] = len(self.number)
+        self.alive.append(tensor)
+        self.lines.append(f"{tensor.dtype} {tuple(tensor.shape)}")
+
+    def text(self, arg: Any) -> str:
+        """An argument; of a tensor that no operation has made, all numbers."""
+        if isinstance(arg, Tensor):
+            if id(arg) not in self.number:
+                self._new(arg)
+                self.lines.append(repr(arg.tolist()))
+            return f"%{self.number[id(arg)]}"
+        if isinstance(arg, list | tuple):
+            return f"[{', '.join(map(self.text, arg))}]"
+        return repr(arg)
+
+
+def name_of(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> str:
+    """What the staged step of `cell` is kept under; arguments are those of `stage`."""
+    batch = batch_for(cell, x, state)
+    x = x.new_zeros(batch, *x.shape[1:])
+    state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
+    operations = _Operations(*weights_of(cell).values(), x, *state)
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []), torch.no_grad(), uncached(), operations:
+        new = cell(x, state)
+    known = [_versions(), x.device.type, str(masked), *operations.lines, operations.text(new)]
+    return f"rnnvanish_step_{_digest(*map(str.encode, known)).hex()[:20]}"
+
+
+def read(name: str) -> Staged | Unsupported | None:
+    """What is kept under a name: a staged step, or why there is none; None where nothing is, or a damaged file."""
+    for path in (folder / f"{name}.pickle" for folder in folders()):
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue
+        digest, content = content[:SIZE], content[SIZE:]
+        if digest == _digest(name.encode(), content):
+            # Not safer than to run what lies there, nor less safe: printed loops are imported from the same folder.
+            return pickle.loads(content)[-1]  # type: ignore[no-any-return]
+    return None
+
+
+def write(name: str, step: Staged | Unsupported) -> None:
+    """Keep a staged step, or why there is none, where a folder can be written."""
+    values = _ordered(step) if isinstance(step, Staged) else []
+    content = pickle.dumps((values, step))
+    for folder in folders():
+        try:
+            write_whole(folder / f"{name}.pickle", _digest(name.encode(), content) + content)
+        except OSError:
+            continue
+        return
+
+
+def _ordered(staged: Staged) -> list[Value]:
+    """Values of a step, arguments first: so that to write them does not descend as deep as they are nested."""
+    found: dict[Value, None] = {}
+
+    def visit(value: Value) -> None:
+        if value not in found:
+            for arg in value.args:
+                visit(arg)
+            found[value] = None
+
+    stores = [value for loop in (staged.forward, staged.backward) for phase in loop.phases for value, _ in phase.stores]
+    for value in (*stores, staged.input_gradient, *staged.once_gradients):
+        visit(value)
+    return list(found)
+
+
+def _digest(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"\0".join(parts)).digest()
+
+
+@cache
+def _versions() -> str:
+    """Of all that stages a step and reads it again; of this package the text, as it changes between releases."""
+    sources = _digest(*(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
+    return f"{torch.__version__} {platform.python_version()} {sources.hex()}"
