@@ -2,12 +2,13 @@
 
 import importlib
 import sys
+from functools import cache
 
 import pytest
 import torch
 
 from rnnvanish import Recurrent, cells, mitigations
-from rnnvanish.engine import choice, kept, staging
+from rnnvanish.engine import choice, cpu, disk, kept, machine_code, staging
 from rnnvanish.engine.values import Unsupported
 
 X, LENGTHS = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0)), torch.arange(25, 41)
@@ -15,8 +16,17 @@ X, LENGTHS = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0)),
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Steps are kept here; the loops printed of them where they always are."""
-    monkeypatch.setattr(kept, "folders", lambda: [tmp_path])
+    """Steps are kept here; the loops that are compiled of them where they always are."""
+    everywhere = disk.folders()
+    monkeypatch.setattr(disk, "folders", lambda: [tmp_path])
+
+    @cache
+    def compiled(text):
+        with monkeypatch.context() as patch:
+            patch.setattr(disk, "folders", lambda: everywhere)
+            return machine_code.compiled(text)
+
+    monkeypatch.setattr(cpu, "compiled", compiled)
     return tmp_path
 
 
@@ -146,7 +156,7 @@ def test_a_kept_step_that_is_not_the_cells_is_replaced(folder, process):
     torch.manual_seed(0)
     numbers, _, _ = process(built(None, "Elman"))
     (path,) = folder.iterdir()
-    kept.write(path.stem, wrong)
+    kept.write(path.name, wrong)
     again = process(built(None, "Elman"))
     assert again[2] == 1
     assert equal(again[0], numbers)
@@ -155,12 +165,12 @@ def test_a_kept_step_that_is_not_the_cells_is_replaced(folder, process):
 
 def test_without_a_folder_that_can_be_written_each_process_traces(folder, process, monkeypatch):
     (folder / "a file").touch()
-    monkeypatch.setattr(kept, "folders", lambda: [folder / "a file" / "cache"])
+    monkeypatch.setattr(disk, "folders", lambda: [folder / "a file" / "cache"])
     traced, again = process(built(None)), process(built(None))
     assert (traced[2], again[2]) == (1, 1)
     assert equal(traced[0], again[0])
     # Beside one that can: that.
-    monkeypatch.setattr(kept, "folders", lambda: [folder / "a file" / "cache", folder])
+    monkeypatch.setattr(disk, "folders", lambda: [folder / "a file" / "cache", folder])
     assert [process(built(None))[2] for _ in range(2)] == [1, 0]
 
 

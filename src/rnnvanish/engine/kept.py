@@ -5,8 +5,6 @@ sees, too: so whatever is changed that a step computes from (its source, a setti
 itself) is another step. To list them is to run the step once.
 """
 
-import hashlib
-import pickle
 import platform
 from functools import cache
 from pathlib import Path
@@ -16,14 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rnnvanish.engine.folders import folders
+from rnnvanish.engine import disk
 from rnnvanish.engine.staged import Staged
 from rnnvanish.engine.values import Unsupported, Value
 from rnnvanish.engine.weights import batch_for, uncached, weights_of
-from rnnvanish.files import write_whole
-
-#: Bytes of the checksum that a file begins with.
-SIZE = 32
 
 
 class _Operations(TorchDispatchMode):
@@ -77,33 +71,18 @@ def name_of(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []), torch.no_grad(), uncached(), operations:
         new = cell(x, state)
     known = [_versions(), x.device.type, str(masked), *operations.lines, operations.text(new)]
-    return f"rnnvanish_step_{_digest(*map(str.encode, known)).hex()[:20]}"
+    return disk.name_for("step", *map(str.encode, known))
 
 
 def read(name: str) -> Staged | Unsupported | None:
-    """What is kept under a name: a staged step, or why there is none; None where nothing is, or a damaged file."""
-    for path in (folder / f"{name}.pickle" for folder in folders()):
-        try:
-            content = path.read_bytes()
-        except OSError:
-            continue
-        digest, content = content[:SIZE], content[SIZE:]
-        if digest == _digest(name.encode(), content):
-            # Not safer than to run what lies there, nor less safe: printed loops are imported from the same folder.
-            return pickle.loads(content)[-1]  # type: ignore[no-any-return]
-    return None
+    """What is kept under a name: a staged step, or why there is none."""
+    found = disk.read(name)
+    return None if found is None else found[-1]
 
 
 def write(name: str, step: Staged | Unsupported) -> None:
-    """Keep a staged step, or why there is none, where a folder can be written."""
-    values = _ordered(step) if isinstance(step, Staged) else []
-    content = pickle.dumps((values, step))
-    for folder in folders():
-        try:
-            write_whole(folder / f"{name}.pickle", _digest(name.encode(), content) + content)
-        except OSError:
-            continue
-        return
+    """Keep a staged step, or why there is none."""
+    disk.write(name, (_ordered(step) if isinstance(step, Staged) else [], step))
 
 
 def _ordered(staged: Staged) -> list[Value]:
@@ -122,12 +101,8 @@ def _ordered(staged: Staged) -> list[Value]:
     return list(found)
 
 
-def _digest(*parts: bytes) -> bytes:
-    return hashlib.sha256(b"\0".join(parts)).digest()
-
-
 @cache
 def _versions() -> str:
     """Of all that stages a step and reads it again; of this package the text, as it changes between releases."""
-    sources = _digest(*(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
-    return f"{torch.__version__} {platform.python_version()} {sources.hex()}"
+    sources = (path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py")))
+    return "\n".join([torch.__version__, platform.python_version(), *sources])
