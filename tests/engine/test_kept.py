@@ -88,6 +88,43 @@ def test_of_a_cell_that_cannot_be_staged_the_reason_is_kept(process, caplog, mon
     assert found[0][1] == found[1][1] != []
 
 
+class Gated(cells.ALL["Elman"]):
+    """A step that cuts the gradient, or not, by the same operations."""
+
+    cuts = False
+
+    def forward(self, x, state):
+        with torch.set_grad_enabled(not self.cuts and torch.is_grad_enabled()):
+            gate = torch.sigmoid(x[:, :1])
+        return (gate * super().forward(x, state)[0],)
+
+
+def test_what_no_operation_tells_is_seen_by_the_comparison(process, caplog):
+    """Both are known by one name, and what is kept there is right for one of them alone."""
+    torch.manual_seed(0)
+    layer = Recurrent(Gated, 5, 8)
+    assert [process(layer)[2] for _ in range(2)] == [1, 0]
+    layer.cells[0].cuts = True
+    ours, texts, traced = process(layer)
+    assert (texts, traced) == ([], 1)
+    assert "cut the gradient" in caplog.text
+    layer.engine = "reference"
+    x = X.clone().requires_grad_()
+    assert torch.equal(torch.autograd.grad(layer(x)[0].square().sum(), x)[0], ours[1])
+    layer.engine, layer.cells[0].cuts = "auto", False
+    assert process(layer)[2] == 0
+
+
+def test_looking_leaves_buffers_and_random_numbers_as_they_are():
+    layer = Recurrent(cells.ALL["Elman"], 5, 8)
+    torch.nn.utils.parametrizations.spectral_norm(layer.cells[0].from_h)  # a step of it writes into buffers
+    before = {name: each.clone() for name, each in layer.state_dict().items()}, torch.get_rng_state()
+    kept.name_of(layer.cells[0], X[0], (torch.zeros(16, 8),), False)
+    for name, each in layer.state_dict().items():
+        assert torch.equal(each, before[0][name])
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
 SOURCE = """
 import torch
 from rnnvanish.cells import Elman

@@ -48,7 +48,7 @@ class _Operations(TorchDispatchMode):
     def _new(self, tensor: Tensor) -> None:
         self.number[id(tensor)] = len(self.number)
         self.alive.append(tensor)
-        self.lines.append(f"{tensor.dtype} {tuple(tensor.shape)}")
+        self.lines.append(f"{tensor.dtype} {tuple(tensor.shape)} {tensor.stride()}")
 
     def text(self, arg: Any) -> str:
         """An argument; of a tensor that no operation has made, all numbers."""
@@ -67,9 +67,11 @@ def name_of(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool)
     batch = batch_for(cell, x, state)
     x = x.new_zeros(batch, *x.shape[1:])
     state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
-    operations = _Operations(*weights_of(cell).values(), x, *state)
+    # Copies: what a step writes into its buffers is not to be written by looking at it.
+    weights = {name: weight.detach().clone() for name, weight in weights_of(cell).items()}
+    operations = _Operations(*weights.values(), x, *state)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []), torch.no_grad(), uncached(), operations:
-        new = cell(x, state)
+        new = torch.func.functional_call(cell, weights, (x, state))
     known = [_versions(), x.device.type, str(masked), *operations.lines, operations.text(new)]
     return disk.name_for("step", *map(str.encode, known))
 
