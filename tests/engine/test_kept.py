@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from rnnvanish import Recurrent, cells, mitigations
-from rnnvanish.engine import choice, cpu, disk, kept, machine_code, staging
+from rnnvanish.engine import choice, cpu, disk, machine_code, staging
+from rnnvanish.engine.fingerprint import fingerprint
 from rnnvanish.engine.values import Unsupported
 
 X, LENGTHS = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0)), torch.arange(25, 41)
@@ -119,7 +120,7 @@ def test_looking_leaves_buffers_and_random_numbers_as_they_are():
     layer = Recurrent(cells.ALL["Elman"], 5, 8)
     torch.nn.utils.parametrizations.spectral_norm(layer.cells[0].from_h)  # a step of it writes into buffers
     before = {name: each.clone() for name, each in layer.state_dict().items()}, torch.get_rng_state()
-    kept.name_of(layer.cells[0], X[0], (torch.zeros(16, 8),), False)
+    fingerprint(layer.cells[0], X[0], (torch.zeros(16, 8),), False)
     for name, each in layer.state_dict().items():
         assert torch.equal(each, before[0][name])
     assert torch.equal(torch.get_rng_state(), before[1])
@@ -157,7 +158,7 @@ def test_what_a_step_computes_from_is_what_it_is_known_by(tmp_path, process, mon
         return Recurrent(importlib.import_module("my_cells").Mine, 5, 8).double()
 
     def name(layer):
-        return kept.name_of(layer.cells[0], X[0].double(), (torch.zeros(16, 8).double(),), False)
+        return fingerprint(layer.cells[0], X[0].double(), (torch.zeros(16, 8).double(),), False)
 
     assert name(mine()) == name(mine())
     assert len({name(mine(changed)) for changed in (None, *names)}) == 1 + len(names)
@@ -193,7 +194,7 @@ def test_a_kept_step_that_is_not_the_cells_is_replaced(folder, process):
     torch.manual_seed(0)
     numbers, _, _ = process(built(None, "Elman"))
     (path,) = folder.iterdir()
-    kept.write(path.name, wrong)
+    disk.write(path.name, wrong)
     again = process(built(None, "Elman"))
     assert again[2] == 1
     assert equal(again[0], numbers)
@@ -214,8 +215,8 @@ def test_without_a_folder_that_can_be_written_each_process_traces(folder, proces
 def test_the_name_counts_dtypes_shapes_and_masks():
     layer = Recurrent(cells.ALL["GRU"], 5, 8)
     cell, state = layer.cells[0], (torch.zeros(16, 8),)
-    names = [kept.name_of(cell, X[0], state, masked) for masked in (False, True)]
-    assert kept.name_of(cell, torch.randn(3, 5), (torch.randn(3, 8),), False) == names[0]  # neither values nor batch
-    names.append(kept.name_of(cell.double(), X[0].double(), (state[0].double(),), False))
-    names.append(kept.name_of(Recurrent(cells.ALL["GRU"], 5, 9).cells[0], X[0], (torch.zeros(16, 9),), False))
+    names = [fingerprint(cell, X[0], state, masked) for masked in (False, True)]
+    assert fingerprint(cell, torch.randn(3, 5), (torch.randn(3, 8),), False) == names[0]  # neither values nor batch
+    names.append(fingerprint(cell.double(), X[0].double(), (state[0].double(),), False))
+    names.append(fingerprint(Recurrent(cells.ALL["GRU"], 5, 9).cells[0], X[0], (torch.zeros(16, 9),), False))
     assert len(set(names)) == 4

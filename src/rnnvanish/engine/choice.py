@@ -162,7 +162,8 @@ class _Same:
 
 def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
     """Stage and print a cell, and hold the result against the cell itself once."""
-    from rnnvanish.engine import kept
+    from rnnvanish.engine import disk
+    from rnnvanish.engine.fingerprint import fingerprint
     from rnnvanish.engine.loop import Print, Program
     from rnnvanish.engine.staged import Staged
     from rnnvanish.engine.verify import verify
@@ -187,8 +188,8 @@ def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
         return program
 
     with _reasons():
-        name = kept.name_of(cell, x[0], state, masked)
-    found = kept.read(name)
+        name = fingerprint(cell, x[0], state, masked)
+    found = disk.read(name)
     if isinstance(found, Unsupported):
         raise found
     if found is not None:
@@ -201,10 +202,10 @@ def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
             staged = stage(cell, x[0], state, masked)
     except Unsupported as reason:
         if reason.__cause__ is None:
-            kept.write(name, reason)
+            disk.write(name, reason)
         raise
     program = made(staged)
-    kept.write(name, staged)
+    disk.write(name, staged)
     return program
 
 
@@ -216,4 +217,4 @@ def _reasons() -> Iterator[None]:
     except Unsupported:
         raise
     except Exception as error:
-        raise Unsupported(f"way to trace it ({type(error).__name__}: {str(error).splitlines()[0]})") from error
+        raise Unsupported(f"way to trace it ({type(error).__name__}: {str(error).partition(chr(10))[0]})") from error

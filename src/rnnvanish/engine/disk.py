@@ -47,7 +47,10 @@ def read(name: str) -> Any:
 
 def write(name: str, value: Any) -> None:
     """Keep something, where a folder can be written."""
-    content = pickle.dumps(value)
+    try:
+        content = pickle.dumps(value)
+    except RecursionError:  # nested too deeply: it is made anew
+        return
     for folder in folders():
         try:
             write_whole(folder / name, _digest(name.encode(), content) + content)

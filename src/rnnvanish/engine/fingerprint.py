@@ -1,8 +1,8 @@
-"""Staged steps on disk: tracing takes seconds, most of them to import the tracer, and finds the same in every process.
+"""What a staged step is known by: the operations of torch that it runs, in order, with all their arguments.
 
-A step is known by the operations of torch that it runs, in order, with all their arguments. That is all that tracing
-sees, too: so whatever is changed that a step computes from (its source, a setting, a function that it calls, torch
-itself) is another step. To list them is to run the step once.
+That is all that tracing sees, too: so whatever is changed that a step computes from (its source, a setting, a function
+that it calls, torch itself) is another step. To list them is to run the step once. To trace it takes seconds, most of
+them to import the tracer, and finds the same in every process: so what was found is kept on disk under this name.
 """
 
 import platform
@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnvanish.engine import disk
-from rnnvanish.engine.staged import Staged
-from rnnvanish.engine.values import Unsupported, Value
 from rnnvanish.engine.weights import batch_for, uncached, weights_of
 
 
@@ -62,8 +60,8 @@ class _Operations(TorchDispatchMode):
         return repr(arg)
 
 
-def name_of(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> str:
-    """What the staged step of `cell` is kept under; arguments are those of `stage`."""
+def fingerprint(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> str:
+    """The name of a step of `cell`; arguments are those of `stage`."""
     batch = batch_for(cell, x, state)
     x = x.new_zeros(batch, *x.shape[1:])
     state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
@@ -74,33 +72,6 @@ def name_of(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool)
         new = torch.func.functional_call(cell, weights, (x, state))
     known = [_versions(), x.device.type, str(masked), *operations.lines, operations.text(new)]
     return disk.name_for("step", *map(str.encode, known))
-
-
-def read(name: str) -> Staged | Unsupported | None:
-    """What is kept under a name: a staged step, or why there is none."""
-    found = disk.read(name)
-    return None if found is None else found[-1]
-
-
-def write(name: str, step: Staged | Unsupported) -> None:
-    """Keep a staged step, or why there is none."""
-    disk.write(name, (_ordered(step) if isinstance(step, Staged) else [], step))
-
-
-def _ordered(staged: Staged) -> list[Value]:
-    """Values of a step, arguments first: so that to write them does not descend as deep as they are nested."""
-    found: dict[Value, None] = {}
-
-    def visit(value: Value) -> None:
-        if value not in found:
-            for arg in value.args:
-                visit(arg)
-            found[value] = None
-
-    stores = [value for loop in (staged.forward, staged.backward) for phase in loop.phases for value, _ in phase.stores]
-    for value in (*stores, staged.input_gradient, *staged.once_gradients):
-        visit(value)
-    return list(found)
 
 
 @cache
