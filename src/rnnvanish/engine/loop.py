@@ -9,7 +9,7 @@ from torch import Tensor
 from rnnvanish.engine.differentiable import differentiable
 from rnnvanish.engine.evaluate import Recipe, every
 from rnnvanish.engine.phases import Loop, Place
-from rnnvanish.engine.staging import Staged
+from rnnvanish.engine.staged import Staged
 from rnnvanish.engine.values import Kind, Value
 
 
@@ -80,7 +80,7 @@ class Program:
             The first part of the state after each step, and the whole state after the last.
         """
         steps, batch, _ = x.shape
-        draws = self.staged.traced.draws
+        draws = self.staged.draws
         # One step's numbers after the other's, as the step itself would draw them.
         drawn = [[draw(batch, x) for draw in draws] for _ in range(steps)] if draws else []
         noise = [torch.stack(each) for each in zip(*drawn, strict=True)]
@@ -116,7 +116,7 @@ class Program:
         if needed not in self._gradients:
             staged = self.staged
             floating = iter(staged.once_gradients)
-            every = [staged.input_gradient, *(next(floating) if each else None for each in staged.traced.floating)]
+            every = [staged.input_gradient, *(next(floating) if each else None for each in staged.floating)]
             wanted = [value for value, need in zip(every, needed, strict=True) if need and value is not None]
             there = {*staged.onces, *staged.inputs} | {
                 value
@@ -220,7 +220,7 @@ class _Loop(torch.autograd.Function):
         each = iter(sums or [])
         of_onces = [
             _shaped(next(each), like) if need and floating else None
-            for need, floating, like in zip(needed[1:], staged.traced.floating, onces, strict=True)
+            for need, floating, like in zip(needed[1:], staged.floating, onces, strict=True)
         ]
         return *[None] * 5, of_x, None, *[None] * draws, *of_onces, *(carry[0] for carry in carries.values())
 

@@ -1,7 +1,7 @@
 """Reading a cell's step once: what depends on parameters alone, and the rest with its derivative."""
 
 import math
-from collections.abc import Callable, Mapping
+import operator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, fx, nn
 from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.nn.utils import parametrize
 
+from rnnvanish.engine.staged import Draw, Once
 from rnnvanish.engine.values import Unsupported
+from rnnvanish.engine.weights import batch_for, uncached, weights_of
 
 aten = torch.ops.aten
-#: Draws one random number of a step for a batch; the tensor says where.
-Draw = Callable[[int, Tensor], Tensor]
 
 
 def _var(x: Tensor, dim: list[int], *, correction: float = 1, keepdim: bool = False) -> Tensor:
@@ -53,34 +52,21 @@ class Traced:
     """A cell's step in two parts.
 
     Attributes:
-        once: parameters and buffers -> what the step needs of them; ordinary torch, differentiable.
+        once: parameters and buffers -> what the step needs of them.
         forward: (once values, x, ended, draws, state) -> state, in torch's core operations.
         backward: (once values, x, ended, draws, state, gradients of the new state) -> gradients of once values, x and
             state.
-        draws: For each random number of a step, what draws it: (batch, dtype, device) -> tensor.
+        draws: What draws each random number of a step.
         floating: Which of the once values are floating-point.
         batch: The batch that was traced.
     """
 
-    once: fx.GraphModule
+    once: Once
     forward: fx.Graph
     backward: fx.Graph
     draws: tuple[Draw, ...]
     floating: tuple[bool, ...]
     batch: int
-
-
-def weights_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Parameters and buffers by name, each once: of a cell, `dict(cell.named_modules())`."""
-    found: dict[str, Tensor] = {}
-    for kind in ("_parameters", "_buffers"):
-        seen = set()
-        for prefix, module in modules.items():
-            for name, tensor in vars(module)[kind].items():
-                if tensor is not None and tensor not in seen:
-                    seen.add(tensor)
-                    found[f"{prefix}.{name}" if prefix else name] = tensor
-    return found
 
 
 def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> Traced:
@@ -92,9 +78,8 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         state: The state before it, likewise.
         masked: Whether sequences may end early: then a state that has ended is kept.
     """
-    weights = weights_of(dict(cell.named_modules()))
-    sizes = {size for tensor in (*weights.values(), x[:1], *(part[:1] for part in state)) for size in tensor.shape}
-    batch = next(size for size in range(2, 2 + 2 * len(sizes) + 2) if size not in sizes)
+    weights = weights_of(cell)
+    batch = batch_for(cell, x, state)
     x = x.new_zeros(batch, *x.shape[1:])
     state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
     ended = torch.zeros(batch, 1, dtype=torch.bool, device=x.device)
@@ -139,17 +124,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     return Traced(once, forward.graph, backward.graph, draws, floating, batch)
 
 
-class uncached:
-    """Leave `parametrize.cached()` for a while: what is traced must not be kept as a weight."""
-
-    def __enter__(self) -> None:
-        self.depth, parametrize._cache_enabled = parametrize._cache_enabled, 0
-
-    def __exit__(self, *_: object) -> None:
-        parametrize._cache_enabled = self.depth
-
-
-def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[fx.GraphModule, fx.GraphModule, tuple[Draw, ...]]:
+def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Once, fx.GraphModule, tuple[Draw, ...]]:
     """Part a step into what depends on weights alone, and the rest; random numbers become inputs of the rest."""
     nodes = list(whole.graph.nodes)
     placeholders = [node for node in nodes if node.op == "placeholder"]
@@ -173,7 +148,7 @@ def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[fx.GraphMod
     if any(not isinstance(node.meta.get("val"), Tensor) for node in frontier):
         raise Unsupported("a parameter that is split into several before its use")
     draws = tuple(_drawer(node, batch) for node in random)
-    once = _graph(whole, placeholders[:weights], frontier)
+    once = _printed(_graph(whole, placeholders[:weights], frontier))
     outs = list(torch.utils._pytree.tree_leaves(output.args[0]))
     inputs = [*frontier, placeholders[weights], placeholders[weights + 1], *random, *placeholders[weights + 2 :]]
     body = _graph(whole, inputs, outs)
@@ -196,12 +171,29 @@ def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.
     return fx.GraphModule(whole, graph)
 
 
+def _printed(module: fx.GraphModule) -> Once:
+    """A graph of operations of torch as the text of a function, which needs no tracer to be read again."""
+    lines, given, constants = [], [], {}
+    for node in module.graph.nodes:
+        if node.op == "placeholder":
+            given.append(node.name)
+        elif node.op == "get_attr":
+            constants[node.name] = cast(Tensor, operator.attrgetter(node.target)(module))
+        elif node.op == "output":
+            lines.append(f"return {list(node.args[0])!r}")
+        elif node.target is operator.getitem:
+            lines.append(f"{node.name} = {node.args[0]!r}[{node.args[1]!r}]")
+        else:
+            args = [*map(repr, node.args), *(f"{name}={arg!r}" for name, arg in node.kwargs.items())]
+            lines.append(f"{node.name} = torch.ops.{node.target}({', '.join(args)})")
+    head = f"def once({', '.join([*constants, *given])}):"
+    return Once("\n    ".join([head, *lines]) + "\n", tuple(constants.values()))
+
+
 def _drawer(node: fx.Node, batch: int) -> Draw:
     """What draws a random number of a step for any batch: the same numbers that the step itself would draw."""
     name = cast(Any, node.target).__name__.partition(".")[0]
     shape = node.meta["val"].shape
     if name not in ("rand_like", "randn_like", "rand", "randn") or len(shape) != 2 or shape[0] != batch:
         raise Unsupported(f"random numbers by {node.target}")
-    draw = {"rand": torch.rand, "randn": torch.randn}[name.removesuffix("_like")]
-    width, dtype = shape[1], node.meta["val"].dtype
-    return lambda batch, x: draw(batch, width, dtype=dtype, device=x.device)
+    return Draw(name.removesuffix("_like"), shape[1], node.meta["val"].dtype)
