@@ -61,15 +61,15 @@ def floor(gates: int, steps: int, batch: int, width: int) -> Callable[[], None]:
     x, h = torch.randn(steps * batch, width), torch.randn(steps * batch, width)
     w, u = torch.randn(wide, width), torch.randn(wide, width)
     z, back, dz = torch.empty(steps * batch, wide), torch.empty(steps * batch, width), torch.randn(steps * batch, wide)
-    of_w, of_u = torch.empty_like(w), torch.empty_like(u)
+    of_w, of_u = torch.empty_like(w.t()), torch.empty_like(u.t())
 
     def step() -> None:
         torch.mm(x, w.t(), out=z)
         loop(steps, batch, width, wide, True, u.data_ptr(), h.data_ptr(), z.data_ptr())
         loop(steps, batch, wide, width, False, u.data_ptr(), dz.data_ptr(), back.data_ptr())
         torch.mm(dz, w, out=back)
-        torch.mm(dz.t(), x, out=of_w)
-        torch.mm(dz.t(), h, out=of_u)
+        torch.mm(x.t(), dz, out=of_w)  # faster than its transpose, dzᵀ x, where there are gates
+        torch.mm(h.t(), dz, out=of_u)
 
     return step
 

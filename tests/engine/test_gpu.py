@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.cell import Cell, State
-from rnnvanish.engine.evaluate import evaluate
+from rnnvanish.engine.evaluate import Recipe
 from rnnvanish.engine.gpu import GPULoop
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.phases import Loop, Phase, Place
@@ -225,7 +225,8 @@ def test_every_operation_means_what_torch_means(dtype):
     loop = Loop([Phase(at, [(value, places[op]) for op, value in wanted.items()])], {}, {})
     buffers = {"x": x, "early0": y} | {place.buffer: torch.zeros_like(x) for place in places.values()}
     GPULoop(loop, dict.fromkeys(buffers, 1), False, dtype)(1, len(x), buffers, {}, 1)
-    expected = evaluate(wanted.values(), {first: x, second: y}, len(x))
+    recipe = Recipe(wanted.values(), (first, second))
+    expected = recipe([{first: x, second: y}[value] for value in recipe.reads], len(x), x)
     relative = {torch.float32: 1e-5, torch.float64: 1e-13}[dtype]
     for (op, place), theirs in zip(places.items(), expected, strict=True):
         torch.testing.assert_close(

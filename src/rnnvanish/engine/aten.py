@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx
 
-from rnnvanish.engine.values import ELEMENTWISE, Kind, Stage, Unsupported, Value, Values, products_of
+from rnnvanish.engine.values import ELEMENTWISE, Kind, Stage, Unsupported, Value, Values
 
 aten = torch.ops.aten
 #: What torch calls otherwise than we do.
@@ -145,7 +145,7 @@ class Reader:
         mergeable = [
             value
             for value, arg in ((left, node.args[0]), (right, node.args[1]))
-            if value.op == "linear" and len(cast(fx.Node, arg).users) == 1
+            if self.values.terms_of(value)[1] and len(cast(fx.Node, arg).users) == 1
         ]
         others = [value for value in (left, right) if not any(value is merged for merged in mergeable)]
         if not mergeable or any(other.width not in (1, left.width, right.width) for other in others):
@@ -154,7 +154,7 @@ class Reader:
             return self.values.elementwise("add", left, right)
         rests, products = list(others), []
         for merged in mergeable:
-            rest, more = products_of(merged)
+            rest, more = self.values.terms_of(merged)
             rests += [] if rest is None else [rest]
             products += more
         if any(rest.width > products[0][1].width for rest in rests):

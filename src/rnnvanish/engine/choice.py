@@ -2,9 +2,10 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -55,7 +56,7 @@ def run(
     if engine in ("cpu", "gpu") or (engine == "auto" and (worth or trace is not None)):
         try:
             # Not a decorator: that would import torch's compiler, two seconds, for everybody who imports this package.
-            compiled = torch.compiler.disable(_compiled) if "torch._dynamo" in sys.modules else _compiled
+            compiled = _uncompiled() if "torch._dynamo" in sys.modules else _compiled
             return cast(tuple[Tensor, State], compiled(cell, x, state, lengths, engine, trace))
         except Unsupported as reason:
             name = type(cell).__name__
@@ -70,17 +71,24 @@ def run(
     return torch.stack([parts[0] for parts in states]), states[-1]
 
 
+@cache
+def _uncompiled() -> Any:
+    """What torch's own compiler is not to look into."""
+    return torch.compiler.disable(_compiled)
+
+
 def _compiled(
     cell: Cell, x: Tensor, state: State, lengths: Tensor | None, engine: str, trace: list[Tensor] | None
 ) -> tuple[Tensor, State]:
     """Run a cell by a program; `Unsupported` where there can be none, with the reason."""
-    _check(cell, x, state, engine)
+    modules = dict(cell.named_modules())
+    _check(modules.values(), x, state, engine)
     from rnnvanish.engine.loop import Program
     from rnnvanish.engine.weights import weights_of
 
-    weights = weights_of(cell)
+    weights = weights_of(modules)
     key = (
-        *(_build(module) for module in cell.modules()),
+        *(_build(module) for module in modules.values()),
         *((name, weight.shape) for name, weight in weights.items()),
         *(part.shape[1:] for part in state),
         (x.shape[2:], x.dtype, x.device.type, lengths is not None),
@@ -103,7 +111,7 @@ def _compiled(
     return program(x, ended, onces, state, trace)
 
 
-def _check(cell: Cell, x: Tensor, state: State, engine: str) -> None:
+def _check(modules: Iterable[nn.Module], x: Tensor, state: State, engine: str) -> None:
     """Refuse what a compiled loop would silently do otherwise than the plain one."""
     device = x.device.type
     if engine not in ("auto", {"cuda": "gpu"}.get(device, device)):
@@ -123,7 +131,7 @@ def _check(cell: Cell, x: Tensor, state: State, engine: str) -> None:
         raise Unsupported("a state of another dtype than its input")
     if any(
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-        for module in cell.modules()
+        for module in modules
     ):
         raise Unsupported("hooks")
 
@@ -133,14 +141,15 @@ _COMMON = frozenset(vars(nn.Module())) - {"training"}
 _PLAIN = (str, int, float, bool, type(None))
 
 
-def _build(module: nn.Module) -> tuple[Any, ...]:
+def _build(module: nn.Module) -> tuple[type, frozenset[Any]]:
     """What decides how a module computes, but for its weights: two of the same build share a program.
 
     Numbers and words count by their value. Whatever else a module keeps counts as itself: it is a part of the key, so
     it lives as long as the program does.
     """
-    settings = [(name, value) for name, value in vars(module).items() if name not in _COMMON]
-    return type(module), *((name, value if isinstance(value, _PLAIN) else _Same(value)) for name, value in settings)
+    own = vars(module)
+    settings = ((name, own[name]) for name in own.keys() - _COMMON)
+    return type(module), frozenset((name, value if type(value) in _PLAIN else _Same(value)) for name, value in settings)
 
 
 class _Same:

@@ -1,8 +1,9 @@
 """The loop on the CPU: printed and compiled once for a structure and a dtype, run over plain memory."""
 
-import ctypes
 import os
-from collections.abc import Mapping
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
@@ -37,10 +38,11 @@ class CPULoop:
             raise Unsupported(f"{dtype} on the CPU")
         self.printer = Printer(loop, dict(widths), back)
         self.run = compiled(self.printer.text(DTYPES[dtype]))
-        self.addresses = ctypes.c_int64 * len(self.printer.addresses)
-        self.sizes = (ctypes.c_int64 * len(self.printer.sizes))(*self.printer.sizes)
+        self.sizes = array("q", self.printer.sizes)
         self.constants = torch.tensor([1.0, 0.0], dtype=dtype)
         self.letters = torch.tensor([ord("N"), ord("T")], dtype=torch.uint8)
+        #: What the matrix products are told, for each number of rows and each way their matrices lie.
+        self.products: dict[Any, tuple[dict[str, int], list[Any]]] = {}
 
     def __call__(
         self, steps: int, batch: int, buffers: Mapping[str, Tensor], matrices: Mapping[Value, Tensor], mask: int
@@ -54,14 +56,27 @@ class CPULoop:
             matrices: What rows are multiplied by.
             mask: Of the slots of carries: 1 for two of them in turn, -1 for one a step.
         """
+        known = {name: buffer.data_ptr() for name, buffer in buffers.items()}
+        known.setdefault("outputs", 0)
+        left = tuple(matrices[product.matrix] for product in self.printer.products)
+        for index, matrix in enumerate(left):
+            known[f"product{index}.matrix"] = matrix.data_ptr()
+        strides = tuple(matrix.stride() for matrix in left)
         threads = min(torch.get_num_threads(), max(batch // ROWS_PER_THREAD, 1))
         cuts = [batch * part // threads for part in range(threads + 1)]
-        jobs = [self._job(first, last, buffers, matrices) for first, last in pairwise(cuts)]
+        jobs = []
+        for first, last in pairwise(cuts):
+            if (last - first, strides) not in self.products:
+                self.products[last - first, strides] = self._products(last - first, left)
+            here = known | self.products[last - first, strides][0]
+            jobs.append(array("q", [here[name] for name in self.printer.addresses]))
         dense = "outputs" in buffers
 
-        def run(job: tuple[Any, ...], first: int, last: int) -> None:
+        def run(addresses, first, last):  # type: ignore[no-untyped-def]
             with _flushed():
-                self.run(job[0], self.sizes, steps, batch, first, last, mask, dense)
+                self.run(
+                    addresses.buffer_info()[0], self.sizes.buffer_info()[0], steps, batch, first, last, mask, dense
+                )
 
         if threads == 1:
             run(jobs[0], 0, batch)
@@ -69,22 +84,16 @@ class CPULoop:
         for each in [_pool().submit(run, job, *cut) for job, cut in zip(jobs, pairwise(cuts), strict=True)]:
             each.result()
 
-    def _job(
-        self, first: int, last: int, buffers: Mapping[str, Tensor], matrices: Mapping[Value, Tensor]
-    ) -> tuple[Any, ...]:
-        """Addresses of everything that the printed function reads; and what must stay alive meanwhile."""
-        known = {name: buffer.data_ptr() for name, buffer in buffers.items()}
+    def _products(self, rows: int, matrices: Sequence[Tensor]) -> tuple[dict[str, int], list[Any]]:
+        """Addresses of what the matrix products are told, for so many rows; and what must stay alive for them."""
         one, letters = self.constants.data_ptr(), self.letters.data_ptr()
-        known |= {"one": one, "plain": letters}
-        known.setdefault("outputs", 0)
-        keep = []
-        for index, product in enumerate(self.printer.products):
-            matrix = matrices[product.matrix]
+        known, keep = {"one": one, "plain": letters}, []
+        for index, (product, matrix) in enumerate(zip(self.printer.products, matrices, strict=True)):
             turned = matrix.stride(1) != 1
             step = matrix.stride(0) if not turned else matrix.stride(1)
             widths = self.printer.widths
             sizes = np.array(
-                [matrix.shape[1], last - first, matrix.shape[0], max(step, 1), widths[product.left.buffer],
+                [matrix.shape[1], rows, matrix.shape[0], max(step, 1), widths[product.left.buffer],
                  widths[product.out.buffer]], dtype=np.int32,
             )  # fmt: skip
             keep.append(sizes)
@@ -92,9 +101,8 @@ class CPULoop:
                 f"product{index}.turn": letters + turned,
                 f"product{index}.sizes": sizes.ctypes.data,
                 f"product{index}.beta": one if product.accumulate else one + self.constants.element_size(),
-                f"product{index}.matrix": matrix.data_ptr(),
             }
-        return self.addresses(*[known[name] for name in self.printer.addresses]), keep
+        return known, keep
 
 
 @cache
@@ -113,9 +121,9 @@ class _flushed:
         torch.set_flush_denormal(self.before)
 
 
-_TINY = np.array([1e-39], dtype=np.float32)
+_TINY = sys.float_info.min / 4
 
 
 def _flushes() -> bool:
     """Whether this thread counts denormal numbers as zero."""
-    return float(torch.from_numpy(_TINY).mul(1.0)[0]) == 0.0
+    return _TINY == 0.0

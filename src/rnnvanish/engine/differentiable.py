@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rnnvanish.engine.evaluate import evaluate
+from rnnvanish.engine.evaluate import Recipe
 from rnnvanish.engine.staged import Staged
 from rnnvanish.engine.values import Value
 
@@ -14,7 +14,7 @@ def differentiable(
     staged: Staged,
     given: dict[Value, Tensor],
     x: Tensor,
-    ended: Tensor,
+    ended: Tensor | None,
     noise: Sequence[Tensor],
     onces: Sequence[Tensor],
     state: Sequence[Tensor],
@@ -23,11 +23,11 @@ def differentiable(
 ) -> list[Tensor | None]:
     """The gradients once more, by operations of torch that can themselves be differentiated."""
     now, first = tuple(state), []
+    step = Recipe(staged.new, {*given, *staged.inputs, *staged.states})
     for t in range(len(x)):
-        rows = dict(
-            zip(staged.inputs, (x[t], ended[t] if ended.numel() else ended, *(each[t] for each in noise)), strict=True)
-        )
-        now = tuple(evaluate(staged.new, given | rows | dict(zip(staged.states, now, strict=True)), x.shape[1]))
+        rows = (x[t], x if ended is None else ended[t], *(each[t] for each in noise))
+        known = given | dict(zip(staged.inputs, rows, strict=True)) | dict(zip(staged.states, now, strict=True))
+        now = tuple(step([known[value] for value in step.reads], x.shape[1], x))
         first.append(now[0])
     ends = [(torch.stack(first), outputs), *zip(now, final, strict=True)]
     ends = [(end, gradient) for end, gradient in ends if gradient is not None]

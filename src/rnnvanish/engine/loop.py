@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.engine.differentiable import differentiable
-from rnnvanish.engine.evaluate import evaluate
+from rnnvanish.engine.evaluate import Recipe, every
 from rnnvanish.engine.phases import Loop, Place
 from rnnvanish.engine.staged import Staged
 from rnnvanish.engine.values import Kind, Value
@@ -40,18 +40,24 @@ class Program:
 
     def __init__(self, staged: Staged, prints: Print, dtype: torch.dtype, part: int | None = None) -> None:
         self.staged, self.part = staged, part
-        lying = {place.buffer: value.width for value, place in staged.at.items()}
+        lying: dict[str, int] = {}
+        for value, place in staged.at.items():
+            lying[place.buffer] = max(lying.get(place.buffer, 0), place.lane + value.width)
         self.tapes = {name: width for name, width in lying.items() if name.startswith("tape")}
         self.widest = max([*lying.values(), *staged.forward.widths.values()])
         # Each loop numbers its scratch buffers for itself.
         self.there = prints(staged.forward, lying | staged.forward.widths, False, dtype)
         self.back = prints(staged.backward, lying | staged.backward.widths, True, dtype)
-        self.matrices = {
+        products = (
             product.matrix
             for loop in (staged.forward, staged.backward)
             for phase in loop.phases
             for product in phase.products
-        }
+        )
+        self.matrices = list(dict.fromkeys(products))
+        self.of_matrices = Recipe(self.matrices, staged.onces)
+        self.early = Recipe([value for value, _ in staged.early], {*staged.onces, *staged.inputs})
+        self._gradients: dict[tuple[bool, ...], Recipe] = {}
 
     def __call__(
         self,
@@ -78,11 +84,8 @@ class Program:
         # One step's numbers after the other's, as the step itself would draw them.
         drawn = [[draw(batch, x) for draw in draws] for _ in range(steps)] if draws else []
         noise = [torch.stack(each) for each in zip(*drawn, strict=True)]
-        if ended is None:
-            ended = x.new_zeros(0, dtype=torch.bool)
-        tensors = (x, ended, *noise, *onces, *state)
-        learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-        y, *final = _Loop.apply(self, trace, learns, len(noise), len(onces), *tensors)
+        learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *onces, *state))
+        y, *final = _Loop.apply(self, trace, learns, len(noise), len(onces), x, ended, *noise, *onces, *state)
         return y, tuple(final)
 
     def parts(self, steps: int, batch: int) -> list[tuple[int, int]]:
@@ -99,29 +102,59 @@ class Program:
             for value, tensor in zip(self.staged.onces, onces, strict=True)
         }
 
-    def rows(self, buffers: Mapping[str, Tensor]) -> dict[Value, Tensor]:
-        """The inputs, a row for each step and sequence."""
-        places = ((value, buffers[self.staged.at[value].buffer]) for value in self.staged.inputs)
-        return {value: tensor.reshape(-1, value.width) for value, tensor in places if tensor.numel()}
-
-    def operands(self, given: Mapping[Value, Tensor]) -> tuple[dict[str, Tensor], dict[Value, Tensor]]:
+    def operands(self, given: Mapping[Value, Tensor], like: Tensor) -> tuple[dict[str, Tensor], dict[Value, Tensor]]:
         """Lines and matrices as they lie in memory for a loop."""
         lines = {
             f"once{value.detail[0]}": tensor.contiguous() for value, tensor in given.items() if value.kind == Kind.LINE
         }
-        matrices = zip(self.matrices, evaluate(self.matrices, given, 0), strict=True)
+        found = self.of_matrices([given[value] for value in self.of_matrices.reads], 0, like)
+        matrices = zip(self.matrices, found, strict=True)
         return lines, {value: tensor if 1 in tensor.stride() else tensor.contiguous() for value, tensor in matrices}
+
+    def gradients(self, needed: tuple[bool, ...]) -> Recipe:
+        """How to compute, after the way back, those gradients of x and of what is computed once that are needed."""
+        if needed not in self._gradients:
+            staged = self.staged
+            floating = iter(staged.once_gradients)
+            every = [staged.input_gradient, *(next(floating) if each else None for each in staged.floating)]
+            wanted = [value for value, need in zip(every, needed, strict=True) if need and value is not None]
+            there = {*staged.onces, *staged.inputs} | {
+                value
+                for value, place in staged.at.items()
+                if place.buffer in staged.saved
+                or place.buffer in self.tapes
+                or (staged.keeps_carries and place.buffer.startswith("carry"))
+            }
+            self._gradients[needed] = Recipe(wanted, there)
+        return self._gradients[needed]
+
+    def compute(
+        self, recipe: Recipe, given: Mapping[Value, Tensor], buffers: Mapping[str, Tensor], steps: int, batch: int
+    ) -> list[Tensor]:
+        """Compute values for all rows of a stretch of steps at once."""
+        rows = steps * batch
+        tensors = [
+            given[value] if value in given else _rows_at(self.staged.at[value], buffers, value.width, steps, rows)
+            for value in recipe.reads
+        ]
+        return recipe(tensors, rows, buffers["x"])
 
 
 class _Loop(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, program: Program, trace: list[Tensor] | None, learns: bool, draws: int, count: int, *tensors: Tensor
+        ctx: Any,
+        program: Program,
+        trace: list[Tensor] | None,
+        learns: bool,
+        draws: int,
+        count: int,
+        *tensors: Tensor | None,
     ) -> Any:
         x, ended, noise, onces, state = _apart(tensors, draws, count)
         staged, (steps, batch, _) = program.staged, x.shape
         given = program.given(onces)
-        lines, matrices = program.operands(given)
+        lines, matrices = program.operands(given, x)
         whole = _inputs(x, ended, noise)
         for index, part in enumerate(state):
             whole[f"state{index}"] = states = x.new_empty(steps + 1, *part.shape)
@@ -129,10 +162,9 @@ class _Loop(torch.autograd.Function):
         kept: list[dict[str, Tensor]] = []
         for start, stop in program.parts(steps, batch):
             buffers, rows = _between(whole, start, stop) | lines, (stop - start) * batch
-            early = evaluate([value for value, _ in staged.early], given | program.rows(buffers), rows)
+            early = program.compute(program.early, given, buffers, stop - start, batch)
             own = {
-                name: tensor.expand(rows, -1).contiguous()
-                for (_, name), tensor in zip(staged.early, early, strict=True)
+                name: every(tensor, rows).contiguous() for (_, name), tensor in zip(staged.early, early, strict=True)
             } | _empty(x, staged.forward.widths, batch, rows)
             program.there(stop - start, batch, buffers | own, matrices, 1)
             kept.append({name: each for name, each in own.items() if name in staged.saved} if learns else {})
@@ -155,7 +187,7 @@ class _Loop(torch.autograd.Function):
         given = program.given(onces)
         if torch.is_grad_enabled():
             return *[None] * 5, *differentiable(staged, given, x, ended, noise, onces, state, outputs, final)
-        lines, matrices = program.operands(given)
+        lines, matrices = program.operands(given, x)
         whole = _inputs(x, ended, noise) | dict(zip(states, saved[end - len(states) : end], strict=True))
         if outputs is not None:
             whole["outputs"] = outputs.contiguous()
@@ -167,54 +199,49 @@ class _Loop(torch.autograd.Function):
             carry[steps & mask] = 0.0 if gradient is None else gradient
         longest = max(stop - start for start, stop in parts)
         own = _empty(x, program.tapes | staged.backward.widths, batch, longest * batch)
-        floating = iter(staged.once_gradients)
-        every = [staged.input_gradient, *(next(floating) if each else None for each in staged.floating)]
-        needed = [ctx.needs_input_grad[5], *ctx.needs_input_grad[7 + draws : 7 + draws + count]]
-        wanted = [value if need else None for value, need in zip(every, needed, strict=True)]
-        of_x = torch.empty_like(x) if needed[0] else None
-        of_onces: list[Any] = [0] * count
+        needed = (ctx.needs_input_grad[5], *ctx.needs_input_grad[7 + draws : 7 + draws + count])
+        recipe = program.gradients(needed)
+        of_x = torch.empty_like(x) if needed[0] and len(parts) > 1 else None
+        sums: list[Tensor] | None = None
         for (start, stop), mine in zip(reversed(parts), reversed(kept), strict=True):
             buffers = _between(whole, start, stop) | lines | mine | own
             buffers |= carries if mask == 1 else _between(carries, start, stop)
             program.back(stop - start, batch, buffers, matrices, mask)
-            known, rows = given | program.rows(buffers), (stop - start) * batch
-            for value, place in staged.at.items():
-                there = place.buffer in buffers and (mask == -1 or not place.buffer.startswith("carry"))
-                if there and value not in known:
-                    known[value] = _rows_at(place, buffers[place.buffer], value.width, stop - start, rows)
-            found = iter(evaluate([value for value in wanted if value is not None], known, rows))
-            if of_x is not None:
-                of_x[start:stop] = _shaped(next(found), x[start:stop])
-            of_onces = [
-                None if value is None else before + next(found)
-                for before, value in zip(of_onces, wanted[1:], strict=True)
-            ]
+            found = program.compute(recipe, given, buffers, stop - start, batch)
+            if needed[0]:
+                here = _shaped(found.pop(0), x[start:stop])
+                if of_x is None:
+                    of_x = here
+                else:  # the memory that it lies in is used again
+                    of_x[start:stop] = here
+            sums = found if sums is None else [one + other for one, other in zip(sums, found, strict=True)]
         if ctx.trace is not None:
             ctx.trace.extend(carries.values())
+        each = iter(sums or [])
         of_onces = [
-            None if gradient is None else _shaped(gradient, like)
-            for gradient, like in zip(of_onces, onces, strict=True)
+            _shaped(next(each), like) if need and floating else None
+            for need, floating, like in zip(needed[1:], staged.floating, onces, strict=True)
         ]
         return *[None] * 5, of_x, None, *[None] * draws, *of_onces, *(carry[0] for carry in carries.values())
 
 
-def _apart(tensors: Sequence[Tensor], draws: int, count: int) -> tuple[Any, ...]:
+def _apart(tensors: Sequence[Any], draws: int, count: int) -> tuple[Any, ...]:
     """x, ended, noise, what is computed once, and the state, out of one list."""
     x, ended, *rest = tensors
     return x.contiguous(), ended, rest[:draws], rest[draws : draws + count], rest[draws + count :]
 
 
-def _inputs(x: Tensor, ended: Tensor, noise: Sequence[Tensor]) -> dict[str, Tensor]:
+def _inputs(x: Tensor, ended: Tensor | None, noise: Sequence[Tensor]) -> dict[str, Tensor]:
     """Buffers of what comes from outside, for all steps."""
-    return {"x": x, "ended": ended} | {f"draw{index}": each for index, each in enumerate(noise)}
+    given = {"x": x} | {f"draw{index}": each for index, each in enumerate(noise)}
+    return given if ended is None else given | {"ended": ended}
 
 
 def _between(buffers: Mapping[str, Tensor], start: int, stop: int) -> dict[str, Tensor]:
     """Buffers for a stretch of time; of states, those before and after it too."""
-    return {
-        name: buffer[start : stop + name.startswith(("state", "carry"))] if buffer.numel() else buffer
-        for name, buffer in buffers.items()
-    }
+    if not start and stop == len(buffers.get("x", ())):
+        return dict(buffers)
+    return {name: buffer[start : stop + name.startswith(("state", "carry"))] for name, buffer in buffers.items()}
 
 
 def _empty(like: Tensor, widths: Mapping[str, int], batch: int, rows: int) -> dict[str, Tensor]:
@@ -224,11 +251,13 @@ def _empty(like: Tensor, widths: Mapping[str, int], batch: int, rows: int) -> di
     }
 
 
-def _rows_at(place: Place, buffer: Tensor, width: int, steps: int, rows: int) -> Tensor:
+def _rows_at(place: Place, buffers: Mapping[str, Tensor], width: int, steps: int, rows: int) -> Tensor:
     """The rows of a stretch of steps that lie at a place."""
+    buffer = buffers[place.buffer]
     if place.buffer.startswith(("state", "carry")):
         buffer = buffer[place.shift : place.shift + steps]
-    return buffer.reshape(-1, width)[:rows]
+    buffer = buffer.reshape(-1, buffer.shape[-1])
+    return buffer if buffer.shape == (rows, width) else buffer[:rows, place.lane : place.lane + width]
 
 
 def _shaped(gradient: Tensor, like: Tensor) -> Tensor:

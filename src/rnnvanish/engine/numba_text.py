@@ -54,7 +54,8 @@ class Printer:
         self.addresses: dict[str, str] = {}  # what the function is given -> its variable
         self.sizes: list[int] = []
         self.products: list[Product] = []
-        self.scopes: dict[tuple[str, int], int] = {}
+        self.scopes: dict[tuple[str, int, int], int] = {}
+        self.overlaid = loop.overlaid
         body = [line for phase in loop.phases for line in self._phase(phase)]
         if back:
             body = self._incoming() + body
@@ -75,8 +76,11 @@ class Printer:
         self.sizes.append(number)
         return f"n{len(self.sizes) - 1}"
 
-    def _scope(self, place: Place) -> int:
-        return self.scopes.setdefault((place.buffer, place.shift), len(self.scopes))
+    def _scope(self, place: Place, lane: int = 0) -> int:
+        """Number of the memory that a lane of a row lies in: a stretch that is written over is apart from the rest."""
+        cuts = {cut for buffer, *ends in self.overlaid if buffer == place.buffer for cut in ends}
+        part = sum(cut <= place.lane + lane for cut in cuts)
+        return self.scopes.setdefault((place.buffer, place.shift, part), len(self.scopes))
 
     def _incoming(self) -> list[str]:
         """Add the gradient that the outputs of this step received to that of the state."""
@@ -119,6 +123,8 @@ class Lanes:
         self.printer, self.phase = printer, phase
         self.rows: dict[Place, str] = {}
         self.totals: dict[Place, str] = {}
+        # One name for one lane: that what is read and written there is the same place must be plain to see.
+        self.offsets: dict[tuple[str, int], str] = {}
         self.head: list[str] = []
         self.body: list[str] = []
         self.singles: dict[tuple[Value, int], str] = {}
@@ -131,7 +137,7 @@ class Lanes:
         for value, place, is_sum in [(*pair, False) for pair in self.phase.stores] + [
             (*pair, True) for pair in self.phase.sums
         ]:
-            total = value.width if is_sum else self.printer.widths[place.buffer]
+            total = value.width if is_sum or value.width > 1 else self.printer.widths[place.buffer]
             for start, width in self._segments(value, total):
                 loops.setdefault(width, []).append((value, place, start, width, is_sum))
         out: list[str] = []
@@ -177,7 +183,7 @@ class Lanes:
         return self.rows[key]
 
     def _store(self, place: Place, start: int, result: str, single: bool) -> str:
-        return f"store({self._memory(place, start, single)}, {self.printer._scope(place)}, {result})"
+        return f"store({self._memory(place, start, single)}, {self.printer._scope(place, start)}, {result})"
 
     def _segments(self, value: Value, width: int) -> list[tuple[int, int]]:
         """Stretches of lanes within which a value is computed in one way."""
@@ -217,7 +223,7 @@ class Lanes:
         if value in self.phase.at:
             place = self.phase.at[value]
             kind = "load_bool" if value.boolean else "load"
-            return f"{kind}({self._memory(place, lane, single)}, {self.printer._scope(place)})"
+            return f"{kind}({self._memory(place, lane, single)}, {self.printer._scope(place, lane)})"
         if value.op == "once":
             name = f"once{value.detail[0]}"
             index = self.printer._size(lane) if single else f"{self.printer._size(lane)} + j"
@@ -236,7 +242,9 @@ class Lanes:
     def _memory(self, place: Place, lane: int, single: bool) -> str:
         """Address and index of a lane."""
         lane += place.lane
-        offset = (f" + {self.printer._size(lane)}" if lane else "") + ("" if single else " + j")
+        if lane and (place.buffer, lane) not in self.offsets:
+            self.offsets[place.buffer, lane] = self.printer._size(lane)
+        offset = (f" + {self.offsets[place.buffer, lane]}" if lane else "") + ("" if single else " + j")
         return f"{self.printer._address(place.buffer)}, {self._base(place)}{offset}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from rnnvanish.engine.values import Kind, Stage, Value, Values, products_of
+from rnnvanish.engine.values import Kind, Stage, Value, products_of
 
 #: The numbers that loops are printed for.
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
@@ -75,28 +75,30 @@ class Loop:
         phases: Those of one step.
         widths: Of the buffers that the loop needs for itself.
         kept: What lies in memory after it, for all time steps.
+        overlaid: Stretches of lanes (buffer, first, end) that a phase writes over what it has read there.
     """
 
     phases: list[Phase]
     widths: dict[str, int]
     kept: dict[Value, Place]
+    overlaid: list[tuple[str, int, int]] = field(default_factory=list)
 
 
-def schedule(stores: list[tuple[Value, Place]], at: dict[Value, Place], name: str, values: Values) -> Loop:
+def schedule(stores: list[tuple[Value, Place]], at: dict[Value, Place], name: str, live: list[Value]) -> Loop:
     """Order what a step must compute into phases.
 
     Args:
         stores: What it must compute, and where that goes.
         at: What is there before it.
         name: Of the buffers for what enters and leaves a product: "kept" has them for all time steps.
-        values: All values, to see who else reads what is overwritten.
+        live: All values that are used, to see who else reads what is overwritten.
     """
-    return _Scheduler(stores, at, name, values).loop()
+    return _Scheduler(stores, at, name, live).loop()
 
 
 class _Scheduler:
-    def __init__(self, stores: list[tuple[Value, Place]], at: dict[Value, Place], name: str, values: Values) -> None:
-        self.stores, self.name, self.values = stores, name, values
+    def __init__(self, stores: list[tuple[Value, Place]], at: dict[Value, Place], name: str, live: list[Value]) -> None:
+        self.stores, self.name, self.live = stores, name, live
         self.widths: dict[str, int] = {}
         self.level: dict[Value, int] = {}  # the phase in which a value can be computed
         self.there = {value: (0, place) for value, place in at.items()}  # the phase from which on it lies in memory
@@ -164,7 +166,7 @@ class _Scheduler:
             and rest.width == reader.width
             and rest in self.there
             and self.there[rest][1].buffer.startswith("early")
-            and not any(rest in other.args for other in self.values.known.values() if other is not reader)
+            and not any(rest in other.args for other in self.live if other is not reader)
         )
 
     def _resolve(self, left: Value) -> Place:

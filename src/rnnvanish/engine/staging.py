@@ -5,10 +5,11 @@ from collections.abc import Container, Iterable
 from torch import Tensor, nn
 
 from rnnvanish.engine.aten import Reader
+from rnnvanish.engine.overlay import overlay
 from rnnvanish.engine.phases import Place, schedule
 from rnnvanish.engine.staged import Staged
 from rnnvanish.engine.tracing import trace
-from rnnvanish.engine.values import Kind, Stage, Unsupported, Value, Values
+from rnnvanish.engine.values import Kind, Stage, Unsupported, Value, Values, walk
 
 
 def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> Staged:
@@ -39,30 +40,30 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         value: Place(("x", "ended")[index] if index < 2 else f"draw{index - 2}") for index, value in enumerate(inputs)
     }
     at |= {value: Place(f"state{index}") for index, value in enumerate(states)}
-    frontier = _early(_walk(new, at), at)
+    frontier = _early(walk(new, at), at)
     carried = {value: Place(f"carry{index}", shift=1) for index, value in enumerate(gradients)}
     # What the way back needs of the input by a product or a sum is kept from the way there.
     frontier += [
         value
-        for value in _walk(old, {**at, **dict.fromkeys(frontier), **carried})
+        for value in walk(old, {**at, **dict.fromkeys(frontier), **carried})
         if value.stage == Stage.ALL and value.op in ("linear", "rowsum")
     ]
     early_buffers = tuple((value, f"early{index}") for index, value in enumerate(frontier))
     at |= {value: Place(name) for value, name in early_buffers}
-    forward = schedule(
-        [(value, Place(f"state{index}", shift=1)) for index, value in enumerate(new)], at, "kept", values
-    )
+    live = walk([*new, *back], ())
+    forward = schedule([(value, Place(f"state{index}", shift=1)) for index, value in enumerate(new)], at, "kept", live)
 
-    at |= forward.kept | carried
-    inside = set(_walk(old, at))
     after = [input_gradient, *once_gradients]
+    at |= forward.kept | carried
+    at |= overlay(forward, [*old, *after], at)
+    inside = set(walk(old, at))
     # Rows put side by side for afterwards: they are written there at once.
-    inside |= {value for value in _walk(after, at) if value.op == "pieces" and all(arg in inside for arg in value.args)}
+    inside |= {value for value in walk(after, at) if value.op == "pieces" and all(arg in inside for arg in value.args)}
     read = {at[value].buffer for value in _reach([*old, *after], at, set()) if value in at}
     tape = [value for value in _reach(after, at, inside) if value in inside and _is_row(value)]
     stores = [(value, Place(f"tape{index}")) for index, value in enumerate(tape)]
     stores += [(value, Place(f"carry{index}")) for index, value in enumerate(old)]
-    backward = schedule(stores, at, "scratch", values)
+    backward = schedule(stores, at, "scratch", live)
     at |= {value: place for value, place in stores[: len(tape)] if value not in at}
     keeps = any(value.op == "gradient" for value in _reach(after, at, set()))
     return Staged(
@@ -94,22 +95,6 @@ def _once(values: Values, index: int, shape: tuple[int, ...]) -> Value:
     return values.value("once", (), (index,), kind=Kind.LINE, stage=Stage.ONCE, shape=(1, width))
 
 
-def _walk(roots: Iterable[Value], known: Container[Value]) -> list[Value]:
-    """What must be computed for `roots`, arguments first, where `known` is there already."""
-    found: dict[Value, None] = {}
-
-    def visit(value: Value) -> None:
-        if value in found or value in known:
-            return
-        for arg in value.args:
-            visit(arg)
-        found[value] = None
-
-    for root in roots:
-        visit(root)
-    return list(found)
-
-
 def _reach(roots: Iterable[Value], known: Container[Value], stop: Container[Value]) -> list[Value]:
     """What `roots` are computed from, down to what is `known` and to the rows in `stop`, both included."""
     found: dict[Value, None] = {}
@@ -137,7 +122,9 @@ def _early(needed: Iterable[Value], known: Container[Value]) -> list[Value]:
     found: dict[Value, None] = {}
 
     def visit(value: Value) -> None:
-        if value.op in ("slice", "expand"):
+        # A line is added where the rest is read.
+        plus_line = value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.LINE
+        if value.op in ("slice", "expand") or plus_line:
             visit(value.args[0])
         elif value.stage == Stage.ALL and value not in known:
             found[value] = None

@@ -5,10 +5,10 @@ the same for every sequence. Equal computations are one value: so the backward p
 forward pass has computed already.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, cast
 
 
 class Unsupported(Exception):
@@ -133,19 +133,29 @@ class Values:
         return self.value(op, args, kind=kind, stage=stage, shape=(1, max(widths, default=1)), boolean=boolean)
 
     def linear(self, rest: Value | None, products: Iterable[tuple[Value, Value]]) -> Value:
-        """Return rest + row @ matrix + ...; what needs no state is split off, for all time steps at once."""
+        """Return rest + row @ matrix + ...; what needs no state is split off, for all time steps at once.
+
+        Lines are added last: lane by lane they are free, and what a product is added to must be written out first.
+        """
         products = list(products)
+        lines = [term for term in _terms(rest) if term.kind == Kind.LINE]
+        if lines:
+            others = [term for term in _terms(rest) if term.kind != Kind.LINE]
+            return self.elementwise("add", self.linear(self.total(others), products), cast(Value, self.total(lines)))
         early = [product for product in products if product[0].stage < Stage.STEP]
         late = [product for product in products if product[0].stage == Stage.STEP]
         if early and late:
             terms = list(_terms(rest))
-            now = [term for term in terms if term.stage < Stage.STEP]
-            first = self._linear(self.total(now), early)
+            first = self._linear(self.total([term for term in terms if term.stage < Stage.STEP]), early)
             return self._linear(self.total([first, *(term for term in terms if term.stage == Stage.STEP)]), late)
-        if late and rest is not None and rest.kind == Kind.LINE:
-            # Added lane by lane it is free; as what the product is added to it would be written out at every step.
-            return self.elementwise("add", self._linear(None, late), rest)
         return self._linear(rest, products)
+
+    def terms_of(self, value: Value) -> tuple[Value | None, list[tuple[Value, Value]]]:
+        """Take a value apart as `products_of` does, with the line that `linear` adds; no products where it has none."""
+        if value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.LINE:
+            rest, products = products_of(value.args[0])
+            return self.total([value.args[1]] if rest is None else [rest, value.args[1]]), products
+        return products_of(value) if value.op == "linear" else (value, [])
 
     def _linear(self, rest: Value | None, products: list[tuple[Value, Value]]) -> Value:
         width = products[0][1].width
@@ -177,3 +187,19 @@ def products_of(linear: Value) -> tuple[Value | None, list[tuple[Value, Value]]]
     rest = linear.args[0] if linear.detail[0] else None
     parts = linear.args[1:] if linear.detail[0] else linear.args
     return rest, list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def walk(roots: Iterable[Value], known: Container[Value]) -> list[Value]:
+    """What must be computed for `roots`, arguments first, where `known` is there already."""
+    found: dict[Value, None] = {}
+
+    def visit(value: Value) -> None:
+        if value in found or value in known:
+            return
+        for arg in value.args:
+            visit(arg)
+        found[value] = None
+
+    for root in roots:
+        visit(root)
+    return list(found)
