@@ -1,6 +1,8 @@
 """Staged steps that are kept on disk: found again, and never mistaken for another."""
 
+import ctypes
 import importlib
+import math
 import sys
 from functools import cache
 
@@ -10,6 +12,7 @@ import torch
 from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.engine import choice, cpu, disk, machine_code, staging
 from rnnvanish.engine.fingerprint import fingerprint
+from rnnvanish.engine.numba_text import HEAD
 from rnnvanish.engine.values import Unsupported
 
 X, LENGTHS = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0)), torch.arange(25, 41)
@@ -117,13 +120,35 @@ def test_what_no_operation_tells_is_seen_by_the_comparison(process, caplog):
 
 
 def test_looking_leaves_buffers_and_random_numbers_as_they_are():
-    layer = Recurrent(cells.ALL["Elman"], 5, 8)
-    torch.nn.utils.parametrizations.spectral_norm(layer.cells[0].from_h)  # a step of it writes into buffers
+    layer = built("Zoneout", "Elman")
+    torch.nn.utils.parametrizations.spectral_norm(layer.cells[0].cell.from_h)  # a step of it writes into buffers
     before = {name: each.clone() for name, each in layer.state_dict().items()}, torch.get_rng_state()
     fingerprint(layer.cells[0], X[0], (torch.zeros(16, 8),), False)
     for name, each in layer.state_dict().items():
         assert torch.equal(each, before[0][name])
     assert torch.equal(torch.get_rng_state(), before[1])
+
+
+def test_machine_code_that_calls_what_is_not_there_is_compiled_anew(folder):
+    """To load it would end the process."""
+    text = HEAD.format(t="float64", size=8) + "    store(addresses[0], 0, 0, tanh(load(addresses[0], 0, 0)))\n"
+
+    def tanh():
+        machine_code.compiled.cache_clear()
+        number = ctypes.c_double(0.5)
+        machine_code.compiled(text)((ctypes.c_int64 * 1)(ctypes.addressof(number)), None, 0, 0, 0, 0, 0, 0)
+        return number.value
+
+    assert tanh() == pytest.approx(math.tanh(0.5), rel=1e-14)
+    (path,) = folder.iterdir()
+    whole = path.read_bytes()
+    name, code, called = disk.read(path.name)
+    assert called == []
+    disk.write(path.name, (name, code, ["nobody_has_a_function_of_this_name"]))
+    assert tanh() == pytest.approx(math.tanh(0.5), rel=1e-14)
+    assert disk.read(path.name)[2] == []
+    path.write_bytes(whole[:-1])
+    assert tanh() == pytest.approx(math.tanh(0.5), rel=1e-14)
 
 
 SOURCE = """

@@ -1,8 +1,8 @@
 """The loop on the CPU: printed and compiled once for a structure and a dtype, run over plain memory."""
 
-import ctypes
 import os
 import sys
+from array import array
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -38,8 +38,7 @@ class CPULoop:
             raise Unsupported(f"{dtype} on the CPU")
         self.printer = Printer(loop, dict(widths), back)
         self.run = compiled(self.printer.text(DTYPES[dtype]))
-        self.addresses = ctypes.c_int64 * len(self.printer.addresses)
-        self.sizes = (ctypes.c_int64 * len(self.printer.sizes))(*self.printer.sizes)
+        self.sizes = array("q", self.printer.sizes)
         self.constants = torch.tensor([1.0, 0.0], dtype=dtype)
         self.letters = torch.tensor([ord("N"), ord("T")], dtype=torch.uint8)
         #: What the matrix products are told, for each number of rows and each way their matrices lie.
@@ -70,12 +69,14 @@ class CPULoop:
             if (last - first, strides) not in self.products:
                 self.products[last - first, strides] = self._products(last - first, left)
             here = known | self.products[last - first, strides][0]
-            jobs.append(self.addresses(*[here[name] for name in self.printer.addresses]))
+            jobs.append(array("q", [here[name] for name in self.printer.addresses]))
         dense = "outputs" in buffers
 
         def run(addresses, first, last):  # type: ignore[no-untyped-def]
             with _flushed():
-                self.run(addresses, self.sizes, steps, batch, first, last, mask, dense)
+                self.run(
+                    addresses.buffer_info()[0], self.sizes.buffer_info()[0], steps, batch, first, last, mask, dense
+                )
 
         if threads == 1:
             run(jobs[0], 0, batch)

@@ -62,11 +62,12 @@ class _Operations(TorchDispatchMode):
 
 def fingerprint(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> str:
     """The name of a step of `cell`; arguments are those of `stage`."""
-    batch = batch_for(cell, x, state)
+    weights = weights_of(dict(cell.named_modules()))
+    batch = batch_for(*weights.values(), x[:1], *(part[:1] for part in state))
     x = x.new_zeros(batch, *x.shape[1:])
     state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
     # Copies: what a step writes into its buffers is not to be written by looking at it.
-    weights = {name: weight.detach().clone() for name, weight in weights_of(cell).items()}
+    weights = {name: weight.detach().clone() for name, weight in weights.items()}
     operations = _Operations(*weights.values(), x, *state)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []), torch.no_grad(), uncached(), operations:
         new = torch.func.functional_call(cell, weights, (x, state))

@@ -58,5 +58,6 @@ def _load(name: str, code: bytes) -> Callable[..., Any]:
     kind = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4, *[ctypes.c_int64] * 6)
     nowhere = (ctypes.c_void_p * 2)()
     function = kind(engine.get_function_address(name))
-    function.engine = engine  # type: ignore[attr-defined]  # the code lives as long as this
-    return partial(function, nowhere, ctypes.byref(nowhere, 8))
+    function.engine = engine  # type: ignore[attr-defined]  # code and place live as long as this
+    function.nowhere = nowhere  # type: ignore[attr-defined]
+    return partial(function, ctypes.addressof(nowhere), ctypes.addressof(nowhere) + 8)

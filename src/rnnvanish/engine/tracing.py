@@ -78,8 +78,8 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         state: The state before it, likewise.
         masked: Whether sequences may end early: then a state that has ended is kept.
     """
-    weights = weights_of(cell)
-    batch = batch_for(cell, x, state)
+    weights = weights_of(dict(cell.named_modules()))
+    batch = batch_for(*weights.values(), x[:1], *(part[:1] for part in state))
     x = x.new_zeros(batch, *x.shape[1:])
     state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
     ended = torch.zeros(batch, 1, dtype=torch.bool, device=x.device)

@@ -1,14 +1,15 @@
 """The weights of a cell, as its step reads them."""
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 
-def weights_of(cell: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, each once."""
-    modules = dict(cell.named_modules())
+def weights_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """Parameters and buffers by name, each once: of a cell, `dict(cell.named_modules())`."""
     found: dict[str, Tensor] = {}
-    for kind in ("_parameters", "_buffers"):  # much faster than named_parameters(), and done at every call
+    for kind in ("_parameters", "_buffers"):
         seen = set()
         for prefix, module in modules.items():
             for name, tensor in vars(module)[kind].items():
@@ -28,8 +29,7 @@ class uncached:
         parametrize._cache_enabled = self.depth
 
 
-def batch_for(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...]) -> int:
-    """A number of sequences to try a step with that no other size of it equals."""
-    tensors = (*weights_of(cell).values(), x[:1], *(part[:1] for part in state))
+def batch_for(*tensors: Tensor) -> int:
+    """A number of sequences to try a step with: no size of these."""
     sizes = {size for tensor in tensors for size in tensor.shape}
     return next(size for size in range(2, 2 + 2 * len(sizes) + 2) if size not in sizes)
