@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from rnnvanish.names import listed
@@ -62,7 +63,8 @@ def in_place(model: nn.Module) -> Iterator[None]:
 
 def check_finite(model: nn.Module, call: Call, output: list[Tensor]) -> None:
     """What the model returns are numbers; if not, say where the first that are none come from."""
-    if all(bool(number.isfinite().all()) for number in output):
+    # The least and the largest number tell: nan is both.
+    if all(bool(torch.stack(number.aminmax()).isfinite().all()) for number in output if number.numel()):
         return
     for name, parameter in model.named_parameters():
         _finite(parameter, f"the parameter {name}")

@@ -25,8 +25,21 @@ def gains(parts: list[Norms], dtype: torch.dtype) -> list[Float[Tensor, " lags"]
     ]
 
 
+def size(gradient: Float[Tensor, "*rows numbers"]) -> Float[Tensor, "*rows"]:
+    """Norm of each row, in double precision; infinite where it is no number, as infinity minus infinity is none."""
+    if gradient.dtype == torch.float64:
+        found = norm(gradient, dim=-1)
+    else:  # the squares of what single precision holds neither vanish nor overflow
+        found = torch.linalg.vector_norm(gradient, dim=-1, dtype=torch.float64)
+    return found.nan_to_num(nan=torch.inf, posinf=torch.inf)
+
+
 def norm(x: Tensor, dim: int) -> Tensor:
     """Euclidean norm of numbers whose squares no format holds; nan beyond what there is."""
+    plain: Tensor = torch.linalg.vector_norm(x, dim=dim)
+    limits = torch.finfo(x.dtype)
+    if bool(((plain > limits.tiny**0.5 / limits.eps) & (plain < limits.max**0.5)).all()):
+        return plain
     scale = x.abs().amax(dim, keepdim=True)
     scaled: Tensor = torch.linalg.vector_norm(x / scale.where((scale > 0) & scale.isfinite(), 1.0), dim=dim)
     return scaled * scale.where(scale.isfinite(), 1.0).squeeze(dim)

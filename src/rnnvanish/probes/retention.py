@@ -1,7 +1,7 @@
 """Retention: how much of the gradient is left, step by step back in time, in a user's unchanged model."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.cell import State
+from rnnvanish.probes import handed
+from rnnvanish.probes.again import Series
 from rnnvanish.probes.batches import averaged
 from rnnvanish.probes.calling import Call, sampled
 from rnnvanish.probes.carried import carried
@@ -17,8 +19,7 @@ from rnnvanish.probes.complaints import Unmeasurable
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.endpoint import read_end
 from rnnvanish.probes.gradients import gradients
-from rnnvanish.probes.handed import handed_out
-from rnnvanish.probes.norms import from_the_end, gains, norm
+from rnnvanish.probes.norms import from_the_end, gains, norm, size
 from rnnvanish.probes.split import injected, journey
 from rnnvanish.probes.travel import travelled
 from rnnvanish.probes.watch import Cells, Run, watch
@@ -78,12 +79,13 @@ def retention(
     with torch.enable_grad():
         for batch in sampled(model, inputs, batches):
             call = Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)
-            plain = loss is None and explain is None and not cells and segment is None
-            if plain and (curves := handed_out(model, call)) is not None and _resolved(curves):
-                found.append(curves)
-                continue
-            measure = partial(_curves, model, call, loss, explain)
-            found.append(watch(model, call, measure, _resolved, cells, segment))
+            measured = partial(
+                watch, model, call, partial(_curves, model, call, loss, explain), _resolved, cells, segment
+            )
+            try:
+                found.append(measured(compiled=explain is None and segment is None))
+            except Exception:  # noqa: BLE001  # step by step there are words for whatever this is, or even numbers
+                found.append(measured())
     return averaged(found)
 
 
@@ -121,41 +123,69 @@ def _curves(
     runs: list[Run],
 ) -> dict[str, Curve]:
     value = loss_of(model, call, output, runs, loss)
-    sizes = [len(run.states) for run in runs]
-    states = [state for run in runs for state in run.states]
-    entries = [] if loss is None else [entry for run in runs for entry in run.entries]
-    again = loss is not None or any(run.altered for run in runs)
-    found = gradients(model, runs, value, [*states, *entries], keep=again)
-    total, passed = found[: len(states)], found[len(states) :]
+    asked = [_asked(run, loss is not None) for run in runs]
+    again = loss is not None or any(run.altered or run.compiled for run in runs)
+    handed.forget(runs)
+    found = iter(gradients(model, runs, value, [parts for each in asked for parts in each], keep=again))
+    # What compiled loops handed out must be collected before they are taken back again.
+    every = [_by_state(run, [next(found) for _ in each]) for run, each in zip(runs, asked, strict=True)]
     curves = {}
-    for run, size in zip(runs, sizes, strict=True):
-        own, total = total[:size], total[size:]
+    for run, (own, total, back) in zip(runs, every, strict=True):
         masked = carried(model, run, value, own) if run.altered else None
-        curve = _curve(*(masked or (run, own)))
+        curve = _curve(run, total) if masked is None else _curve(masked[0], _series(masked[1]))
         if curve.verdict == "exploding" and not run.altered:
-            curve = replace(curve, journey=_curve(run, _alone(run, own)))
-        if loss is not None:
-            back, passed = passed[:size], passed[size:]
-            if masked is None:
-                curve = replace(curve, injected=injected(run, own, back), journey=_curve(run, journey(run, own)))
+            curve = replace(curve, journey=_curve(run, _alone(run, _ends(run, total))))
+        if loss is not None and masked is None:
+            on_its_way = _curve(run, journey(run, _ends(run, total)))
+            curve = replace(curve, injected=injected(run, total, back), journey=on_its_way)
         curve = replace(curve, notes=_notes(run, curve, masked[0] if masked else None))
         curves[run.name] = replace(curve, cause=explain(run, curve)) if explain else curve
     return curves
 
 
-def _alone(run: Run, total: list[State]) -> list[State]:
-    """The gradient by each sequence's own last state, of length one, taken back through the loop alone."""
+def _asked(run: Run, everything: bool) -> list[tuple[Tensor, ...]]:
+    """The tensors by which gradients are asked for; `everything` with those that tell what came in at each step."""
+    if run.compiled:
+        return [(*call.entry, call.outputs) if everything else call.entry for call in run.compiled]
+    return [*run.states, *(run.entries if everything else ())]
+
+
+def _by_state(run: Run, found: list[tuple[Tensor, ...]]) -> tuple[list[State], Series, Series]:
+    """The gradient by each state of `run`, in the form of states and as a series; and what of it came back by the next step."""
+    if run.compiled:
+        total = handed.handed_out(run)
+        everything = len(found[0]) > len(total)
+        return [], total, handed.passed_back(run, total, [parts[-1] for parts in found]) if everything else ()
+    own, passed = found[: len(run.states)], found[len(run.states) :]
+    total = _series(own)
+    back = tuple(torch.zeros_like(part) for part in total) if passed else ()
+    for t, parts in enumerate(passed[1:]):
+        for whole, rows in zip(back, parts, strict=False):  # a step that makes its own first state has read none
+            whole[t, : len(rows)] = rows
+    return own, total, back
+
+
+def _series(states: Sequence[State]) -> Series:
+    return tuple(torch.stack(parts) for parts in zip(*states, strict=True))
+
+
+def _ends(run: Run, total: Series) -> State:
+    """The gradient by each sequence's own last state."""
     rows = torch.arange(len(run.ends), device=run.ends.device)
-    end = torch.cat([torch.stack(part)[run.ends, rows] for part in zip(*total, strict=True)], dim=-1)
-    size = norm(end, dim=-1)
-    unit = (end / torch.where(size > 0, size, 1.0)[:, None]).split([part.shape[-1] for part in total[0]], dim=-1)
-    return list(zip(*(part.unbind(0) for part in travelled(run, unit)), strict=True))
+    return tuple(part[run.ends, rows] for part in total)
 
 
-def _curve(run: Run, total: list[State]) -> Curve:
+def _alone(run: Run, end: State) -> Series:
+    """The gradient by the last states, of length one for each sequence, taken back through the loop alone."""
+    length = norm(torch.cat(end, dim=-1), dim=-1)[:, None]
+    unit = tuple(part / torch.where(length > 0, length, 1.0) for part in end)
+    return handed.through_steps(run, unit) if run.compiled else travelled(run, unit)
+
+
+def _curve(run: Run, total: Series) -> Curve:
     """The curve of one loop from the gradients by its states."""
-    aligned = [from_the_end(_size(torch.stack(part)), run.ends) for part in zip(*total, strict=True)]
-    dtype = total[0][0].dtype
+    aligned = [from_the_end(size(part), run.ends) for part in total]
+    dtype = total[0].dtype
     if dtype == torch.float64 and any(bool(part[0].isinf().any()) for part in aligned):
         raise Unmeasurable(
             f"The gradient of the loss is nan or infinite at the end of {run.name} already: look between it and the loss "
@@ -165,15 +195,10 @@ def _curve(run: Run, total: list[State]) -> Curve:
     return Curve(torch.arange(len(gain)), gain, dict(zip(run.cell.state_names, parts, strict=True)))
 
 
-def _size(gradient: Tensor) -> Tensor:
-    """The norm for each sequence; infinite where the gradient is no number, as infinity minus infinity is none."""
-    return norm(gradient.double().nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf), dim=-1)
-
-
 def _notes(run: Run, curve: Curve, masked: Run | None) -> tuple[str, ...]:
     """What else there is to know of a loop, and of it as `carried` has it."""
     notes = {
-        "It ran for a single step: there is no lag to measure.": len(run.states) == 1,
+        "It ran for a single step: there is no lag to measure.": len(run.x) == 1,
         "It ran without gradients, under no_grad() or inference_mode().": not run.graph,
         "Its first state arrives detached: the gradient ends there, and the steps before are a loop of their own.": (
             run.detached
