@@ -13,6 +13,7 @@ from rnnvanish.engine.reference import Step
 from rnnvanish.engine.values import Unsupported
 from rnnvanish.mitigation import Wrapper
 from rnnvanish.probes.book import Handed, Run
+from rnnvanish.probes.norms import size, together
 from rnnvanish.recurrent import Recurrent
 
 #: A loop of torch.nn of fewer steps is not worth compiling for a measure: nobody else would run it compiled.
@@ -69,21 +70,26 @@ def handed_out(run: Run) -> Gradients:
     )
 
 
-def passed_back(run: Run, total: Gradients, of_outputs: list[Tensor]) -> Gradients:
-    """Take from the total gradients what came in at their own steps: what is left came back through the next step.
+def arrivals(run: Run, total: Gradients, sizes: list[Tensor], of_outputs: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Tell what came in at each step of a compiled loop from what came back through its next step: the norms of both.
 
     Args:
-        run: A compiled loop after a way back.
+        run: The loop, after a way back.
         total: What that handed out.
+        sizes: The norms of that.
         of_outputs: The gradients by the outputs of each call.
     """
-    first, *others = (part.clone() for part in total)
-    first -= of_outputs[0] if len(of_outputs) == 1 else torch.cat(of_outputs)
-    starts = [*run.starts[1:], len(run.x)]
-    for part, place in zip((first, *others), range(len(total)), strict=True):
-        for start, after in zip(starts, [*run.compiled[1:], None], strict=True):
-            part[start - 1] = 0.0 if after is None else _trace(after)[place][0]
-    return first, *others
+    direct = of_outputs[0] if len(of_outputs) == 1 else torch.cat(of_outputs)
+    if direct.any():
+        came, back = size(direct), together([size(total[0] - direct), *sizes[1:]])
+    else:
+        came, back = torch.zeros_like(sizes[0]), together(sizes).clone()
+    for start, after in zip([*run.starts[1:], len(run.x)], [*run.compiled[1:], None], strict=True):
+        last = [part[start - 1] for part in total]
+        passed = list(map(torch.zeros_like, last)) if after is None else [part[0] for part in _trace(after)]
+        came[start - 1] = together([size(whole - part) for whole, part in zip(last, passed, strict=True)])
+        back[start - 1] = together(list(map(size, passed)))
+    return came, back
 
 
 def through_all(run: Run, end: State) -> Gradients:

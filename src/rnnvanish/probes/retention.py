@@ -1,7 +1,7 @@
 """Retention: how much of the gradient is left, step by step back in time, in a user's unchanged model."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from rnnvanish.cell import State
 from rnnvanish.probes import handed
 from rnnvanish.probes.again import Series
+from rnnvanish.probes.arrived import arrived
 from rnnvanish.probes.batches import averaged
 from rnnvanish.probes.calling import Call, sampled
 from rnnvanish.probes.carried import carried
 from rnnvanish.probes.complaints import Unmeasurable
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.endpoint import read_end
-from rnnvanish.probes.gradients import gradients
 from rnnvanish.probes.norms import from_the_end, gains, norm, size
 from rnnvanish.probes.split import injected, journey
 from rnnvanish.probes.travel import travelled
@@ -123,50 +123,22 @@ def _curves(
     runs: list[Run],
 ) -> dict[str, Curve]:
     value = loss_of(model, call, output, runs, loss)
-    asked = [_asked(run, loss is not None) for run in runs]
-    again = loss is not None or any(run.altered or run.compiled for run in runs)
-    handed.forget(runs)
-    found = iter(gradients(model, runs, value, [parts for each in asked for parts in each], keep=again))
-    # What compiled loops handed out must be collected before they are taken back again.
-    every = [_by_state(run, [next(found) for _ in each]) for run, each in zip(runs, asked, strict=True)]
+    every = arrived(model, runs, value, split=loss is not None)
     curves = {}
-    for run, (own, total, back) in zip(runs, every, strict=True):
-        masked = carried(model, run, value, own) if run.altered else None
-        curve = _curve(run, total) if masked is None else _curve(masked[0], _series(masked[1]))
+    for run, own in zip(runs, every, strict=True):
+        masked = carried(model, run, value, own.states) if run.altered else None
+        curve = _curve(run, own.sizes) if masked is None else _curve(masked[0], _sizes(zip(*masked[1], strict=True)))
         if curve.verdict == "exploding" and not run.altered:
-            curve = replace(curve, journey=_curve(run, _alone(run, _ends(run, total))))
+            curve = replace(curve, journey=_curve(run, _sizes(_alone(run, _ends(run, own.total)))))
         if loss is not None and masked is None:
-            on_its_way = _curve(run, journey(run, _ends(run, total)))
-            curve = replace(curve, injected=injected(run, total, back), journey=on_its_way)
+            share = None if own.ways is None else injected(*own.ways, run.ends)
+            # Where nothing comes in behind the end, all of the gradient is on the journey.
+            alone = share is not None and not (share[1:] > 0).any() and not curve.gain.isinf().any()
+            on_its_way = own.sizes if alone else _sizes(journey(run, _ends(run, own.total)))
+            curve = replace(curve, injected=share, journey=_curve(run, on_its_way))
         curve = replace(curve, notes=_notes(run, curve, masked[0] if masked else None))
         curves[run.name] = replace(curve, cause=explain(run, curve)) if explain else curve
     return curves
-
-
-def _asked(run: Run, everything: bool) -> list[tuple[Tensor, ...]]:
-    """The tensors by which gradients are asked for; `everything` with those that tell what came in at each step."""
-    if run.compiled:
-        return [(*call.entry, call.outputs) if everything else call.entry for call in run.compiled]
-    return [*run.states, *(run.entries if everything else ())]
-
-
-def _by_state(run: Run, found: list[tuple[Tensor, ...]]) -> tuple[list[State], Series, Series]:
-    """The gradient by each state of `run`, in the form of states and as a series; and what of it came back by the next step."""
-    if run.compiled:
-        total = handed.handed_out(run)
-        everything = len(found[0]) > len(total)
-        return [], total, handed.passed_back(run, total, [parts[-1] for parts in found]) if everything else ()
-    own, passed = found[: len(run.states)], found[len(run.states) :]
-    total = _series(own)
-    back = tuple(torch.zeros_like(part) for part in total) if passed else ()
-    for t, parts in enumerate(passed[1:]):
-        for whole, rows in zip(back, parts, strict=False):  # a step that makes its own first state has read none
-            whole[t, : len(rows)] = rows
-    return own, total, back
-
-
-def _series(states: Sequence[State]) -> Series:
-    return tuple(torch.stack(parts) for parts in zip(*states, strict=True))
 
 
 def _ends(run: Run, total: Series) -> State:
@@ -182,10 +154,10 @@ def _alone(run: Run, end: State) -> Series:
     return handed.through_steps(run, unit) if run.compiled else travelled(run, unit)
 
 
-def _curve(run: Run, total: Series) -> Curve:
-    """The curve of one loop from the gradients by its states."""
-    aligned = [from_the_end(size(part), run.ends) for part in total]
-    dtype = total[0].dtype
+def _curve(run: Run, sizes: list[Tensor]) -> Curve:
+    """The curve of one loop from the norms of the gradients by its states."""
+    aligned = [from_the_end(part, run.ends) for part in sizes]
+    dtype = run.states[-1][0].dtype
     if dtype == torch.float64 and any(bool(part[0].isinf().any()) for part in aligned):
         raise Unmeasurable(
             f"The gradient of the loss is nan or infinite at the end of {run.name} already: look between it and the loss "
@@ -193,6 +165,11 @@ def _curve(run: Run, total: Series) -> Curve:
         )
     gain, *parts = gains(aligned, dtype)
     return Curve(torch.arange(len(gain)), gain, dict(zip(run.cell.state_names, parts, strict=True)))
+
+
+def _sizes(series: Iterable[Any]) -> list[Tensor]:
+    """The norms of gradients, (time, sequences) for each part of the state."""
+    return [size(part if isinstance(part, Tensor) else torch.stack(part)) for part in series]
 
 
 def _notes(run: Run, curve: Curve, masked: Run | None) -> tuple[str, ...]:

@@ -8,28 +8,21 @@ from rnnvanish.cell import State
 from rnnvanish.probes import handed
 from rnnvanish.probes.again import Series
 from rnnvanish.probes.book import Run
-from rnnvanish.probes.norms import from_the_end, norm, size
+from rnnvanish.probes.norms import from_the_end
 
 
-def injected(run: Run, total: Series, back: Series) -> Float[Tensor, " lags"] | None:
+def injected(came_in: Float[Tensor, "time sequences"], back: Tensor, ends: Tensor) -> Float[Tensor, " lags"]:
     """Measure the share of the gradient at each lag that came in at this very step, from 0 to 1.
 
     The total at step t is what came in there, plus what step t + 1 passes back: the gradient by the state as it read it.
     The share is that of the two norms, the mean over sequences.
 
     Args:
-        run: The loop.
-        total: The gradient by each of its states.
-        back: The part of it that the next step passes back.
-
-    Returns:
-        None where the model changes states between steps: what is passed back is then not the gradient by the state.
+        came_in: Norms of what came in at each step.
+        back: Norms of what the next step passes back.
+        ends: Index of each sequence's own last step.
     """
-    if run.altered:
-        return None
-    came_in = tuple(whole - passed for whole, passed in zip(total, back, strict=True))
-    sizes = (norm(torch.stack(list(map(size, parts))), dim=0) for parts in (came_in, back))
-    came, travelled = (from_the_end(each, run.ends) for each in sizes)
+    came, travelled = from_the_end(came_in, ends), from_the_end(back, ends)
     share: Tensor = (came / (came + travelled)).nanmean(1)
     return share
 

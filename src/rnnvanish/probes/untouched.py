@@ -87,9 +87,10 @@ def _swap(model: nn.Module, dtype: torch.dtype | None) -> None:
 
 def _contents(value: Any) -> Callable[[], None] | None:
     """What puts back the contents of a list, dictionary, set or tensor that a forward writes to; None for all else."""
+    holds = isinstance(value, list | tuple | dict) and value  # most of a module's tables are empty
     tensors = [
         (leaf, leaf._version, leaf.detach().clone())
-        for leaf in (tree_leaves(value) if isinstance(value, list | tuple | dict | Tensor) else [])
+        for leaf in (tree_leaves(value) if holds or isinstance(value, Tensor) else [])
         if isinstance(leaf, Tensor) and not isinstance(leaf, nn.Parameter) and not leaf.is_inference()
     ]
     copy = value.copy() if type(value) in (list, dict, set) else None
