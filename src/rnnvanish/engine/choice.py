@@ -86,7 +86,7 @@ def _compiled(
     from rnnvanish.engine.loop import Program
     from rnnvanish.engine.weights import weights_of
 
-    weights = weights_of(cell)
+    weights = weights_of(modules)
     key = (
         *(_build(module) for module in modules.values()),
         *((name, weight.shape) for name, weight in weights.items()),

@@ -10,7 +10,7 @@ from rnnvanish.engine.differentiable import differentiable
 from rnnvanish.engine.evaluate import Recipe, every
 from rnnvanish.engine.phases import Loop, Place
 from rnnvanish.engine.staged import Staged
-from rnnvanish.engine.values import Kind, Value
+from rnnvanish.engine.values import Kind, Unsupported, Value
 
 
 class Compiled(Protocol):
@@ -186,6 +186,8 @@ class _Loop(torch.autograd.Function):
         x, ended, noise, onces, state = _apart(saved[: end - len(states)], draws, count)
         given = program.given(onces)
         if torch.is_grad_enabled():
+            if ctx.trace is not None:
+                raise Unsupported("trace of a double backward")
             return *[None] * 5, *differentiable(staged, given, x, ended, noise, onces, state, outputs, final)
         lines, matrices = program.operands(given, x)
         whole = _inputs(x, ended, noise) | dict(zip(states, saved[end - len(states) : end], strict=True))

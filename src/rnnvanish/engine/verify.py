@@ -35,7 +35,7 @@ def verify(cell: Cell, program: Program, x: Tensor, state: State, masked: bool) 
         ended = None if lengths is None else padding(STEPS, lengths).unsqueeze(-1)
         weights = {
             name: weight.detach().requires_grad_(weight.is_floating_point())
-            for name, weight in weights_of(cell).items()
+            for name, weight in weights_of(dict(cell.named_modules())).items()
         }
         inputs = [x, *start, *(weight for weight in weights.values() if weight.requires_grad)]
 
