@@ -16,7 +16,7 @@ from rnnvanish.probes.book import Handed, Run
 from rnnvanish.probes.norms import size, together
 from rnnvanish.recurrent import Recurrent
 
-#: A loop of torch.nn of fewer steps is not worth compiling for a measure: nobody else would run it compiled.
+#: A loop of fewer steps, in the midst of a model, is not worth compiling for a measure.
 STEPS = 64
 
 #: Gradients of every state of a loop: (time, batch, size) for each part.
@@ -28,10 +28,10 @@ def stepped(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Ten
     return None
 
 
-def where_possible(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Tensor | None) -> Handed | None:
-    """Have a loop run compiled; step by step where it cannot, or is not worth it."""
+def where_worth_it(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Tensor | None) -> Handed | None:
+    """Have a loop run compiled if it can, and is long."""
     try:
-        return compiled(module, step, x, state, lengths)
+        return compiled(module, step, x, state, lengths) if len(x) >= STEPS else None
     except Unsupported:
         return None
 
@@ -40,14 +40,13 @@ def compiled(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Te
     """Have a loop run compiled.
 
     Raises:
-        Unsupported: Where it cannot, or is not worth it.
+        Unsupported: Where it cannot, or has next to no numbers.
     """
-    own = isinstance(module, Recurrent)
     if not isinstance(step, Cell) or isinstance(step, Wrapper):  # what is added to a state may have no gradient
         raise Unsupported("way to hand out the gradients of a state that is more than a cell's")
-    if not torch.is_grad_enabled() or (own and module.engine == "reference"):
+    if not torch.is_grad_enabled() or (isinstance(module, Recurrent) and module.engine == "reference"):
         raise Unsupported("gradients to hand out")
-    if len(x) < (2 if own else STEPS) or len(x) * sum(part.numel() for part in state) < choice.WORTH:
+    if len(x) < 2 or len(x) * sum(part.numel() for part in state) < choice.WORTH:
         raise Unsupported("loop that is worth compiling")
     entry, trace = tuple(part.view_as(part) for part in state), list[Tensor]()
     outputs, final = choice.run(step, x, entry, lengths, "auto", trace)

@@ -106,7 +106,7 @@ def _measure(
     patterns: dict[str, Pattern] = {}
     if (known is None and not alone) or own:
         known, patterns = _ordinary(model, call, layers, own, segment, compiled, dtype)
-    book, way = Book(), handed.compiled if alone else handed.where_possible if compiled else handed.stepped
+    book, way = Book(), handed.compiled if alone else handed.where_worth_it if compiled else handed.stepped
     with borrowed(model, dtype, compiled), parametrize.cached():
         for name, module in layers.items():
             module.__dict__["forward"] = partial(loops.forward, module, name, book, segment, way)
