@@ -4,8 +4,12 @@ A measure that asks for no more than gradients needs no loop in plain sight. Wha
 the same: a cell that cannot be compiled, states that the model changes on the way, a second derivative.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine import choice
@@ -51,6 +55,17 @@ def compiled(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Te
     entry, trace = tuple(part.view_as(part) for part in state), list[Tensor]()
     outputs, final = choice.run(step, x, entry, lengths, "auto", trace)
     return Handed(entry, outputs, tuple(part.view_as(part) for part in final), trace)
+
+
+def by_its_engine(engine: str, forward: Callable[..., Any], module: Recurrent, *args: Any, **kwargs: Any) -> Any:
+    """Run a borrowed layer by the engine that is its own where its sequences are long; else step by step."""
+    x = args[0] if args else kwargs.get("x")
+    if isinstance(x, PackedSequence):
+        steps = len(x.batch_sizes)
+    else:
+        steps = x.shape[x.dim() == 3 and module.batch_first] if isinstance(x, Tensor) and x.dim() else 0
+    module.engine = engine if steps >= STEPS else "reference"
+    return forward(*args, **kwargs)
 
 
 def forget(runs: list[Run]) -> None:

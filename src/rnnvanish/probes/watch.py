@@ -101,15 +101,18 @@ def _measure(
     layers, own = recurrent_modules(model), step_modules(model, cells)
     complaints.check(model, call, layers, own)
     call = call.map(lambda value: cast_to(value, dtype))
+    engines = {name: module.engine for name, module in layers.items() if compiled and isinstance(module, Recurrent)}
     # Of a layer that stands alone and runs compiled anyway, the watched run is the ordinary one.
     alone = compiled and type(model) is Recurrent and "forward" not in vars(model)
     patterns: dict[str, Pattern] = {}
     if (known is None and not alone) or own:
-        known, patterns = _ordinary(model, call, layers, own, segment, compiled, dtype)
+        known, patterns = _ordinary(model, call, layers, own, segment, engines, dtype)
     book, way = Book(), handed.compiled if alone else handed.where_worth_it if compiled else handed.stepped
-    with borrowed(model, dtype, compiled), parametrize.cached():
+    with borrowed(model, dtype), parametrize.cached():
         for name, module in layers.items():
             module.__dict__["forward"] = partial(loops.forward, module, name, book, segment, way)
+            if isinstance(module, Recurrent) and name in engines:
+                module.engine = engines[name]
         for name, module in own.items():
             module.__dict__["forward"] = partial(
                 steps.forward, module, module.forward, patterns[name], book, segment is not None
@@ -133,17 +136,20 @@ def _ordinary(
     layers: dict[str, nn.Module],
     own: dict[str, nn.Module],
     segment: int | None,
-    compiled: bool,
+    engines: dict[str, str],
     dtype: torch.dtype | None,
 ) -> tuple[list[Tensor], dict[str, Pattern]]:
     """Run the model as it is: what it returns, and how it calls its own steps."""
-    with borrowed(model, dtype, compiled):
+    with borrowed(model, dtype):
         patterns = {name: Pattern(name, module) for name, module in own.items()}
         for name, module in own.items():
             forward = partial(complaints.checked, module.forward, name, module)
             module.__dict__["forward"] = partial(patterns[name].learn, forward)
         for name, module in layers.items():
-            module.__dict__["forward"] = partial(complaints.checked, module.forward, name, module)
+            forward = partial(module.forward)
+            if isinstance(module, Recurrent) and name in engines:
+                forward = partial(handed.by_its_engine, engines[name], module.forward, module)
+            module.__dict__["forward"] = partial(complaints.checked, forward, name, module)
         with nullcontext() if segment is None else torch.no_grad():  # a graph of its own would take the memory
             ordinary = numbers(call(model))
         for pattern in patterns.values():
