@@ -10,23 +10,24 @@ from .common import training_step as _training_step
 if TYPE_CHECKING:
     from torch import nn
 
-LOOKS = ["retention", "diagnose"]
+LOOKS = ["retention", "retention of Recurrent", "diagnose"]
 EVERY = 10  # steps of a training between two looks of the monitor
 
 
 def overhead(look: str) -> float:
-    """CPU time of a look at torch's LSTM over that of a training step of it."""
+    """CPU time of a look at torch's LSTM, or at a Recurrent of the same, over that of a training step of it."""
     import torch
 
     package = need("rnnvanish.diagnosis") if look == "diagnose" else need("rnnvanish.probes")
-    function: Callable[..., Any] = getattr(package, look)
-    model, x = in_torch("LSTM", layer("LSTM")), torch.randn(TIME, BATCH, INPUT)
+    function: Callable[..., Any] = getattr(package, look.partition(" ")[0])
+    own = layer("LSTM")
+    model, x = own if look.endswith("Recurrent") else in_torch("LSTM", own), torch.randn(TIME, BATCH, INPUT)
     looks, steps = interleaved(lambda: function(model, x), _training_step(model, x), rounds=max(3, ROUNDS // 5), warm=1)
     return ratio(looks, steps)
 
 
 class Looking:
-    """At torch.nn.LSTM with 64 units, over 100 steps, batch 32."""
+    """At torch.nn.LSTM (or Recurrent) with 64 units, over 100 steps, batch 32."""
 
     version = "1"
     params: ClassVar = [LOOKS]

@@ -42,7 +42,8 @@ def retention(
 
     The gradient is the total derivative with respect to the whole state (for an LSTM h and c), through every later
     step, from a loss that reads the end of the sequence. The run that is measured is compared with the ordinary one,
-    and `model` is left as it was. Where single precision cannot hold the numbers, they are measured in double.
+    and `model` is left as it was. Where single precision cannot hold the numbers, they are measured in double. Loops of
+    64 steps and more run compiled where they can, which takes seconds the first time on a machine.
 
     Args:
         model: Any module that holds `torch.nn.RNN`, `LSTM`, `GRU` or `Recurrent` layers, or calls `torch.nn.RNNCell`,

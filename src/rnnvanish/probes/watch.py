@@ -2,7 +2,8 @@
 
 `torch.nn.RNN`, `LSTM` and `GRU` hide their states: on most devices a whole layer is one node of autograd's graph. While
 a model is watched, each of its recurrent modules runs as a plain loop over its own live weights instead, and every
-state on the way is a tensor of the graph. A step that the model calls by itself runs as it is; the states that it reads
+state on the way is a tensor of the graph. For a measure that asks for gradients alone a long loop runs compiled, and hands
+them out: see `handed`. A step that the model calls by itself runs as it is; the states that it reads
 and returns are noted. Nothing else of the model is replaced.
 """
 
