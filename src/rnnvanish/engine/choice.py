@@ -88,8 +88,8 @@ def _compiled(
     weights = weights_of(modules)
     key = (
         *(_build(module) for module in modules.values()),
-        *((name, weight.shape) for name, weight in weights.items()),
-        *(part.shape[1:] for part in state),
+        *((name, weight.shape, weight.dtype) for name, weight in weights.items()),
+        *((part.shape[1:], part.dtype) for part in state),
         (x.shape[2:], x.dtype, x.device.type, lengths is not None),
     )
     if key not in _programs:
@@ -126,7 +126,7 @@ def _check(modules: Iterable[nn.Module], x: Tensor, state: State, engine: str) -
         raise Unsupported("autocast")
     if torch._C._len_torch_dispatch_stack() > 0:
         raise Unsupported("dispatch modes")
-    if any(tensor.dtype != x.dtype for tensor in state):
+    if any(tensor.dtype.to_real() != x.dtype.to_real() for tensor in state):
         raise Unsupported("a state of another dtype than its input")
     if any(
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
@@ -187,7 +187,7 @@ def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
     else:
         raise Unsupported(f"printer for {x.device.type}")
     try:
-        program = Program(stage(cell, x[0], state, masked), printer, x.dtype, part)
+        program = Program(stage(cell, x[0], state, masked), printer, x.dtype.to_real(), part)
     except Unsupported:
         raise
     except Exception as error:  # tracing runs the cell's own code in an unusual way: whatever it says is the reason

@@ -11,6 +11,7 @@ from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.utils import parametrize
 
+from rnnvanish.engine.complex import Real, hand_on, is_complex, pack
 from rnnvanish.engine.values import Unsupported
 
 aten = torch.ops.aten
@@ -59,6 +60,7 @@ class Traced:
             state.
         draws: For each random number of a step, what draws it: (batch, dtype, device) -> tensor.
         floating: Which of the once values are floating-point.
+        complex: Which parts of the state are complex: a row of such a one has Re beside Im, see `pack`.
         batch: The batch that was traced.
     """
 
@@ -67,6 +69,7 @@ class Traced:
     backward: fx.Graph
     draws: tuple[Draw, ...]
     floating: tuple[bool, ...]
+    complex: tuple[bool, ...]
     batch: int
 
 
@@ -94,6 +97,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     """
     weights = weights_of(dict(cell.named_modules()))
     sizes = {size for tensor in (*weights.values(), x[:1], *(part[:1] for part in state)) for size in tensor.shape}
+    sizes |= {2 * size for size in sizes}  # of a complex row
     batch = next(size for size in range(2, 2 + 2 * len(sizes) + 2) if size not in sizes)
     x = x.new_zeros(batch, *x.shape[1:])
     state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
@@ -103,6 +107,8 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         new = torch.func.functional_call(cell, dict(zip(names, weights, strict=True)), (x, state))
         if len(new) != len(state):
             raise Unsupported("a step that changes the number of its states")
+        if any(old.is_complex() != now.is_complex() for old, now in zip(state, new, strict=True)):
+            raise Unsupported("a step that makes a complex state of a real one, or a real one of a complex")
         return [torch.where(ended, old, now) for old, now in zip(state, new, strict=True)] if masked else list(new)
 
     names = tuple(weights)
@@ -111,9 +117,11 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         whole = make_fx(torch.func.functionalize(step))(detached, x, ended, *state)
         whole.graph.eliminate_dead_code()
         once, body, draws = _split(whole, len(detached), batch)
+        if is_complex(whole.graph):
+            body = Real(body.graph, hand_on(once))
         onces = once(*detached)
         noise = [draw(batch, x) for draw in draws]
-        rows = [x, ended, *noise, *state]
+        rows = list(map(pack, (x, ended, *noise, *state)))
         floating = tuple(value.is_floating_point() for value in onces)
         forward = make_fx(torch.func.functionalize(body), decomposition_table=DECOMPOSITIONS)(*onces, *rows)
         place = [*(index for index, is_float in enumerate(floating) if is_float), len(onces)]
@@ -132,11 +140,12 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
 
         with torch.enable_grad():
             backward = make_fx(torch.func.functionalize(pull_back), decomposition_table=DECOMPOSITIONS)(
-                *onces, *rows, *(torch.zeros_like(part) for part in state)
+                *onces, *rows, *(torch.zeros_like(part) for part in rows[-len(state) :])
             )
     for graph in (forward.graph, backward.graph):
         graph.eliminate_dead_code()
-    return Traced(once, forward.graph, backward.graph, draws, floating, batch)
+    parts = tuple(part.is_complex() for part in state)
+    return Traced(once, forward.graph, backward.graph, draws, floating, parts, batch)
 
 
 class uncached:
@@ -184,6 +193,8 @@ def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.
     """The part of a graph that leads from some of its nodes to others."""
     graph = fx.Graph(whole)
     known = {node: graph.placeholder(node.name) for node in inputs}
+    for node, given in known.items():
+        given.meta = node.meta
 
     def copy(node: fx.Node) -> fx.Node:
         for arg in node.all_input_nodes:
@@ -200,7 +211,8 @@ def _drawer(node: fx.Node, batch: int) -> Draw:
     """What draws a random number of a step for any batch: the same numbers that the step itself would draw."""
     name = cast(Any, node.target).__name__.partition(".")[0]
     shape = node.meta["val"].shape
-    if name not in ("rand_like", "randn_like", "rand", "randn") or len(shape) != 2 or shape[0] != batch:
+    odd = node.meta["val"].is_complex() or len(shape) != 2 or shape[0] != batch
+    if name not in ("rand_like", "randn_like", "rand", "randn") or odd:
         raise Unsupported(f"random numbers by {node.target}")
     draw = {"rand": torch.rand, "randn": torch.randn}[name.removesuffix("_like")]
     width, dtype = shape[1], node.meta["val"].dtype
