@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx
@@ -39,7 +39,7 @@ class Pair:
     Attributes:
         re: Real part.
         im: Imaginary part; None where it is zero because the number is a real one.
-        minus: -im, where that is at hand: a loop multiplies by matrices as they are and does not negate them.
+        minus: -im of a matrix: a loop multiplies by matrices as they are and does not negate them.
     """
 
     re: Any
@@ -110,7 +110,7 @@ class Real:
                 continue
             args, kwargs = fx.node.map_arg((node.args, node.kwargs), known.__getitem__)
             if node.op == "output":
-                return [_packed(out) if isinstance(out, Pair) else out for out in args[0]]
+                return [out if isinstance(out, Tensor) else _packed(_pair(out)) for out in args[0]]
             if node.op == "get_attr":
                 known[node] = _attribute(node)
             elif node.users:
@@ -136,8 +136,7 @@ def _is_complex(node: fx.Node) -> bool:
 
 
 def _is_matrix(node: fx.Node) -> bool:
-    shape = node.meta["val"].shape
-    return len(shape) == 2 and shape[0] > 1
+    return len(node.meta["val"].shape) == 2
 
 
 def _packed(pair: Pair) -> Tensor:
@@ -148,9 +147,7 @@ def _attribute(node: fx.Node) -> Any:
     tensor = operator.attrgetter(str(node.target))(node.graph.owning_module)
     if not isinstance(tensor, Tensor) or not tensor.is_complex():
         return tensor
-    if tensor.numel() != 1:
-        raise Unsupported("a complex tensor that is neither input nor parameter nor buffer")
-    return _pair(tensor.item())
+    return Pair(tensor.real.clone(), tensor.imag.clone())
 
 
 def _pair(number: Any) -> Pair:
@@ -158,7 +155,7 @@ def _pair(number: Any) -> Pair:
     if isinstance(number, Pair):
         return number
     if isinstance(number, Stacked | Angle):
-        raise Unsupported(f"{type(number).__name__.lower()} numbers as complex ones")
+        raise Unsupported(f"{'angle' if isinstance(number, Angle) else 'view_as_real'} of complex numbers")
     return Pair(number.real, number.imag) if isinstance(number, complex) else Pair(number)
 
 
@@ -169,7 +166,7 @@ def _call(node: fx.Node, args: Any, kwargs: Any) -> Any:
         return args[0][args[1]]
     among = [arg for arg in tree_leaves((args, kwargs)) if isinstance(arg, Pair | Stacked | Angle | complex)]
     if not among and not _is_complex(node) and name != "stack":
-        return node.target(*args, **kwargs)
+        return cast(Callable[..., Any], node.target)(*args, **kwargs)
     if name in STRUCTURE and isinstance(tree_leaves(args)[0], Pair):
         result = _by_halves(node.target, args, kwargs)
     elif name in FUNCTIONS:
@@ -248,7 +245,11 @@ def _product(a: Pair, b: Pair) -> Pair:
 
 
 def _wide(node: fx.Node, pair: Pair) -> Pair:
-    """Both parts as wide as the whole: of what a real number is added to, only the real one grows by itself."""
+    """Both parts as wide as the result of an operation.
+
+    Of what a real number is added to only the real part grows by itself. And what is computed of a parameter within a
+    loop is computed for each sequence, so that its gradient is summed at the very end.
+    """
     shape = node.meta["val"].shape
     return Pair(*(part if part is None or part.shape == shape else part.expand(shape) for part in (pair.re, pair.im)))
 
@@ -257,7 +258,7 @@ def _div(node: fx.Node, left: Any, right: Any) -> Pair:
     a, b = _pair(left), _pair(right)
     if b.im is None:
         return _wide(node, Pair(a.re / b.re, None if a.im is None else a.im / b.re))
-    size, c, d = _scaled(b)
+    size, c, d = _scaled(_wide(node, b))
     inverse = 1 / ((c * c + d * d) * size)
     return _mul(node, a, Pair(c * inverse, -d * inverse))
 
@@ -312,6 +313,7 @@ def _exp(node: fx.Node, z: Pair) -> Pair:
 
 def _polar(node: fx.Node, size: Any, angle: Any) -> Pair:
     if not isinstance(angle, Angle):
+        angle = angle.expand(node.meta["val"].shape)
         return Pair(size * angle.cos(), size * angle.sin())
     direction, zero = _direction(angle.of)
     return Pair(size * torch.where(zero, 1.0, direction.re), size * direction.im)

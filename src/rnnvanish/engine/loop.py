@@ -92,9 +92,7 @@ class Program:
 
     def whole(self, rows: Iterable[Tensor]) -> tuple[Tensor, ...]:
         """Give the parts of a state, or as many of them as there are, the numbers that the cell has: real or complex."""
-        return tuple(
-            unpack(row) if each else row for row, each in zip(rows, self.staged.traced.complex, strict=False)
-        )
+        return tuple(unpack(row) if each else row for row, each in zip(rows, self.staged.traced.complex, strict=False))
 
     def parts(self, steps: int, batch: int) -> list[tuple[int, int]]:
         """Stretches of time to work on one after the other: even, but for the last, as two slots of carries take turns."""

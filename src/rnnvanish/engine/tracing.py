@@ -116,9 +116,10 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []), torch.no_grad(), uncached():
         whole = make_fx(torch.func.functionalize(step))(detached, x, ended, *state)
         whole.graph.eliminate_dead_code()
+        body: Callable[..., Any]
         once, body, draws = _split(whole, len(detached), batch)
         if is_complex(whole.graph):
-            body = Real(body.graph, hand_on(once))
+            body = Real(cast(fx.GraphModule, body).graph, hand_on(once))
         onces = once(*detached)
         noise = [draw(batch, x) for draw in draws]
         rows = list(map(pack, (x, ended, *noise, *state)))
