@@ -31,7 +31,7 @@ OPERATIONS = {
     "powers": lambda z, w, x: z**2 - w**3 + z.square(),
     "products": lambda z, w, x: z @ w.mT @ w + torch.addmm(z, x.to(z.dtype), w[:3]) + torch.nn.functional.linear(z, w[:3].conj()),
     "where": lambda z, w, x: torch.where(x > 0, z, w) + torch.where(x > 0, z, 0.0) + torch.where(x < 0, x, 1j),
-    "places": lambda z, w, x: torch.cat([z[:, 1:], w[:, :1]], dim=1) + z.chunk(3, dim=1)[2] + w.sum(1, keepdim=True) + z.mean(0),
+    "places": lambda z, w, x: torch.cat([x[:, 1:], w[:, :1]], dim=1) + z.chunk(3, dim=1)[2] + w.sum(1, keepdim=True) + z.mean(0),
     "filled": lambda z, w, x: torch.zeros_like(z) + torch.ones_like(w) * z + torch.full_like(z, 2 - 1j) + z.new_zeros(3),
     "scalar": lambda z, w, x: z * torch.tensor(0.5 - 1j, dtype=z.dtype),
 }  # fmt: skip
@@ -204,3 +204,21 @@ def test_a_state_that_becomes_complex_is_refused(monkeypatch):
     layer = Recurrent(Diagonal, 3, 8, engine="cpu")
     with pytest.raises(RuntimeError, match="a complex state of a real one"):
         layer(torch.randn(4, 2, 3))
+
+
+class Leaky(Cell):
+    """What it reads goes into the loop as it lies in memory."""
+
+    paper = Paper("-", 2026, "written for the tests", "-")
+
+    def forward(self, x, state):
+        return (torch.tanh(0.5 * state[0] + x),)
+
+
+def test_a_sign_that_torch_has_put_off_is_seen():
+    torch.manual_seed(0)
+    layer, z = Recurrent(Leaky, 8, 8), torch.randn(9, 2, 8, dtype=torch.complex64)
+    outputs = []
+    for layer.engine in ("cpu", "reference"):
+        outputs.append(layer(z.conj().imag, z[:1].conj().imag)[0])
+    torch.testing.assert_close(*outputs)

@@ -23,8 +23,8 @@ aten = torch.ops.aten
 
 
 def pack(tensor: Tensor) -> Tensor:
-    """Put Re and Im side by side; a real tensor is left as it is."""
-    return torch.cat([tensor.real, tensor.imag], dim=-1) if tensor.is_complex() else tensor
+    """Put Re and Im side by side; a real tensor is left as it is, but for a sign that torch owes it (`resolve_neg`)."""
+    return torch.cat([tensor.real, tensor.imag], dim=-1) if tensor.is_complex() else tensor.resolve_neg()
 
 
 def unpack(row: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ def _call(node: fx.Node, args: Any, kwargs: Any) -> Any:
     among = [arg for arg in tree_leaves((args, kwargs)) if isinstance(arg, Pair | Stacked | Angle | complex)]
     if not among and not _is_complex(node) and name != "stack":
         return cast(Callable[..., Any], node.target)(*args, **kwargs)
-    if name in STRUCTURE and isinstance(tree_leaves(args)[0], Pair):
+    if name in STRUCTURE and any(isinstance(each, Pair) for each in tree_leaves(args[0])):
         result = _by_halves(node.target, args, kwargs)
     elif name in FUNCTIONS:
         result = FUNCTIONS[name](node, *args, **kwargs)

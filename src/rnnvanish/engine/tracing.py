@@ -119,7 +119,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         body: Callable[..., Any]
         once, body, draws = _split(whole, len(detached), batch)
         if is_complex(whole.graph):
-            body = Real(cast(fx.GraphModule, body).graph, hand_on(once))
+            body = Real(body.graph, hand_on(once))
         onces = once(*detached)
         noise = [draw(batch, x) for draw in draws]
         rows = list(map(pack, (x, ended, *noise, *state)))
