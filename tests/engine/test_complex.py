@@ -100,6 +100,14 @@ class Diagonal(Cell):
         return (h if self.function is None else self.function(h),)
 
 
+class ByParameters(Diagonal):
+    """A quotient and a polar form, each of a row and of a parameter."""
+
+    def forward(self, x, state):
+        size = x.to(self.eigenvalue.dtype) @ self.from_x.weight.mT
+        return (state[0] / (2 + self.eigenvalue) + torch.polar(size.real, self.eigenvalue.real),)
+
+
 def double(layer):
     for weight in layer.parameters():  # layer.double() leaves complex numbers as they are
         weight.data = weight.data.to(torch.complex128 if weight.is_complex() else torch.float64)
@@ -124,7 +132,7 @@ def both(layer, inputs, **options):
     return zip(*found, strict=True)
 
 
-@pytest.mark.parametrize("step", [ModReLU, Oscillators])
+@pytest.mark.parametrize("step", [ModReLU, Oscillators, ByParameters])
 @pytest.mark.parametrize("options", [{"bidirectional": True}, {"checkpoint_every": 4}], ids=["lengths", "checkpoint"])
 def test_complex_states_with_lengths_and_checkpoints(step, options):
     torch.manual_seed(0)
@@ -204,21 +212,3 @@ def test_a_state_that_becomes_complex_is_refused(monkeypatch):
     layer = Recurrent(Diagonal, 3, 8, engine="cpu")
     with pytest.raises(RuntimeError, match="a complex state of a real one"):
         layer(torch.randn(4, 2, 3))
-
-
-class Leaky(Cell):
-    """What it reads goes into the loop as it lies in memory."""
-
-    paper = Paper("-", 2026, "written for the tests", "-")
-
-    def forward(self, x, state):
-        return (torch.tanh(0.5 * state[0] + x),)
-
-
-def test_a_sign_that_torch_has_put_off_is_seen():
-    torch.manual_seed(0)
-    layer, z = Recurrent(Leaky, 8, 8), torch.randn(9, 2, 8, dtype=torch.complex64)
-    outputs = []
-    for layer.engine in ("cpu", "reference"):
-        outputs.append(layer(z.conj().imag, z[:1].conj().imag)[0])
-    torch.testing.assert_close(*outputs)

@@ -23,8 +23,8 @@ aten = torch.ops.aten
 
 
 def pack(tensor: Tensor) -> Tensor:
-    """Put Re and Im side by side; a real tensor is left as it is, but for a sign that torch owes it (`resolve_neg`)."""
-    return torch.cat([tensor.real, tensor.imag], dim=-1) if tensor.is_complex() else tensor.resolve_neg()
+    """Put Re and Im side by side; a real tensor is left as it is."""
+    return torch.cat([tensor.real, tensor.imag], dim=-1) if tensor.is_complex() else tensor
 
 
 def unpack(row: Tensor) -> Tensor:
