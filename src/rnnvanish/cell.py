@@ -54,7 +54,10 @@ class Cell(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} needs a forward(x, state) -> state.")
 
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
-        """Return the state before the first step: zeros."""
+        """Return the state before the first step: zeros.
+
+        A cell with another state, such as a complex one (`x.new_zeros(..., dtype=x.dtype.to_complex())`), overrides it.
+        """
         return tuple(x.new_zeros(len(x), self.hidden_size) for _ in self.state_names)
 
 

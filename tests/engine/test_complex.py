@@ -105,7 +105,7 @@ class ByParameters(Diagonal):
 
     def forward(self, x, state):
         size = x.to(self.eigenvalue.dtype) @ self.from_x.weight.mT
-        return (state[0] / (2 + self.eigenvalue) + torch.polar(size.real, self.eigenvalue.real),)
+        return (state[0] / (2 + self.eigenvalue) + torch.polar(size.real.exp(), self.eigenvalue.real),)
 
 
 def double(layer):
