@@ -123,35 +123,40 @@ import sys, time
 import torch
 from rnnvanish import Recurrent, cells
 torch.set_num_threads(1)
-imported = time.process_time()
-import numba, torch.fx.experimental.proxy_tensor, torch._decomp, torch._dynamo
-import rnnvanish.engine.tracing, rnnvanish.engine.numba_math
-imported = time.process_time() - imported
+if sys.argv[2] == "imported":
+    import numba, torch.fx.experimental.proxy_tensor, torch._decomp, torch._dynamo
+    import rnnvanish.engine.tracing, rnnvanish.engine.numba_math, rnnvanish.engine.machine_code
 layer, x = Recurrent(cells.ALL[sys.argv[1]], 32, 32), torch.randn(64, 32, 32)
 start = time.process_time()
 layer(x)[0].sum().backward()
 first = time.process_time() - start
 start = time.process_time()
 layer(x)[0].sum().backward()
-print(first - (time.process_time() - start), imported)
+print(first - (time.process_time() - start))
 """
 
 
 def first_calls() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
-    """What the first training step of a process costs beyond the second: compiled anew, and from the cache on disk."""
+    """What the first training step of a process costs beyond the second: compiled anew, and from the cache on disk.
+
+    Once with all imported beforehand that compiling may need, and once with whatever is imported on the way.
+    """
     for name in sorted(cells.ALL):
 
         def measure(name: str = name) -> dict[str, float]:
-            with tempfile.TemporaryDirectory() as folder:
-                environment = {**os.environ, "RNNVANISH_CACHE": folder, "OMP_NUM_THREADS": "1"}
-                found = [
-                    subprocess.run(
-                        [sys.executable, "-c", FIRST, name], env=environment, capture_output=True, check=True
-                    )
-                    for _ in range(2)
-                ]
-            cold, warm = ([float(number) for number in each.stdout.split()] for each in found)
-            return {"cold_s": cold[0], "cached_s": warm[0], "imports_s": warm[1]}
+            found = {}
+            for before, suffix in (("imported", "_s"), ("", "_all_s")):
+                with tempfile.TemporaryDirectory() as folder:
+                    environment = {**os.environ, "RNNVANISH_CACHE": folder, "OMP_NUM_THREADS": "1"}
+                    for state in ("cold", "cached"):
+                        process = subprocess.run(
+                            [sys.executable, "-c", FIRST, name, before],
+                            env=environment,
+                            capture_output=True,
+                            check=True,
+                        )
+                        found[state + suffix] = float(process.stdout)
+            return found
 
         yield name, measure
 

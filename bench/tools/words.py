@@ -43,6 +43,8 @@ AGAINST = {
     "peer": "Against torchrecurrent, times",
     "cold_s": "Compiled anew, s",
     "cached_s": "Compiled before, s",
+    "cold_all_s": "Compiled anew, with imports, s",
+    "cached_all_s": "Compiled before, with imports, s",
     "imports_s": "Imports, s",
 }
 #: Parameters whose values speak for themselves.

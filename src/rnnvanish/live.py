@@ -95,7 +95,8 @@ def _over(module: nn.RNNBase | nn.RNNCellBase, suffix: str) -> Cell:
         linear = cell.get_submodule(owner)
         delattr(linear, parameter)
         there = module.bias or not theirs.startswith("bias")
-        setattr(linear, parameter, getattr(module, theirs + suffix) if there else None)
+        # A weight at another precision, or a parametrized one, is no nn.Parameter; it is one of the cell's all the same.
+        linear._parameters[parameter] = getattr(module, theirs + suffix) if there else None
     return cell
 
 

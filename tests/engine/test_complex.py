@@ -11,7 +11,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from rnnvanish import Recurrent
 from rnnvanish.cell import Cell, Paper
 from rnnvanish.engine import choice
-from rnnvanish.engine.complex import Real, pack
+from rnnvanish.engine.complex import Real
+from rnnvanish.engine.packed import pack
 from rnnvanish.engine.values import Unsupported
 
 OPERATIONS = {

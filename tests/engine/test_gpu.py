@@ -145,7 +145,7 @@ class Run:
     def printed(self, trace=None):
         torch.manual_seed(1)  # what a step draws at random
         ended = None if self.lengths is None else padding(len(self.x), self.lengths).unsqueeze(-1)
-        onces = self.program.staged.traced.once(*dict(self.cell.named_parameters()).values())
+        onces = self.program.staged.once(*dict(self.cell.named_parameters()).values())
         return self.program(self.x, ended, onces, self.start, trace)
 
     def states(self):

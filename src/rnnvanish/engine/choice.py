@@ -2,8 +2,9 @@
 
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, cast
 
@@ -83,7 +84,7 @@ def _compiled(
     modules = dict(cell.named_modules())
     _check(modules.values(), x, state, engine)
     from rnnvanish.engine.loop import Program
-    from rnnvanish.engine.tracing import weights_of
+    from rnnvanish.engine.weights import weights_of
 
     weights = weights_of(modules)
     key = (
@@ -104,7 +105,7 @@ def _compiled(
         raise program
     assert isinstance(program, Program)
     ended = None if lengths is None else reference.padding(len(x), lengths).unsqueeze(-1)
-    onces = program.staged.traced.once(*weights.values())
+    onces = program.staged.once(*weights.values())
     if trace is not None:  # the gradients of the states are asked for, not those of the weights
         onces = [value.detach() for value in onces]
     return program(x, ended, onces, state, trace)
@@ -170,8 +171,10 @@ class _Same:
 
 def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
     """Stage and print a cell, and hold the result against the cell itself once."""
+    from rnnvanish.engine import disk
+    from rnnvanish.engine.fingerprint import fingerprint
     from rnnvanish.engine.loop import Print, Program
-    from rnnvanish.engine.staging import stage
+    from rnnvanish.engine.staged import Staged
     from rnnvanish.engine.verify import verify
 
     printer: Print
@@ -186,11 +189,41 @@ def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
         printer, part = GPULoop, None
     else:
         raise Unsupported(f"printer for {x.device.type}")
+
+    def made(staged: Staged) -> Program:
+        with _reasons():
+            program = Program(staged, printer, x.dtype.to_real(), part)
+        verify(cell, program, x, state, masked)
+        return program
+
+    with _reasons():
+        name = fingerprint(cell, x[0], state, masked)
+    found = disk.read(name)
+    if isinstance(found, Unsupported):
+        raise found
+    if found is not None:
+        with suppress(Unsupported):  # where it is not what this cell does it is replaced
+            return made(found)
+    from rnnvanish.engine.staging import stage  # brings torch's tracer
+
     try:
-        program = Program(stage(cell, x[0], state, masked), printer, x.dtype.to_real(), part)
+        with _reasons():
+            staged = stage(cell, x[0], state, masked)
+    except Unsupported as reason:
+        if reason.__cause__ is None:
+            disk.write(name, reason)
+        raise
+    program = made(staged)
+    disk.write(name, staged)
+    return program
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Tracing runs the cell's own code in an unusual way: whatever it says is the reason why that cannot be done."""
+    try:
+        yield
     except Unsupported:
         raise
-    except Exception as error:  # tracing runs the cell's own code in an unusual way: whatever it says is the reason
-        raise Unsupported(f"way to trace it ({type(error).__name__}: {str(error).splitlines()[0]})") from error
-    verify(cell, program, x, state, masked)
-    return program
+    except Exception as error:
+        raise Unsupported(f"way to trace it ({type(error).__name__}: {str(error).partition(chr(10))[0]})") from error

@@ -22,16 +22,6 @@ from rnnvanish.engine.values import Unsupported
 aten = torch.ops.aten
 
 
-def pack(tensor: Tensor) -> Tensor:
-    """Put Re and Im side by side; a real tensor is left as it is."""
-    return torch.cat([tensor.real, tensor.imag], dim=-1) if tensor.is_complex() else tensor
-
-
-def unpack(row: Tensor) -> Tensor:
-    """Undo `pack` of a complex tensor."""
-    return torch.complex(*row.chunk(2, dim=-1))
-
-
 @dataclass(frozen=True, eq=False)
 class Pair:
     """A complex tensor, or a number.
@@ -66,18 +56,13 @@ class Angle:
     of: Pair
 
 
-def hand_on(once: fx.GraphModule) -> int:
-    """Have a graph return real tensors only: of a complex one Re and Im, of a matrix also -Im.
-
-    Returns:
-        How many tensors it returned before.
-    """
+def hand_on(once: fx.GraphModule) -> None:
+    """Have a graph return real tensors only: of a complex one Re and Im, of a matrix also -Im."""
     graph = once.graph
     (output,) = graph.find_nodes(op="output")
     outs: list[fx.Node] = []
-    nodes = tree_leaves(output.args[0])
     with graph.inserting_before(output):
-        for node in nodes:
+        for node in tree_leaves(output.args[0]):
             if not _is_complex(node):
                 outs.append(graph.call_function(aten.resolve_neg.default, (node,)))
                 continue
@@ -87,7 +72,6 @@ def hand_on(once: fx.GraphModule) -> int:
                 outs.append(graph.call_function(aten.neg.default, (outs[-1],)))
     output.args = (outs,)
     once.recompile()
-    return len(nodes)
 
 
 class Real:

@@ -1,27 +1,23 @@
-"""The loop on the CPU: compiled by Numba once for a structure and a dtype, kept on disk, run over plain memory."""
+"""The loop on the CPU: printed and compiled once for a structure and a dtype, run over plain memory."""
 
-import hashlib
-import importlib.util
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rnnvanish.engine import numba_math, numba_memory
+from rnnvanish.engine import blas
+from rnnvanish.engine.machine_code import compiled
 from rnnvanish.engine.numba_text import Printer
 from rnnvanish.engine.phases import DTYPES, Loop
 from rnnvanish.engine.values import Unsupported, Value
-from rnnvanish.files import write_whole
 
 #: Fewer sequences a thread than this are not worth a thread.
 ROWS_PER_THREAD = 16
@@ -41,8 +37,8 @@ class CPULoop:
         if dtype not in DTYPES:
             raise Unsupported(f"{dtype} on the CPU")
         self.printer = Printer(loop, dict(widths), back)
-        self.run = _compiled(self.printer.text(DTYPES[dtype]))
-        self.sizes = np.array(self.printer.sizes, dtype=np.int64)
+        self.run = compiled(self.printer.text(DTYPES[dtype]))
+        self.sizes = array("q", self.printer.sizes)
         self.constants = torch.tensor([1.0, 0.0], dtype=dtype)
         self.letters = torch.tensor([ord("N"), ord("T")], dtype=torch.uint8)
         #: What the matrix products are told, for each number of rows and each way their matrices lie.
@@ -73,12 +69,14 @@ class CPULoop:
             if (last - first, strides) not in self.products:
                 self.products[last - first, strides] = self._products(last - first, left)
             here = known | self.products[last - first, strides][0]
-            jobs.append(np.array([here[name] for name in self.printer.addresses], dtype=np.int64))
+            jobs.append(array("q", [here[name] for name in self.printer.addresses]))
         dense = "outputs" in buffers
 
         def run(addresses, first, last):  # type: ignore[no-untyped-def]
             with _flushed():
-                self.run(addresses, self.sizes, steps, batch, first, last, mask, dense)
+                self.run(
+                    addresses.buffer_info()[0], self.sizes.buffer_info()[0], steps, batch, first, last, mask, dense
+                )
 
         if threads == 1:
             run(jobs[0], 0, batch)
@@ -108,42 +106,8 @@ class CPULoop:
 
 
 @cache
-def _compiled(text: str) -> Callable[..., None]:
-    """Import a printed module; what Numba compiles of it stays on disk beside it."""
-    sources = [Path(str(module.__file__)).read_bytes() for module in (numba_math, numba_memory)]
-    digest = hashlib.sha256(b"".join([text.encode(), *sources])).hexdigest()[:20]
-    name = f"rnnvanish_loop_{digest}"
-    for folder in _folders():
-        path = folder / f"{name}.py"
-        try:
-            if not path.exists():
-                write_whole(path, text)
-        except OSError:
-            continue
-        return _imported(name, path).loop  # type: ignore[no-any-return]
-    raise Unsupported("a place on disk for what is compiled (set RNNVANISH_CACHE to a folder that can be written)")
-
-
-def _folders() -> list[Path]:
-    """Where printed modules are kept: the first that can be written."""
-    chosen = os.environ.get("RNNVANISH_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnvanish"
-    return [Path(chosen)] if chosen else [home, Path(tempfile.gettempdir()) / f"rnnvanish-{os.getuid()}"]
-
-
-def _imported(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), "rnnvanish", initializer=numba_memory.one_thread)
+    return ThreadPoolExecutor(os.cpu_count(), "rnnvanish", initializer=blas.one_thread)
 
 
 class _flushed:

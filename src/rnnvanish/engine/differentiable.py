@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.engine.evaluate import Recipe
-from rnnvanish.engine.staging import Staged
+from rnnvanish.engine.staged import Staged
 from rnnvanish.engine.values import Value
 
 

@@ -81,12 +81,12 @@ def _function(value: Value) -> Callable[..., Tensor]:
             return lambda _, __, matrix: matrix.t()
         case "outer":
             if widths[0] > widths[1]:  # products are fastest with the wider factor on the right
-                return lambda rows, _, left, right: (right.expand(rows, -1).t() @ left.expand(rows, -1)).t()
-            return lambda rows, _, left, right: left.expand(rows, -1).t() @ right.expand(rows, -1)
+                return lambda rows, _, left, right: (every(right, rows).t() @ every(left, rows)).t()
+            return lambda rows, _, left, right: every(left, rows).t() @ every(right, rows)
         case "rowsum":
             return lambda _, __, row: row.sum(1, keepdim=True)
         case "colsum":
-            return lambda rows, like, row: like.new_ones(1, rows) @ row.expand(rows, width)  # twice as fast as sum()
+            return lambda rows, like, row: like.new_ones(1, rows) @ every(row, rows)  # twice as fast as sum()
         case "reshape":
             shape = value.shape
             return lambda _, __, tensor: (
@@ -94,6 +94,11 @@ def _function(value: Value) -> Callable[..., Tensor]:
             )
     function = FUNCTIONS[value.op]
     return lambda _, __, *args: function(*args)
+
+
+def every(tensor: Tensor, rows: int) -> Tensor:
+    """A line as so many rows; rows as they are."""
+    return tensor if len(tensor) == rows else tensor.expand(rows, -1)
 
 
 def _linear(rest: Tensor, products: Sequence[Tensor]) -> Tensor:

@@ -6,12 +6,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rnnvanish.engine.complex import pack, unpack
 from rnnvanish.engine.differentiable import differentiable
-from rnnvanish.engine.evaluate import Recipe
+from rnnvanish.engine.evaluate import Recipe, every
+from rnnvanish.engine.packed import pack, unpack
 from rnnvanish.engine.phases import Loop, Place
-from rnnvanish.engine.staging import Staged
-from rnnvanish.engine.values import Kind, Value
+from rnnvanish.engine.staged import Staged
+from rnnvanish.engine.values import Kind, Unsupported, Value
 
 
 class Compiled(Protocol):
@@ -82,7 +82,7 @@ class Program:
         """
         steps, batch, _ = x.shape
         x, *state = map(pack, (x, *state))
-        draws = self.staged.traced.draws
+        draws = self.staged.draws
         # One step's numbers after the other's, as the step itself would draw them.
         drawn = [[draw(batch, x) for draw in draws] for _ in range(steps)] if draws else []
         noise = [torch.stack(each) for each in zip(*drawn, strict=True)]
@@ -92,7 +92,7 @@ class Program:
 
     def whole(self, rows: Iterable[Tensor]) -> tuple[Tensor, ...]:
         """Give the parts of a state, or as many of them as there are, the numbers that the cell has: real or complex."""
-        return tuple(unpack(row) if each else row for row, each in zip(rows, self.staged.traced.complex, strict=False))
+        return tuple(unpack(row) if each else row for row, each in zip(rows, self.staged.complex, strict=False))
 
     def parts(self, steps: int, batch: int) -> list[tuple[int, int]]:
         """Stretches of time to work on one after the other: even, but for the last, as two slots of carries take turns."""
@@ -122,7 +122,7 @@ class Program:
         if needed not in self._gradients:
             staged = self.staged
             floating = iter(staged.once_gradients)
-            every = [staged.input_gradient, *(next(floating) if each else None for each in staged.traced.floating)]
+            every = [staged.input_gradient, *(next(floating) if each else None for each in staged.floating)]
             wanted = [value for value, need in zip(every, needed, strict=True) if need and value is not None]
             there = {*staged.onces, *staged.inputs} | {
                 value
@@ -170,8 +170,7 @@ class _Loop(torch.autograd.Function):
             buffers, rows = _between(whole, start, stop) | lines, (stop - start) * batch
             early = program.compute(program.early, given, buffers, stop - start, batch)
             own = {
-                name: tensor.expand(rows, -1).contiguous()
-                for (_, name), tensor in zip(staged.early, early, strict=True)
+                name: every(tensor, rows).contiguous() for (_, name), tensor in zip(staged.early, early, strict=True)
             } | _empty(x, staged.forward.widths, batch, rows)
             program.there(stop - start, batch, buffers | own, matrices, 1)
             kept.append({name: each for name, each in own.items() if name in staged.saved} if learns else {})
@@ -193,6 +192,8 @@ class _Loop(torch.autograd.Function):
         x, ended, noise, onces, state = _apart(saved[: end - len(states)], draws, count)
         given = program.given(onces)
         if torch.is_grad_enabled():
+            if ctx.trace is not None:
+                raise Unsupported("trace of a double backward")
             return *[None] * 5, *differentiable(staged, given, x, ended, noise, onces, state, outputs, final)
         lines, matrices = program.operands(given, x)
         whole = _inputs(x, ended, noise) | dict(zip(states, saved[end - len(states) : end], strict=True))
@@ -227,7 +228,7 @@ class _Loop(torch.autograd.Function):
         each = iter(sums or [])
         of_onces = [
             _shaped(next(each), like) if need and floating else None
-            for need, floating, like in zip(needed[1:], staged.traced.floating, onces, strict=True)
+            for need, floating, like in zip(needed[1:], staged.floating, onces, strict=True)
         ]
         return *[None] * 5, of_x, None, *[None] * draws, *of_onces, *(carry[0] for carry in carries.values())
 

@@ -1,18 +1,13 @@
-"""Memory and matrix products for printed loops: plain addresses, and the BLAS that torch brings."""
+"""Memory and matrix products for printed loops: plain addresses, and names that `blas` announces."""
 
 # mypy: disable-error-code="untyped-decorator"
-import ctypes
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
-import torch
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-
-from rnnvanish.engine.values import Unsupported
 
 #: More buffers than any step has.
 SCOPES = 96
@@ -95,24 +90,6 @@ def bits_of_float32(typingctx: Any, number: Any) -> Any:
     return types.int32(types.float32), generate
 
 
-_TORCH = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-
-
-def one_thread() -> None:
-    """Have matrix products of this thread run on it alone, where the BLAS is one that would take more (MKL)."""
-    limit = getattr(_TORCH, "MKL_Set_Num_Threads_Local", None)
-    if limit is not None:
-        limit(1)
-
-
-def _matrix_product(name: str) -> Any:
-    """The Fortran routine of torch's own BLAS, under a symbol that cached code can name in every process."""
-    address = ctypes.cast(getattr(_TORCH, name), ctypes.c_void_p).value
-    llvmlite.binding.add_symbol(f"rnnvanish_{name}", address)
-    return types.ExternalFunction(f"rnnvanish_{name}", types.void(*[types.uintp] * 13))
-
-
-try:
-    gemm_float32, gemm_float64 = _matrix_product("sgemm_"), _matrix_product("dgemm_")
-except (OSError, AttributeError) as error:
-    raise Unsupported(f"matrix products on this platform ({error})") from error
+gemm_float32, gemm_float64 = (
+    types.ExternalFunction(f"rnnvanish_{name}_", types.void(*[types.uintp] * 13)) for name in ("sgemm", "dgemm")
+)

@@ -34,7 +34,7 @@ zero, one = real(0), real(1)
 
 
 @njit(
-    "void(int64[::1], int64[::1], int64, int64, int64, int64, int64, boolean)", cache=True, nogil=True, fastmath={{"contract", "nsz"}}, error_model="numpy", boundscheck=False
+    "void(CPointer(int64), CPointer(int64), int64, int64, int64, int64, int64, int64)", no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath={{"contract", "nsz"}}, error_model="numpy", boundscheck=False
 )
 def loop(addresses, sizes, steps, batch, first, last, mask, dense):
 """

@@ -1,50 +1,15 @@
 """What of a step is computed once, what for all time steps at once, and what step by step."""
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from rnnvanish.engine.aten import Reader
 from rnnvanish.engine.overlay import overlay
-from rnnvanish.engine.phases import Loop, Place, schedule
-from rnnvanish.engine.tracing import Traced, trace
+from rnnvanish.engine.phases import Place, schedule
+from rnnvanish.engine.staged import Staged
+from rnnvanish.engine.tracing import trace
 from rnnvanish.engine.values import Kind, Stage, Unsupported, Value, Values, walk
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A cell's step, in stages.
-
-    Attributes:
-        traced: The step in torch's operations.
-        onces: Values of what is computed once, in the order of `traced.once`.
-        inputs: Values of x, ended and the draws.
-        early: What is computed for all time steps at once, and its buffer.
-        forward: The loop from the first step to the last.
-        backward: The loop back.
-        states: Values of the state before a step.
-        new: Values of the state after it.
-        at: Where the rows of forward and backward lie, after both.
-        input_gradient: The gradient of x, for all time steps at once; None where x is not read.
-        once_gradients: Those of the floating `onces`, summed over time.
-        saved: Buffers of the loop there that the way back reads.
-        keeps_carries: Whether these need the gradients of the states at every step.
-    """
-
-    traced: Traced
-    onces: tuple[Value, ...]
-    inputs: tuple[Value, ...]
-    early: tuple[tuple[Value, str], ...]
-    forward: Loop
-    backward: Loop
-    states: tuple[Value, ...]
-    new: tuple[Value, ...]
-    at: dict[Value, Place]
-    input_gradient: Value
-    once_gradients: tuple[Value, ...]
-    saved: frozenset[str]
-    keeps_carries: bool
 
 
 def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> Staged:
@@ -103,7 +68,10 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     at |= {value: place for value, place in stores[: len(tape)] if value not in at}
     keeps = any(value.op == "gradient" for value in _reach(after, at, set()))
     return Staged(
-        traced,
+        traced.once,
+        traced.draws,
+        traced.floating,
+        traced.complex,
         onces,
         inputs,
         early_buffers,

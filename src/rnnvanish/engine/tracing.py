@@ -1,7 +1,8 @@
 """Reading a cell's step once: what depends on parameters alone, and the rest with its derivative."""
 
 import math
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,14 +10,14 @@ import torch
 from torch import Tensor, fx, nn
 from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.nn.utils import parametrize
 
-from rnnvanish.engine.complex import Real, hand_on, is_complex, pack
+from rnnvanish.engine.complex import Real, hand_on, is_complex
+from rnnvanish.engine.packed import pack
+from rnnvanish.engine.staged import Draw, Once
 from rnnvanish.engine.values import Unsupported
+from rnnvanish.engine.weights import batch_for, uncached, weights_of
 
 aten = torch.ops.aten
-#: Draws one random number of a step for a batch; the tensor says where.
-Draw = Callable[[int, Tensor], Tensor]
 
 
 def _var(x: Tensor, dim: list[int], *, correction: float = 1, keepdim: bool = False) -> Tensor:
@@ -54,36 +55,23 @@ class Traced:
     """A cell's step in two parts.
 
     Attributes:
-        once: parameters and buffers -> what the step needs of them; ordinary torch, differentiable.
+        once: parameters and buffers -> what the step needs of them.
         forward: (once values, x, ended, draws, state) -> state, in torch's core operations.
         backward: (once values, x, ended, draws, state, gradients of the new state) -> gradients of once values, x and
             state.
-        draws: For each random number of a step, what draws it: (batch, dtype, device) -> tensor.
+        draws: What draws each random number of a step.
         floating: Which of the once values are floating-point.
         complex: Which parts of the state are complex: a row of such a one has Re beside Im, see `pack`.
         batch: The batch that was traced.
     """
 
-    once: fx.GraphModule
+    once: Once
     forward: fx.Graph
     backward: fx.Graph
     draws: tuple[Draw, ...]
     floating: tuple[bool, ...]
     complex: tuple[bool, ...]
     batch: int
-
-
-def weights_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Parameters and buffers by name, each once: of a cell, `dict(cell.named_modules())`."""
-    found: dict[str, Tensor] = {}
-    for kind in ("_parameters", "_buffers"):
-        seen = set()
-        for prefix, module in modules.items():
-            for name, tensor in vars(module)[kind].items():
-                if tensor is not None and tensor not in seen:
-                    seen.add(tensor)
-                    found[f"{prefix}.{name}" if prefix else name] = tensor
-    return found
 
 
 def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> Traced:
@@ -96,9 +84,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         masked: Whether sequences may end early: then a state that has ended is kept.
     """
     weights = weights_of(dict(cell.named_modules()))
-    sizes = {size for tensor in (*weights.values(), x[:1], *(part[:1] for part in state)) for size in tensor.shape}
-    sizes |= {2 * size for size in sizes}  # of a complex row
-    batch = next(size for size in range(2, 2 + 2 * len(sizes) + 2) if size not in sizes)
+    batch = batch_for(*weights.values(), x[:1], *(part[:1] for part in state))
     x = x.new_zeros(batch, *x.shape[1:])
     state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
     ended = torch.zeros(batch, 1, dtype=torch.bool, device=x.device)
@@ -116,10 +102,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []), torch.no_grad(), uncached():
         whole = make_fx(torch.func.functionalize(step))(detached, x, ended, *state)
         whole.graph.eliminate_dead_code()
-        body: Callable[..., Any]
         once, body, draws = _split(whole, len(detached), batch)
-        if is_complex(whole.graph):
-            body = Real(body.graph, hand_on(once))
         onces = once(*detached)
         noise = [draw(batch, x) for draw in draws]
         rows = list(map(pack, (x, ended, *noise, *state)))
@@ -149,17 +132,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     return Traced(once, forward.graph, backward.graph, draws, floating, parts, batch)
 
 
-class uncached:
-    """Leave `parametrize.cached()` for a while: what is traced must not be kept as a weight."""
-
-    def __enter__(self) -> None:
-        self.depth, parametrize._cache_enabled = parametrize._cache_enabled, 0
-
-    def __exit__(self, *_: object) -> None:
-        parametrize._cache_enabled = self.depth
-
-
-def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[fx.GraphModule, fx.GraphModule, tuple[Draw, ...]]:
+def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Once, Callable[..., Any], tuple[Draw, ...]]:
     """Part a step into what depends on weights alone, and the rest; random numbers become inputs of the rest."""
     nodes = list(whole.graph.nodes)
     placeholders = [node for node in nodes if node.op == "placeholder"]
@@ -187,7 +160,10 @@ def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[fx.GraphMod
     outs = list(torch.utils._pytree.tree_leaves(output.args[0]))
     inputs = [*frontier, placeholders[weights], placeholders[weights + 1], *random, *placeholders[weights + 2 :]]
     body = _graph(whole, inputs, outs)
-    return once, body, draws
+    if not is_complex(whole.graph):
+        return _printed(once), body, draws
+    hand_on(once)
+    return _printed(once), Real(body.graph, len(frontier)), draws
 
 
 def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.GraphModule:
@@ -208,6 +184,25 @@ def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.
     return fx.GraphModule(whole, graph)
 
 
+def _printed(module: fx.GraphModule) -> Once:
+    """A graph of operations of torch as the text of a function, which needs no tracer to be read again."""
+    lines, given, constants = [], [], {}
+    for node in module.graph.nodes:
+        if node.op == "placeholder":
+            given.append(node.name)
+        elif node.op == "get_attr":
+            constants[node.name] = cast(Tensor, operator.attrgetter(node.target)(module))
+        elif node.op == "output":
+            lines.append(f"return {list(node.args[0])!r}")
+        elif node.target is operator.getitem:
+            lines.append(f"{node.name} = {node.args[0]!r}[{node.args[1]!r}]")
+        else:
+            args = [*map(repr, node.args), *(f"{name}={arg!r}" for name, arg in node.kwargs.items())]
+            lines.append(f"{node.name} = torch.ops.{node.target}({', '.join(args)})")
+    head = f"def once({', '.join([*constants, *given])}):"
+    return Once("\n    ".join([head, *lines]) + "\n", tuple(constants.values()))
+
+
 def _drawer(node: fx.Node, batch: int) -> Draw:
     """What draws a random number of a step for any batch: the same numbers that the step itself would draw."""
     name = cast(Any, node.target).__name__.partition(".")[0]
@@ -215,6 +210,4 @@ def _drawer(node: fx.Node, batch: int) -> Draw:
     odd = node.meta["val"].is_complex() or len(shape) != 2 or shape[0] != batch
     if name not in ("rand_like", "randn_like", "rand", "randn") or odd:
         raise Unsupported(f"random numbers by {node.target}")
-    draw = {"rand": torch.rand, "randn": torch.randn}[name.removesuffix("_like")]
-    width, dtype = shape[1], node.meta["val"].dtype
-    return lambda batch, x: draw(batch, width, dtype=dtype, device=x.device)
+    return Draw(name.removesuffix("_like"), shape[1], node.meta["val"].dtype)

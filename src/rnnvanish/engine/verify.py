@@ -8,8 +8,8 @@ from torch import Tensor
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.reference import padding, scan
-from rnnvanish.engine.tracing import uncached, weights_of
 from rnnvanish.engine.values import Unsupported
+from rnnvanish.engine.weights import uncached, weights_of
 
 STEPS, BATCH = 3, 2
 #: Largest difference, relative to the largest number of each result.
@@ -47,7 +47,7 @@ def verify(cell: Cell, program: Program, x: Tensor, state: State, masked: bool) 
             return torch.stack([parts[0] for parts in states]), states[-1]
 
         def compiled() -> tuple[Tensor, State]:
-            return program(x, ended, program.staged.traced.once(*weights.values()), start, None)
+            return program(x, ended, program.staged.once(*weights.values()), start, None)
 
         expected, got = _results(plain, inputs), _results(compiled, inputs)
     for ours, theirs in zip(got, expected, strict=True):

@@ -22,6 +22,24 @@ SEARCHED = 2000
 
 
 @dataclass(frozen=True)
+class Handed:
+    """One call of a compiled loop, which hands out the gradients of its states on the way back.
+
+    Attributes:
+        entry: State before the first step, tensors of their own.
+        outputs: First part of the state after each step, (time, batch, size).
+        final: State after the last step, tensors of their own.
+        trace: After a way back, for each part the gradients of the state before the first step and after each:
+            (time + 1, batch, size). Empty before, and where the way did not lead here.
+    """
+
+    entry: State
+    outputs: Tensor
+    final: State
+    trace: list[Tensor] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Run:
     """One loop over time, of one layer and direction, or of a step that the model calls by itself; time runs as it runs.
 
@@ -46,6 +64,8 @@ class Run:
             model's own form; empty of another.
         taken: The same as the call itself took it: the gradient by it went through the call, and nowhere else.
         flat: Brings such states into (batch, numbers); None where a call has several steps.
+        compiled: Of a loop that ran compiled, its calls; then `states` and `entries` are the last and the first of each
+            call alone. Empty where it ran step by step.
     """
 
     name: str
@@ -65,6 +85,7 @@ class Run:
     handed: Sequence[tuple[Tensor, ...]] = ()
     taken: Sequence[tuple[Tensor, ...]] = ()
     flat: Callable[[tuple[Tensor, ...]], State] | None = None
+    compiled: Sequence[Handed] = ()
 
     @property
     def ends(self) -> Tensor:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from rnnvanish.names import listed
@@ -62,7 +63,7 @@ def in_place(model: nn.Module) -> Iterator[None]:
 
 def check_finite(model: nn.Module, call: Call, output: list[Tensor]) -> None:
     """What the model returns are numbers; if not, say where the first that are none come from."""
-    if all(bool(number.isfinite().all()) for number in output):
+    if all(map(finite, output)):
         return
     for name, parameter in model.named_parameters():
         _finite(parameter, f"the parameter {name}")
@@ -112,9 +113,14 @@ def differs(model: nn.Module, call: Call) -> str:
     )
 
 
+def finite(values: Tensor) -> bool:
+    """Whether all of them are finite: the least and the largest tell, and nan is both."""
+    return not values.numel() or bool(torch.stack(values.detach().aminmax()).isfinite().all())
+
+
 def _finite(values: Tensor, what: str) -> Tensor:
-    bad = int((~values.isfinite()).sum()) if values.is_floating_point() else 0
-    if bad:
+    if values.is_floating_point() and not finite(values):
+        bad = int((~values.isfinite()).sum())
         raise ValueError(
             f"{what[0].upper()}{what[1:]} is not finite: {bad} of its {values.numel()} numbers are nan or infinite. "
             "There is no gradient to follow: repair that first."

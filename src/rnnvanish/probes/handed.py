@@ -1,92 +1,117 @@
-"""Retention for next to nothing: a compiled loop hands out the gradient of every state on its way back.
+"""Gradients for next to nothing: a compiled loop hands out those of every state on its way back.
 
-This is for a bare `Recurrent` and its default end point. Whatever is unusual goes the long way, where every state
-is a tensor of autograd's graph: there it is measured or explained.
+A measure that asks for no more than gradients needs no loop in plain sight. Whatever is unusual goes step by step all
+the same: a cell that cannot be compiled, states that the model changes on the way, a second derivative.
 """
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, State
-from rnnvanish.engine.choice import WORTH, run
+from rnnvanish.engine import choice
+from rnnvanish.engine.reference import Step
 from rnnvanish.engine.values import Unsupported
-from rnnvanish.layers import run_layers
-from rnnvanish.live import cells_of
 from rnnvanish.mitigation import Wrapper
-from rnnvanish.probes.calling import Call
-from rnnvanish.probes.curve import Curve
-from rnnvanish.probes.endpoint import read_end
-from rnnvanish.probes.norms import from_the_end, gains, norm
-from rnnvanish.probes.watch import numbers
+from rnnvanish.probes.book import Handed, Run
+from rnnvanish.probes.norms import size, together
 from rnnvanish.recurrent import Recurrent
 
+#: A loop of torch.nn of fewer steps is not worth compiling for a measure: nobody else would run it compiled.
+STEPS = 64
 
-def handed_out(model: nn.Module, call: Call) -> dict[str, Curve] | None:
-    """The curves of `model`, if it is a `Recurrent` whose loops are compiled; None where it must go the long way."""
-    if type(model) is not Recurrent or model.engine == "reference" or "forward" in vars(model):
-        return None
-    cells = cells_of(model)
-    if any(isinstance(cell, Wrapper) for cell in cells):  # what is added to a state may have no gradient
-        return None
-    loops: list[tuple[Tensor, Tensor | None, State, list[Tensor]]] = []
+#: Gradients of every state of a loop: (time, batch, size) for each part.
+Gradients = tuple[Tensor, ...]
+
+
+def stepped(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Tensor | None) -> Handed | None:
+    """Have a loop run step by step."""
+    return None
+
+
+def where_possible(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Tensor | None) -> Handed | None:
+    """Have a loop run compiled; step by step where it cannot, or is not worth it."""
     try:
-        with _as_it_was(model):
-            model.__dict__["forward"] = lambda *args, **kwargs: _forward(model, cells, loops, args, kwargs)
-            output = call(model)
-            if not loops or not all(bool(number.isfinite().all()) for number in numbers(output)):
-                return None
-            starts = [part for _, _, state, _ in loops for part in state]
-            torch.autograd.grad(read_end(model, output, []), starts, allow_unused=True)
-    except Exception:  # noqa: BLE001  # the long way has words for whatever this is
+        return compiled(module, step, x, state, lengths)
+    except Unsupported:
         return None
-    curves: dict[str, Curve] = {}
-    directions = 2 if model.bidirectional else 1
-    for index, ((x, lengths, state, carries), cell) in enumerate(zip(loops, cells, strict=True)):
-        if len(carries) != len(state) or len(x) < 2:
-            return None
-        name = f"Recurrent/layer{index // directions}/{'reverse' if index % directions else 'forward'}"
-        ends = (torch.full(x.shape[1:2], len(x)) if lengths is None else lengths) - 1
-        gain, *parts = gains([from_the_end(_norm(part[1:]), ends) for part in carries], x.dtype)
-        curves[name] = Curve(torch.arange(len(gain)), gain, dict(zip(cell.state_names, parts, strict=True)))
-    return curves
 
 
-@contextmanager
-def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """Put back all that is touched: a compiled loop runs none of the model's own code that could change more."""
-    with torch.random.fork_rng(devices={p.device for p in model.parameters() if p.is_cuda}):
-        try:
-            yield
-        finally:
-            model.__dict__.pop("forward", None)
+def compiled(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Tensor | None) -> Handed:
+    """Have a loop run compiled.
+
+    Raises:
+        Unsupported: Where it cannot, or is not worth it.
+    """
+    own = isinstance(module, Recurrent)
+    if not isinstance(step, Cell) or isinstance(step, Wrapper):  # what is added to a state may have no gradient
+        raise Unsupported("way to hand out the gradients of a state that is more than a cell's")
+    if not torch.is_grad_enabled() or (own and module.engine == "reference"):
+        raise Unsupported("gradients to hand out")
+    if len(x) < (2 if own else STEPS) or len(x) * sum(part.numel() for part in state) < choice.WORTH:
+        raise Unsupported("loop that is worth compiling")
+    entry, trace = tuple(part.view_as(part) for part in state), list[Tensor]()
+    outputs, final = choice.run(step, x, entry, lengths, "auto", trace)
+    return Handed(entry, outputs, tuple(part.view_as(part) for part in final), trace)
 
 
-def _norm(gradient: Tensor) -> Tensor:
-    """Norm for each step and sequence; in double precision the squares of single precision neither vanish nor overflow."""
-    if gradient.dtype == torch.float64:
-        return norm(gradient, dim=-1)
-    return cast(Tensor, torch.linalg.vector_norm(gradient, dim=-1, dtype=torch.float64))
+def forget(runs: list[Run]) -> None:
+    """Make ready for a way back."""
+    for run in runs:
+        for call in run.compiled:
+            call.trace.clear()
 
 
-def _forward(model: Recurrent, cells: list[Cell], loops: list[Any], args: Any, kwargs: Any) -> Any:
-    """Run the layers of `model` by compiled loops that hand out their gradients."""
-    given = dict(zip(("x", "state", "lengths"), args, strict=False)) | kwargs
-    x, state, lengths = (given.get(key) for key in ("x", "state", "lengths"))
-    if loops:
-        raise Unsupported("a layer that is called twice")
+def handed_out(run: Run) -> Gradients:
+    """Collect what the last way back handed out: the total gradient of every state of `run`, zero where it led elsewhere."""
+    calls = [_trace(call) for call in run.compiled]
+    return tuple(
+        torch.cat([part[1:] for part in parts]) if len(parts) > 1 else parts[0][1:]
+        for parts in zip(*calls, strict=True)
+    )
 
-    def handing(index: int, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
-        initial = cells[index].initial_state(x[0]) if state is None else state
-        if len(x) * sum(part.numel() for part in initial) < WORTH:
-            raise Unsupported("a loop that is not worth compiling")
-        start = tuple(part if part.requires_grad else part.detach().requires_grad_() for part in initial)
-        carries: list[Tensor] = []
-        loops.append((x, lengths, start, carries))
-        return run(cells[index], x, start, lengths, "auto", carries)
 
-    steps = None if lengths is None else torch.as_tensor(lengths, device=cast(Tensor, x).device).long()
-    return run_layers(model, handing, cast(Tensor, x), state, steps)
+def arrivals(run: Run, total: Gradients, sizes: list[Tensor], of_outputs: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Tell what came in at each step of a compiled loop from what came back through its next step: the norms of both.
+
+    Args:
+        run: The loop, after a way back.
+        total: What that handed out.
+        sizes: The norms of that.
+        of_outputs: The gradients by the outputs of each call.
+    """
+    direct = of_outputs[0] if len(of_outputs) == 1 else torch.cat(of_outputs)
+    if direct.any():
+        came, back = size(direct), together([size(total[0] - direct), *sizes[1:]])
+    else:
+        came, back = torch.zeros_like(sizes[0]), together(sizes).clone()
+    for start, after in zip([*run.starts[1:], len(run.x)], [*run.compiled[1:], None], strict=True):
+        last = [part[start - 1] for part in total]
+        passed = list(map(torch.zeros_like, last)) if after is None else [part[0] for part in _trace(after)]
+        came[start - 1] = together([size(whole - part) for whole, part in zip(last, passed, strict=True)])
+        back[start - 1] = together(list(map(size, passed)))
+    return came, back
+
+
+def through_all(run: Run, end: State) -> Gradients:
+    """Carry the gradient by the last state of a compiled loop back, by every way that leads from there to its states."""
+    forget([run])
+    entries = [part for call in run.compiled for part in call.entry]
+    torch.autograd.grad(run.compiled[-1].final, entries, end, retain_graph=True, allow_unused=True)
+    return handed_out(run)
+
+
+def through_steps(run: Run, end: State) -> Gradients:
+    """Carry it back through the steps of the loop alone."""
+    forget([run])
+    for call in reversed(run.compiled):
+        end = torch.autograd.grad(call.final, call.entry, end, retain_graph=True, materialize_grads=True)
+    return handed_out(run)
+
+
+def _trace(call: Handed) -> list[Tensor]:
+    """What one call handed out."""
+    if not call.trace:
+        return [part.new_zeros(len(call.outputs) + 1, *part.shape) for part in call.entry]
+    if len(call.trace) != len(call.entry):
+        raise Unsupported("single way back")
+    return call.trace

@@ -15,9 +15,13 @@ from torch.utils.checkpoint import checkpoint
 
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.reference import Step, scan
+from rnnvanish.engine.values import Unsupported
 from rnnvanish.layers import run_layers
 from rnnvanish.live import cells_of, torch_suffixes
-from rnnvanish.probes.book import Book, Loop, Run, leaf_of
+from rnnvanish.probes.book import Book, Handed, Loop, Run, leaf_of
+
+#: How one loop may run compiled: (module, step, input, initial state, lengths) -> its call, None where it goes step by step.
+Way = Callable[[nn.Module, Step, Tensor, State, Tensor | None], Handed | None]
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,10 @@ class Layer:
     order: Tensor | None
     handed: tuple[Tensor, ...]  # of the whole call, in the caller's form, and
     taken: tuple[Tensor, ...]  # the same by the way of this call alone
+    compiled: Handed | None
 
 
-def forward(module: nn.Module, name: str, book: Book, segment: int | None, *args: Any, **kwargs: Any) -> Any:
+def forward(module: nn.Module, name: str, book: Book, segment: int | None, way: Way, *args: Any, **kwargs: Any) -> Any:
     """Stand in for `module.forward`: the same result, by loops that are written down in `book`."""
     keys = ("input", "hx") if isinstance(module, nn.RNNBase) else ("x", "state", "lengths")
     given = dict(zip(keys, args, strict=False)) | kwargs
@@ -53,9 +58,13 @@ def forward(module: nn.Module, name: str, book: Book, segment: int | None, *args
         initial = zeros(x[0]) if state is None else state
         # With every weight frozen there would be no graph to follow, but for the one that starts here.
         initial = tuple(part if part.requires_grad else leaf_of(part) for part in initial)
-        states, entries = _scan(step, x, initial, lengths, segment)
-        layers.append(Layer(cell, step, x, initial, states, entries, lengths, order, handed, taken))
-        return torch.stack([parts[0] for parts in states]), states[-1]
+        if (call := way(module, step, x, initial, lengths)) is not None:
+            states, entries, outputs = [call.final], [call.entry], torch.cat([call.outputs[:-1], call.final[0][None]])
+        else:
+            states, entries = _scan(step, x, initial, lengths, segment)
+            outputs = torch.stack([parts[0] for parts in states])
+        layers.append(Layer(cell, step, x, initial, states, entries, lengths, order, handed, taken, call))
+        return outputs, states[-1]
 
     taking_notes = book.open
     with parametrize.cached(), book.closed():
@@ -125,7 +134,15 @@ def _runs(loop: Loop) -> Iterator[Run]:
             loop.graph,
             [call.handed for call in calls] if loop.altered else (),
             [call.taken for call in calls] if loop.altered else (),
+            compiled=_compiled(loop, [call.compiled for call in calls]),
         )
+
+
+def _compiled(loop: Loop, calls: list[Handed | None]) -> list[Handed]:
+    found = [call for call in calls if call is not None]
+    if found and (loop.altered or len(found) < len(calls)):
+        raise Unsupported("states between which the model does something")
+    return found
 
 
 #: The loop of a layer: its cell, its step, and its initial state for a first input.

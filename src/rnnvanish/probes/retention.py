@@ -1,7 +1,7 @@
 """Retention: how much of the gradient is left, step by step back in time, in a user's unchanged model."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.cell import State
+from rnnvanish.probes import handed
+from rnnvanish.probes.again import Series
+from rnnvanish.probes.arrived import arrived
 from rnnvanish.probes.batches import averaged
 from rnnvanish.probes.calling import Call, sampled
 from rnnvanish.probes.carried import carried
 from rnnvanish.probes.complaints import Unmeasurable
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.endpoint import read_end
-from rnnvanish.probes.gradients import gradients
-from rnnvanish.probes.handed import handed_out
-from rnnvanish.probes.norms import from_the_end, gains, norm
+from rnnvanish.probes.norms import from_the_end, gains, norm, size
 from rnnvanish.probes.split import injected, journey
 from rnnvanish.probes.travel import travelled
 from rnnvanish.probes.watch import Cells, Run, watch
@@ -78,12 +79,13 @@ def retention(
     with torch.enable_grad():
         for batch in sampled(model, inputs, batches):
             call = Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)
-            plain = loss is None and explain is None and not cells and segment is None
-            if plain and (curves := handed_out(model, call)) is not None and _resolved(curves):
-                found.append(curves)
-                continue
-            measure = partial(_curves, model, call, loss, explain)
-            found.append(watch(model, call, measure, _resolved, cells, segment))
+            measured = partial(
+                watch, model, call, partial(_curves, model, call, loss, explain), _resolved, cells, segment
+            )
+            try:
+                found.append(measured(compiled=explain is None and segment is None))
+            except Exception:  # noqa: BLE001  # step by step there are words for whatever this is, or even numbers
+                found.append(measured())
     return averaged(found)
 
 
@@ -121,41 +123,41 @@ def _curves(
     runs: list[Run],
 ) -> dict[str, Curve]:
     value = loss_of(model, call, output, runs, loss)
-    sizes = [len(run.states) for run in runs]
-    states = [state for run in runs for state in run.states]
-    entries = [] if loss is None else [entry for run in runs for entry in run.entries]
-    again = loss is not None or any(run.altered for run in runs)
-    found = gradients(model, runs, value, [*states, *entries], keep=again)
-    total, passed = found[: len(states)], found[len(states) :]
+    every = arrived(model, runs, value, split=loss is not None)
     curves = {}
-    for run, size in zip(runs, sizes, strict=True):
-        own, total = total[:size], total[size:]
-        masked = carried(model, run, value, own) if run.altered else None
-        curve = _curve(*(masked or (run, own)))
+    for run, own in zip(runs, every, strict=True):
+        masked = carried(model, run, value, own.states) if run.altered else None
+        curve = _curve(run, own.sizes) if masked is None else _curve(masked[0], _sizes(zip(*masked[1], strict=True)))
         if curve.verdict == "exploding" and not run.altered:
-            curve = replace(curve, journey=_curve(run, _alone(run, own)))
-        if loss is not None:
-            back, passed = passed[:size], passed[size:]
-            if masked is None:
-                curve = replace(curve, injected=injected(run, own, back), journey=_curve(run, journey(run, own)))
+            curve = replace(curve, journey=_curve(run, _sizes(_alone(run, _ends(run, own.total)))))
+        if loss is not None and masked is None:
+            share = None if own.ways is None else injected(*own.ways, run.ends)
+            # Where nothing comes in behind the end, all of the gradient is on the journey.
+            alone = share is not None and not (share[1:] > 0).any() and not curve.gain.isinf().any()
+            on_its_way = own.sizes if alone else _sizes(journey(run, _ends(run, own.total)))
+            curve = replace(curve, injected=share, journey=_curve(run, on_its_way))
         curve = replace(curve, notes=_notes(run, curve, masked[0] if masked else None))
         curves[run.name] = replace(curve, cause=explain(run, curve)) if explain else curve
     return curves
 
 
-def _alone(run: Run, total: list[State]) -> list[State]:
-    """The gradient by each sequence's own last state, of length one, taken back through the loop alone."""
+def _ends(run: Run, total: Series) -> State:
+    """The gradient by each sequence's own last state."""
     rows = torch.arange(len(run.ends), device=run.ends.device)
-    end = torch.cat([torch.stack(part)[run.ends, rows] for part in zip(*total, strict=True)], dim=-1)
-    size = norm(end, dim=-1)
-    unit = (end / torch.where(size > 0, size, 1.0)[:, None]).split([part.shape[-1] for part in total[0]], dim=-1)
-    return list(zip(*(part.unbind(0) for part in travelled(run, unit)), strict=True))
+    return tuple(part[run.ends, rows] for part in total)
 
 
-def _curve(run: Run, total: list[State]) -> Curve:
-    """The curve of one loop from the gradients by its states."""
-    aligned = [from_the_end(_size(torch.stack(part)), run.ends) for part in zip(*total, strict=True)]
-    dtype = total[0][0].dtype
+def _alone(run: Run, end: State) -> Series:
+    """The gradient by the last states, of length one for each sequence, taken back through the loop alone."""
+    length = norm(torch.cat(end, dim=-1), dim=-1)[:, None]
+    unit = tuple(part / torch.where(length > 0, length, 1.0) for part in end)
+    return handed.through_steps(run, unit) if run.compiled else travelled(run, unit)
+
+
+def _curve(run: Run, sizes: list[Tensor]) -> Curve:
+    """The curve of one loop from the norms of the gradients by its states."""
+    aligned = [from_the_end(part, run.ends) for part in sizes]
+    dtype = run.states[-1][0].dtype
     if dtype == torch.float64 and any(bool(part[0].isinf().any()) for part in aligned):
         raise Unmeasurable(
             f"The gradient of the loss is nan or infinite at the end of {run.name} already: look between it and the loss "
@@ -165,15 +167,15 @@ def _curve(run: Run, total: list[State]) -> Curve:
     return Curve(torch.arange(len(gain)), gain, dict(zip(run.cell.state_names, parts, strict=True)))
 
 
-def _size(gradient: Tensor) -> Tensor:
-    """The norm for each sequence; infinite where the gradient is no number, as infinity minus infinity is none."""
-    return norm(gradient.double().nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf), dim=-1)
+def _sizes(series: Iterable[Any]) -> list[Tensor]:
+    """The norms of gradients, (time, sequences) for each part of the state."""
+    return [size(part if isinstance(part, Tensor) else torch.stack(part)) for part in series]
 
 
 def _notes(run: Run, curve: Curve, masked: Run | None) -> tuple[str, ...]:
     """What else there is to know of a loop, and of it as `carried` has it."""
     notes = {
-        "It ran for a single step: there is no lag to measure.": len(run.states) == 1,
+        "It ran for a single step: there is no lag to measure.": len(run.x) == 1,
         "It ran without gradients, under no_grad() or inference_mode().": not run.graph,
         "Its first state arrives detached: the gradient ends there, and the steps before are a loop of their own.": (
             run.detached

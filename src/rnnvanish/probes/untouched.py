@@ -36,19 +36,20 @@ def unchanged(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def borrowed(model: nn.Module, dtype: torch.dtype | None = None) -> Iterator[None]:
+def borrowed(model: nn.Module, dtype: torch.dtype | None = None, compiled: bool = False) -> Iterator[None]:
     """Have `model` to run: with copies of its buffers (a batch norm counts in them), and without `torch.compile`.
 
     Args:
         model: Any module.
         dtype: Precision of parameters, buffers and of what a forward makes by itself; None leaves them as they are.
             Numbers at another precision are tensors of the graph that leads to the parameters.
+        compiled: Whether a `Recurrent` runs by its own engine; else it is stepped plainly.
     """
     default = torch.get_default_dtype()
     with unchanged(model), _eager():
         _swap(model, dtype)
         for module in model.modules():
-            if isinstance(module, Recurrent):  # one run is not worth compiling for
+            if isinstance(module, Recurrent) and not compiled:  # one run is not worth compiling for
                 module.engine = "reference"
         try:
             torch.set_default_dtype(dtype or default)
@@ -86,9 +87,10 @@ def _swap(model: nn.Module, dtype: torch.dtype | None) -> None:
 
 def _contents(value: Any) -> Callable[[], None] | None:
     """What puts back the contents of a list, dictionary, set or tensor that a forward writes to; None for all else."""
+    holds = isinstance(value, list | tuple | dict) and value  # most of a module's tables are empty
     tensors = [
         (leaf, leaf._version, leaf.detach().clone())
-        for leaf in (tree_leaves(value) if isinstance(value, list | tuple | dict | Tensor) else [])
+        for leaf in (tree_leaves(value) if holds or isinstance(value, Tensor) else [])
         if isinstance(leaf, Tensor) and not isinstance(leaf, nn.Parameter) and not leaf.is_inference()
     ]
     copy = value.copy() if type(value) in (list, dict, set) else None

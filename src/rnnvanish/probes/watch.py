@@ -18,11 +18,12 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_leaves
 
 from rnnvanish.live import Cells, recurrent_modules, step_modules
-from rnnvanish.probes import complaints, loops, steps
+from rnnvanish.probes import complaints, handed, loops, steps
 from rnnvanish.probes.book import Book, Run
 from rnnvanish.probes.calling import Call
 from rnnvanish.probes.pattern import Pattern
 from rnnvanish.probes.untouched import borrowed, cast_to
+from rnnvanish.recurrent import Recurrent
 
 __all__ = ["Cells", "Run", "watch"]
 
@@ -36,6 +37,7 @@ def watch(
     resolved: Callable[[Measured], bool] = lambda measured: True,
     cells: Cells = (),
     segment: int | None = None,
+    compiled: bool = False,
 ) -> Measured:
     """Run `model` with its loops in sight and measure; then make sure that this was the model's ordinary run.
 
@@ -48,6 +50,7 @@ def watch(
             single precision.
         cells: Modules that are one step of a loop which the model itself writes.
         segment: Steps of a layer's loop between which nothing but states is kept; a named step is kept one by one.
+        compiled: Whether loops may run compiled, for a measure that asks for gradients alone: see `handed`.
 
     Raises:
         ValueError: Where there is nothing to measure: says what is there, and what to do.
@@ -58,11 +61,13 @@ def watch(
     call = Call.of(model, inputs)
     with torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext():
         call = call.map(lambda value: value.clone() if value.is_inference() else value)
-        measured, same, precise = _measure(model, call, measure, cells, segment, None)
+        measured, same, precise, ordinary = _measure(model, call, measure, cells, segment, compiled)
         if same and precise and resolved(measured):
             return measured
         try:
-            in_double, same_in_double, _ = _measure(model, call, measure, cells, segment, torch.float64)
+            in_double, same_in_double, _, _ = _measure(
+                model, call, measure, cells, segment, compiled, torch.float64, ordinary if same else None
+            )
         except complaints.Unmeasurable:
             raise
         except Exception as error:  # it ran a moment ago: something in it insists on its own precision
@@ -80,13 +85,59 @@ def _measure(
     measure: Callable[[Any, list[Run]], Measured],
     cells: Cells,
     segment: int | None,
-    dtype: torch.dtype | None,
-) -> tuple[Measured, bool, bool]:
-    """What was measured, whether the watched run is the ordinary one, and whether all states had single precision."""
+    compiled: bool,
+    dtype: torch.dtype | None = None,
+    known: list[Tensor] | None = None,
+) -> tuple[Measured, bool, bool, list[Tensor]]:
+    """Measure, and hold the run that was watched against the ordinary one.
+
+    Args:
+        known: What the ordinary run returned in the model's own precision, where the watched run did, too.
+
+    Returns:
+        What was measured, whether the run is the ordinary one, whether all states had single precision, and what the
+        ordinary run returned.
+    """
     layers, own = recurrent_modules(model), step_modules(model, cells)
     complaints.check(model, call, layers, own)
     call = call.map(lambda value: cast_to(value, dtype))
-    with borrowed(model, dtype):
+    # Of a layer that stands alone and runs compiled anyway, the watched run is the ordinary one.
+    alone = compiled and type(model) is Recurrent and "forward" not in vars(model)
+    patterns: dict[str, Pattern] = {}
+    if (known is None and not alone) or own:
+        known, patterns = _ordinary(model, call, layers, own, segment, compiled, dtype)
+    book, way = Book(), handed.compiled if alone else handed.where_possible if compiled else handed.stepped
+    with borrowed(model, dtype, compiled), parametrize.cached():
+        for name, module in layers.items():
+            module.__dict__["forward"] = partial(loops.forward, module, name, book, segment, way)
+        for name, module in own.items():
+            module.__dict__["forward"] = partial(
+                steps.forward, module, module.forward, patterns[name], book, segment is not None
+            )
+        output = call(model)
+        found = numbers(output)
+        if known is None:
+            complaints.check_finite(model, call, found)
+        with book.closed():
+            runs = book.runs()
+            complaints.check_runs(model, runs, [*layers, *own])
+            with complaints.in_place(model):
+                measured = measure(output, runs)
+    precise = all(part.dtype in (torch.float32, torch.float64) for run in runs for part in run.states[-1])
+    return measured, known is None or agree(found, known), precise, found if known is None else known
+
+
+def _ordinary(
+    model: nn.Module,
+    call: Call,
+    layers: dict[str, nn.Module],
+    own: dict[str, nn.Module],
+    segment: int | None,
+    compiled: bool,
+    dtype: torch.dtype | None,
+) -> tuple[list[Tensor], dict[str, Pattern]]:
+    """Run the model as it is: what it returns, and how it calls its own steps."""
+    with borrowed(model, dtype, compiled):
         patterns = {name: Pattern(name, module) for name, module in own.items()}
         for name, module in own.items():
             forward = partial(complaints.checked, module.forward, name, module)
@@ -98,22 +149,7 @@ def _measure(
         for pattern in patterns.values():
             pattern.check()
     complaints.check_finite(model, call, ordinary)
-    book = Book()
-    with borrowed(model, dtype), parametrize.cached():
-        for name, module in layers.items():
-            module.__dict__["forward"] = partial(loops.forward, module, name, book, segment)
-        for name, module in own.items():
-            module.__dict__["forward"] = partial(
-                steps.forward, module, module.forward, patterns[name], book, segment is not None
-            )
-        output = call(model)
-        with book.closed():
-            runs = book.runs()
-            complaints.check_runs(model, runs, [*layers, *own])
-            with complaints.in_place(model):
-                measured = measure(output, runs)
-    precise = all(part.dtype in (torch.float32, torch.float64) for run in runs for part in run.states[-1])
-    return measured, agree(numbers(output), ordinary), precise
+    return ordinary, patterns
 
 
 def numbers(output: Any) -> list[Tensor]:
@@ -137,4 +173,4 @@ def _close(ours: Tensor, theirs: Tensor) -> bool:
     coarser = max(ours.dtype, theirs.dtype, key=lambda dtype: torch.finfo(dtype).eps)
     relative = {torch.float64: 1e-9, torch.float32: 1e-4}.get(coarser, 3e-2)
     tolerance = relative * float(theirs.abs().max()) + torch.finfo(coarser).eps
-    return torch.allclose(ours.double(), theirs.double(), rtol=0, atol=tolerance)
+    return float((ours - theirs).abs().max()) <= tolerance

@@ -1,0 +1,63 @@
+"""Printed loops as machine code: Numba compiles them once, and later processes load them without it.
+
+To import Numba and to have it read its own cache takes most of a second in every process; LLVM alone takes a
+twentieth of that.
+"""
+
+import ctypes
+from collections.abc import Callable
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from rnnvanish.engine import blas, disk
+
+
+@cache
+def compiled(text: str) -> Callable[..., Any]:
+    """The function `loop` of a printed module, to be called with addresses and whole numbers; it frees the GIL."""
+    blas.announce()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name = disk.name_for("loop", text.encode(), _compiler())
+    found = disk.read(name)
+    # To load code that calls what is not there would end the process.
+    if found is None or not all(map(llvm.address_of_symbol, found[2])):
+        found = _compile(text)
+        disk.write(name, found)
+    return _load(*found[:2])
+
+
+@cache
+def _compiler() -> bytes:
+    """All that decides what becomes of a printed text: for another processor it is compiled anew."""
+    sources = [Path(__file__).with_name(f"numba_{each}.py").read_bytes() for each in ("math", "memory")]
+    host = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    return repr((*sources, *map(version, ("numba", "llvmlite")), llvm.get_process_triple(), *host)).encode()
+
+
+def _compile(text: str) -> tuple[str, bytes, list[str]]:
+    """Name of the function, machine code, and names of what it calls."""
+    module: dict[str, Any] = {}
+    exec(text, module)  # noqa: S102  (printed by `numba_text`)
+    (result,) = module["loop"].overloads.values()
+    _, _, (code, bitcode) = result.library.serialize_using_object_code()
+    called = [each.name for each in llvm.parse_bitcode(bitcode).functions if each.is_declaration]
+    return result.fndesc.llvm_func_name, code, [name for name in called if not name.startswith("llvm.")]
+
+
+def _load(name: str, code: bytes) -> Callable[..., Any]:
+    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    # Numba's convention: where the result goes and where an exception goes, of which a loop has neither; arguments.
+    kind = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4, *[ctypes.c_int64] * 6)
+    nowhere = (ctypes.c_void_p * 2)()
+    function = kind(engine.get_function_address(name))
+    function.engine = engine  # type: ignore[attr-defined]  # code and place live as long as this
+    function.nowhere = nowhere  # type: ignore[attr-defined]
+    return partial(function, ctypes.addressof(nowhere), ctypes.addressof(nowhere) + 8)
