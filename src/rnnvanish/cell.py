@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Inexact
 from torch import Tensor, nn
 
 #: The whole recurrent state: one tensor for each of a cell's `state_names`, the first of them is the output.
-State = tuple[Float[Tensor, "batch _"], ...]
+State = tuple[Inexact[Tensor, "batch _"], ...]
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,15 @@ class Cell(nn.Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
 
-    def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
+    def forward(self, x: Inexact[Tensor, "batch input"], state: State) -> State:
         """Take one step: the state that follows `state` when `x` is read."""
         raise NotImplementedError(f"{type(self).__name__} needs a forward(x, state) -> state.")
 
-    def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
-        """Return the state before the first step: zeros."""
+    def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
+        """Return the state before the first step: zeros.
+
+        A cell with another state, such as a complex one (`x.new_zeros(..., dtype=x.dtype.to_complex())`), overrides it.
+        """
         return tuple(x.new_zeros(len(x), self.hidden_size) for _ in self.state_names)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Inexact, Int
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
@@ -18,7 +18,7 @@ from rnnvanish.cell import State
 from rnnvanish.engine.reference import padding
 
 #: The states of all loops of a stack.
-Stacked = tuple[Float[Tensor, "loops batch _"], ...]
+Stacked = tuple[Inexact[Tensor, "loops batch _"], ...]
 
 #: One loop over time: (index of the loop, input, initial state or None, lengths) -> (outputs, final state).
 #: Loops are counted layer by layer, forward before reverse; a reverse loop is given its input turned round.
@@ -46,7 +46,7 @@ class Sequences:
         packed: The packed form that `x` came in: then the batch stands in its sorted order.
     """
 
-    x: Float[Tensor, "time batch features"]
+    x: Inexact[Tensor, "time batch features"]
     lengths: Int[Tensor, " batch"] | None
     packed: PackedSequence | None
     unbatched: bool
@@ -63,7 +63,7 @@ class Sequences:
         x = x.transpose(0, 1) if batch_first else x
         return cls(x, lengths, None, unbatched=False, batch_first=batch_first)
 
-    def restore(self, y: Float[Tensor, "time batch outputs"]) -> Tensor | PackedSequence:
+    def restore(self, y: Inexact[Tensor, "time batch outputs"]) -> Tensor | PackedSequence:
         """Give an output the form that the input came in."""
         if self.packed is not None:
             return PackedSequence(y[self.valid()], *self.packed[1:])

@@ -170,7 +170,9 @@ class Recurrent(nn.Module):
                 f"Recurrent needs x with {self.input_size} features last (its input_size), got {data.shape[-1]}."
             )
         weight = next(self.parameters(), None)
-        if weight is not None and data.dtype != weight.dtype and not torch.is_autocast_enabled(data.device.type):
+        # A cell with complex weights may read real numbers.
+        fits = weight is None or data.dtype in (weight.dtype, weight.dtype.to_real())
+        if weight is not None and not fits and not torch.is_autocast_enabled(data.device.type):
             raise ValueError(
                 f"Recurrent needs x of the dtype of its weights, {weight.dtype}, got {data.dtype}: "
                 f"convert one of them, for instance x.to({weight.dtype})."

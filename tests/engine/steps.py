@@ -9,6 +9,10 @@ from rnnvanish.cell import Cell, Paper
 NOWHERE = Paper("-", 2026, "written for the tests", "-")
 
 
+def zeros(cell, x):
+    return x.new_zeros(len(x), cell.hidden_size)
+
+
 class Step(Cell):
     paper = NOWHERE
     gates = 1
@@ -167,6 +171,58 @@ class Complex(Step):
         return self.out(torch.cat([re, im], dim=-1)), re, im
 
 
+class InComplexNumbers(Complex):
+    """The same LRU with a complex state."""
+
+    state_names = ("y", "h")
+
+    def initial_state(self, x):
+        return zeros(self, x), zeros(self, x).to(x.dtype.to_complex())
+
+    def forward(self, x, state):
+        _, h = state
+        h = torch.exp(torch.complex(-torch.exp(self.log_decay), self.phase)) * h
+        h = h + torch.complex(*self.from_x(x).chunk(2, dim=-1))
+        weight = torch.complex(*self.out.weight.chunk(2, dim=1))
+        return (h @ weight.mH).real + self.out.bias, h
+
+
+class ModReLU(Step):
+    """A complex matrix, and a nonlinearity that acts on the size of a number alone; the output is complex."""
+
+    gates = 2
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.re, self.im = (nn.Parameter(torch.randn(hidden_size, hidden_size) / 3) for _ in range(2))
+        self.bias = nn.Parameter(torch.randn(hidden_size))
+        del self.from_h
+
+    def initial_state(self, x):
+        return (zeros(self, x).to(x.dtype.to_complex()),)
+
+    def forward(self, x, state):
+        w = torch.complex(self.re, self.im)
+        z = state[0] @ w.mH + torch.complex(*self.from_x(x).chunk(2, dim=-1))
+        return (torch.polar(relu(z.abs() + self.bias), z.angle()),)
+
+
+class Oscillators(Step):
+    """A real part and a complex one that read each other: amplitudes, and phases that the real part turns."""
+
+    state_names = ("h", "c")
+    gates = 2
+
+    def initial_state(self, x):
+        return zeros(self, x), zeros(self, x).to(x.dtype.to_complex())
+
+    def forward(self, x, state):
+        h, c = state
+        turn, write = (self.from_x(x) + self.from_h(h)).chunk(2, dim=-1)
+        c = torch.exp(1j * turn) * (0.9 * c.conj() + write / (1.5 + 1j * h))
+        return torch.tanh(c.real) * c.abs(), torch.cat([c[:, 1:], c[:, :1]], dim=-1)
+
+
 class Normalised(Step):
     """Sums over the units of a step, within the loop."""
 
@@ -194,4 +250,4 @@ class SidesBySide(Step):
 
 
 STEPS = [ResetBefore, LongExpressive, Peephole, RecurrentHighway, Independent, Antisymmetric, Exponential, Linear,
-         Complex, Normalised, SidesBySide]  # fmt: skip
+         Complex, InComplexNumbers, ModReLU, Oscillators, Normalised, SidesBySide]  # fmt: skip

@@ -35,6 +35,7 @@ def results(layer, x, state, lengths=None):
     state = tuple(part.clone().requires_grad_() for part in state)
     output, final = layer(x, state if len(state) > 1 else state[0], lengths)
     outputs = [output, *(final if isinstance(final, tuple) else (final,))]
+    outputs = [torch.view_as_real(out) if out.is_complex() else out for out in outputs]
     loss = sum((out * torch.linspace(-1, 1, out.numel()).to(out).view_as(out)).sum() for out in outputs)
     inputs = [x, *state, *layer.parameters()]
     gradients = torch.autograd.grad(loss, inputs, allow_unused=True)
@@ -46,7 +47,7 @@ def assert_equal_loops(layer, x, lengths=None):
     """Both engines, from a state that is not zero."""
     loops, parts = len(layer.cells), layer.cells[0].initial_state(x[0])
     # Not negative: some parts are counts, and what is divided by them must not be near zero.
-    state = tuple(torch.rand(loops, *part.shape, dtype=x.dtype) for part in parts)
+    state = tuple(torch.rand(loops, *part.shape, dtype=part.dtype) for part in parts)
     layer.engine = "cpu"
     fast = results(layer, x, state, lengths)
     layer.engine = "reference"
@@ -71,7 +72,7 @@ def test_every_cell(name, dtype, monkeypatch):
     assert_equal_loops(layer, x)
 
 
-@pytest.mark.parametrize("name", ["Elman", "GRU", "LSTM", "LongExpressive", "Linear", "Normalised"])
+@pytest.mark.parametrize("name", ["Elman", "GRU", "LSTM", "LongExpressive", "Linear", "InComplexNumbers", "Normalised"])
 def test_layers_directions_and_lengths(name, monkeypatch):
     torch.manual_seed(0)
     layer = Recurrent(CELLS[name], INPUT, HIDDEN, num_layers=2, bidirectional=True).double()
@@ -104,7 +105,7 @@ def test_the_random_numbers_of_a_step_are_those_of_the_plain_loop():
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
-    name=st.sampled_from(["Elman", "GRU", "LSTM"]),
+    name=st.sampled_from(["Elman", "GRU", "LSTM", "InComplexNumbers", "ModReLU"]),
     steps=st.integers(1, 12),
     batch=st.integers(1, 40),
     hidden=st.integers(1, 33),
@@ -119,7 +120,7 @@ def test_any_shape(name, steps, batch, hidden, layout):
         x = torch.randn(steps, 1, INPUT).expand(steps, batch, INPUT)
     elif layout == "every other":
         x = torch.randn(steps, batch, 2 * INPUT)[:, :, ::2]
-    assert_equal_loops(Recurrent(cells.ALL[name], INPUT, hidden).double(), x.double())
+    assert_equal_loops(Recurrent(CELLS[name], INPUT, hidden).double(), x.double())
 
 
 def test_two_thousand_steps():

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from engine_steps import InComplexNumbers, Oscillators
 from torch import Tensor, nn
 
 from rnnvanish import Recurrent, cells, mitigations
@@ -121,6 +122,8 @@ CASES = {
     "MinGRU": (MinGRU, (2, 3, 36, 2), (True, True)),
     "two parts, several forms": (Turning, (2, 5, 3, 2), (True, True)),
     "reset before": (ResetBefore, (2, 5, 3, 2), (False, False)),
+    "LRU in complex numbers": (InComplexNumbers, (2, 3, 3, 2), (False, False)),
+    "a real and a complex part": (Oscillators, (2, 5, 3, 2), (False, False)),
     "LEM": (LEM, (2, 3, 3, 2), (False, False)),
 }
 
@@ -159,6 +162,7 @@ class Run:
 
 def weigh(results):
     """A sum in which every number counts differently."""
+    results = [torch.view_as_real(each) if each.is_complex() else each for each in results]
     return sum((each * torch.arange(1.0, 1 + each.numel()).view_as(each).cos()).sum() for each in results)
 
 
@@ -166,7 +170,7 @@ def agree(ours, theirs, what):
     ours, theirs = ours.detach(), theirs.detach()
     size = float(theirs.abs().max()) if theirs.numel() else 0.0
     error = float((ours - theirs).abs().max()) if theirs.numel() else 0.0
-    assert error <= TOLERANCE[ours.dtype] * max(size, 1.0), (what, error, size)
+    assert error <= TOLERANCE[ours.dtype.to_real()] * max(size, 1.0), (what, error, size)
 
 
 @pytest.mark.parametrize(("dtype", "masked"), [(torch.float64, True), (torch.float32, False)])

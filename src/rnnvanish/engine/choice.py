@@ -89,8 +89,8 @@ def _compiled(
     weights = weights_of(modules)
     key = (
         *(_build(module) for module in modules.values()),
-        *((name, weight.shape) for name, weight in weights.items()),
-        *(part.shape[1:] for part in state),
+        *((name, weight.shape, weight.dtype) for name, weight in weights.items()),
+        *((part.shape[1:], part.dtype) for part in state),
         (x.shape[2:], x.dtype, x.device.type, lengths is not None),
     )
     if key not in _programs:
@@ -127,7 +127,7 @@ def _check(modules: Iterable[nn.Module], x: Tensor, state: State, engine: str) -
         raise Unsupported("autocast")
     if torch._C._len_torch_dispatch_stack() > 0:
         raise Unsupported("dispatch modes")
-    if any(tensor.dtype != x.dtype for tensor in state):
+    if any(tensor.dtype.to_real() != x.dtype.to_real() for tensor in state):
         raise Unsupported("a state of another dtype than its input")
     if any(
         module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
@@ -192,7 +192,7 @@ def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
 
     def made(staged: Staged) -> Program:
         with _reasons():
-            program = Program(staged, printer, x.dtype, part)
+            program = Program(staged, printer, x.dtype.to_real(), part)
         verify(cell, program, x, state, masked)
         return program
 

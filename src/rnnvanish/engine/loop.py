@@ -1,6 +1,6 @@
 """A staged step over time as one operation of autograd: the loop there, and the loop back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rnnvanish.engine.differentiable import differentiable
 from rnnvanish.engine.evaluate import Recipe, every
+from rnnvanish.engine.packed import pack, unpack
 from rnnvanish.engine.phases import Loop, Place
 from rnnvanish.engine.staged import Staged
 from rnnvanish.engine.values import Kind, Unsupported, Value
@@ -80,13 +81,18 @@ class Program:
             The first part of the state after each step, and the whole state after the last.
         """
         steps, batch, _ = x.shape
+        x, *state = map(pack, (x, *state))
         draws = self.staged.draws
         # One step's numbers after the other's, as the step itself would draw them.
         drawn = [[draw(batch, x) for draw in draws] for _ in range(steps)] if draws else []
         noise = [torch.stack(each) for each in zip(*drawn, strict=True)]
         learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *onces, *state))
         y, *final = _Loop.apply(self, trace, learns, len(noise), len(onces), x, ended, *noise, *onces, *state)
-        return y, tuple(final)
+        return self.whole([y])[0], self.whole(final)
+
+    def whole(self, rows: Iterable[Tensor]) -> tuple[Tensor, ...]:
+        """Give the parts of a state, or as many of them as there are, the numbers that the cell has: real or complex."""
+        return tuple(unpack(row) if each else row for row, each in zip(rows, self.staged.complex, strict=False))
 
     def parts(self, steps: int, batch: int) -> list[tuple[int, int]]:
         """Stretches of time to work on one after the other: even, but for the last, as two slots of carries take turns."""
@@ -218,7 +224,7 @@ class _Loop(torch.autograd.Function):
                     of_x[start:stop] = here
             sums = found if sums is None else [one + other for one, other in zip(sums, found, strict=True)]
         if ctx.trace is not None:
-            ctx.trace.extend(carries.values())
+            ctx.trace.extend(program.whole(carries.values()))
         each = iter(sums or [])
         of_onces = [
             _shaped(next(each), like) if need and floating else None

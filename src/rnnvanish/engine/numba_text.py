@@ -129,6 +129,7 @@ class Lanes:
         self.body: list[str] = []
         self.singles: dict[tuple[Value, int], str] = {}
         self.lanes: dict[tuple[Value, int], str] = {}
+        self.cuts: dict[Value, set[int]] = {}
         self.count = 0
 
     def lines(self) -> list[str]:
@@ -191,6 +192,11 @@ class Lanes:
         return [(start, end - start) for start, end in pairwise(cuts)]
 
     def _cuts(self, value: Value) -> set[int]:
+        if value not in self.cuts:
+            self.cuts[value] = self._find_cuts(value)
+        return self.cuts[value]
+
+    def _find_cuts(self, value: Value) -> set[int]:
         if value in self.phase.at or value.width == 1:
             return set()
         if value.op == "slice":

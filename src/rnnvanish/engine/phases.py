@@ -183,8 +183,12 @@ class _Scheduler:
     def _cross(self) -> None:
         """Keep what one phase computes and a later one needs again."""
         computed: dict[Value, int] = {}
+        seen: set[tuple[Value, int]] = set()  # once each: the ways to a value are many
 
         def visit(value: Value, index: int) -> None:
+            if (value, index) in seen:
+                return
+            seen.add((value, index))
             first, _ = self.there.get(value, (len(self.phases) + 1, None))
             if first <= index or value.kind != Kind.ROW:
                 return

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Inexact, Int
 from torch import Tensor
 
 from rnnvanish.cell import State
@@ -13,7 +13,7 @@ Step = Callable[[Tensor, State], State]
 
 def scan(
     step: Step,
-    x: Float[Tensor, "time batch input"],
+    x: Inexact[Tensor, "time batch input"],
     state: State,
     lengths: Int[Tensor, " batch"] | None = None,
 ) -> list[State]:

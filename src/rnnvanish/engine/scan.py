@@ -54,6 +54,7 @@ class _Affine:
 
     def __init__(self, phase: Phase, carried: set[Value], h: Value, values: Values) -> None:
         self.at, self.carried, self.h, self.values = phase.at, carried, h, values
+        self.depends: dict[Value, bool] = {}
 
     def of(self, value: Value) -> Form | None:
         if value is self.h:
@@ -93,7 +94,10 @@ class _Affine:
         return self.values.elementwise(op, *args)
 
     def _depends(self, value: Value) -> bool:
-        return value in self.carried or (value not in self.at and any(map(self._depends, value.args)))
+        if value not in self.depends:
+            inside = value not in self.at and any(map(self._depends, value.args))
+            self.depends[value] = value in self.carried or inside
+        return self.depends[value]
 
 
 class ScanPrinter(Printer):

@@ -64,6 +64,7 @@ class Staged:
         once: Parameters and buffers -> what the step needs of them.
         draws: What draws each random number of a step.
         floating: Which of the values of `once` are floating-point.
+        complex: Which parts of the state are complex: a row of such a one is packed, see `pack`.
         onces: What is computed once, in the order of `once`.
         inputs: Values of x, ended and the draws.
         early: What is computed for all time steps at once, and its buffer.
@@ -81,6 +82,7 @@ class Staged:
     once: Once
     draws: tuple[Draw, ...]
     floating: tuple[bool, ...]
+    complex: tuple[bool, ...]
     onces: tuple[Value, ...]
     inputs: tuple[Value, ...]
     early: tuple[tuple[Value, str], ...]

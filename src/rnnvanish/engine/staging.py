@@ -29,8 +29,9 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         leaf("input", index, shape[1], Stage.ALL, boolean=index == 1)
         for index, shape in enumerate(shapes[count : count + early])
     )
-    states = tuple(leaf("state", index, part.shape[1], Stage.STEP) for index, part in enumerate(state))
-    gradients = tuple(leaf("gradient", index, part.shape[1], Stage.STEP) for index, part in enumerate(state))
+    widths = [shape[1] for shape in shapes[count + early :]]
+    states = tuple(leaf("state", index, width, Stage.STEP) for index, width in enumerate(widths))
+    gradients = tuple(leaf("gradient", index, width, Stage.STEP) for index, width in enumerate(widths))
     new = Reader(values, traced.batch).read(traced.forward, [*onces, *inputs, *states])
     back = Reader(values, traced.batch).read(traced.backward, [*onces, *inputs, *states, *gradients])
     floating = sum(traced.floating)
@@ -70,6 +71,7 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         traced.once,
         traced.draws,
         traced.floating,
+        traced.complex,
         onces,
         inputs,
         early_buffers,

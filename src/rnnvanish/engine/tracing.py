@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,6 +11,8 @@ from torch import Tensor, fx, nn
 from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from rnnvanish.engine.complex import Real, hand_on, is_complex
+from rnnvanish.engine.packed import pack
 from rnnvanish.engine.staged import Draw, Once
 from rnnvanish.engine.values import Unsupported
 from rnnvanish.engine.weights import batch_for, uncached, weights_of
@@ -58,6 +61,7 @@ class Traced:
             state.
         draws: What draws each random number of a step.
         floating: Which of the once values are floating-point.
+        complex: Which parts of the state are complex: a row of such a one has Re beside Im, see `pack`.
         batch: The batch that was traced.
     """
 
@@ -66,6 +70,7 @@ class Traced:
     backward: fx.Graph
     draws: tuple[Draw, ...]
     floating: tuple[bool, ...]
+    complex: tuple[bool, ...]
     batch: int
 
 
@@ -88,6 +93,8 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         new = torch.func.functional_call(cell, dict(zip(names, weights, strict=True)), (x, state))
         if len(new) != len(state):
             raise Unsupported("a step that changes the number of its states")
+        if any(old.is_complex() != now.is_complex() for old, now in zip(state, new, strict=True)):
+            raise Unsupported("a step that makes a complex state of a real one, or a real one of a complex")
         return [torch.where(ended, old, now) for old, now in zip(state, new, strict=True)] if masked else list(new)
 
     names = tuple(weights)
@@ -98,7 +105,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         once, body, draws = _split(whole, len(detached), batch)
         onces = once(*detached)
         noise = [draw(batch, x) for draw in draws]
-        rows = [x, ended, *noise, *state]
+        rows = list(map(pack, (x, ended, *noise, *state)))
         floating = tuple(value.is_floating_point() for value in onces)
         forward = make_fx(torch.func.functionalize(body), decomposition_table=DECOMPOSITIONS)(*onces, *rows)
         place = [*(index for index, is_float in enumerate(floating) if is_float), len(onces)]
@@ -117,14 +124,15 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
 
         with torch.enable_grad():
             backward = make_fx(torch.func.functionalize(pull_back), decomposition_table=DECOMPOSITIONS)(
-                *onces, *rows, *(torch.zeros_like(part) for part in state)
+                *onces, *rows, *(torch.zeros_like(part) for part in rows[-len(state) :])
             )
     for graph in (forward.graph, backward.graph):
         graph.eliminate_dead_code()
-    return Traced(once, forward.graph, backward.graph, draws, floating, batch)
+    parts = tuple(part.is_complex() for part in state)
+    return Traced(once, forward.graph, backward.graph, draws, floating, parts, batch)
 
 
-def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Once, fx.GraphModule, tuple[Draw, ...]]:
+def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Once, Callable[..., Any], tuple[Draw, ...]]:
     """Part a step into what depends on weights alone, and the rest; random numbers become inputs of the rest."""
     nodes = list(whole.graph.nodes)
     placeholders = [node for node in nodes if node.op == "placeholder"]
@@ -148,17 +156,22 @@ def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Once, fx.Gr
     if any(not isinstance(node.meta.get("val"), Tensor) for node in frontier):
         raise Unsupported("a parameter that is split into several before its use")
     draws = tuple(_drawer(node, batch) for node in random)
-    once = _printed(_graph(whole, placeholders[:weights], frontier))
+    once = _graph(whole, placeholders[:weights], frontier)
     outs = list(torch.utils._pytree.tree_leaves(output.args[0]))
     inputs = [*frontier, placeholders[weights], placeholders[weights + 1], *random, *placeholders[weights + 2 :]]
     body = _graph(whole, inputs, outs)
-    return once, body, draws
+    if not is_complex(whole.graph):
+        return _printed(once), body, draws
+    hand_on(once)
+    return _printed(once), Real(body.graph, len(frontier)), draws
 
 
 def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.GraphModule:
     """The part of a graph that leads from some of its nodes to others."""
     graph = fx.Graph(whole)
     known = {node: graph.placeholder(node.name) for node in inputs}
+    for node, given in known.items():
+        given.meta = node.meta
 
     def copy(node: fx.Node) -> fx.Node:
         for arg in node.all_input_nodes:
@@ -194,6 +207,7 @@ def _drawer(node: fx.Node, batch: int) -> Draw:
     """What draws a random number of a step for any batch: the same numbers that the step itself would draw."""
     name = cast(Any, node.target).__name__.partition(".")[0]
     shape = node.meta["val"].shape
-    if name not in ("rand_like", "randn_like", "rand", "randn") or len(shape) != 2 or shape[0] != batch:
+    odd = node.meta["val"].is_complex() or len(shape) != 2 or shape[0] != batch
+    if name not in ("rand_like", "randn_like", "rand", "randn") or odd:
         raise Unsupported(f"random numbers by {node.target}")
     return Draw(name.removesuffix("_like"), shape[1], node.meta["val"].dtype)

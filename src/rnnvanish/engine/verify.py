@@ -29,12 +29,13 @@ def verify(cell: Cell, program: Program, x: Tensor, state: State, masked: bool) 
         torch.manual_seed(0)
         x = torch.randn(STEPS, BATCH, x.shape[2], dtype=x.dtype, device=x.device, requires_grad=True)
         start = tuple(
-            (part[:1].detach() + 0.1 * torch.rand(BATCH, part.shape[1]).to(part)).requires_grad_() for part in state
+            (part[:1].detach() + 0.1 * torch.rand(BATCH, part.shape[1], dtype=part.dtype).to(part)).requires_grad_()
+            for part in state
         )
         lengths = torch.tensor([STEPS - 1, STEPS], device=x.device) if masked else None
         ended = None if lengths is None else padding(STEPS, lengths).unsqueeze(-1)
         weights = {
-            name: weight.detach().requires_grad_(weight.is_floating_point())
+            name: weight.detach().requires_grad_(weight.is_floating_point() or weight.is_complex())
             for name, weight in weights_of(dict(cell.named_modules())).items()
         }
         inputs = [x, *start, *(weight for weight in weights.values() if weight.requires_grad)]
@@ -51,7 +52,7 @@ def verify(cell: Cell, program: Program, x: Tensor, state: State, masked: bool) 
         expected, got = _results(plain, inputs), _results(compiled, inputs)
     for ours, theirs in zip(got, expected, strict=True):
         size = max(float(theirs.abs().nan_to_num(posinf=0, neginf=0).max()), 1e-6)
-        if not torch.allclose(ours, theirs, rtol=0, atol=TOLERANCE[x.dtype] * size, equal_nan=True):
+        if not torch.allclose(ours, theirs, rtol=0, atol=TOLERANCE[x.dtype.to_real()] * size, equal_nan=True):
             raise Unsupported(
                 "way to see all that its step does (does it cut the gradient, or keep something from step to step?)"
             )
@@ -61,7 +62,7 @@ def _results(run: Callable[[], tuple[Tensor, State]], inputs: list[Tensor]) -> l
     """Outputs, and the gradients of a sum that weighs each number of them differently."""
     torch.manual_seed(1)
     y, final = run()
-    outputs = [y, *final]
+    outputs = [torch.view_as_real(out) if out.is_complex() else out for out in (y, *final)]
     weighed = [(out * torch.linspace(-1, 1, out.numel()).to(out).view_as(out)).sum() for out in outputs]
     gradients = torch.autograd.grad(torch.stack(weighed).sum(), inputs, allow_unused=True)
     return [out.detach() for out in outputs] + [

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import reduce
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 from torch import Tensor
 
 #: Norms of the gradient at each lag, sequence by sequence; nan beyond a sequence's beginning.
@@ -31,8 +31,9 @@ def gains(parts: list[Norms], dtype: torch.dtype) -> list[Float[Tensor, " lags"]
     return list((logs.sum(-1) / there.sum(-1)).exp())
 
 
-def size(gradient: Float[Tensor, "*rows numbers"]) -> Float[Tensor, "*rows"]:
+def size(gradient: Inexact[Tensor, "*rows numbers"]) -> Float[Tensor, "*rows"]:
     """Norm of each row, in double precision; infinite where it is no number, as infinity minus infinity is none."""
+    gradient = gradient.abs() if gradient.is_complex() else gradient
     if gradient.dtype == torch.float64:
         found = norm(gradient, dim=-1)
     else:  # the squares of what single precision holds neither vanish nor overflow
