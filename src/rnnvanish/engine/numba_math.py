@@ -27,11 +27,8 @@ def _inlined(function):
 
 
 @_inlined
-def exp_float32(x):
-    """Cephes expf: x = n ln 2 + r, a polynomial in r."""
-    y = f4(-87.33) if x < f4(-87.33) else x
-    y = f4(88.72) if y > f4(88.72) else y
-    n = f4(math.floor(y * f4(1.44269504088896341) + f4(0.5)))
+def _exp_of_rest(y, n):
+    """exp(r) of y = n ln 2 + r: the polynomial of Cephes expf."""
     r = y - n * f4(0.693359375)
     r = r + n * f4(2.12194440e-4)
     p = f4(1.9875691500e-4)
@@ -41,6 +38,16 @@ def exp_float32(x):
     p = p * r + f4(1.6666665459e-1)
     p = p * r + f4(5.0000001201e-1)
     p = p * r * r + r + f4(1)
+    return p
+
+
+@_inlined
+def exp_float32(x):
+    """exp(x) = 2ⁿ exp(r), of x = n ln 2 + r."""
+    y = f4(-87.33) if x < f4(-87.33) else x
+    y = f4(88.72) if y > f4(88.72) else y
+    n = f4(math.floor(y * f4(1.44269504088896341) + f4(0.5)))
+    p = _exp_of_rest(y, n)
     # In two halves: 2ⁿ itself overflows before the product does.
     n = n if n == n else f4(0)
     half = i4(n) >> i4(1)
@@ -81,15 +88,7 @@ def sigmoid_float32(x):
     y = f4(-87.0) if y < f4(-87.0) else y
     shifted = y * f4(1.44269504088896341) + ROUND
     n = shifted - ROUND
-    r = y - n * f4(0.693359375)
-    r = r + n * f4(2.12194440e-4)
-    p = f4(1.9875691500e-4)
-    p = p * r + f4(1.3981999507e-3)
-    p = p * r + f4(8.3334519073e-3)
-    p = p * r + f4(4.1665795894e-2)
-    p = p * r + f4(1.6666665459e-1)
-    p = p * r + f4(5.0000001201e-1)
-    p = p * r * r + r + f4(1)
+    p = _exp_of_rest(y, n)
     power = i4(i4(bits_of_float32(shifted) + i4(127)) << i4(23))
     return f4(1) / (f4(1) + p * bits_float32(power))
 
