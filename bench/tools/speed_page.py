@@ -65,13 +65,25 @@ def engines(recorded: Recorded) -> str:
     for path in sorted(recorded.folder.glob("*/goals.json")):
         data = json.loads(path.read_text(encoding="utf-8"))
         goals = ["Against", "At most", "In the middle", "At worst", "Verdict"]
-        parts.append(table(f"Goals of the engine: {path.parent.name}", goals, kept(data["tables"])))
+        tables = data["tables"] | {"torchrecurrent": _same(recorded, path.parent.name)}
+        parts.append(table(f"Goals of the engine: {path.parent.name}", goals, kept(tables)))
         parts += [
             _goal(f"{words.GOALS.get(name, name)}: {path.parent.name}", rows) for name, rows in data["tables"].items()
         ]
         known = data["provenance"]
         parts.append(f"<p>Measured on {known['date']} at commit {html.escape(known['commit'])}.</p>")
     return "".join(parts) or "<p>Not measured yet.</p>"
+
+
+def _same(recorded: Recorded, machine: str) -> dict[str, dict[str, float]]:
+    """Our time over that of torchrecurrent, for each cell that is the same function in both."""
+    path = recorded.root / f"bench/peers/results/{machine}.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    return {
+        row["ours"]: {"ours": 1 / row["training"]}
+        for row in rows
+        if row["package"].startswith("torchrecurrent") and row["same"].startswith("Yes")
+    }
 
 
 def _goal(caption: str, rows: dict[str, dict[str, float]]) -> str:

@@ -45,7 +45,6 @@ AGAINST = {
     "cached_s": "Compiled before, s",
     "cold_all_s": "Compiled anew, with imports, s",
     "cached_all_s": "Compiled before, with imports, s",
-    "imports_s": "Imports, s",
 }
 #: Parameters whose values speak for themselves.
 PLAIN = {"cell", "cure", "claim", "look", "task"}
