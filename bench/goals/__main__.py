@@ -1,4 +1,4 @@
-"""The engine against its goals: bare matrix products, torch.nn and our own plain loop.
+"""The engine against its goals: bare matrix products, torch.nn, our own plain loop, and itself on two threads.
 
 `python -m bench.goals` measures the whole grid on this machine, on one thread, in turns, and writes
 `bench/results/<machine>/goals.json`. What is there already is not measured again; `--again` forgets it. `--only torch`
@@ -161,8 +161,27 @@ def first_calls() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
         yield name, measure
 
 
+def two_threads() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """Two threads over one, by the clock on the wall: sizes at which a batch can be shared."""
+    for name, batch, width in product(sorted(cells.ALL), (32, 128), (32, 128)) if (os.cpu_count() or 1) > 1 else ():
+
+        def measure(name: str = name, batch: int = batch, width: int = width) -> dict[str, float]:
+            step = training_step(Recurrent(cells.ALL[name], width, width), torch.randn(256, batch, width))
+
+            def on(threads: int) -> None:
+                torch.set_num_threads(threads)
+                step()
+
+            two, one = interleaved(lambda: on(2), lambda: on(1), rounds=9, warm=2, now=time.perf_counter)
+            torch.set_num_threads(1)
+            return {"ms": 1e3 * statistics.median(one), "threads": ratio(two, one), "rounds": 9}
+
+        yield f"{name} steps=256 batch={batch} hidden={width}", measure
+
+
 TABLES = {
     "torch": against_torch,
+    "threads": two_threads,
     "reference": against_reference,
     "first": first_calls,
 }

@@ -37,6 +37,7 @@ GOALS = (
     Goal("torch.nn.LSTM, 32 sequences or more", "torch", "torch", 1.1,
          lambda cell, sizes: cell == "LSTM" and sizes["batch"] >= 32),
     Goal("torch.nn.LSTM, in the middle of all sizes", "torch", "torch", 1.0, lambda cell, sizes: cell == "LSTM", True),
+    Goal("Two threads over one", "threads", "threads", 1.0),
     Goal("Our own plain loop, each cell in the middle of its sizes", "reference", "reference", 0.4, middle=True),
     Goal("torchrecurrent, the cell that both have", "torchrecurrent", "ours", 0.333, middle=True),
     Goal("First step, compiled anew, with its imports (seconds)", "first", "cold_all_s", 5.0),

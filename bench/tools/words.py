@@ -32,11 +32,13 @@ TITLES = {
 GOALS = {
     "torch": "Training step against torch.nn and against the bare matrix products",
     "reference": "Training step against our own plain loop",
+    "threads": "Training step on two threads, by the clock on the wall",
     "torchrecurrent": "Training step against torchrecurrent",
     "first": "First training step of a process, CPU seconds more than the second",
 }
 AGAINST = {
     "ms": "Milliseconds",
+    "threads": "Two threads over one, times",
     "floor": "Against bare products, times",
     "torch": "Against torch.nn, times",
     "reference": "Against our plain loop, times",
