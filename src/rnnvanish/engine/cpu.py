@@ -19,8 +19,8 @@ from rnnvanish.engine.numba_text import Printer
 from rnnvanish.engine.phases import DTYPES, Loop
 from rnnvanish.engine.values import Unsupported, Value
 
-#: Fewer sequences a thread than this are not worth a thread.
-ROWS_PER_THREAD = 16
+#: Fewer sequences a thread than this are not worth a thread, nor are fewer numbers of the widest buffer.
+ROWS_PER_THREAD, NUMBERS_PER_THREAD = 16, 2**18
 
 
 class CPULoop:
@@ -62,7 +62,9 @@ class CPULoop:
         for index, matrix in enumerate(left):
             known[f"product{index}.matrix"] = matrix.data_ptr()
         strides = tuple(matrix.stride() for matrix in left)
-        threads = min(torch.get_num_threads(), max(batch // ROWS_PER_THREAD, 1))
+        numbers = steps * batch * max(self.printer.widths.values())
+        worth = min(batch // ROWS_PER_THREAD, numbers // NUMBERS_PER_THREAD)
+        threads = min(torch.get_num_threads(), max(worth, 1))
         cuts = [batch * part // threads for part in range(threads + 1)]
         jobs = []
         for first, last in pairwise(cuts):
