@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from rnnvanish import Recurrent, cells, mitigations
-from rnnvanish.engine import choice
+from rnnvanish.engine import choice, cpu
 
 INPUT, HIDDEN = 5, 6
 #: Largest difference allowed, relative to the largest number of each result.
@@ -150,16 +150,21 @@ def test_gradients_are_those_of_finite_differences(name):
     assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,))
 
 
-def test_two_threads_compute_what_one_does():
+def test_two_threads_compute_what_one_does(monkeypatch):
     torch.manual_seed(0)
-    layer, x = Recurrent(cells.LSTM, INPUT, 32, engine="cpu"), torch.randn(30, 48, INPUT)
+    asked, pool = [], cpu._pool
+    monkeypatch.setattr(cpu, "_pool", lambda: asked.append(torch.get_num_threads()) or pool())
+    layer, x = Recurrent(cells.LSTM, INPUT, 32, engine="cpu"), torch.randn(100, 48, INPUT)
     state = tuple(torch.randn(1, 48, 32) for _ in range(2))
     before, found = torch.get_num_threads(), {}
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             found[threads] = results(layer, x, state)
+            layer(x[:20], state)  # too little for two
     finally:
         torch.set_num_threads(before)
+    # Two jobs there and two back, and none for the short loop.
+    assert asked == [2, 2, 2, 2]
     for one, two in zip(found[1], found[2], strict=True):
         torch.testing.assert_close(two, one, rtol=0, atol=1e-5 * float(one.abs().max()))
