@@ -179,8 +179,24 @@ def two_threads() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
         yield f"{name} steps=256 batch={batch} hidden={width}", measure
 
 
+def looks() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """What a look at the retention costs, over a training step of the layer that is looked at."""
+    from rnnvanish.probes import retention
+
+    for (kind, (build, _)), steps, own in product(KINDS.items(), (100, 256), (False, True)):
+
+        def measure(build: Callable[..., nn.RNNBase] = build, steps: int = steps, own: bool = own) -> dict[str, float]:
+            layer, x = build(64, 64), torch.randn(steps, 32, 64)
+            model = Recurrent.from_torch(layer) if own else layer
+            look, step = interleaved(lambda: retention(model, x), training_step(model, x), rounds=9, warm=2)
+            return {"ms": 1e3 * statistics.median(step), "look": ratio(look, step), "rounds": 9}
+
+        yield f"{'Recurrent' if own else 'torch.nn'} kind={kind} steps={steps}", measure
+
+
 TABLES = {
     "torch": against_torch,
+    "looks": looks,
     "threads": two_threads,
     "reference": against_reference,
     "first": first_calls,

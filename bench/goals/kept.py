@@ -40,6 +40,10 @@ GOALS = (
     Goal("Two threads over one", "threads", "threads", 1.0),
     Goal("Our own plain loop, each cell in the middle of its sizes", "reference", "reference", 0.4, middle=True),
     Goal("torchrecurrent, the cell that both have", "torchrecurrent", "ours", 0.333, middle=True),
+    Goal("A look at the retention of torch.nn, over its training step", "looks", "look", 2.0,
+         lambda layer, sizes: layer == "torch.nn"),
+    Goal("A look at the retention of Recurrent, over its training step", "looks", "look", 1.1,
+         lambda layer, sizes: layer == "Recurrent"),
     Goal("First step, compiled anew, with its imports (seconds)", "first", "cold_all_s", 5.0),
     Goal("First step, compiled before, with its imports (seconds)", "first", "cached_all_s", 0.3),
 )  # fmt: skip
@@ -73,4 +77,5 @@ def kept(tables: Mapping[str, Mapping[str, Row]]) -> list[list[str]]:
 def _read(name: str) -> tuple[str, dict[str, int]]:
     """The cell and the sizes in a row's name, such as "GRU steps=64 batch=32 hidden=64"."""
     cell, *sizes = name.split()
-    return cell, {key: int(value) for key, _, value in (size.partition("=") for size in sizes)}
+    parts = (size.partition("=") for size in sizes)
+    return cell, {key: int(value) for key, _, value in parts if value.isdigit()}

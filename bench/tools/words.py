@@ -33,12 +33,14 @@ GOALS = {
     "torch": "Training step against torch.nn and against the bare matrix products",
     "reference": "Training step against our own plain loop",
     "threads": "Training step on two threads, by the clock on the wall",
+    "looks": "A look at the retention, 32 sequences and 64 units",
     "torchrecurrent": "Training step against torchrecurrent",
     "first": "First training step of a process, CPU seconds more than the second",
 }
 AGAINST = {
     "ms": "Milliseconds",
     "threads": "Two threads over one, times",
+    "look": "Against a training step, times",
     "floor": "Against bare products, times",
     "torch": "Against torch.nn, times",
     "reference": "Against our plain loop, times",
