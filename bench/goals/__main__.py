@@ -1,4 +1,4 @@
-"""The engine against its goals: bare matrix products, torch.nn, our own plain loop, and itself on two threads.
+"""The engine against its goals: bare matrix products, torch.nn, our own plain loop, two threads, looks.
 
 `python -m bench.goals` measures the whole grid on this machine, on one thread, in turns, and writes
 `bench/results/<machine>/goals.json`. What is there already is not measured again; `--again` forgets it. `--only torch`

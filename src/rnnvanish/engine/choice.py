@@ -56,7 +56,7 @@ def run(
     if engine in ("cpu", "gpu") or (engine == "auto" and (worth or trace is not None)):
         try:
             # Not a decorator: that would import torch's compiler, two seconds, for everybody who imports this package.
-            compiled = _uncompiled() if "torch._dynamo" in sys.modules else _compiled
+            compiled = _out_of_torchs_compiler() if "torch._dynamo" in sys.modules else _compiled
             return cast(tuple[Tensor, State], compiled(cell, x, state, lengths, engine, trace))
         except Unsupported as reason:
             name = type(cell).__name__
@@ -72,7 +72,7 @@ def run(
 
 
 @cache
-def _uncompiled() -> Any:
+def _out_of_torchs_compiler() -> Any:
     """What torch's own compiler is not to look into."""
     return torch.compiler.disable(_compiled)
 

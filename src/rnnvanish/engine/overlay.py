@@ -27,26 +27,24 @@ def overlay(forward: Loop, back: list[Value], at: Mapping[Value, Place]) -> dict
     Returns:
         Where the values lie that are kept besides.
     """
+    there = [([value for value, _ in [*phase.stores, *phase.sums]], phase.at) for phase in forward.phases]
+    contexts: list[tuple[list[Value], Mapping[Value, Place]]] = [*there, (back, at)]
     first: dict[Value, int] = {}
-    for index, phase in enumerate(forward.phases):
-        for value in walk([value for value, _ in [*phase.stores, *phase.sums]], phase.at):
+    for index, (roots, known) in enumerate(there):
+        for value in walk(roots, known):
             first.setdefault(value, index)
     needed = set(walk(back, at))
-    contexts: list[tuple[list[Value], Mapping[Value, Place]]] = [(back, at)]
-    contexts += [([value for value, _ in [*phase.stores, *phase.sums]], phase.at) for phase in forward.phases]
+    used = {product.left.buffer for phase in forward.phases for product in phase.products}
+    used |= {place.buffer for phase in forward.phases for _, place in [*phase.stores, *phase.sums]}
     kept: dict[Value, Place] = {}
     for value, index in first.items():
         if value.op not in DEAR or value.stage != Stage.STEP or value.width == 1 or value not in needed:
             continue
-        used = {product.left.buffer for phase in forward.phases for product in phase.products}
-        used |= {place.buffer for phase in forward.phases for _, place in [*phase.stores, *phase.sums]}
-        used |= {product.out.buffer for phase in forward.phases[index:] for product in phase.products}
-        used -= {place.buffer for place in kept.values()}
-        known = {*kept, value}
-        others = [stretch for roots, there in contexts for stretch in _read(roots, there, known)]
+        later = {product.out.buffer for phase in forward.phases[index:] for product in phase.products}
+        others = [stretch for roots, known in contexts for stretch in _read(roots, known, {*kept, value})]
         others += [_stretch(place, each.width) for each, place in kept.items()]
         for place in _room(value, 0, value.width, forward.phases[index].at):
-            own = place.buffer.startswith(("early", "kept")) and place.buffer not in used
+            own = place.buffer.startswith(("early", "kept")) and place.buffer not in used | later
             if own and not any(_overlap(_stretch(place, value.width), other) for other in others):
                 kept[value] = place
                 forward.phases[index].stores.append((value, place))
