@@ -7,16 +7,17 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Inexact, Int
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, State
+from rnnvanish.engine.packed import pack, unpack
 from rnnvanish.engine.reference import Step
 from rnnvanish.mitigation import innermost
 from rnnvanish.probes.watch import Run
 
 #: Numbers of every state of a loop: a tensor for each part of the state.
-Series = tuple[Float[Tensor, "time sequences _"], ...]
+Series = tuple[Inexact[Tensor, "time sequences _"], ...]
 
 #: Numbers of the state that are taken at once: a bound on memory, whatever the model's size.
 AT_ONCE = 2**19
@@ -65,8 +66,8 @@ class Again:
         sequence: Which sequence.
         lag: How many steps back from the sequence's own last one.
         x: What the step read, a leaf of the graph.
-        before: The state before it, leaves of the graph.
-        after: The state after it.
+        before: The state before it, leaves of the graph; of complex numbers Re beside Im, as real coordinates.
+        after: The state after it, likewise.
         inner: The call of the innermost cell.
     """
 
@@ -157,10 +158,16 @@ class Replay:
 
 
 def stacked(run: Run, states: Sequence[State]) -> Series:
-    """States of every step, a tensor for each part; zero for a sequence that has ended and left the batch."""
+    """States, or gradients by them, of every step, a tensor for each part; zero for a sequence that has left the batch."""
     batch = run.x.shape[1]
-    whole = ([_filled(part.detach(), batch) for part in state] for state in states)
+    like = run.states[-1]
+    whole = ([_filled(pack(_as(part.detach(), one)), batch) for part, one in zip(s, like, strict=True)] for s in states)
     return tuple(torch.stack(parts) for parts in zip(*whole, strict=True))
+
+
+def _as(part: Tensor, like: Tensor) -> Tensor:
+    """A real number that stands for a complex one, such as the zero that a loop begins with, as a complex one."""
+    return part.to(like.dtype) if like.is_complex() else part
 
 
 def _filled(part: Tensor, batch: int) -> Tensor:
@@ -169,8 +176,8 @@ def _filled(part: Tensor, batch: int) -> Tensor:
 
 def again(run: Run, at_once: int = AT_ONCE) -> Iterator[Again]:
     """Take every step of `run` once more, some steps of all sequences at a time; errors are those of `Replay.take`."""
-    batch, size = run.x.shape[1], sum(part.shape[-1] for part in run.initial)
-    stride, replay = max(1, at_once // (batch * size)), Replay(run)
+    batch, replay = run.x.shape[1], Replay(run)
+    stride = max(1, at_once // (batch * sum(part.shape[-1] for part in replay.before)))
     for start in range(0, int(run.ends.max()) + 1, stride):
         t = torch.arange(start, min(start + stride, len(run.x)), device=run.x.device)
         going = (t[:, None] <= run.ends).nonzero()
@@ -200,12 +207,26 @@ def taken(run: Run, x: Tensor, before: State) -> tuple[State, Inner]:
 
 
 def step_of(run: Run) -> Step:
-    """The step of a loop in the precision of its run: that may be double where the weights are single."""
-    weights = dict(run.cell.named_parameters())
+    """The step of a loop from real coordinates to real coordinates: of complex numbers Re beside Im."""
+    step, complex_ones = _in_its_precision(run), [part.is_complex() for part in run.states[-1]]
+    if not any(complex_ones):
+        return step
+
+    def taken(x: Tensor, state: State) -> State:
+        own = tuple(unpack(part) if double else part for part, double in zip(state, complex_ones, strict=True))
+        after = zip(step(x, own), run.states[-1], strict=True)
+        return tuple(pack(_as(part, like)) for part, like in after)
+
+    return taken
+
+
+def _in_its_precision(run: Run) -> Step:
+    """That may be double where the weights are single."""
+    weights, dtype = dict(run.cell.named_parameters()), run.x.dtype.to_real()
     cast_ones = {
-        name: weight.to(run.x.dtype)
+        name: weight.to(dtype)
         for name, weight in weights.items()
-        if weight.is_floating_point() and weight.dtype != run.x.dtype
+        if weight.is_floating_point() and weight.dtype != dtype
     }
     if not cast_ones or run.step is not run.cell:
         return run.step

@@ -52,7 +52,8 @@ def cases(
     """Measure worst and typical case of one layer at several lags.
 
     Of states up to 256 numbers exactly, by singular values. Of larger ones no matrix is written down: the worst case
-    by Lanczos' method, the typical case from 32 drawn directions (Hutchinson's estimate), with its error.
+    by Lanczos' method, the typical case from 32 drawn directions (Hutchinson's estimate), with its error. A complex
+    number of the state is two real ones.
 
     Args:
         model: Any module with recurrent layers.

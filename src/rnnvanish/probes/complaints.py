@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rnnvanish.names import listed
 from rnnvanish.probes.book import Run
 from rnnvanish.probes.calling import Call, mapped
+from rnnvanish.probes.norms import real
 from rnnvanish.probes.untouched import borrowed
 
 
@@ -119,7 +120,7 @@ def finite(values: Tensor) -> bool:
 
 
 def _finite(values: Tensor, what: str) -> Tensor:
-    if values.is_floating_point() and not finite(values):
+    if (values.is_floating_point() or values.is_complex()) and not finite(real(values)):
         bad = int((~values.isfinite()).sum())
         raise ValueError(
             f"{what[0].upper()}{what[1:]} is not finite: {bad} of its {values.numel()} numbers are nan or infinite. "

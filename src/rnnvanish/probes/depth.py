@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from rnnvanish.cell import State
+from rnnvanish.engine.packed import pack
 from rnnvanish.probes.again import Series, again
 from rnnvanish.probes.totals import Loss, each_loop
 from rnnvanish.probes.travel import injected
@@ -55,4 +56,4 @@ def passage_of(run: Run, gradients: Series) -> Passage:
 
 
 def _square(parts: State | Series) -> float:
-    return sum(float(part.double().square().sum()) for part in parts)
+    return sum(float(pack(part).double().square().sum()) for part in parts)

@@ -9,13 +9,14 @@ from torch.utils._pytree import tree_leaves
 
 from rnnvanish.live import RECURRENT
 from rnnvanish.probes.book import Run
+from rnnvanish.probes.norms import real
 
 
 def read_end(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:
     """Sum what `model` returned, at the end of the sequence.
 
     Of a bare recurrent module: the final states of its top layer. Of another: every number that it returns; of a
-    sequence the last valid step alone, or the gradient would come in all along the way.
+    sequence the last valid step alone, or the gradient would come in all along the way. A complex number counts as two.
     """
     if isinstance(model, RECURRENT):
         directions = 2 if model.bidirectional else 1
@@ -23,7 +24,7 @@ def read_end(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:
     else:
         leaves = tree_leaves(output, is_leaf=lambda value: isinstance(value, PackedSequence))
         numbers = [_last_step(leaf, runs) for leaf in leaves if isinstance(leaf, PackedSequence | Tensor)]
-    numbers = [number for number in numbers if number.is_floating_point()]
+    numbers = [real(number) for number in numbers if number.is_floating_point() or number.is_complex()]
     if not numbers:
         raise ValueError(
             f"{type(model).__name__} returned no tensor of numbers for a gradient to start from, but a "

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rnnvanish.engine.packed import pack
 from rnnvanish.probes.again import Replay
 from rnnvanish.probes.complaints import need_unaltered
 from rnnvanish.probes.lanczos import largest
@@ -23,7 +24,8 @@ def jacobian(
     """Measure the singular values of ds_T / ds_(T-lag), descending, for the whole state of one layer.
 
     The largest is the worst case: no direction of the state is magnified more. The root of their mean square is the
-    typical case, the Frobenius norm over the root of the state's size; `cases` measures both at many lags.
+    typical case, the Frobenius norm over the root of the state's size; `cases` measures both at many lags. A complex
+    number of the state is two real ones, Re and Im: where a step is linear in complex numbers, each value comes twice.
 
     Args:
         model: Any module with recurrent layers.
@@ -78,8 +80,8 @@ def pick(runs: list[Run], layer: str | None) -> Run:
 
 
 def state_size(run: Run) -> int:
-    """Numbers of the whole state of one sequence."""
-    return sum(part.shape[-1] for part in run.initial)
+    """Numbers of the whole state of one sequence; a complex one counts as two."""
+    return sum(pack(part).shape[-1] for part in run.states[-1])
 
 
 def need_lags(run: Run, lags: list[int]) -> None:

@@ -39,7 +39,8 @@ def lyapunov(
     """Measure the Lyapunov exponents of the whole state of one layer, descending, in nats per step.
 
     Those of `spectrum`, which also says how sure they are. Negative exponents: differences die, and so does the
-    gradient. A positive one: both explode.
+    gradient. A positive one: both explode. A complex number of the state is two real ones, Re and Im: where a step is
+    linear in complex numbers, each exponent comes twice.
 
     Args:
         model: Any module with recurrent layers.

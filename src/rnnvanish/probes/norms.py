@@ -41,6 +41,11 @@ def size(gradient: Inexact[Tensor, "*rows numbers"]) -> Float[Tensor, "*rows"]:
     return found.nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 
+def real(tensor: Tensor) -> Tensor:
+    """Of complex numbers Re and Im, in a last axis of their own; a real tensor as it is."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+
+
 def together(norms: Sequence[Tensor]) -> Tensor:
     """Norm of the whole from those of its parts."""
     return reduce(torch.hypot, norms)

@@ -92,7 +92,7 @@ class Pattern:
 
     def _came_from(self, leaf: Any) -> str | None:
         """Where in an earlier result a tensor stood, or what it was computed from."""
-        if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
+        if not _numbers(leaf):
             return None
         for earlier in reversed(self._earlier):
             for place, result in earlier.items():
@@ -127,7 +127,7 @@ def _alike(given: Leaves, returned: Leaves) -> tuple[tuple[str, str], ...]:
 
 
 def _numbers(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.is_floating_point()
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
 
 
 def _readable(place: str) -> str:

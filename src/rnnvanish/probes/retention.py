@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.cell import State
+from rnnvanish.engine.packed import pack
 from rnnvanish.probes import handed
 from rnnvanish.probes.again import Series
 from rnnvanish.probes.arrived import arrived
@@ -150,15 +151,15 @@ def _ends(run: Run, total: Series) -> State:
 
 def _alone(run: Run, end: State) -> Series:
     """The gradient by the last states, of length one for each sequence, taken back through the loop alone."""
-    length = norm(torch.cat(end, dim=-1), dim=-1)[:, None]
+    length = norm(torch.cat(tuple(map(pack, end)), dim=-1), dim=-1)[:, None]
     unit = tuple(part / torch.where(length > 0, length, 1.0) for part in end)
-    return handed.through_steps(run, unit) if run.compiled else travelled(run, unit)
+    return handed.through_steps(run, unit) if run.compiled else travelled(run, tuple(map(pack, unit)))
 
 
 def _curve(run: Run, sizes: list[Tensor]) -> Curve:
     """The curve of one loop from the norms of the gradients by its states."""
     aligned = [from_the_end(part, run.ends) for part in sizes]
-    dtype = run.states[-1][0].dtype
+    dtype = run.states[-1][0].dtype.to_real()
     if dtype == torch.float64 and any(bool(part[0].isinf().any()) for part in aligned):
         raise Unmeasurable(
             f"The gradient of the loss is nan or infinite at the end of {run.name} already: look between it and the loss "

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from rnnvanish.probes.again import again
+from rnnvanish.probes.complaints import Unmeasurable
 from rnnvanish.probes.gates import Values, gate_values
 from rnnvanish.probes.watch import Cells, Run, watch
 
@@ -53,6 +54,9 @@ def saturation(model: nn.Module, inputs: Any, cells: Cells = ()) -> dict[str, Ma
         inputs: What it takes; a tuple for several.
         cells: Modules that are one step of a loop which the model itself writes.
 
+    Raises:
+        ValueError: For a state of complex numbers: these have no lower and no upper limit.
+
     Examples:
         >>> layer = nn.LSTM(1, 3)
         >>> _ = nn.init.constant_(layer.bias_ih_l0[3:6].data, 9.0)
@@ -64,6 +68,12 @@ def saturation(model: nn.Module, inputs: Any, cells: Cells = ()) -> dict[str, Ma
 
 def saturation_of(run: Run) -> dict[str, Gate]:
     """Measure one loop."""
+    for name, part in zip(run.cell.state_names, run.states[-1], strict=True):
+        if part.is_complex():
+            raise Unmeasurable(
+                f"{run.name}: its state {name} is made of complex numbers. These have no lower and no upper limit to stand at: "
+                "there is nothing to measure of saturation. probes.retention, cases and lyapunov take complex states."
+            )
     gates: dict[str, list[Values]] = {}
     for name, values in _values(run):
         gates.setdefault(name, []).append(values)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rnnvanish.engine.packed import pack
 from rnnvanish.probes.again import Series, again
 from rnnvanish.probes.totals import Loss, each_loop
 from rnnvanish.probes.watch import Cells, Run
@@ -44,7 +45,7 @@ def sensitivity_of(run: Run, gradients: Series) -> Sensitivity:
     total, count = torch.zeros(2, longest, dtype=torch.float64)
     for steps in again(run):
         (of_x,) = steps.back(steps.rows_of(gradients), (steps.x,))
-        square, lag = of_x.double().square().sum(-1).cpu(), steps.lag.cpu()
+        square, lag = pack(of_x).double().square().sum(-1).cpu(), steps.lag.cpu()
         total.index_add_(0, lag, square)
         count.index_add_(0, lag, torch.ones_like(square))
     return Sensitivity((total / count).sqrt())

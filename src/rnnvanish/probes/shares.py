@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rnnvanish.engine.packed import pack
 from rnnvanish.probes.again import Series, lag_by_lag
 from rnnvanish.probes.totals import Loss, each_loop
 from rnnvanish.probes.watch import Cells, Run
@@ -64,7 +65,7 @@ def shares_of(run: Run, gradients: Series) -> Shares:
     for steps in lag_by_lag(run):
         found = steps.back(steps.rows_of(gradients), tuple(named.values()))
         for name, addition in zip(named, found, strict=True):
-            sizes[name].append(float(torch.linalg.vector_norm(addition.double())))
+            sizes[name].append(float(torch.linalg.vector_norm(pack(addition).double())))
     by_weight = {name: torch.tensor(size, dtype=torch.float64) for name, size in sizes.items() if any(size)}
     together = torch.stack([size.square() for size in by_weight.values()] or [torch.zeros(1)]).sum(0).sqrt()
     return Shares({name: size / size.sum() for name, size in by_weight.items()}, together / together.sum())

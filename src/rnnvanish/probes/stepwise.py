@@ -12,6 +12,7 @@ from torch.utils._pytree import keystr, tree_map_with_path
 from rnnvanish.cell import Cell, State
 from rnnvanish.live import cells_of
 from rnnvanish.probes.book import Loop, Run
+from rnnvanish.probes.norms import real
 from rnnvanish.probes.pattern import Leaves, Pattern, leaves
 
 #: Numbers that steps read beside their state, over all steps: more than these are kept of the last step alone.
@@ -74,7 +75,7 @@ def runs_of(pattern: Pattern, original: Callable[..., Any], loop: Loop) -> Itera
     first, rows = calls[0], torch.tensor([call.rows for call in calls])
     batch, device = first.rows, first.state[0].device
     columns = _columns(calls)
-    x = torch.stack([_filled(_packed(call, columns, call.state[0].dtype), batch) for call in calls])
+    x = torch.stack([_filled(_packed(call, columns, call.state[0].dtype.to_real()), batch) for call in calls])
     cell: Cell
     if isinstance(loop.module, nn.RNNCellBase):
         (cell,) = cells_of(loop.module)
@@ -135,7 +136,8 @@ class Named(Cell):
         pieces = x.split([shape.numel() for shape in self._columns.values()], dim=-1)
         for (place, shape), piece in zip(self._columns.items(), pieces, strict=True):
             like = cast(Tensor, last.read[place])
-            new[place] = piece.reshape(shape if single else (len(x), *shape)).to(like.dtype)
+            whole = piece.reshape(shape if single else (len(x), *shape))
+            new[place] = torch.view_as_complex(whole).to(like.dtype) if like.is_complex() else whole.to(like.dtype)
         arguments = tree_map_with_path(lambda path, leaf: new.get(keystr(path), leaf), last.bound.arguments)
         bound = inspect.BoundArguments(last.bound.signature, arguments)
         returned = leaves(self._original(*bound.args, **bound.kwargs))
@@ -144,16 +146,17 @@ class Named(Cell):
 
 
 def _columns(calls: list[StepCall]) -> dict[str, torch.Size]:
-    """The tensors that every call reads, with a row for each sequence, and the shape of a row."""
+    """The tensors that every call reads, with a row for each sequence, and the shape of a row in real numbers."""
     single = calls[0].forms[0].batch_axis is None
     columns = {}
     for place, leaf in calls[-1].read.items():
-        each = [call.read.get(place) for call in calls]
-        if not all(isinstance(one, Tensor) for one in each):
+        found = [call.read.get(place) for call in calls]
+        if not all(isinstance(one, Tensor) for one in found):
             continue
-        shapes = {one.shape if single else one.shape[1:] for one in cast(list[Tensor], each)}
+        each = [real(one) for one in cast(list[Tensor], found)]
+        shapes = {one.shape if single else one.shape[1:] for one in each}
         batched = single or all(
-            one.dim() > 0 and len(one) == call.rows for one, call in zip(cast(list[Tensor], each), calls, strict=True)
+            one.dim() > 0 and len(one) == call.rows for one, call in zip(cast(list[Tensor], found), calls, strict=True)
         )
         if len(shapes) == 1 and batched and len(calls) * cast(Tensor, leaf).numel() <= KEPT:
             columns[place] = shapes.pop()
@@ -162,7 +165,7 @@ def _columns(calls: list[StepCall]) -> dict[str, torch.Size]:
 
 def _packed(call: StepCall, columns: dict[str, torch.Size], dtype: torch.dtype) -> Tensor:
     """What one call read, (rows, numbers)."""
-    read = [cast(Tensor, call.read[place]).reshape(call.rows, -1).to(dtype) for place in columns]
+    read = [real(cast(Tensor, call.read[place])).reshape(call.rows, -1).to(dtype) for place in columns]
     return torch.cat(read, dim=-1) if read else call.state[0].new_zeros(call.rows, 0)
 
 

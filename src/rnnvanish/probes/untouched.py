@@ -66,7 +66,9 @@ def _eager() -> AbstractContextManager[None]:
 
 def cast_to(value: Tensor, dtype: torch.dtype | None) -> Tensor:
     """At another precision, where it is a number at all."""
-    return value.to(dtype) if dtype is not None and value.is_floating_point() else value
+    if dtype is None or not (value.is_floating_point() or value.is_complex()):
+        return value
+    return value.to(dtype.to_complex() if value.is_complex() else dtype)
 
 
 def _swap(model: nn.Module, dtype: torch.dtype | None) -> None:

@@ -22,6 +22,7 @@ from rnnvanish.live import Cells, recurrent_modules, step_modules
 from rnnvanish.probes import complaints, handed, loops, steps
 from rnnvanish.probes.book import Book, Run
 from rnnvanish.probes.calling import Call
+from rnnvanish.probes.norms import real
 from rnnvanish.probes.pattern import Pattern
 from rnnvanish.probes.untouched import borrowed, cast_to
 from rnnvanish.recurrent import Recurrent
@@ -127,7 +128,7 @@ def _measure(
             complaints.check_runs(model, runs, [*layers, *own])
             with complaints.in_place(model):
                 measured = measure(output, runs)
-    precise = all(part.dtype in (torch.float32, torch.float64) for run in runs for part in run.states[-1])
+    precise = all(part.dtype.to_real() in (torch.float32, torch.float64) for run in runs for part in run.states[-1])
     return measured, known is None or agree(found, known), precise, found if known is None else known
 
 
@@ -163,7 +164,8 @@ def numbers(output: Any) -> list[Tensor]:
     """The numbers that a model returned."""
     leaves = tree_leaves(output, is_leaf=lambda value: isinstance(value, PackedSequence))
     tensors = [leaf.data if isinstance(leaf, PackedSequence) else leaf for leaf in leaves]
-    return [leaf.detach() for leaf in tensors if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    found = [leaf.detach() for leaf in tensors if isinstance(leaf, Tensor)]
+    return [real(leaf) for leaf in found if leaf.is_floating_point() or leaf.is_complex()]
 
 
 def agree(watched: list[Tensor], ordinary: list[Tensor]) -> bool:
