@@ -251,3 +251,14 @@ class SidesBySide(Step):
 
 STEPS = [ResetBefore, LongExpressive, Peephole, RecurrentHighway, Independent, Antisymmetric, Exponential, Linear,
          Complex, InComplexNumbers, ModReLU, Oscillators, Normalised, SidesBySide]  # fmt: skip
+
+
+def assert_memory_of_their_own(tensors):
+    """Every gradient of these lies in memory that is its own, and is no expanded one."""
+    gradients = {name: tensor.grad for name, tensor in tensors if tensor.grad is not None}
+    assert gradients
+    owner = {}
+    for name, gradient in gradients.items():
+        other = owner.setdefault(gradient.untyped_storage().data_ptr(), name)
+        assert other == name, f"{name} shares the memory of its gradient with {other}"
+        assert gradient.untyped_storage().nbytes() == gradient.numel() * gradient.element_size(), name

@@ -11,6 +11,7 @@ from rnnvanish.engine.evaluate import Recipe, every
 from rnnvanish.engine.packed import pack, unpack
 from rnnvanish.engine.phases import Loop, Place
 from rnnvanish.engine.staged import Staged
+from rnnvanish.engine.unshared import unshared
 from rnnvanish.engine.values import Kind, Unsupported, Value
 
 
@@ -230,7 +231,9 @@ class _Loop(torch.autograd.Function):
             _shaped(next(each), like) if need and floating else None
             for need, floating, like in zip(needed[1:], staged.floating, onces, strict=True)
         ]
-        return *[None] * 5, of_x, None, *[None] * draws, *of_onces, *(carry[0] for carry in carries.values())
+        of_states = [carry[0] for carry in carries.values()]
+        of_x, *rest = unshared([of_x, *of_onces, *of_states], carries.values())
+        return *[None] * 5, of_x, None, *[None] * draws, *rest
 
 
 def _apart(tensors: Sequence[Any], draws: int, count: int) -> tuple[Any, ...]:

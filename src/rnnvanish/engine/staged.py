@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.engine.phases import Loop, Place
+from rnnvanish.engine.unshared import joins, parting
 from rnnvanish.engine.values import Value
 
 
@@ -46,7 +47,8 @@ class Once:
 
     def __call__(self, *weights: Tensor) -> list[Tensor]:
         """Compute it from parameters and buffers."""
-        return _function(self.text)(*self.constants, *weights)
+        given = parting(weights) if joins(self.text) else weights
+        return _function(self.text)(*self.constants, *given)
 
 
 @cache
