@@ -142,8 +142,8 @@ class Rule(Mitigation):
 
     moment = "on the gradient"
 
-    def apply(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Change the `grad` of `parameters`."""
+    def apply(self, parameters: Tensor | Iterable[Tensor]) -> None:
+        """Change the `grad` of `parameters`, an iterable or a single tensor, as `torch.nn.utils` takes them."""
         raise NotImplementedError(f"{type(self).__name__} needs an apply(parameters).")
 
 

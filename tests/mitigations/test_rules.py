@@ -102,6 +102,122 @@ def test_a_parameter_without_gradient_is_passed_over(rule):
     assert all(weight.grad is None for weight in layer.parameters())
 
 
+def weight_of(values, gradient, dtype=torch.float32):
+    weight = nn.Parameter(torch.tensor(values, dtype=dtype))
+    weight.grad = torch.tensor(gradient, dtype=dtype)
+    return weight
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+@pytest.mark.parametrize("given", [lambda w: w, lambda w: [w], lambda w: iter([w]), lambda w: [w, w]])
+def test_one_tensor_is_taken_as_a_list_of_it(rule, given):
+    """A list that holds a weight twice (two names of one) shortens it once."""
+    weight = weight_of([[1.0, 2.0], [0.0, 0.0]], [[3.0, -4.0], [0.0, 5.0]])
+    (expected,) = RULES[rule]([(weight.detach(), weight.grad.clone())])
+    rule.apply(given(weight))
+    torch.testing.assert_close(weight.grad, expected, rtol=3e-6, atol=0)
+    rule.apply([])
+    rule.apply(nn.Parameter(torch.empty(0, 3)))
+
+
+#: Format, a gradient of length 5 times its third number, and that number.
+SIZES = [
+    (torch.float16, (300.0, 400.0), 100.0),
+    (torch.float16, (3e4, 4e4), 1e4),  # its square and its norm are beyond the format
+    (torch.float16, (3e-7, 4e-7), 1e-7),
+    (torch.bfloat16, (300.0, 400.0), 100.0),
+    (torch.bfloat16, (3e38, 2.25e38), 0.75e38),
+    (torch.float32, (3e30, 4e30), 1e30),
+    (torch.float32, (3e38, 2.25e38), 0.75e38),  # the norm itself is beyond the format
+    (torch.float32, (3e-30, 4e-30), 1e-30),
+    (torch.float64, (3e250, 4e250), 1e250),
+    (torch.float64, (3e-250, 4e-250), 1e-250),
+]
+
+
+@pytest.mark.parametrize(("dtype", "gradient", "unit"), SIZES)
+def test_norms_neither_overflow_nor_underflow(dtype, gradient, unit):
+    """The closed form: a gradient of norm 5 u at the limit L is itself times L / 5 u."""
+    digits = 4 * torch.finfo(dtype).eps
+    for rule, limit in ((ClipNorm(0.5), 0.5), (ClipNorm(1e-4), 1e-4), (AdaptiveClip(0.01), 1e-5)):
+        weight = weight_of([0.0, 0.0], gradient, dtype)
+        before = weight.grad.clone()
+        rule.apply(weight)
+        if 5 * unit < limit:
+            assert torch.equal(weight.grad, before)
+            continue
+        expected = torch.tensor([g / (5 * unit) * limit for g in gradient], dtype=dtype)
+        torch.testing.assert_close(
+            weight.grad, expected, rtol=digits, atol=torch.finfo(dtype).tiny * torch.finfo(dtype).eps
+        )
+        assert weight.grad.any()
+
+
+def test_a_large_weight_allows_a_large_gradient():
+    """In float16 the norm of (3e4, 4e4) is no number; 1 % of it is 500."""
+    weight = weight_of([[3e4, 4e4], [3e-4, 4e-4]], [[600.0, 800.0], [600.0, 800.0]], torch.float16)
+    AdaptiveClip(0.01).apply(weight)
+    torch.testing.assert_close(weight.grad, torch.tensor([[300.0, 400.0], [6e-6, 8e-6]]).half(), rtol=1e-3, atol=6e-8)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_rows_of_a_sparse_gradient_are_those_of_the_dense_one(rule):
+    """A word that occurs twice has two entries in the sparse gradient, which add up."""
+    torch.manual_seed(0)
+    dense, sparse = nn.Embedding(6, 3), nn.Embedding(6, 3, sparse=True)
+    sparse.load_state_dict(dense.state_dict())
+    target = torch.randn(4, 3)
+    for table in (dense, sparse):
+        (10 * (table(torch.tensor([2, 5, 2, 0])) - target).square()).sum().backward()
+        rule.apply(table.parameters())
+    assert sparse.weight.grad.is_sparse
+    torch.testing.assert_close(sparse.weight.grad.to_dense(), dense.weight.grad)
+    torch.optim.SparseAdam(sparse.parameters()).step()
+
+
+def test_a_sparse_gradient_of_single_numbers_is_refused():
+    weight = weight_of([[1.0, 2.0]], [[3.0, 4.0]])
+    weight.grad = weight.grad.to_sparse()
+    with pytest.raises(ValueError, match="sparse ones of whole rows"):
+        AdaptiveClip().apply(weight)
+
+
+def test_complex_gradients():
+    """|3 + 4i| = 5; by value each of the two parts is cut off."""
+    for rule, expected in ((ClipNorm(1.0), 0.6 + 0.8j), (AdaptiveClip(0.1), 0.06 + 0.08j), (ClipValue(3.5), 3 + 3.5j)):
+        weight = weight_of([1 + 0j], [3 + 4j], torch.complex64)
+        rule.apply(weight)
+        torch.testing.assert_close(weight.grad, torch.tensor([expected], dtype=torch.complex64))
+
+
+def test_numbers_that_are_none_are_not_hidden():
+    """As `torch.nn.utils` has it: what is infinite does not come out as an ordinary number, and nan stays nan."""
+    for bad in (math.inf, -math.inf, math.nan):
+        for rule in (ClipNorm(), AdaptiveClip()):
+            ours, theirs = weight_of([1.0, 1.0], [bad, 1.0]), weight_of([1.0, 1.0], [bad, 1.0])
+            rule.apply(ours)
+            nn.utils.clip_grad_norm_(theirs, 1.0)
+            torch.testing.assert_close(ours.grad, theirs.grad, equal_nan=True)
+        weight = weight_of([[1.0, 1.0], [1.0, 1.0]], [[bad, 1.0], [1.0, 1.0]])
+        AdaptiveClip(0.01).apply(weight)
+        assert not weight.grad[0].isfinite().all()
+        torch.testing.assert_close(weight.grad[1], torch.full((2,), 0.01))
+
+
+def test_one_norm_over_formats_and_shapes():
+    """1² + 2² + 2² + 4² = 25: all are shortened to a fifth."""
+    weights = [
+        weight_of(1.0, 1.0, torch.float64),
+        weight_of([[1.0]], [[2.0]], torch.float16),
+        weight_of([1.0], [2.0], torch.bfloat16),
+        nn.Parameter(torch.ones(3)),
+        weight_of([1.0], [4.0], torch.float32),
+    ]
+    ClipNorm(1.0).apply(weights)
+    for weight, expected in zip(weights, (0.2, 0.4, 0.4, None, 0.8), strict=True):
+        assert (weight.grad is None) if expected is None else weight.grad.item() == pytest.approx(expected, rel=4e-3)
+
+
 @pytest.mark.parametrize(
     ("build", "needed"),
     [

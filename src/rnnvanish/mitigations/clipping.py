@@ -5,6 +5,9 @@ r"""Gradient clipping: a step that would be too long is shortened. A short one s
     adaptive      gᵢ ← gᵢ min(1, ratio ‖wᵢ‖ / ‖gᵢ‖)    each unit against the size of its own weights
 
 Against exploding gradients alone: what has vanished cannot be brought back by shortening.
+
+Norms are taken of g / max |g|, in single precision at least: they neither overflow nor underflow in any number format.
+A norm that is infinite shortens as in `torch.nn.utils`: finite numbers become 0, infinite ones nan; nan stays nan.
 """
 
 import math
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rnnvanish.cell import Paper
 from rnnvanish.mitigation import Rule
@@ -41,15 +44,26 @@ class ClipNorm(Rule):
     def __post_init__(self) -> None:
         _need_positive(self, "threshold", self.threshold)
 
-    def apply(self, parameters: Iterable[nn.Parameter]) -> None:
+    @torch.no_grad()
+    def apply(self, parameters: Tensor | Iterable[Tensor]) -> None:
         """Scale."""
-        nn.utils.clip_grad_norm_(parameters, self.threshold)
+        gradients = [gradient for _, gradient in _with_gradient(parameters)]
+        if not gradients:
+            return
+        home = gradients[0].device
+        largest = torch.stack([_wide(gradient).abs().amax().to(home) for gradient in gradients])
+        scale = _scale(largest.amax())
+        lengths = [torch.linalg.vector_norm(_wide(each) / scale.to(each.device)).to(home) for each in gradients]
+        length = torch.linalg.vector_norm(torch.stack(lengths))
+        for gradient in gradients:
+            limit = torch.full_like(scale, self.threshold, device=gradient.device)
+            _shorten(gradient, limit, scale.to(gradient.device), length.to(gradient.device))
 
 
 @final
 @dataclass(frozen=True)
 class ClipValue(Rule):
-    """Cut every number of the gradient off at a threshold.
+    """Cut every number of the gradient off at a threshold, of a complex one the real and the imaginary part.
 
     Args:
         threshold: Largest absolute value.
@@ -68,11 +82,15 @@ class ClipValue(Rule):
     def __post_init__(self) -> None:
         _need_positive(self, "threshold", self.threshold)
 
-    def apply(self, parameters: Iterable[nn.Parameter]) -> None:
+    @torch.no_grad()
+    def apply(self, parameters: Tensor | Iterable[Tensor]) -> None:
         """Cut off."""
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.clamp_(-self.threshold, self.threshold)
+        for _, gradient in _with_gradient(parameters):
+            if gradient.is_complex():
+                parts = (part.clamp(-self.threshold, self.threshold) for part in (gradient.real, gradient.imag))
+                gradient.copy_(torch.complex(*parts))
+            else:
+                gradient.clamp_(-self.threshold, self.threshold)
 
 
 @final
@@ -103,19 +121,56 @@ class AdaptiveClip(Rule):
         _need_positive(self, "least", self.least)
 
     @torch.no_grad()
-    def apply(self, parameters: Iterable[nn.Parameter]) -> None:
+    def apply(self, parameters: Tensor | Iterable[Tensor]) -> None:
         """Scale, unit by unit."""
-        for parameter in parameters:
-            if parameter.grad is not None:
-                limit = self.ratio * _unit_norm(parameter).clamp(min=self.least)
-                norm = _unit_norm(parameter.grad)
-                parameter.grad.copy_(torch.where(norm > limit, parameter.grad * (limit / norm), parameter.grad))
+        for weight, gradient in _with_gradient(parameters):
+            scale, length = _norm(weight)
+            limit = self.ratio * (scale * length).clamp(min=self.least)
+            _shorten(gradient, limit, *_norm(gradient))
 
 
-def _unit_norm(x: Tensor) -> Tensor:
-    """Norm of each row of a matrix, of a bias as a whole; broadcasts against `x`."""
-    norm: Tensor = torch.linalg.vector_norm(x, dim=tuple(range(1, x.dim())) if x.dim() > 1 else None, keepdim=True)
-    return norm
+def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Every tensor that has a gradient, once, and that gradient; of a sparse one the rows that are there."""
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+    for parameter in [parameters] if isinstance(parameters, Tensor) else parameters:
+        gradient = parameter.grad
+        if gradient is None or gradient.layout is torch.strided:
+            pair = None if gradient is None else (parameter, gradient)
+        elif gradient.layout is torch.sparse_coo and gradient.sparse_dim() == 1:
+            parameter.grad = gradient.coalesce()  # each row once
+            pair = parameter[parameter.grad.indices()[0]], parameter.grad.values()
+        else:
+            raise ValueError(
+                f"Clipping needs dense gradients, or sparse ones of whole rows as nn.Embedding(sparse=True) has, got "
+                f"{gradient.layout} of shape {tuple(gradient.shape)}: convert it with to_dense()."
+            )
+        if pair is not None and pair[1].numel():
+            found[id(parameter)] = pair
+    return list(found.values())
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _norm(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The norm of each row of a matrix, of a bias as a whole, as a product of two numbers; they broadcast against `x`."""
+    unit = tuple(range(1, x.dim())) if x.dim() > 1 else tuple(range(x.dim()))
+    wide = _wide(x)
+    scale = _scale(wide.abs().amax(unit, keepdim=True))
+    length: Tensor = torch.linalg.vector_norm(wide / scale, dim=unit or None, keepdim=True)
+    return scale, length
+
+
+def _scale(largest: Tensor) -> Tensor:
+    return torch.where(largest == 0, 1.0, largest)
+
+
+def _shorten(gradient: Tensor, limit: Tensor, scale: Tensor, length: Tensor) -> None:
+    """Bring `gradient` down to the norm `limit` where its own, scale times length, is larger."""
+    wide, factor = _wide(gradient), limit / length
+    shorter = torch.where(scale.isfinite(), wide / scale * factor, wide * (limit / scale))
+    gradient.copy_(torch.where(factor >= scale, wide, shorter))
 
 
 def _need_positive(rule: Rule, name: str, value: float) -> None:
