@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rnnvanish import Recurrent, cells, mitigations
-from rnnvanish.engine import choice, cpu, disk, machine_code, staging
+from rnnvanish.engine import choice, cpu, disk, kept, machine_code, staging
 from rnnvanish.engine.fingerprint import fingerprint
 from rnnvanish.engine.numba_text import HEAD
 from rnnvanish.engine.values import Unsupported
@@ -142,11 +142,17 @@ def test_machine_code_that_calls_what_is_not_there_is_compiled_anew(folder):
     assert tanh() == pytest.approx(math.tanh(0.5), rel=1e-14)
     (path,) = folder.iterdir()
     whole = path.read_bytes()
-    name, code, called = disk.read(path.name)
-    assert called == []
-    disk.write(path.name, (name, code, ["nobody_has_a_function_of_this_name"]))
-    assert tanh() == pytest.approx(math.tanh(0.5), rel=1e-14)
-    assert disk.read(path.name)[2] == []
+    about, code = disk.read(path.name)
+    assert about["calls"] == []
+    for wrong in (
+        (about | {"calls": ["nobody_has_a_function_of_this_name"]}, code),
+        (about | {"calls": [1]}, code),
+        (about | {"function": "nobody_has_a_function_of_this_name"}, code),
+        ([], code),
+    ):
+        disk.write(path.name, *wrong)
+        assert tanh() == pytest.approx(math.tanh(0.5), rel=1e-14)
+        assert disk.read(path.name) != wrong
     path.write_bytes(whole[:-1])
     assert tanh() == pytest.approx(math.tanh(0.5), rel=1e-14)
 
@@ -219,7 +225,7 @@ def test_a_kept_step_that_is_not_the_cells_is_replaced(folder, process):
     torch.manual_seed(0)
     numbers, _, _ = process(built(None, "Elman"))
     (path,) = folder.iterdir()
-    disk.write(path.name, wrong)
+    kept.keep(path.name, wrong)
     again = process(built(None, "Elman"))
     assert again[2] == 1
     assert equal(again[0], numbers)

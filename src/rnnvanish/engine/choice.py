@@ -171,7 +171,7 @@ class _Same:
 
 def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
     """Stage and print a cell, and hold the result against the cell itself once."""
-    from rnnvanish.engine import disk
+    from rnnvanish.engine import kept
     from rnnvanish.engine.fingerprint import fingerprint
     from rnnvanish.engine.loop import Print, Program
     from rnnvanish.engine.staged import Staged
@@ -198,11 +198,11 @@ def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
 
     with _reasons():
         name = fingerprint(cell, x[0], state, masked)
-    found = disk.read(name)
+    found = kept.find(name)
     if isinstance(found, Unsupported):
         raise found
     if found is not None:
-        with suppress(Unsupported):  # where it is not what this cell does it is replaced
+        with suppress(Exception):  # where it is not what this cell does, or nothing that can run, it is replaced
             return made(found)
     from rnnvanish.engine.staging import stage  # brings torch's tracer
 
@@ -211,10 +211,10 @@ def _program(cell: Cell, x: Tensor, state: State, masked: bool) -> Any:
             staged = stage(cell, x[0], state, masked)
     except Unsupported as reason:
         if reason.__cause__ is None:
-            disk.write(name, reason)
+            kept.keep(name, reason)
         raise
     program = made(staged)
-    disk.write(name, staged)
+    kept.keep(name, staged)
     return program
 
 

@@ -1,63 +1,101 @@
-"""What the engine keeps on disk, from one process to the next: whole or not at all, and never mistaken for another."""
+"""What the engine keeps on disk, from one process to the next: whole or not at all, and never mistaken for another.
+
+A file holds data and bytes, which nothing runs while they are read. Some of these bytes are machine code, which is run:
+so they are taken from a folder and from files that are ours alone, see `private`.
+"""
 
 import hashlib
+import json
 import logging
 import os
-import pickle
 import tempfile
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rnnvanish.files import write_whole
+from rnnvanish.engine.private import LARGEST, PrivateFolder, Refused
 
 logger = logging.getLogger("rnnvanish.engine")
-#: Bytes of the checksum that a file begins with.
-CHECKSUM = 32
+#: Bytes that a file begins with: of its checksum, and of the length of its data.
+CHECKSUM, LENGTH = 32, 4
 
 
 def folders() -> list[Path]:
-    """Folders to keep it in: the first that can be written."""
+    """Folders to keep it in, the best first; none where files have no owners, or nothing is to be kept."""
     chosen = os.environ.get("RNNVANISH_CACHE")
+    if chosen == os.devnull or not hasattr(os, "geteuid"):
+        return []
     if chosen:
         return [Path(chosen)]
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnvanish"
-    shared = Path(tempfile.gettempdir()) / f"rnnvanish-{os.getuid()}"
-    # What is found is run: not what somebody else has put where everybody can write.
-    return [home] if shared.exists() and shared.stat().st_uid != os.getuid() else [home, shared]
+    found = []
+    with suppress(RuntimeError):  # no home
+        found.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnvanish")
+    with suppress(FileNotFoundError):  # nowhere to write
+        found.append(Path(tempfile.gettempdir()) / f"rnnvanish-{os.geteuid()}")
+    return found
 
 
 def name_for(kind: str, *parts: bytes) -> str:
     """A name for what is made from some parts and from nothing else."""
-    return f"rnnvanish_{kind}_{_digest(*parts).hex()[:20]}"
+    return f"{kind}-{_digest(*parts).hex()[:32]}"
 
 
-def read(name: str) -> Any:
-    """What is kept under a name; None where nothing is, or a damaged file, or one of another name."""
-    for path in (folder / name for folder in folders()):
+def read(name: str) -> tuple[Any, bytes] | None:
+    """Data and bytes that are kept under a name; None where nothing is, or a damaged file, or one of another name."""
+    for path in folders():
         try:
-            content = path.read_bytes()
+            with closing(_opened(path, make=False)) as folder:
+                content = folder.read(name)
+        except Refused as reason:
+            _say_that_it_is_not_used(path, str(reason))
+            continue
         except OSError:
             continue
-        if content[:CHECKSUM] == _digest(name.encode(), content[CHECKSUM:]):
-            # Pickle runs what a file tells it to; these files hold machine code that is run in any case.
-            return pickle.loads(content[CHECKSUM:])
+        if content is not None and content[:CHECKSUM] == _digest(name.encode(), content[CHECKSUM:]):
+            start = CHECKSUM + LENGTH
+            end = start + int.from_bytes(content[CHECKSUM:start])
+            with suppress(ValueError, RecursionError):
+                return json.loads(content[start:end]), content[end:]
     return None
 
 
-def write(name: str, value: Any) -> None:
-    """Keep something, where a folder can be written."""
-    try:
-        content = pickle.dumps(value)
-    except RecursionError:  # nested too deeply: it is made anew
+def write(name: str, data: Any, numbers: bytes = b"") -> None:
+    """Keep data (what JSON holds) and bytes, where a folder can be written."""
+    text = json.dumps(data, separators=(",", ":")).encode()
+    content = len(text).to_bytes(LENGTH) + text + numbers
+    if len(content) + CHECKSUM > LARGEST:
         return
-    for folder in folders():
+    refused = False
+    for path in folders():
         try:
-            write_whole(folder / name, _digest(name.encode(), content) + content)
+            with closing(_opened(path, make=True)) as folder:
+                folder.write(name, _digest(name.encode(), content) + content)
+        except Refused as reason:
+            refused = True
+            _say_that_it_is_not_used(path, str(reason))
+            continue
         except OSError:
             continue
         return
-    _say_that_nothing_is_kept()
+    if not refused and os.environ.get("RNNVANISH_CACHE") != os.devnull:
+        _say_that_nothing_is_kept()
+
+
+def _opened(path: Path, *, make: bool) -> PrivateFolder:
+    """A folder; our own from earlier versions are closed, those that somebody has chosen are left as they are."""
+    return PrivateFolder(path, make=make, close=not os.environ.get("RNNVANISH_CACHE"))
+
+
+_warned: set[Path] = set()
+
+
+def _say_that_it_is_not_used(path: Path, reason: str) -> None:
+    if path not in _warned:
+        _warned.add(path)
+        logger.warning(
+            "The cache %s is not used: %s. Make that right, or set RNNVANISH_CACHE to a folder of yours.", path, reason
+        )
 
 
 @cache
@@ -65,7 +103,7 @@ def _say_that_nothing_is_kept() -> None:
     logger.warning(
         "What is compiled cannot be kept: every process compiles it anew. Set RNNVANISH_CACHE to a folder that can be "
         "written; tried: %s.",
-        ", ".join(map(str, folders())),
+        ", ".join(map(str, folders())) or "nothing, since files have no owners here",
     )
 
 

@@ -13,7 +13,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from rnnvanish.engine.complex import Real, hand_on, is_complex
 from rnnvanish.engine.packed import pack
-from rnnvanish.engine.staged import Draw, Once
+from rnnvanish.engine.staged import Draw, Once, Operation, Slot
 from rnnvanish.engine.values import Unsupported
 from rnnvanish.engine.weights import batch_for, uncached, weights_of
 
@@ -161,9 +161,9 @@ def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Once, Calla
     inputs = [*frontier, placeholders[weights], placeholders[weights + 1], *random, *placeholders[weights + 2 :]]
     body = _graph(whole, inputs, outs)
     if not is_complex(whole.graph):
-        return _printed(once), body, draws
+        return _once(once), body, draws
     hand_on(once)
-    return _printed(once), Real(body.graph, len(frontier)), draws
+    return _once(once), Real(body.graph, len(frontier)), draws
 
 
 def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.GraphModule:
@@ -184,23 +184,32 @@ def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.
     return fx.GraphModule(whole, graph)
 
 
-def _printed(module: fx.GraphModule) -> Once:
-    """A graph of operations of torch as the text of a function, which needs no tracer to be read again."""
-    lines, given, constants = [], [], {}
-    for node in module.graph.nodes:
-        if node.op == "placeholder":
-            given.append(node.name)
-        elif node.op == "get_attr":
-            constants[node.name] = cast(Tensor, operator.attrgetter(node.target)(module))
-        elif node.op == "output":
-            lines.append(f"return {list(node.args[0])!r}")
-        elif node.target is operator.getitem:
-            lines.append(f"{node.name} = {node.args[0]!r}[{node.args[1]!r}]")
-        else:
-            args = [*map(repr, node.args), *(f"{name}={arg!r}" for name, arg in node.kwargs.items())]
-            lines.append(f"{node.name} = torch.ops.{node.target}({', '.join(args)})")
-    head = f"def once({', '.join([*constants, *given])}):"
-    return Once("\n    ".join([head, *lines]) + "\n", tuple(constants.values()))
+def _once(module: fx.GraphModule) -> Once:
+    """A graph of operations of torch as a list, which needs no tracer to be read again."""
+    nodes = list(module.graph.nodes)
+    constants = [node for node in nodes if node.op == "get_attr"]
+    ordered = [*constants, *(node for node in nodes if node.op == "placeholder")]
+    ordered += [node for node in nodes if node.op == "call_function"]
+    slots = {node: Slot(index) for index, node in enumerate(ordered)}
+
+    def given(arg: Any) -> Any:
+        if isinstance(arg, fx.Node):
+            return slots[arg]
+        return tuple(map(given, arg)) if isinstance(arg, list | tuple) else arg
+
+    return Once(
+        tuple(operator.attrgetter(str(node.target))(module) for node in constants),
+        tuple(
+            Operation(
+                "getitem" if node.target is operator.getitem else str(node.target),
+                given(node.args),
+                tuple((name, given(arg)) for name, arg in node.kwargs.items()),
+            )
+            for node in nodes
+            if node.op == "call_function"
+        ),
+        given(nodes[-1].args[0]),
+    )
 
 
 def _drawer(node: fx.Node, batch: int) -> Draw:

@@ -5,9 +5,7 @@ tensor, not who refers to its memory: two views of one memory become the `.grad`
 added to one of them, or scaled, is so for both.
 """
 
-import ast
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -43,13 +41,3 @@ def parting(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """The same tensors, whose gradients will share no memory whatever is done with them."""
     parted: tuple[Tensor, ...] = _Parting.apply(*tensors)
     return parted
-
-
-@cache
-def joins(text: str) -> bool:
-    """Whether an operation of a printed function reads two tensors: its gradient may then go to both."""
-    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
-    return any(
-        len({name.id for name in ast.walk(call) if isinstance(name, ast.Name)} - {"torch", "device", "inf", "nan"}) > 1
-        for call in calls
-    )
