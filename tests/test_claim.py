@@ -3,10 +3,10 @@
 import pytest
 
 from rnnvanish import experiments
-from rnnvanish.claim import Bounds, ClaimBroken, Verdict, at_least, at_most, claim
+from rnnvanish.claim import Bounds, ClaimBroken, Verdict, at_least, at_most, claim, control
 
 
-def made(values, stated=Verdict.HOLDS, **bounds):
+def made(values, stated=Verdict.HOLDS, otherwise=None, **bounds):
     bounds = bounds or {"holds": at_least(10), "caveat": Bounds(5, 9), "fails": at_most(1)}
     return claim(
         section=1,
@@ -16,8 +16,9 @@ def made(values, stated=Verdict.HOLDS, **bounds):
         unit="steps",
         stated=stated,
         seeds=len(values),
+        control=otherwise,
         **bounds,
-    )(lambda seed: values[seed])
+    )(lambda seed, less=0: values[seed] - less)
 
 
 @pytest.mark.parametrize(
@@ -52,24 +53,44 @@ def test_the_stated_verdict_needs_bounds():
         made((1,), Verdict.FAILS, holds=at_least(1))
 
 
+def test_a_control_must_get_another_verdict():
+    assert made((12,), otherwise=control("with 11 less", less=11)).check_control().verdict == Verdict.FAILS
+    assert made((12,), otherwise=control("with 5 less", less=5)).check_control().verdict == Verdict.CAVEAT
+    with pytest.raises(ClaimBroken, match="should come out otherwise with 1 less, and there it holds, too"):
+        made((12,), otherwise=control("with 1 less", less=1)).check_control()
+
+
+@pytest.mark.parametrize("less", [2.5, float("nan")])
+def test_undecided_is_no_other_verdict(less):
+    with pytest.raises(ClaimBroken, match="and there it is undecided"):
+        made((12,), otherwise=control("with a little less", less=less)).check_control()
+
+
+def test_a_claim_without_a_control_is_named():
+    with pytest.raises(ClaimBroken, match="has no control"):
+        made((12,)).check_control()
+
+
 def test_show_raises_on_a_broken_claim():
     with pytest.raises(ClaimBroken):
         made((0,)).show()
 
 
 def test_box_escapes_and_names_its_reproduction():
-    claim_ = made((12, 13, 14))
+    claim_ = made((12, 13, 14), otherwise=control("with < 1", less=11))
     box = claim_.to_html(claim_.measure())
     assert "Ten &lt; it." in box
     assert "13 steps (12 to 14 over 3 seeds)" in box
+    assert "It comes out otherwise with &lt; 1." in box
     assert f"rnnvanish claims --only {claim_.id}" in box
 
 
 def test_json_has_everything():
-    claim_ = made((12, 13))
+    claim_ = made((12, 13), otherwise=control("with 11 less", less=11))
     record = claim_.to_json(claim_.measure())
     assert record["statistic"] == 12.5
     assert record["verdict"] == record["stated"] == "holds"
+    assert record["control"] == "with 11 less"
     assert record["thresholds"] == "holds: at least 10; holds with a caveat: from 5 to 9; does not hold: at most 1"
     assert {"id", "section", "sentence", "unit", "seeds", "seconds", "provenance"} <= set(record)
 

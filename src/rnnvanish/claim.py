@@ -8,7 +8,7 @@ import math
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -62,6 +62,26 @@ class ClaimBroken(AssertionError):
 
 
 @dataclass(frozen=True)
+class Control:
+    """The same measurement with another ingredient: there a claim must get another verdict.
+
+    One that gets the same verdict says nothing. It may compare a thing with itself, or be met by any outcome.
+
+    Attributes:
+        words: Completes "It comes out otherwise ...".
+        ingredients: What the sample is given beside the seed.
+    """
+
+    words: str
+    ingredients: Mapping[str, Any]
+
+
+def control(words: str, **ingredients: Any) -> Control:
+    """Say with what other ingredients a claim must come out otherwise, in words and as arguments of its sample."""
+    return Control(words, ingredients)
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What a claim's statistic gave, a value a seed; when, where and from which code."""
 
@@ -88,7 +108,7 @@ class Claim:
         finding: What the measurement says, in plain words.
         statistic: What is measured, in words; the verdict hangs on its median over the seeds.
         unit: Unit of the statistic.
-        sample: Measures it once: seed -> value.
+        sample: Measures it once: seed -> value; what it is measured with are arguments that have defaults.
         bounds: Where the median must lie for each verdict; outside of them all the sentence is undecided.
         stated: The verdict that the text around it states.
         seeds: How many.
@@ -96,6 +116,7 @@ class Claim:
             `rnnvanish claims --update` has stored, with its date.
         detail: What a page draws beside a stored claim: seed -> anything that JSON can hold. Stored with the
             measurement; a function that shares its work with `sample` by a cache costs nothing more.
+        control: With what it must come out otherwise.
     """
 
     id: str
@@ -104,20 +125,18 @@ class Claim:
     finding: str
     statistic: str
     unit: str
-    sample: Callable[[int], float]
+    sample: Callable[..., float]
     bounds: dict[Verdict, Bounds]
     stated: Verdict
     seeds: int = 5
     stored: bool = False
     detail: Callable[[int], Any] | None = None
+    control: Control | None = None
 
     def measure(self, seeds: int | None = None, first: int = 0) -> Measurement:
         """Measure the statistic at `seeds` seeds, from `first` on."""
-        start = time.perf_counter()
         count = self.seeds if seeds is None else seeds
-        values = tuple(float(self.sample(seed)) for seed in range(first, first + count))
-        seconds = time.perf_counter() - start
-        return Measurement(values, self._judge(statistics.median(values)), seconds)
+        return self._measured(range(first, first + count))
 
     def check(self, seeds: int | None = None) -> Measurement:
         """Measure, and raise `ClaimBroken` where the verdict is not the stated one."""
@@ -131,6 +150,23 @@ class Claim:
                 f"  sentence: {self.sentence}\n"
                 f"  measured: {self.statistic}: {_spread(measurement, self.unit)}; {self.thresholds()}\n"
                 "  Mend what broke it, or the text: the measurement stands."
+            )
+        return measurement
+
+    def check_control(self) -> Measurement:
+        """Measure the control at one seed; raise `ClaimBroken` where there is none, or its verdict is not another one.
+
+        "Is undecided" is no other verdict: a claim that cannot come out otherwise is none.
+        """
+        if self.control is None:
+            raise ClaimBroken(f"{self.id} has no control: say with what it must come out otherwise.")
+        measurement = self._measured(range(1), **self.control.ingredients)
+        if measurement.verdict in (self.stated, Verdict.UNDECIDED):
+            also = ", too" if measurement.verdict == self.stated else ""
+            raise ClaimBroken(
+                f"{self.id}: it should come out otherwise {self.control.words}, and there it {measurement.verdict}{also}.\n"
+                f"  measured there: {self.statistic}: {_spread(measurement, self.unit)}; {self.thresholds()}\n"
+                "  Mend the measurement, which may compare a thing with itself, or find a control that can fail."
             )
         return measurement
 
@@ -196,6 +232,8 @@ class Claim:
             "Result": html.escape(_spread(measurement, self.unit)),
             "Thresholds": html.escape(self.thresholds()),
         }
+        if self.control is not None:
+            facts["Control"] = f"It comes out otherwise {_inline(self.control.words)}."
         if self.stored:
             facts["Stored"] = _inline(_stored(measurement))
         facts["Reproduce"] = f"<code>rnnvanish claims --only {self.id}</code>"
@@ -222,12 +260,19 @@ class Claim:
             "unit": self.unit,
             "result": _spread(measurement, self.unit),
             "thresholds": self.thresholds(),
+            "control": self.control.words if self.control is not None else None,
             "seeds": len(measurement.values),
             "seconds": round(measurement.seconds, 3),
             "provenance": measurement.provenance,
             "stored": self.stored,
             "outdated": measurement.outdated,
         }
+
+    def _measured(self, seeds: range, **ingredients: Any) -> Measurement:
+        start = time.perf_counter()
+        values = tuple(float(self.sample(seed, **ingredients)) for seed in seeds)
+        seconds = time.perf_counter() - start
+        return Measurement(values, self._judge(statistics.median(values)), seconds)
 
     def _judge(self, value: float) -> Verdict:
         return next((verdict for verdict, bounds in self.bounds.items() if value in bounds), Verdict.UNDECIDED)
@@ -247,16 +292,18 @@ def claim(
     seeds: int = 5,
     stored: bool = False,
     detail: Callable[[int], Any] | None = None,
-) -> Callable[[Callable[[int], float]], Claim]:
+    control: Control | None = None,
+) -> Callable[[Callable[..., float]], Claim]:
     """Turn a function, seed -> value, into a `Claim` named after it and its module."""
     given = {Verdict.HOLDS: holds, Verdict.CAVEAT: caveat, Verdict.FAILS: fails}
     bounds = {verdict: where for verdict, where in given.items() if where is not None}
     if stated not in bounds:
         raise ValueError(f"A claim needs bounds for the verdict that it states, {stated.value!r}, got {bounds}.")
 
-    def decorate(sample: Callable[[int], float]) -> Claim:
+    def decorate(sample: Callable[..., float]) -> Claim:
         name = f"{sample.__module__.rpartition('.')[2]}.{sample.__name__}"
-        return Claim(name, section, sentence, finding, statistic, unit, sample, bounds, stated, seeds, stored, detail)
+        said = (name, section, sentence, finding, statistic, unit)
+        return Claim(*said, sample, bounds, stated, seeds, stored, detail, control)
 
     return decorate
 

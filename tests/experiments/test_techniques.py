@@ -88,20 +88,6 @@ def test_starts_are_what_they_say():
     assert float(glorot.square().mean()) == pytest.approx(4 * 2 / 128, rel=0.1)
 
 
-def test_starts_that_do_nothing_are_noticed(monkeypatch):
-    monkeypatch.setitem(initialisation.STARTS, "Glorot", initialisation.STARTS["default"])
-    broken(initialisation.glorot_keeps_gradients)
-    monkeypatch.setitem(initialisation.STARTS, "orthogonal", initialisation.STARTS["default"])
-    broken(initialisation.any_draw_is_as_good, 3)
-    broken(initialisation.good_start_learns)
-
-
-def test_training_that_changes_nothing_is_noticed(monkeypatch):
-    right = initialisation.trained_half_life
-    monkeypatch.setattr(initialisation, "trained_half_life", lambda seed, limit: right(seed, 0))
-    broken(initialisation.good_start_lasts)
-
-
 # 14
 
 
@@ -123,11 +109,6 @@ def test_angles_are_those_of_geometry():
         assert clipping.angle(east, other) == pytest.approx(degrees, abs=1e-5)
 
 
-def test_clipping_that_enlarges_is_noticed(monkeypatch):
-    monkeypatch.setattr(clipping, "clip", lambda gradient, rule=None: gradient / gradient.norm())
-    broken(clipping.clipping_enlarges)
-
-
 def test_clipping_that_turns_nothing_or_turns_by_the_norm_is_noticed(monkeypatch):
     right = clipping.clip
     monkeypatch.setattr(clipping, "clip", lambda gradient, rule: gradient)
@@ -138,7 +119,7 @@ def test_clipping_that_turns_nothing_or_turns_by_the_norm_is_noticed(monkeypatch
 
 def test_clipping_that_does_not_act_on_explosions_is_noticed(monkeypatch):
     right = clipping.explode
-    monkeypatch.setattr(clipping, "explode", lambda seed, threshold: right(seed, None))
+    monkeypatch.setattr(clipping, "explode", lambda seed, threshold, scale: right(seed, None))
     broken(clipping.clipping_stops_explosions)
 
 
@@ -168,15 +149,6 @@ def test_swap_is_the_activation_alone_and_identity_is_one():
     torch.testing.assert_close(mended(x)[0][-1][:, positive], expected)  # units that stay on add up what they read
 
 
-def test_a_swap_that_helps_and_a_start_that_does_not_are_noticed(monkeypatch):
-    right = activations.layer
-    monkeypatch.setattr(activations, "layer", lambda kind="tanh", identity=False, hidden=64: right(kind, False, hidden))
-    broken(activations.identity_start_lasts)
-    broken(activations.relu_learns)
-    monkeypatch.setattr(activations, "layer", lambda kind="tanh", *_: right("relu" if kind == "tanh" else "tanh"))
-    broken(activations.rectifiers_vanish_less)
-
-
 def test_a_gradient_that_lasts_for_ever_is_noticed(monkeypatch):
     monkeypatch.setattr(activations, "curve", lambda build, seed: workbench.curve(straight(1.0), seed))
     broken(activations.identity_start_lasts_for_ever)
@@ -199,21 +171,6 @@ def test_gradient_through_layers_is_that_of_finite_differences(monkeypatch):
     assert skips.through_layers("residual", 0) == pytest.approx(math.hypot(*slopes), rel=1e-5)
 
 
-def test_shortcuts_that_do_nothing_are_noticed(monkeypatch):
-    layered, through_time = skips.layered, skips.through_time
-    monkeypatch.setattr(skips, "layered", lambda skip=None: layered())
-    monkeypatch.setattr(skips, "through_time", lambda weight=0.9, hidden=64: through_time(weight=0, hidden=hidden))
-    broken(skips.between_layers_helps_depth)
-    broken(skips.through_time_helps_time)
-    broken(skips.through_time_learns)
-
-
-def test_shortcuts_between_layers_that_help_time_are_noticed(monkeypatch):
-    right = skips.layered
-    monkeypatch.setattr(skips, "layered", lambda skip=None: skips.through_time() if skip else right())
-    broken(skips.between_layers_helps_time)
-
-
 # 17 and 18
 
 
@@ -231,15 +188,6 @@ def test_without_weights_the_gate_alone_decides_the_half_life(gated):
     assert workbench.curve(build, 0).half_life == pytest.approx(
         -math.log(2) / math.log(1 / (1 + math.exp(-2))), rel=0.02
     )
-
-
-@pytest.mark.parametrize("gated", [lstm, gru])
-def test_gates_that_are_not_opened_or_open_by_themselves_are_noticed(monkeypatch, gated):
-    right = gated.layer
-    monkeypatch.setattr(gated, "layer", lambda start="default", hidden=64: right("default", hidden))
-    broken(gated.open_gates_keep_gradient)
-    monkeypatch.setattr(gated, "layer", lambda start="default", hidden=64: right("chrono", hidden))
-    broken(gated.default_keeps_gradient)
 
 
 def test_learning_that_does_not_hang_on_the_gate_is_noticed(monkeypatch):
@@ -266,31 +214,12 @@ def test_numbers_kept_by_attention_grow_with_the_square():
     assert attention.kept(False, 800) / attention.kept(False, 100) == pytest.approx(8, rel=0.05)
 
 
-def test_attention_that_does_not_attend_is_noticed(monkeypatch):
-    layer, curve, kept = attention.layer, attention.curve, attention.kept
-    monkeypatch.setattr(attention, "curve", lambda attends, seed: curve(False, seed))
-    broken(attention.path_is_one_step)
-    monkeypatch.setattr(attention, "kept", lambda attends, steps, seed: kept(False, steps, seed))
-    broken(attention.attention_is_free)
-    monkeypatch.setattr(attention, "layer", lambda attends, hidden=64: layer(False, hidden))
-    broken(attention.attention_learns)
-
-
 def test_a_gradient_that_is_not_shared_out_is_noticed(monkeypatch):
     monkeypatch.setattr(attention, "curve", lambda attends, seed: workbench.curve(straight(1.0), seed))
     broken(attention.far_is_as_easy_as_near)
 
 
 # Exploding
-
-
-def test_weights_that_do_not_stretch_and_defaults_that_do_are_noticed(monkeypatch):
-    right = exploding.wild
-    monkeypatch.setattr(exploding, "wild", lambda scale=3.0, hidden=64: right(1.0, hidden))
-    broken(exploding.gradients_only_vanish)
-    broken(exploding.clipping_cures)
-    monkeypatch.setattr(exploding, "DEFAULTS", (nn.LSTM, lambda *_: straight(1.1)()))
-    broken(exploding.default_explodes)
 
 
 # Beyond
@@ -321,17 +250,14 @@ def test_longest_is_the_last_lag_before_the_first_failure(monkeypatch):
 
 
 def test_a_half_life_that_foretells_nothing_or_all_is_noticed(monkeypatch):
-    monkeypatch.setattr(beyond, "points", lambda seed: [("RNN", float(k), k) for k in range(14)])
+    monkeypatch.setattr(beyond, "points", lambda seed, names: [("RNN", float(k), k) for k in range(14)])
     broken(beyond.half_life_foretells_memory)
-    monkeypatch.setattr(beyond, "points", lambda seed: [("RNN", float(k), 14 - k) for k in range(14)])
+    monkeypatch.setattr(beyond, "points", lambda seed, names: [("RNN", float(k), 14 - k) for k in range(14)])
     broken(beyond.half_life_foretells_memory)
 
 
-def test_without_a_bend_nothing_is_lost_and_with_one_it_is_learnt(monkeypatch):
+def test_without_a_bend_nothing_is_lost():
     assert workbench.curve(beyond.straight(), 0).gain[100] == pytest.approx(1, rel=1e-3)
-    right = beyond.straight
-    monkeypatch.setattr(beyond, "straight", lambda: right("tanh"))
-    broken(beyond.surviving_gradient_is_enough)
 
 
 def test_a_network_that_explodes_and_learns_as_soon_or_never_is_noticed(monkeypatch):
@@ -372,21 +298,36 @@ def test_an_answer_is_read_at_each_sequences_own_end_or_at_every_step():
             torch.testing.assert_close(together[..., i : i + 1, :], alone)
 
 
+def test_what_a_page_draws_beside_a_stored_claim_is_not_measured_again(monkeypatch):
+    trained = []
+
+    def train(*given):
+        trained.append(given)
+        return real.Result(1.0, 0.5, 0.5, 1.0)
+
+    monkeypatch.setattr(real, "train", train)
+    monkeypatch.setattr(beyond, "curve", lambda build, seed: workbench.curve(straight(0.5), seed, steps=5))
+    monkeypatch.setattr(beyond, "longest", lambda build, seed: len(trained.append(seed) or trained))
+    for claim in (real.helps_where_clues_are_far, real.helps_everywhere, beyond.half_life_foretells_memory):
+        claim.sample(10**6)
+        once = len(trained)
+        claim.detail(10**6)
+        assert len(trained) == once
+
+
 def test_a_cure_that_does_nothing_is_noticed(monkeypatch):
-    monkeypatch.setattr(real, "PAIRS", {"RNN": "RNN", "LSTM": "LSTM"})
-    broken(real.gradient_lasts)
-    monkeypatch.setattr(real, "best", lambda network, data, seed: real.Result(1.0, 0.5, 0.5, 1.0))
+    monkeypatch.setattr(real, "best", lambda network, data, seed, steps: real.Result(1.0, 0.5, 0.5, 1.0))
     broken(real.helps_where_clues_are_far)
 
 
 def test_a_cure_that_always_helps_is_noticed(monkeypatch):
     losses = {"RNN": 1.0, "LSTM": 1.0}
-    monkeypatch.setattr(real, "best", lambda name, data, seed: real.Result(1.0, losses.get(name, 0.5), 0.5, 1.0))
+    monkeypatch.setattr(real, "best", lambda name, data, seed, steps: real.Result(1.0, losses.get(name, 0.5), 0.5, 1.0))
     assert real.gain("text", "LSTM", 0) == 0.5
     broken(real.helps_everywhere)
 
 
 def test_the_better_rate_is_chosen_by_the_training_data(monkeypatch):
     results = {3e-3: real.Result(learnt=0.2, loss=0.9, right=0.1, seconds=1.0), 1e-2: real.Result(0.3, 0.1, 0.9, 1.0)}
-    monkeypatch.setattr(real, "train", lambda network, data, seed, rate: results[rate])
-    assert real.best.__wrapped__("RNN", "digits", 0).loss == 0.9
+    monkeypatch.setattr(real, "train", lambda network, data, seed, rate, steps: results[rate])
+    assert real.best.__wrapped__("RNN", "digits", 0, 1).loss == 0.9

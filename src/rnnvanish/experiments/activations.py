@@ -3,7 +3,7 @@
 from torch import nn
 
 from rnnvanish import cells
-from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, Build, curve, learn
 from rnnvanish.mitigations import Identity
 from rnnvanish.recurrent import Recurrent
@@ -45,10 +45,11 @@ def left(seed: int, lag: int, activation: str = "relu", identity: bool = True) -
     stated=Verdict.FAILS,
     holds=at_least(1.2),
     fails=at_most(0.85),
+    control=control("from weights that are the identity", identity=True),
 )
-def rectifiers_vanish_less(seed: int) -> float:
+def rectifiers_vanish_less(seed: int, identity: bool = False) -> float:
     """Swap the function alone."""
-    best = max(curve(layer(activation), seed).half_life for activation in RECTIFIERS.values())
+    best = max(curve(layer(activation, identity), seed).half_life for activation in RECTIFIERS.values())
     return best / curve(layer(), seed).half_life
 
 
@@ -61,10 +62,11 @@ def rectifiers_vanish_less(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_least(0.5),
     fails=at_most(0.05),
+    control=control("from torch's own start", identity=False),
 )
-def identity_start_lasts(seed: int) -> float:
+def identity_start_lasts(seed: int, identity: bool = True) -> float:
     """Look 20 steps back."""
-    return left(seed, 20)
+    return left(seed, 20, identity=identity)
 
 
 @claim(
@@ -78,10 +80,11 @@ def identity_start_lasts(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_least(0.5),
     fails=at_most(0.05),
+    control=control("20 steps back", lag=20),
 )
-def identity_start_lasts_for_ever(seed: int) -> float:
+def identity_start_lasts_for_ever(seed: int, lag: int = 100) -> float:
     """Look 100 steps back."""
-    return left(seed, 100)
+    return left(seed, lag)
 
 
 @claim(
@@ -94,10 +97,9 @@ def identity_start_lasts_for_ever(seed: int) -> float:
     stated=Verdict.CAVEAT,
     caveat=at_most(0.5),
     holds=at_least(0.9),
+    control=control("where both start from the identity", identities=(True, True)),
 )
-def relu_learns(seed: int) -> float:
+def relu_learns(seed: int, identities: tuple[bool, bool] = (False, True)) -> float:
     """Teach both; where ReLU alone learns it as fast as with the identity, the sentence needs no caveat."""
-    swapped, mended = (
-        min(learn(layer("relu", identity, LEARNER), LAG, seed).steps, 300.0) for identity in (False, True)
-    )
+    swapped, mended = (min(learn(layer("relu", identity, LEARNER), LAG, seed).steps, 300.0) for identity in identities)
     return mended / swapped

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import nn
 
-from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.bptt import numbers_kept
 from rnnvanish.experiments.small import seeded
 from rnnvanish.experiments.workbench import BATCH, HIDDEN, LEARNER, STEPS, Build, learn
@@ -46,10 +46,11 @@ def kept(attends: bool, steps: int, seed: int = 0) -> int:
     stated=Verdict.HOLDS,
     holds=at_least(0.3),
     fails=at_most(0.01),
+    control=control("without attention", attends=False),
 )
-def path_is_one_step(seed: int) -> float:
+def path_is_one_step(seed: int, attends: bool = True) -> float:
     """Compare far with near."""
-    gain = curve(True, seed).gain
+    gain = curve(attends, seed).gain
     return float(gain[100] / gain[10])
 
 
@@ -63,10 +64,11 @@ def path_is_one_step(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_least(0.5),
     fails=at_most(0.1),
+    control=control("one step back", lag=1),
 )
-def far_is_as_easy_as_near(seed: int) -> float:
+def far_is_as_easy_as_near(seed: int, lag: int = 100) -> float:
     """Compare far with the last."""
-    return float(curve(True, seed).gain[100])
+    return float(curve(True, seed).gain[lag])
 
 
 @claim(
@@ -78,10 +80,11 @@ def far_is_as_easy_as_near(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_most(8.5),
     fails=at_least(16),
+    control=control("without attention", attends=False),
 )
-def attention_is_free(seed: int) -> float:
+def attention_is_free(seed: int, attends: bool = True) -> float:
     """Count at both lengths."""
-    return kept(True, 800, seed) / kept(True, 100, seed)
+    return kept(attends, 800, seed) / kept(attends, 100, seed)
 
 
 @claim(
@@ -93,11 +96,12 @@ def attention_is_free(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_most(0.8),
     fails=at_least(0.98),
+    control=control("where neither has attention", attends=False),
 )
-def attention_learns(seed: int) -> float:
+def attention_learns(seed: int, attends: bool = True) -> float:
     """Teach both."""
     attending, plain = (
-        min(learn(layer(attends, LEARNER), LAG, seed, limit=LIMIT, lr=5e-3).steps, float(LIMIT))
-        for attends in (True, False)
+        min(learn(layer(each, LEARNER), LAG, seed, limit=LIMIT, lr=5e-3).steps, float(LIMIT))
+        for each in (attends, False)
     )
     return attending / plain

@@ -3,7 +3,7 @@
 import math
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -13,7 +13,7 @@ from torch import nn
 
 from rnnvanish import cells
 from rnnvanish.cell import Paper
-from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim
+from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments import activations, gru, initialisation, lstm
 from rnnvanish.experiments.learning import Reader, teach
 from rnnvanish.experiments.workbench import LEARNER, Build, curve, learn
@@ -42,6 +42,10 @@ PAIRS: dict[str, Callable[[int], Build]] = {
 }
 
 
+#: Plain networks whose weights differ in size, and whose half-lives lie far apart.
+APART = ("RNN, half the default", "RNN, 0.8 times orthogonal", "RNN, orthogonal")
+
+
 def longest(build: Build, seed: int) -> int:
     """Return the longest of `LAGS` that is learnt in `PATIENCE` steps of training; the first failure ends it."""
     learnt = 0
@@ -53,10 +57,15 @@ def longest(build: Build, seed: int) -> int:
 
 
 @cache
-def points(seed: int) -> list[tuple[str, float, int]]:
-    """Measure each pair: name, half-life before training in steps, longest lag learnt in steps."""
-    builds = {name: pair(LEARNER) for name, pair in PAIRS.items()}
-    return [(name, curve(build, seed).half_life, longest(build, seed)) for name, build in builds.items()]
+def point(name: str, seed: int) -> tuple[str, float, int]:
+    """Measure one of `PAIRS`: name, half-life before training in steps, longest lag learnt in steps."""
+    build = PAIRS[name](LEARNER)
+    return name, curve(build, seed).half_life, longest(build, seed)
+
+
+def points(seed: int, names: Iterable[str] = PAIRS) -> list[tuple[str, float, int]]:
+    """Measure each pair, or those that are named."""
+    return [point(name, seed) for name in names]
 
 
 def middle() -> list[tuple[str, float, float]]:
@@ -107,10 +116,11 @@ def interval(x: Sequence[float], y: Sequence[float], draws: int = 1000, level: f
     fails=at_most(0.2),
     stored=True,
     detail=points,
+    control=control("over three plain networks whose half-lives lie far apart", names=APART),
 )
-def half_life_foretells_memory(seed: int) -> float:
+def half_life_foretells_memory(seed: int, names: Iterable[str] = PAIRS) -> float:
     """Order them both ways."""
-    _, half_lives, lags = zip(*points(seed), strict=True)
+    _, half_lives, lags = zip(*points(seed, names), strict=True)
     return spearman(half_lives, lags)
 
 
@@ -172,7 +182,8 @@ def learnt_same(build: Build, seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_least(0.95),
     fails=at_most(0.65),
+    control=control("in the same network with a bend", activation="tanh"),
 )
-def surviving_gradient_is_enough(seed: int) -> float:
+def surviving_gradient_is_enough(seed: int, activation: str = "prelu") -> float:
     """Keep the whole gradient, and teach."""
-    return learnt_same(straight(), seed)
+    return learnt_same(straight(activation), seed)

@@ -2,13 +2,15 @@
 
 import math
 import statistics
+from collections.abc import Callable
+from functools import partial
 from itertools import takewhile
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim
+from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.initialisation import layer
 from rnnvanish.experiments.learning import Lesson
 from rnnvanish.experiments.small import seeded
@@ -36,14 +38,16 @@ def gradients(seed: int, count: int = 2000) -> Float[Tensor, "count weights"]:
     return drawn
 
 
-def wild() -> nn.Module:
-    """Draw a network that explodes: ReLU, and recurrent weights that hand each unit on 1.2 times as large."""
-    return Identity(scale=1.2)(nn.RNN(1, LEARNER, nonlinearity="relu"))
+def wild(scale: float = 1.2) -> nn.Module:
+    """Draw a network that explodes: ReLU, and recurrent weights that hand each unit on `scale` times as large."""
+    return Identity(scale=scale)(nn.RNN(1, LEARNER, nonlinearity="relu"))
 
 
-def explode(seed: int, threshold: float | None) -> Lesson:
+def explode(seed: int, threshold: float | None, scale: float = 1.2) -> Lesson:
     """Train a network that explodes, by plain gradient descent, on a bit 60 steps back."""
-    return learn(wild, 60, seed, clip=threshold, limit=LIMIT, lr=0.1, optimizer=torch.optim.SGD, stop=False)
+    return learn(
+        partial(wild, scale), 60, seed, clip=threshold, limit=LIMIT, lr=0.1, optimizer=torch.optim.SGD, stop=False
+    )
 
 
 def survived(lesson: Lesson) -> int:
@@ -65,10 +69,13 @@ def angle(one: Tensor, other: Tensor) -> float:
     stated=Verdict.FAILS,
     holds=at_least(500),
     fails=at_most(0),
+    control=control(
+        "for a rule that brings every gradient to length 1", shorten=partial(nn.functional.normalize, dim=0)
+    ),
 )
-def clipping_enlarges(seed: int) -> float:
+def clipping_enlarges(seed: int, shorten: Callable[[Tensor], Tensor] = clip) -> float:
     """Clip them all, and count."""
-    return sum(float(clip(gradient).norm() > gradient.norm() * (1 + 1e-9)) for gradient in gradients(seed))
+    return sum(float(shorten(gradient).norm() > gradient.norm() * (1 + 1e-9)) for gradient in gradients(seed))
 
 
 @claim(
@@ -80,10 +87,11 @@ def clipping_enlarges(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_least(80),
     fails=at_most(20),
+    control=control("in a network that does not explode", scale=1.0),
 )
-def clipping_stops_explosions(seed: int) -> float:
+def clipping_stops_explosions(seed: int, scale: float = 1.2) -> float:
     """Train with and without."""
-    return survived(explode(seed, THRESHOLD)) - survived(explode(seed, None))
+    return survived(explode(seed, THRESHOLD, scale)) - survived(explode(seed, None, scale))
 
 
 @claim(
@@ -96,14 +104,15 @@ def clipping_stops_explosions(seed: int) -> float:
     stated=Verdict.CAVEAT,
     holds=at_most(1),
     caveat=Bounds(10, 60),
+    control=control("for clipping by the norm", kind=ClipNorm),
 )
-def clipping_keeps_direction(seed: int) -> float:
+def clipping_keeps_direction(seed: int, kind: Callable[[float], Rule] = ClipValue) -> float:
     """Clip both ways; by the norm, nothing may turn."""
     by_norm, by_value = [], []
     for gradient in gradients(seed, 200):
         size = float(gradient.norm())
         by_norm.append(angle(gradient, clip(gradient, ClipNorm(size / 100))))
-        by_value.append(angle(gradient, clip(gradient, ClipValue(size / 100))))
+        by_value.append(angle(gradient, clip(gradient, kind(size / 100))))
     return statistics.median(by_value) if max(by_norm) < 0.01 else math.nan
 
 
@@ -116,8 +125,9 @@ def clipping_keeps_direction(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_least(2),
     fails=at_most(0),
+    control=control("from an orthogonal start", start="orthogonal"),
 )
-def clipping_mends_vanishing(seed: int) -> float:
+def clipping_mends_vanishing(seed: int, start: str = "default") -> float:
     """Clip at 1 and at 0.1."""
     thresholds = (1.0, 0.1)
-    return sum(learn(layer("default", LEARNER), 30, seed, limit=150, clip=threshold).learnt for threshold in thresholds)
+    return sum(learn(layer(start, LEARNER), 30, seed, limit=150, clip=threshold).learnt for threshold in thresholds)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.small import Small, difference
 
 RECURRENT = "weight_hh_l0"
@@ -66,10 +66,11 @@ def jacobian(network: Small) -> Square:
     stated=Verdict.FAILS,
     holds=at_most(0.1),
     fails=at_least(10),
+    control=control("where a single step contributes: the product of one number is the number", steps=2),
 )
-def derivatives_of_weights_multiply(seed: int) -> float:
+def derivatives_of_weights_multiply(seed: int, steps: int = 60) -> float:
     """Compare the product with the gradient; in logarithms, because no number format holds the product."""
-    network = Small(seed)
+    network = Small(seed, steps)
     sizes = contributions(network)[1:].flatten(1).norm(dim=1)  # the first step starts from zeros: it contributes none
     return abs(float(sizes.log10().sum()) - math.log10(float(gradient(network).norm())))
 
@@ -83,11 +84,12 @@ def derivatives_of_weights_multiply(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_most(1e-12),
     fails=at_least(1e-3),
+    control=control("where the last step is left out of the sum", steps=slice(-1)),
 )
-def contributions_add(seed: int) -> float:
+def contributions_add(seed: int, steps: slice = slice(None)) -> float:
     """Compare the sum with the gradient."""
     network = Small(seed)
-    return difference(contributions(network).sum(0), gradient(network))
+    return difference(contributions(network)[steps].sum(0), gradient(network))
 
 
 @claim(
@@ -99,11 +101,13 @@ def contributions_add(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_most(1e-10),
     fails=at_least(1e-3),
+    control=control("where they are multiplied the other way round", backwards=False),
 )
-def derivatives_of_states_multiply(seed: int) -> float:
+def derivatives_of_states_multiply(seed: int, backwards: bool = True) -> float:
     """Compare the product with what torch gives for all steps at once."""
     network = Small(seed)
-    return difference(torch.linalg.multi_dot(step_jacobians(network)[::-1]), jacobian(network))
+    factors = step_jacobians(network)[:: -1 if backwards else 1]
+    return difference(torch.linalg.multi_dot(factors), jacobian(network))
 
 
 @claim(
@@ -115,7 +119,8 @@ def derivatives_of_states_multiply(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_most(0.5),
     fails=at_least(0.99),
+    control=control("with recurrent weights three times as large", scale=3.0),
 )
-def every_step_has_a_say(seed: int) -> float:
+def every_step_has_a_say(seed: int, scale: float = 1.0) -> float:
     """Add up the shares of the last steps."""
-    return float(shares(Small(seed))[-10:].sum())
+    return float(shares(scaled(seed, scale))[-10:].sum())

@@ -1,11 +1,10 @@
 """Beyond the usual explanation: gradients that grow on their way back."""
 
-from collections.abc import Callable
 from functools import partial
 
 from torch import nn
 
-from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim
+from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.initialisation import layer
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, Build, curve, learn
 
@@ -15,7 +14,7 @@ WILD, LAG, LIMIT = 3.0, 40, 200
 NEAR, PATIENCE = 20, 300
 
 #: Recurrent layers as torch draws them.
-DEFAULTS: tuple[Callable[[int, int], nn.Module], ...] = (nn.RNN, nn.LSTM, nn.GRU)
+DEFAULTS: tuple[Build, ...] = tuple(partial(kind, 1, HIDDEN) for kind in (nn.RNN, nn.LSTM, nn.GRU))
 
 
 def wild(scale: float = WILD, hidden: int = HIDDEN) -> Build:
@@ -38,10 +37,11 @@ def powers(build: Build, seed: int, lag: int = 100) -> float:
     stated=Verdict.FAILS,
     holds=at_most(0),
     fails=at_least(6),
+    control=control("with weights that shrink", scale=0.8),
 )
-def gradients_only_vanish(seed: int) -> float:
+def gradients_only_vanish(seed: int, scale: float = WILD) -> float:
     """Stretch three times."""
-    return powers(wild(), seed)
+    return powers(wild(scale), seed)
 
 
 @claim(
@@ -53,10 +53,11 @@ def gradients_only_vanish(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_least(3),
     fails=at_most(-3),
+    control=control("with weights that stretch three times", builds=(wild(),)),
 )
-def default_explodes(seed: int) -> float:
+def default_explodes(seed: int, builds: tuple[Build, ...] = DEFAULTS) -> float:
     """Take the three as they come."""
-    return max(powers(partial(kind, 1, HIDDEN), seed) for kind in DEFAULTS)
+    return max(powers(build, seed) for build in builds)
 
 
 @claim(
@@ -69,11 +70,12 @@ def default_explodes(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_least(0.8),
     fails=at_most(0.5),
+    control=control("with weights that stretch 1.2 times", scale=1.2),
 )
-def clipping_cures(seed: int) -> float:
+def clipping_cures(seed: int, scale: float = WILD) -> float:
     """Teach both, clipped at 1."""
     tame, stretched = (
-        min(learn(wild(scale, LEARNER), LAG, seed, limit=LIMIT, clip=1.0).steps, float(LIMIT)) for scale in (1.0, WILD)
+        min(learn(wild(each, LEARNER), LAG, seed, limit=LIMIT, clip=1.0).steps, float(LIMIT)) for each in (1.0, scale)
     )
     return tame / stretched
 
@@ -88,8 +90,9 @@ def clipping_cures(seed: int) -> float:
     holds=at_most(1.2),
     caveat=Bounds(1.5, 10),
     fails=at_least(12),
+    control=control("with weights that stretch 1.2 times", scale=1.2),
 )
-def clipping_learns_what_is_near(seed: int) -> float:
+def clipping_learns_what_is_near(seed: int, scale: float = WILD) -> float:
     """Teach both, clipped at 1."""
-    tame, stretched = (learn(wild(scale, LEARNER), NEAR, seed, limit=PATIENCE, clip=1.0).steps for scale in (1.0, WILD))
+    tame, stretched = (learn(wild(each, LEARNER), NEAR, seed, limit=PATIENCE, clip=1.0).steps for each in (1.0, scale))
     return stretched / tame

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim
+from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.small import Small, seeded
 
 STEPS = 30
@@ -12,15 +12,20 @@ NUDGE = 1e-6
 LEARNING_RATES = torch.logspace(-6, 4, 41, dtype=torch.float64)
 
 
-def slopes(seed: int, count: int = 40) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
-    """Return the gradient of `count` random weights, and their slopes by trying: nudge it up, nudge it down, look."""
+def slopes(seed: int, count: int = 40, aside: int = 0) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
+    """Return the gradient of `count` random weights, and their slopes by trying: nudge it up, nudge it down, look.
+
+    With `aside`, what is nudged is the entry so many places further in the same weight.
+    """
     network = Small(seed, STEPS)
     network().backward()
     with seeded(seed):
         weights = [network.readout, *network.rnn.parameters()]
         places = [(weights[i % len(weights)], int(torch.randint(10**6, ()))) for i in range(count)]
     gradient = [weight.grad.view(-1)[place % weight.numel()] for weight, place in places if weight.grad is not None]
-    tried = [slope_by_trying(network, weight.detach().view(-1), place % weight.numel()) for weight, place in places]
+    tried = [
+        slope_by_trying(network, weight.detach().view(-1), (place + aside) % weight.numel()) for weight, place in places
+    ]
     return torch.stack(gradient), torch.tensor(tried, dtype=torch.float64)
 
 
@@ -36,13 +41,13 @@ def slope_by_trying(network: Small, weight: Float[Tensor, " entries"], place: in
     return (above - below) / (2 * NUDGE)
 
 
-def drops(seed: int, rates: Float[Tensor, " rates"] = LEARNING_RATES) -> Float[Tensor, "rates two"]:
+def drops(seed: int, rates: Float[Tensor, " rates"] = LEARNING_RATES, unit: float = 1.0) -> Float[Tensor, "rates two"]:
     """Take one step downhill at each learning rate, and return how much the loss drops: as promised, and really.
 
-    A slope promises rate times its own square, for every weight.
+    A slope promises rate times its own square, for every weight. The loss is measured in `unit`s.
     """
     network = Small(seed, STEPS)
-    loss = network()
+    loss = network() / unit
     loss.backward()
     weights = [(weight, weight.detach().clone(), weight.grad) for weight in network.parameters()]
     steepness = sum(float(gradient.square().sum()) for _, _, gradient in weights if gradient is not None)
@@ -51,7 +56,7 @@ def drops(seed: int, rates: Float[Tensor, " rates"] = LEARNING_RATES) -> Float[T
         with torch.no_grad():
             for weight, before, gradient in weights:
                 weight.copy_(before if gradient is None else before - rate * gradient)
-            result.append([rate * steepness, float(loss - network())])
+            result.append([rate * steepness, float(loss - network() / unit)])
     return torch.tensor(result, dtype=torch.float64)
 
 
@@ -64,10 +69,11 @@ def drops(seed: int, rates: Float[Tensor, " rates"] = LEARNING_RATES) -> Float[T
     stated=Verdict.HOLDS,
     holds=at_most(1e-6),
     fails=at_least(1e-2),
+    control=control("where another weight is nudged than the one that the gradient is of", aside=1),
 )
-def gradient_is_the_slope(seed: int) -> float:
+def gradient_is_the_slope(seed: int, aside: int = 0) -> float:
     """Compare with nudges."""
-    gradient, tried = slopes(seed)
+    gradient, tried = slopes(seed, aside=aside)
     return float((gradient - tried).abs().max() / tried.abs().max())
 
 
@@ -83,9 +89,10 @@ def gradient_is_the_slope(seed: int) -> float:
     holds=at_least(1e3),
     caveat=Bounds(1e-4, 1e2),
     fails=at_most(1e-5),
+    control=control("where the same loss is written in units a million times as large", unit=1e6),
 )
-def gradient_says_how_far(seed: int) -> float:
+def gradient_says_how_far(seed: int, unit: float = 1.0) -> float:
     """Find the first learning rate that falls short."""
-    promised, real = drops(seed).T
+    promised, real = drops(seed, unit=unit).T
     short = (real < promised / 2).nonzero().flatten()
     return float(LEARNING_RATES[short[0]]) if len(short) else float("inf")

@@ -4,7 +4,7 @@ from functools import partial
 
 from torch import nn
 
-from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.workbench import LEARNER, curve, gated, rates_learnt
 
 LAG, RATES, LIMIT = 20, (3e-3, 1e-2), 300
@@ -22,10 +22,11 @@ layer = partial(gated, nn.GRU)
     stated=Verdict.FAILS,
     holds=at_least(10),
     fails=at_most(3),
+    control=control("with the chrono start", start="chrono"),
 )
-def default_keeps_gradient(seed: int) -> float:
+def default_keeps_gradient(seed: int, start: str = "default") -> float:
     """Take it as it comes."""
-    return curve(layer(), seed).half_life
+    return curve(layer(start), seed).half_life
 
 
 @claim(
@@ -38,10 +39,11 @@ def default_keeps_gradient(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_least(20),
     fails=at_most(5),
+    control=control("with gates as torch draws them", start="default"),
 )
-def open_gates_keep_gradient(seed: int) -> float:
+def open_gates_keep_gradient(seed: int, start: str = "chrono") -> float:
     """Open the gates."""
-    return curve(layer("chrono"), seed).half_life
+    return curve(layer(start), seed).half_life
 
 
 @claim(
@@ -54,10 +56,11 @@ def open_gates_keep_gradient(seed: int) -> float:
     holds=at_most(0),
     caveat=at_least(2),
     stored=True,
+    control=control("for what lies 2 steps back: both learn it at both rates", lag=2),
 )
-def gru_learns(seed: int) -> float:
+def gru_learns(seed: int, lag: int = LAG) -> float:
     """Teach both."""
     opened, default = (
-        rates_learnt(layer(start, LEARNER), LAG, seed, RATES, LIMIT) for start in ("open by 2", "default")
+        rates_learnt(layer(start, LEARNER), lag, seed, RATES, LIMIT) for start in ("open by 2", "default")
     )
     return opened - default

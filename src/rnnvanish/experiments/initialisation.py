@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, Build, curve, learn
 from rnnvanish.mitigations import Glorot, OrthogonalStart
 
@@ -50,10 +50,11 @@ def trained_half_life(seed: int, limit: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_least(3),
     fails=at_most(1.5),
+    control=control("with Glorot's weights, half as large", scale=0.5),
 )
-def glorot_keeps_gradients(seed: int) -> float:
+def glorot_keeps_gradients(seed: int, scale: float = 1.0) -> float:
     """Start it both ways."""
-    return curve(layer("Glorot"), seed).half_life / curve(layer("default"), seed).half_life
+    return curve(layer("Glorot", scale=scale), seed).half_life / curve(layer("default"), seed).half_life
 
 
 @claim(
@@ -66,10 +67,11 @@ def glorot_keeps_gradients(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_most(1.25),
     fails=at_least(1.75),
+    control=control("for orthogonal weights themselves", start="orthogonal"),
 )
-def any_draw_is_as_good(seed: int) -> float:
+def any_draw_is_as_good(seed: int, start: str = "Glorot") -> float:
     """Draw ten times of each."""
-    return scatter("Glorot", seed) / scatter("orthogonal", seed)
+    return scatter(start, seed) / scatter("orthogonal", seed)
 
 
 @claim(
@@ -82,11 +84,13 @@ def any_draw_is_as_good(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_most(0.5),
     fails=at_least(0.9),
+    control=control("with orthogonal weights, half as large", scale=0.5),
 )
-def good_start_learns(seed: int) -> float:
+def good_start_learns(seed: int, scale: float = 1.0) -> float:
     """Teach both."""
     default, orthogonal = (
-        min(learn(layer(start, LEARNER), LAG, seed, limit=LIMIT).steps, LIMIT) for start in ("default", "orthogonal")
+        min(learn(build, LAG, seed, limit=LIMIT).steps, LIMIT)
+        for build in (layer("default", LEARNER), layer("orthogonal", LEARNER, scale))
     )
     return orthogonal / default
 
@@ -101,7 +105,8 @@ def good_start_learns(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_least(0.95),
     fails=at_most(0.85),
+    control=control("before training", limit=0),
 )
-def good_start_lasts(seed: int) -> float:
+def good_start_lasts(seed: int, limit: int = 200) -> float:
     """Measure before and after."""
-    return trained_half_life(seed, limit=200) / trained_half_life(seed, limit=0)
+    return trained_half_life(seed, limit) / trained_half_life(seed, limit=0)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.learning import Lesson, Reader, teach
 from rnnvanish.tasks import Recall
 
@@ -73,10 +73,11 @@ def score(lesson: Lesson, length: int = LENGTH) -> float:
     stated=Verdict.FAILS,
     holds=at_most(0.6),
     fails=at_least(0.99),
+    control=control("with a switch that is too weak to hold its setting", weight=0.9),
 )
-def cannot_keep(seed: int) -> float:
+def cannot_keep(seed: int, weight: float = 2.0) -> float:
     """Shake the switches."""
-    return kept(latch(seed))
+    return kept(latch(seed, weight))
 
 
 @claim(
@@ -88,10 +89,11 @@ def cannot_keep(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_most(1),
     fails=at_least(100),
+    control=control("after a single step", steps=1),
 )
-def what_is_kept_teaches(seed: int) -> float:
+def what_is_kept_teaches(seed: int, steps: int = STEPS) -> float:
     """Look back from the last state to the first."""
-    states = latch(seed)
+    states = latch(seed, steps=steps)
     return float(lost(states[:, states[-1].sign() == states[0].sign()])[-1])
 
 
@@ -104,10 +106,11 @@ def what_is_kept_teaches(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_most(0.6),
     fails=at_least(0.9),
+    control=control("from an orthogonal start", start="orthogonal"),
 )
-def default_does_not_learn(seed: int) -> float:
+def default_does_not_learn(seed: int, start: str = "default") -> float:
     """Teach it, and ask."""
-    return score(lesson(seed))
+    return score(lesson(seed, start))
 
 
 @claim(
@@ -120,10 +123,11 @@ def default_does_not_learn(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_most(0.6),
     fails=at_least(0.9),
+    control=control("from torch's own start", start="default"),
 )
-def no_start_helps(seed: int) -> float:
+def no_start_helps(seed: int, start: str = "orthogonal") -> float:
     """Start it the other way, teach it, and ask."""
-    return score(lesson(seed, "orthogonal"))
+    return score(lesson(seed, start))
 
 
 @claim(
@@ -136,8 +140,9 @@ def no_start_helps(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_least(PATIENCE),
     fails=at_most(200),
+    control=control("with steps a hundredth as large", lr=LARGER / 100),
 )
-def start_is_fate(seed: int) -> float:
+def start_is_fate(seed: int, lr: float = LARGER) -> float:
     """Teach it with larger steps."""
     task = Recall(SHORTER)
-    return teach(lambda: Reader(network("default"), task), task, seed, limit=PATIENCE, lr=LARGER).steps
+    return teach(lambda: Reader(network("default"), task), task, seed, limit=PATIENCE, lr=lr).steps

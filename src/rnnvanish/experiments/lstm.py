@@ -4,7 +4,7 @@ from functools import partial
 
 from torch import nn
 
-from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.workbench import LEARNER, curve, gated, rates_learnt
 
 LAG, RATES, LIMIT = 20, (1e-3, 3e-3, 1e-2), 600
@@ -23,10 +23,11 @@ layer = partial(gated, nn.LSTM)
     stated=Verdict.FAILS,
     holds=at_least(10),
     fails=at_most(3),
+    control=control("with the chrono start", start="chrono"),
 )
-def default_keeps_gradient(seed: int) -> float:
+def default_keeps_gradient(seed: int, start: str = "default") -> float:
     """Take it as it comes."""
-    return curve(layer(), seed).half_life
+    return curve(layer(start), seed).half_life
 
 
 @claim(
@@ -39,10 +40,11 @@ def default_keeps_gradient(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_least(20),
     fails=at_most(5),
+    control=control("with gates as torch draws them", start="default"),
 )
-def open_gates_keep_gradient(seed: int) -> float:
+def open_gates_keep_gradient(seed: int, start: str = "chrono") -> float:
     """Open the gates."""
-    return curve(layer("chrono"), seed).half_life
+    return curve(layer(start), seed).half_life
 
 
 @claim(
@@ -56,10 +58,11 @@ def open_gates_keep_gradient(seed: int) -> float:
     holds=at_least(2),
     fails=at_most(0),
     stored=True,
+    control=control("for what lies 2 steps back", lag=2),
 )
-def default_learns(seed: int) -> float:
+def default_learns(seed: int, lag: int = LAG) -> float:
     """Teach it at three rates."""
-    return rates_learnt(layer("default", LEARNER), LAG, seed, RATES, LIMIT)
+    return rates_learnt(layer("default", LEARNER), lag, seed, RATES, LIMIT)
 
 
 @claim(
@@ -71,7 +74,8 @@ def default_learns(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_least(2),
     fails=at_most(0),
+    control=control("with gates as torch draws them", start="default"),
 )
-def open_gates_learn(seed: int) -> float:
+def open_gates_learn(seed: int, start: str = "open by 1") -> float:
     """Teach it with open gates."""
-    return rates_learnt(layer("open by 1", LEARNER), LAG, seed, RATES, LIMIT)
+    return rates_learnt(layer(start, LEARNER), LAG, seed, RATES, LIMIT)

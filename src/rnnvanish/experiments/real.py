@@ -2,14 +2,14 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.small import seeded
 from rnnvanish.mitigations import Chrono, OrthogonalStart
 from rnnvanish.probes import retention
@@ -114,20 +114,23 @@ def train(network: str, data: str, seed: int, rate: float, steps: int = STEPS) -
 
 
 @cache
-def best(network: str, data: str, seed: int) -> Result:
+def best(network: str, data: str, seed: int, steps: int) -> Result:
     """Train at each of `RATES`; return what came of the one that fitted the training data best."""
-    return min((train(network, data, seed, rate) for rate in RATES), key=lambda result: result.learnt)
+    return min((train(network, data, seed, rate, steps) for rate in RATES), key=lambda result: result.learnt)
 
 
-def gain(data: str, default: str, seed: int) -> float:
-    """Return the loss with the better start as a part of that of the default."""
-    return best(PAIRS[default], data, seed).loss / best(default, data, seed).loss
+def gain(data: str, default: str, seed: int, steps: tuple[int, int] = (STEPS, STEPS)) -> float:
+    """Return the loss with the better start as a part of that of the default, each trained for so many `steps`."""
+    better, usual = steps
+    return best(PAIRS[default], data, seed, better).loss / best(default, data, seed, usual).loss
 
 
 def rows(cases: tuple[tuple[str, str], ...], seed: int) -> list[tuple[str, str, float, float, float, float]]:
     """Return data, network, half-life, right answers, loss and seconds of training, for both networks of each case."""
     results = {
-        (data, network): best(network, data, seed) for data, default in cases for network in (default, PAIRS[default])
+        (data, network): best(network, data, seed, STEPS)
+        for data, default in cases
+        for network in (default, PAIRS[default])
     }
     return [
         (data, network, half_life(network, data, seed), result.right, result.loss, result.seconds)
@@ -144,13 +147,14 @@ def rows(cases: tuple[tuple[str, str], ...], seed: int) -> list[tuple[str, str, 
     stated=Verdict.HOLDS,
     holds=at_least(2),
     fails=at_most(1.2),
+    control=control("for another cell in place of another start", pairs={"RNN": "LSTM", "LSTM": "RNN"}),
 )
-def gradient_lasts(seed: int) -> float:
+def gradient_lasts(seed: int, pairs: Mapping[str, str] = PAIRS) -> float:
     """Measure both networks on all four."""
     return min(
         half_life(cured, data, seed) / half_life(default, data, seed)
         for data in TASKS
-        for default, cured in PAIRS.items()
+        for default, cured in pairs.items()
     )
 
 
@@ -165,11 +169,12 @@ def gradient_lasts(seed: int) -> float:
     fails=at_least(0.95),
     stored=True,
     detail=partial(rows, FAR),
+    control=control("after a single step of training", steps=1),
 )
-def helps_where_clues_are_far(seed: int) -> float:
+def helps_where_clues_are_far(seed: int, steps: int = STEPS) -> float:
     """Train both ways."""
     ((data, default),) = FAR
-    return gain(data, default, seed)
+    return gain(data, default, seed, (steps, steps))
 
 
 @claim(
@@ -185,7 +190,8 @@ def helps_where_clues_are_far(seed: int) -> float:
     fails=at_most(4),
     stored=True,
     detail=partial(rows, REST),
+    control=control("where the defaults are trained for a single step", steps=(20, 1)),
 )
-def helps_everywhere(seed: int) -> float:
+def helps_everywhere(seed: int, steps: tuple[int, int] = (STEPS, STEPS)) -> float:
     """Train both ways, in each case."""
-    return sum(gain(data, default, seed) < 1 for data, default in REST)
+    return sum(gain(data, default, seed, steps) < 1 for data, default in REST)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.cell import Paper
-from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.learning import Reader, teach
 from rnnvanish.experiments.small import seeded
 from rnnvanish.task import Batch, Part, Task
@@ -61,10 +61,22 @@ class Votes(Told):
         return Batch(inputs, (inputs.sum(0)[:, 0] > 0).long(), None)
 
 
+class FromTheEnd(nn.RNN):
+    """Reads its input from the last step to the first."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]  # no state is handed over
+        """Return the outputs in the order in which they came, and the state."""
+        result: tuple[Tensor, Tensor] = super().forward(x.flip(0))
+        return result
+
+
 def untaught(task: Task, seed: int, start: str = "default") -> Reader:
-    """Draw a `torch.nn.RNN` as torch does ("default"), or with weights that only turn the state ("orthogonal")."""
+    """Draw a `torch.nn.RNN` as torch does ("default"), or with weights that only turn the state ("orthogonal").
+
+    "from the end" is as torch draws it, and reads backwards.
+    """
     with seeded(seed):
-        layer = nn.RNN(1, HIDDEN)
+        layer = FromTheEnd(1, HIDDEN) if start == "from the end" else nn.RNN(1, HIDDEN)
         if start == "orthogonal":
             nn.init.orthogonal_(layer.get_parameter("weight_hh_l0"))
         return Reader(layer, task)
@@ -124,10 +136,11 @@ def halves(seed: int, start: str = "default") -> tuple[float, float]:
     stated=Verdict.HOLDS,
     holds=at_least(0.8),
     fails=at_most(0),
+    control=control("from an orthogonal start", start="orthogonal"),
 )
-def the_last_word_wins(seed: int) -> float:
+def the_last_word_wins(seed: int, start: str = "default") -> float:
     """Turn either witness round."""
-    model, batch = taught(Witnesses(), seed), tested(Witnesses())
+    model, batch = taught(Witnesses(), seed, start), tested(Witnesses())
     return swayed(model, batch, -1) - swayed(model, batch, 0)
 
 
@@ -141,10 +154,11 @@ def the_last_word_wins(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_least(0.5),
     fails=at_most(-0.5),
+    control=control("from torch's own start", start="default"),
 )
-def every_start_believes_the_last(seed: int) -> float:
+def every_start_believes_the_last(seed: int, start: str = "orthogonal") -> float:
     """Turn either witness round."""
-    model, batch = taught(Witnesses(), seed, "orthogonal"), tested(Witnesses())
+    model, batch = taught(Witnesses(), seed, start), tested(Witnesses())
     return swayed(model, batch, -1) - swayed(model, batch, 0)
 
 
@@ -158,10 +172,11 @@ def every_start_believes_the_last(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_least(0.5),
     fails=at_most(0.25),
+    control=control("after it was taught to listen to the two witnesses", task=Witnesses),
 )
-def recent_always_counts_most(seed: int) -> float:
+def recent_always_counts_most(seed: int, task: type[Told] = Votes) -> float:
     """Train it to count votes."""
-    return float(influence(taught(Votes(), seed), tested(Votes()))[-LATE:].sum())
+    return float(influence(taught(task(), seed), tested(task()))[-LATE:].sum())
 
 
 @claim(
@@ -174,8 +189,9 @@ def recent_always_counts_most(seed: int) -> float:
     holds=at_most(0.5),
     fails=at_least(0.8),
     seeds=5,
+    control=control("when it reads the image from the bottom up", start="from the end"),
 )
-def real_digits_too(seed: int) -> float:
+def real_digits_too(seed: int, start: str = "default") -> float:
     """Take either half of each image from another image."""
-    upper, lower = halves(seed)
+    upper, lower = halves(seed, start)
     return upper / lower

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from rnnvanish import cells
-from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.small import seeded
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, STEPS, Build, curve, learn
 from rnnvanish.mitigations import SkipThroughTime
@@ -13,9 +13,9 @@ from rnnvanish.recurrent import Recurrent
 LAYERS, LAG, LIMIT = 4, 30, 100
 
 
-def layered(skip: str | None = None) -> Build:
-    """Say how to draw four plain layers on top of each other, with shortcuts between them ("residual") or without."""
-    return lambda: Recurrent(cells.Elman, 1, HIDDEN, num_layers=LAYERS, skip=skip)
+def layered(skip: str | None = None, layers: int = LAYERS) -> Build:
+    """Say how to draw plain layers on top of each other, with shortcuts between them ("residual") or without."""
+    return lambda: Recurrent(cells.Elman, 1, HIDDEN, num_layers=layers, skip=skip)
 
 
 def through_time(lag: int = 10, weight: float = 0.9, hidden: int = HIDDEN) -> Build:
@@ -23,10 +23,10 @@ def through_time(lag: int = 10, weight: float = 0.9, hidden: int = HIDDEN) -> Bu
     return lambda: SkipThroughTime(lag, weight)(nn.RNN(1, hidden)) if weight else nn.RNN(1, hidden)
 
 
-def through_layers(skip: str | None, seed: int) -> float:
+def through_layers(skip: str | None, seed: int, layers: int = LAYERS) -> float:
     """Return the size of the gradient at the last input, after its way from the top layer down to the bottom."""
     with seeded(seed):
-        network = layered(skip)().double()
+        network = layered(skip, layers)().double()
         x = torch.randn(STEPS, 16, 1).double().requires_grad_()
     output, _ = network(x)
     return float(torch.autograd.grad(output[-1].sum(), x)[0][-1].norm())
@@ -42,10 +42,12 @@ def through_layers(skip: str | None, seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_least(2),
     fails=at_most(1.4),
+    control=control("for a shortcut through time", between=False),
 )
-def between_layers_helps_time(seed: int) -> float:
+def between_layers_helps_time(seed: int, between: bool = True) -> float:
     """Measure the lowest layer."""
-    return curve(layered("residual"), seed).half_life / curve(layered(), seed).half_life
+    shortcut = layered("residual") if between else through_time()
+    return curve(shortcut, seed).half_life / curve(layered(), seed).half_life
 
 
 @claim(
@@ -57,10 +59,11 @@ def between_layers_helps_time(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_least(2),
     fails=at_most(1),
+    control=control("with a single layer, which has nothing to leap over", layers=1),
 )
-def between_layers_helps_depth(seed: int) -> float:
+def between_layers_helps_depth(seed: int, layers: int = LAYERS) -> float:
     """Come down the layers, at the last step."""
-    return through_layers("residual", seed) / through_layers(None, seed)
+    return through_layers("residual", seed, layers) / through_layers(None, seed, layers)
 
 
 @claim(
@@ -72,10 +75,11 @@ def between_layers_helps_depth(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_least(5),
     fails=at_most(1.5),
+    control=control("where a thousandth goes through the shortcut, not nine tenths", weight=0.001),
 )
-def through_time_helps_time(seed: int) -> float:
+def through_time_helps_time(seed: int, weight: float = 0.9) -> float:
     """Leap over ten steps."""
-    return curve(through_time(), seed).half_life / curve(through_time(weight=0), seed).half_life
+    return curve(through_time(weight=weight), seed).half_life / curve(through_time(weight=0), seed).half_life
 
 
 @claim(
@@ -87,11 +91,12 @@ def through_time_helps_time(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_most(0.7),
     fails=at_least(0.95),
+    control=control("where a thousandth goes through the shortcut, not nine tenths", weight=0.001),
 )
-def through_time_learns(seed: int) -> float:
+def through_time_learns(seed: int, weight: float = 0.9) -> float:
     """Teach both."""
     skipping, plain = (
-        min(learn(through_time(weight=weight, hidden=LEARNER), LAG, seed, limit=LIMIT).steps, float(LIMIT))
-        for weight in (0.9, 0.0)
+        min(learn(through_time(weight=each, hidden=LEARNER), LAG, seed, limit=LIMIT).steps, float(LIMIT))
+        for each in (weight, 0.0)
     )
     return skipping / plain

@@ -24,15 +24,16 @@ class Small(nn.Module):
     Args:
         seed: Of the weights, the sequences and the targets.
         steps: Length of the sequences.
+        nonlinearity: Of the network, "tanh" or "relu".
     """
 
     x: Float[Tensor, "time batch input"]
     target: Float[Tensor, " batch"]
 
-    def __init__(self, seed: int, steps: int = 60) -> None:
+    def __init__(self, seed: int, steps: int = 60, nonlinearity: str = "tanh") -> None:
         super().__init__()
         with seeded(seed):
-            self.rnn = nn.RNN(FEATURES, HIDDEN).double()
+            self.rnn = nn.RNN(FEATURES, HIDDEN, nonlinearity=nonlinearity).double()
             self.readout = nn.Parameter(torch.randn(HIDDEN, dtype=torch.float64) / HIDDEN**0.5)
             self.x = torch.randn(steps, BATCH, FEATURES, dtype=torch.float64)
             self.target = torch.randn(BATCH, dtype=torch.float64)

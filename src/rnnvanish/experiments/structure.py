@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.claim import Verdict, at_least, at_most, claim
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.small import BATCH, FEATURES, HIDDEN, seeded
 
 STEPS, BREAK = 100, 60
@@ -19,10 +19,10 @@ def network(seed: int, bidirectional: bool = False) -> tuple[nn.RNN, Tensor]:
         return layer, torch.randn(STEPS, BATCH, FEATURES, dtype=torch.float64)
 
 
-def in_two_parts(layer: nn.RNN, x: Tensor, at: int) -> Outputs:
-    """Read the first part, put the state away, and go on from it with the second part."""
+def in_two_parts(layer: nn.RNN, x: Tensor, at: int, keep: bool = True) -> Outputs:
+    """Read the first part, put the state away, and go on with the second part: from that state, or from none."""
     first, state = layer(x[:at])
-    second, _ = layer(x[at:], state)
+    second, _ = layer(x[at:], state if keep else None)
     return torch.cat([first, second])
 
 
@@ -44,12 +44,13 @@ def change_by_step(layer: nn.RNN, x: Tensor, at: int) -> Float[Tensor, " time"]:
     stated=Verdict.HOLDS,
     holds=at_most(1e-12),
     fails=at_least(1e-3),
+    control=control("where the second part starts without the state", keep=False),
 )
 @torch.no_grad()
-def state_is_all_the_past(seed: int) -> float:
+def state_is_all_the_past(seed: int, keep: bool = True) -> float:
     """Read in one run and in two."""
     layer, x = network(seed)
-    return float((layer(x)[0] - in_two_parts(layer, x, BREAK)).abs().max())
+    return float((layer(x)[0] - in_two_parts(layer, x, BREAK, keep)).abs().max())
 
 
 @claim(
@@ -62,10 +63,11 @@ def state_is_all_the_past(seed: int) -> float:
     stated=Verdict.HOLDS,
     holds=at_most(0),
     fails=at_least(1e-3),
+    control=control("in a layer that reads in both directions", bidirectional=True),
 )
-def future_does_not_leak_in(seed: int) -> float:
+def future_does_not_leak_in(seed: int, bidirectional: bool = False) -> float:
     """Look at the steps before the change."""
-    return float(change_by_step(*network(seed), BREAK)[:BREAK].max())
+    return float(change_by_step(*network(seed, bidirectional), BREAK)[:BREAK].max())
 
 
 @claim(
@@ -79,7 +81,8 @@ def future_does_not_leak_in(seed: int) -> float:
     stated=Verdict.FAILS,
     holds=at_most(0),
     fails=at_least(1e-3),
+    control=control("in a layer that reads in one direction", bidirectional=False),
 )
-def no_layer_sees_the_future(seed: int) -> float:
+def no_layer_sees_the_future(seed: int, bidirectional: bool = True) -> float:
     """Look at the same steps of a layer that reads both ways."""
-    return float(change_by_step(*network(seed, bidirectional=True), BREAK)[:BREAK].max())
+    return float(change_by_step(*network(seed, bidirectional), BREAK)[:BREAK].max())
