@@ -11,9 +11,10 @@ import torch
 
 from rnnvanish import training
 from rnnvanish.__main__ import main
+from rnnvanish.checkpoints import WholeCheckpoints
 from rnnvanish.learner import Learner
 from rnnvanish.mitigations import ClipValue
-from rnnvanish.runs import Rows, RunFolder, WholeCheckpoints
+from rnnvanish.runs import Rows, RunFolder
 
 # Dropout between layers and the monitor: whatever draws random numbers or logs rows takes part.
 OPTIONS = """train --cell LSTM --task recall --task_options.length 12 --hidden_size 6 --num_layers 2 --dropout 0.4
@@ -75,7 +76,7 @@ def rows(folder):
 
 def kept(folder, name="last.ckpt"):
     """Weights and the optimiser's state of a checkpoint."""
-    checkpoint = torch.load(folder / name, weights_only=False)
+    checkpoint = torch.load(folder / name, weights_only=True)
     state = checkpoint["optimizer_states"][0]["state"]
     return checkpoint["state_dict"] | {f"{i} {name}": value for i in state for name, value in state[i].items()}
 
@@ -89,7 +90,7 @@ def result(folder):
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(runs, signal, capsys):
     folder, said = runs
     whole, interrupted = folder / "whole", folder / signal
-    assert torch.load(interrupted / "last.ckpt", weights_only=False)["global_step"] == 20
+    assert torch.load(interrupted / "last.ckpt", weights_only=True)["global_step"] == 20
     assert 20 < max(int(row["step"]) for row in rows(interrupted)) < 40  # there are rows that will come again
     assert not (interrupted / "result.json").exists()
     stdout, stderr = said[signal]
@@ -123,7 +124,7 @@ def test_the_rows_and_the_result_of_a_run(runs):
     learner = Learner.load_from_checkpoint(folder / "last.ckpt")
     assert all(torch.equal(weight, kept(folder)[name]) for name, weight in learner.state_dict().items())
     losses = [float(row["val_loss"]) for row in rows(folder) if row["val_loss"]]
-    best = torch.load(folder / "best.ckpt", weights_only=False)
+    best = torch.load(folder / "best.ckpt", weights_only=True)
     assert best["epoch"] == losses.index(min(losses))
     assert any((folder / "tensorboard").glob("events*"))
 
@@ -199,7 +200,7 @@ def test_weights_are_those_that_the_seed_draws(tmp_path, capsys):
     assert main([*command.split(), str(tmp_path / "run")]) == 0
     torch.manual_seed(4)
     expected = Learner("GRU", "recall", hidden_size=3).state_dict()
-    weights = torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["state_dict"]
+    weights = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(weights[name], value) for name, value in expected.items())
 
 

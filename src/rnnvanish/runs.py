@@ -1,14 +1,12 @@
-"""What a run of `rnnvanish train` keeps on disk: its options, its rows, its checkpoints, its result."""
+"""What a run of `rnnvanish train` keeps on disk beside its checkpoints: its options, its rows, its result."""
 
 import csv
 import hashlib
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.loggers import Logger
 
 from rnnvanish.files import write_whole
@@ -108,12 +106,3 @@ class Rows(Logger):
         writer.writeheader()
         writer.writerows(rows)
         write_whole(self.path, text.getvalue())
-
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are there as a whole or not at all, also when the process is killed while it writes one."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write beside the file, then put it in its place."""
-        super().save_checkpoint(checkpoint, f"{path}.part", storage_options)
-        os.replace(f"{path}.part", path)

@@ -13,17 +13,19 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, LambdaCallback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
+from rnnvanish.checkpoints import WholeCheckpoints, read_checkpoint
 from rnnvanish.data import TaskData
 from rnnvanish.learner import Learner
 from rnnvanish.names import WrongUse
 from rnnvanish.probes.monitor import RetentionMonitor
-from rnnvanish.runs import Rows, RunFolder, WholeCheckpoints
+from rnnvanish.runs import Rows, RunFolder
 
 #: Options of a run that are not the Learner's.
 RUN_OPTIONS = ("epochs", "steps_per_epoch", "batch_size", "clip", "monitor")
+ANEW = "Remove it to begin anew, or name another folder with --out."
 
 
 def train(options: dict[str, Any], out: str | None, as_json: bool) -> int:
@@ -54,9 +56,13 @@ def train(options: dict[str, Any], out: str | None, as_json: bool) -> int:
         print(f"This run is finished: {folder.path}", file=sys.stderr)
         report(finished, as_json)
         return 0
+    try:
+        step = steps_done(folder, learner)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
     start = time.perf_counter()
     with contextlib.redirect_stdout(sys.stderr):  # the progress bar; the result has stdout for itself
-        code = fit(learner, data, folder, options)
+        code = fit(learner, data, folder, options, step)
     if code:
         print("Interrupted: the same command goes on from the last whole epoch.", file=sys.stderr)
         return code
@@ -77,15 +83,36 @@ def train(options: dict[str, Any], out: str | None, as_json: bool) -> int:
     return 0
 
 
-def fit(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, Any]) -> int:
-    """Train from the folder's last checkpoint on; returns 0, or the exit code of an interruption."""
-    resumes = folder.checkpoint.exists()
-    step = torch.load(folder.checkpoint, weights_only=False)["global_step"] if resumes else 0
+def steps_done(folder: RunFolder, learner: Learner) -> int:
+    """Optimiser steps until the folder's last checkpoint, 0 where there is none.
+
+    Raises:
+        ValueError: Where it is damaged, or not this learner's.
+    """
+    path = folder.checkpoint
+    if not path.exists():
+        return 0
+    try:
+        checkpoint = read_checkpoint(path)
+    except ValueError as error:
+        raise ValueError(f"{error} {ANEW}") from error
+    ours, theirs = learner.state_dict(), checkpoint["state_dict"]
+    alike = ours.keys() == theirs.keys() and all(ours[name].shape == theirs[name].shape for name in ours)
+    if not alike or checkpoint["hyper_parameters"] != dict(learner.hparams):
+        raise ValueError(f"{path} is the checkpoint of another network. {ANEW}")
+    steps: int = checkpoint["global_step"]
+    return steps
+
+
+def fit(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, Any], step: int) -> int:
+    """Train from the folder's last checkpoint on, `step` steps; returns 0, or the exit code of an interruption."""
+    begun: list[bool] = []
     # One after the other: what is kept of the best epoch is part of the last one's checkpoint.
     callbacks: list[Callback] = [
         ModelCheckpoint(folder.path, "best", "val_loss", save_on_train_epoch_end=True, enable_version_counter=False),
         ModelCheckpoint(folder.path, "last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]
+    callbacks.append(LambdaCallback(on_train_start=lambda *_: begun.append(True)))
     if options["monitor"]:
         callbacks.append(RetentionMonitor(options["monitor"]))
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -106,9 +133,13 @@ def fit(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, 
             enable_model_summary=False,
         )
         try:
-            trainer.fit(learner, data, ckpt_path=folder.checkpoint if resumes else None, weights_only=False)
+            trainer.fit(learner, data, ckpt_path=folder.checkpoint if step else None, weights_only=True)
         except SystemExit:  # how Lightning ends a run on Ctrl+C or SIGTERM
             return 143 if trainer.received_sigterm else 130
+        except Exception as error:
+            if begun or not step:
+                raise
+            raise WrongUse(f"{folder.checkpoint} does not fit this run ({type(error).__name__}). {ANEW}") from error
     return 0
 
 

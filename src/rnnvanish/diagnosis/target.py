@@ -82,10 +82,16 @@ def _own_loader(model: nn.Module) -> Any:
 def _from_checkpoint(path: Path) -> tuple[nn.Module, Any, Loss]:
     if not path.is_file():
         raise WrongUse(f"There is no checkpoint {path}.")
+    from rnnvanish.checkpoints import read_checkpoint
     from rnnvanish.learner import Learner
 
     try:
-        learner = Learner.load_from_checkpoint(path, map_location="cpu")
+        checkpoint = read_checkpoint(path)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    try:
+        learner = Learner(**checkpoint["hyper_parameters"])
+        learner.load_state_dict(checkpoint["state_dict"])
     except Exception as error:  # any file can end in .ckpt
         raise WrongUse(f"{path} is no checkpoint of `rnnvanish train`: {type(error).__name__}: {error}") from error
     batch = learner.task.sample(BATCH, torch.Generator().manual_seed(0), "test")
