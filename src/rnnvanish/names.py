@@ -94,6 +94,16 @@ def built(kind: str, text: str, known: Mapping[str, Callable[..., T]]) -> tuple[
     return tuple(found)
 
 
+def printable(text: str) -> str:
+    """Write text as characters that can be seen: others could command a terminal, or hide or forge what stands there.
+
+    Examples:
+        >>> print(printable("größe" + chr(27) + "[31m" + chr(10) + chr(0x202E)))
+        größe\\x1b[31m\\n\\u202e
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Ask whether a similar name was meant; empty where none is similar."""
     by_lower = {each.lower(): each for each in known}

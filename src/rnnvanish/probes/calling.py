@@ -88,8 +88,12 @@ def sampled(model: nn.Module, inputs: Any, batches: int) -> list[Any]:
     if not found:
         raise ValueError("The DataLoader has no batch to measure.")
     weight = next(model.parameters(), torch.empty(0))
-    found = [tuple(batch) if isinstance(batch, list) else batch for batch in found]  # as collated by default
-    return [_sample(model, mapped(batch, lambda value: value.to(weight.device))) for batch in found]
+    return [loaded(model, mapped(batch, lambda value: value.to(weight.device))) for batch in found]
+
+
+def loaded(model: nn.Module, batch: Any) -> Call:
+    """The call of `model` with a batch as a DataLoader gives it: a list where it was collated by default."""
+    return _sample(model, tuple(batch) if isinstance(batch, list) else batch)
 
 
 def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from rnnvanish.probes.draws import kept_draws
 from rnnvanish.recurrent import Recurrent
 
 TABLES = ("_parameters", "_buffers", "_modules")
@@ -17,11 +18,11 @@ TABLES = ("_parameters", "_buffers", "_modules")
 
 @contextmanager
 def unchanged(model: nn.Module) -> Iterator[None]:
-    """Put back, in the end, every attribute of every module and the state of the random number generators."""
+    """Put back, in the end, every attribute of every module and the states of torch's, Python's and numpy's generators."""
     kept = [(m, dict(m.__dict__), {name: dict(m.__dict__[name]) for name in TABLES}) for m in model.modules()]
     own = [_contents(value) for _, attributes, _ in kept for key, value in attributes.items() if key not in TABLES]
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
-    with torch.random.fork_rng(devices=list(devices)):
+    with kept_draws(), torch.random.fork_rng(devices=list(devices)):
         try:
             yield
         finally:
