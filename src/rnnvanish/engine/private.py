@@ -48,7 +48,7 @@ class PrivateFolder:
         try:
             self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
-            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            if error.errno in (errno.ENOTDIR, errno.ELOOP) and os.path.lexists(path):
                 raise Refused("it is a link, or no folder") from None
             raise
         try:
