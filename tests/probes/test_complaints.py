@@ -35,12 +35,6 @@ class Reader(nn.Module):
         return self.head(h)
 
 
-class InPlace(Reader):
-    def between(self, h):
-        h *= 0.5
-        return h
-
-
 class InPlaceElsewhere(Reader):
     def end(self, h):
         y = h.exp()
@@ -128,7 +122,6 @@ def remember(model):
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
-        (InPlace, ValueError, r"cell returns a state that is then changed in place.*Write h = h \* \.\.\."),
         (InPlaceElsewhere, ValueError, r"InPlaceElsewhere changes a tensor in place.*Write a = a \* b"),
         (Random, RuntimeError, "run of Random.*Two ordinary runs differ, too: its forward draws random numbers"),
         (Remembers, RuntimeError, "run of Remembers.*remembers earlier calls"),

@@ -149,3 +149,92 @@ def test_a_diagnosis_says_so_and_measures_the_rest():
             h = m * torch.func.functional_call(model.cell, used, (now, h)) + (1 - m) * h
         sizes.append(torch.autograd.grad(h.sum(), own)[0].norm())
     same(found.by_weight["weight_hh"], torch.stack(sizes) / sum(sizes))
+
+
+class InPlace(Masked):
+    """The state is changed in place, where nobody but the model can see what it was."""
+
+    def run(self, x, mask, see):
+        h = x.new_zeros(x.shape[1], HIDDEN)
+        c = torch.zeros_like(h)
+        for now in x:
+            h, c = self.cell(now, (h, c))
+            h, c = see((h, c))
+            h *= 0.5
+            c[:, 0] = 0.25
+        return h.sum() + c.sum()
+
+
+def test_a_state_that_is_changed_in_place_is_measured_as_the_step_returned_it():
+    torch.manual_seed(0)
+    model, x = InPlace(nn.LSTMCell).double(), torch.randn(TIME, BATCH, INPUT).double()
+    (curve,) = retention(model, (x, x)).values()
+    same(curve.gain, explicit(model, x, x, [TIME] * BATCH))
+    assert any("as the step returned it" in note for note in curve.notes)
+    with pytest.raises(ValueError, match="changes its state between steps"):
+        jacobian(model, (x, x), lag=2)
+
+
+class Resumed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.GRU(INPUT, HIDDEN)
+
+    def forward(self, x):
+        state = None
+        for window in x.split(3):
+            _, state = self.layer(window, state)
+            state *= 0.5
+        return state
+
+
+def test_the_state_of_a_layer_changed_in_place_is_no_product_of_steps():
+    torch.manual_seed(0)
+    model, x = Resumed().double(), torch.randn(TIME, BATCH, INPUT).double()
+    with pytest.raises(ValueError, match="changes its state between steps"):
+        jacobian(model, x, lag=4)
+    (curve,) = retention(model, x).values()
+    assert any("as the step returned it" in note for note in curve.notes)
+
+
+class Siblings(nn.Module):
+    """A decoder of two cells that attends to what was read, the state of the first behind dropout."""
+
+    def __init__(self, kind=nn.LSTMCell):
+        super().__init__()
+        self.first, self.second, self.dropout = kind(2 * HIDDEN, HIDDEN), kind(2 * HIDDEN, HIDDEN), nn.Dropout(0.4)
+
+    def forward(self, memory):
+        return self.run(memory, lambda state: state)
+
+    def run(self, memory, see):
+        h1 = c1 = h2 = c2 = y = memory.new_zeros(memory.shape[1], HIDDEN)
+        for _ in range(TIME):
+            weights = (memory * h2).sum(-1).softmax(0)
+            context = (weights[..., None] * memory).sum(0)
+            h1, c1 = see(self.first(torch.cat([y, context], -1), (h1, c1)))
+            h1 = self.dropout(h1)
+            h2, c2 = see(self.second(torch.cat([h1, context], -1), (h2, c2)))
+            y = h2
+        return h2.sum()
+
+
+def test_siblings_of_a_decoder_are_measured_alike():
+    torch.manual_seed(0)
+    model, memory = Siblings().double(), torch.randn(5, BATCH, HIDDEN).double()
+    torch.manual_seed(1)
+    curves, zeros = retention(model, memory), []
+
+    def see(state):
+        zeros.append([torch.zeros_like(part, requires_grad=True) for part in state])
+        return [part + zero for part, zero in zip(state, zeros[-1], strict=True)]
+
+    torch.manual_seed(1)
+    value = model.run(memory, see)
+    found = iter(torch.autograd.grad(value, [part for zero in zeros for part in zero], materialize_grads=True))
+    norms = torch.stack([torch.cat([next(found), next(found)], 1).norm(dim=1) for _ in zeros])
+    for name, steps in (("first", norms[::2].flip(0)), ("second", norms[1::2].flip(0))):
+        same(curves[name].gain, (steps / steps[0]).log().mean(1).exp())
+    assert curves["second"].notes == ()
+    assert [note for note in curves["first"].notes if "mask" in note] == []
+    assert any("as the step returned it" in note for note in curves["first"].notes)

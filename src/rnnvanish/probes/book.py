@@ -1,10 +1,10 @@
 """Keeping book of a model's loops over time while it runs: which call goes on with which loop, and what it did.
 
-A loop goes on where the state that is handed in is the one that was handed out before: the same tensor, a view of it,
-or one that was computed from it (a mask on the way). A state that arrives detached begins another loop.
+A loop goes on where the state that is handed in is the one that was handed out before, as it was or stacked with others
+and taken apart again, or one that was computed from it (a mask on the way). A state that arrives detached begins another
+loop.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,13 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import get_gradient_edge
 
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.reference import Step
-
-#: How many nodes of autograd's graph are searched for the state that a state was computed from.
-SEARCHED = 2000
+from rnnvanish.probes.gate import Gate
+from rnnvanish.probes.links import End, Link
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,8 @@ class Run:
             The gradient of `entries[t]` is what came back through step t alone.
         starts: Steps at which a call began: (0,) for one call; every step of a loop that the model writes itself.
         altered: Whether the model changed states between one call and the next, by a mask for instance.
+        cut: Of a loop in which sequences begin anew, (time, batch): whether the state that a step read has nothing of
+            those before. None where none does.
         detached: Whether the first state is one that was handed out before, detached: the gradient ends here.
         graph: Whether it ran with gradients; False inside of no_grad.
         handed: Of a loop that is altered the state that the model handed to each call, tensors of the graph in the
@@ -66,6 +66,7 @@ class Run:
         flat: Brings such states into (batch, numbers); None where a call has several steps.
         compiled: Of a loop that ran compiled, its calls; then `states` and `entries` are the last and the first of each
             call alone. Empty where it ran step by step.
+        gate: Closed, no gradient passes through a call.
     """
 
     name: str
@@ -80,12 +81,14 @@ class Run:
     entries: list[tuple[Tensor, ...]]
     starts: tuple[int, ...] = (0,)
     altered: bool = False
+    cut: Tensor | None = None
     detached: bool = False
     graph: bool = True
     handed: Sequence[tuple[Tensor, ...]] = ()
     taken: Sequence[tuple[Tensor, ...]] = ()
     flat: Callable[[tuple[Tensor, ...]], State] | None = None
     compiled: Sequence[Handed] = ()
+    gate: Gate = field(default_factory=Gate)
 
     @property
     def ends(self) -> Tensor:
@@ -104,15 +107,25 @@ class Loop:
     run: Callable[["Loop"], Iterator[Run]]
     detached: bool
     graph: bool
+    gate: Gate
     calls: list[Any] = field(default_factory=list)
-    altered: bool = False
-    handed_out: list[Tensor] = field(default_factory=list)
-    ends: list[Any] = field(default_factory=list)
+    links: list[Link | None] = field(default_factory=list)
+    end: End = field(init=False)
 
-    def hand_out(self, tensors: Sequence[Tensor], made_of: Sequence[Tensor]) -> None:
-        """Take note of the state that a call returns, and of the states of the loop that it was made of."""
-        self.handed_out = list(tensors)
-        self.ends = nodes_of(made_of)
+    @property
+    def altered(self) -> bool:
+        """Whether the model changed states between one call and the next."""
+        return any(link is not None and link.altered for link in self.links)
+
+    def cut(self, starts: Sequence[int], time: int) -> Tensor | None:
+        """Where sequences begin anew, for calls that began at these steps: (time, batch); None where none does."""
+        cuts = [(start, link.cut) for start, link in zip(starts, self.links, strict=True) if link is not None]
+        if self.altered or not any(bool(cut.any()) for _, cut in cuts):
+            return None
+        where = cuts[0][1].new_zeros(time, len(cuts[0][1]))
+        for start, cut in cuts:
+            where[start] = cut
+        return where
 
 
 class Book:
@@ -120,6 +133,7 @@ class Book:
 
     def __init__(self) -> None:
         self.loops: list[Loop] = []
+        self.gate = Gate()
         self.open = True  # closed inside of a step, and when the model has returned
 
     @contextmanager
@@ -140,66 +154,41 @@ class Book:
         module: nn.Module,
         name: str,
         state: Sequence[Tensor],
+        flat: State,
         run: Callable[[Loop], Iterator[Run]],
         goes_on: Callable[[Loop], bool] = lambda loop: True,
     ) -> Loop:
-        """Find the loop that goes on with `state`, or begin another."""
+        """Find the loop that goes on with `state`, or begin another.
+
+        Args:
+            module: What is called.
+            name: Its name.
+            state: The state that it is handed, as the model has it.
+            flat: The same in the form of the loop.
+            run: Makes a Run of its loop.
+            goes_on: Whether a loop can go on with this call, for other reasons than its state.
+        """
         known = [loop for loop in reversed(self.loops) if loop.module is module]
-        for same in (True, False):  # the same tensor first, then what was computed from it
-            for loop in known:
-                if _goes_on(loop, state, same) and loop.graph == torch.is_grad_enabled() and goes_on(loop):
-                    loop.altered |= not same
-                    return loop
-        detached = any(_handed_on(state, loop.handed_out) or _equal(state, loop.handed_out) for loop in known)
+        fits = [loop for loop in known if loop.graph == torch.is_grad_enabled() and goes_on(loop)]
+        found: list[tuple[int, Loop, Link | None]] = []
+        for loop in fits:
+            if loop.end.is_handed_on(state):
+                found = [(0, loop, None)]
+                break
+            if link := loop.end.link(flat, self.gate):
+                found.append((_distance(link), loop, link))
+        if found:
+            _, loop, link = min(found, key=lambda each: each[0])
+            loop.links.append(link)
+            return loop
+        detached = any(loop.end.resembles(flat) for loop in known)
         title = f"{name} (call {len(known) + 1})" if known else name
-        self.loops.append(Loop(title, module, run, detached, torch.is_grad_enabled()))
+        self.loops.append(Loop(title, module, run, detached, torch.is_grad_enabled(), self.gate, links=[None]))
         return self.loops[-1]
 
 
-def leaf_of(part: Tensor) -> Tensor:
-    """The same numbers as a tensor that a graph starts from, where there are graphs at all."""
-    part = part.detach()
-    return part.requires_grad_() if torch.is_grad_enabled() and not torch.is_inference_mode_enabled() else part
-
-
-def same_memory(one: Tensor, other: Tensor) -> bool:
-    """Whether one tensor is the other, or a view of it."""
-    return one.device == other.device and one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr() != 0
-
-
-def nodes_of(tensors: Sequence[Tensor]) -> list[Any]:
-    """The nodes of autograd's graph that computed these tensors."""
-    return [get_gradient_edge(tensor).node for tensor in tensors if tensor.requires_grad]
-
-
-def reached(tensors: Sequence[Tensor], wanted: Sequence[Any]) -> Any:
-    """The first of some nodes of autograd's graph that is met on the way back from `tensors`; None where none is."""
-    waiting, seen, sought = deque(nodes_of(tensors)), set[Any](), set(wanted)
-    while waiting and sought and len(seen) < SEARCHED:
-        node = waiting.popleft()
-        if node in sought:
-            return node
-        if node not in seen:
-            seen.add(node)
-            waiting.extend(before for before, _ in node.next_functions if before is not None)
-    return None
-
-
-def _goes_on(loop: Loop, state: Sequence[Tensor], same: bool) -> bool:
-    if same and not _handed_on(state, loop.handed_out):
-        return False
-    if not loop.ends:  # it runs without gradients
-        return same and not any(part.requires_grad for part in state)
-    return reached(state, loop.ends) is not None
-
-
-def _handed_on(state: Sequence[Tensor], handed_out: Sequence[Tensor]) -> bool:
-    return len(state) == len(handed_out) > 0 and all(map(same_memory, state, handed_out))
-
-
-def _equal(state: Sequence[Tensor], handed_out: Sequence[Tensor]) -> bool:
-    """Whether these are the same numbers, and no zeros."""
-    return len(state) == len(handed_out) > 0 and all(
-        one.shape == other.shape and torch.equal(one.detach(), other.detach()) and bool(one.any())
-        for one, other in zip(state, handed_out, strict=True)
-    )
+def _distance(link: Link) -> int:
+    """The state as it was is nearer than one that was changed, and that than one that was cut off."""
+    if not link.altered:
+        return 0 if bool(link.exact.any()) else 2
+    return 1

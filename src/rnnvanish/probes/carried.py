@@ -14,6 +14,7 @@ from rnnvanish.cell import State
 from rnnvanish.probes.book import Run
 from rnnvanish.probes.complaints import Unmeasurable
 from rnnvanish.probes.gradients import Parts, gradients
+from rnnvanish.probes.links import numbered
 
 _UNSEEN = (
     "The model changes the state of {} between one call and the next, and leads the old state past the call: how much "
@@ -42,7 +43,7 @@ def carried(model: nn.Module, run: Run, value: Tensor, total: list[State]) -> tu
     Raises:
         ValueError: Of a layer that is called with several steps, or on fewer sequences as they end.
     """
-    if not any(bool(part.any()) for state in total for part in state) or not _passes_by(model, run):
+    if not any(bool(part.any()) for state in total for part in state) or not _passes_by(run):
         return None
     if run.flat is None or any(len(part) != len(run.ends) for state in run.handed[1:] for part in run.flat(state)):
         raise Unmeasurable(_UNSEEN.format(run.name))
@@ -59,13 +60,13 @@ def carried(model: nn.Module, run: Run, value: Tensor, total: list[State]) -> tu
     return replace(run, lengths=lengths), [*came[1:], masked[-1]]
 
 
-def _passes_by(model: nn.Module, run: Run) -> bool:
-    """Whether any way leads from a state that is carried on to a later one, but through the step."""
-    handed, taken = run.handed[1:], run.taken[1:]
-    read = torch.stack([part.sum() for state in handed for part in state]).sum()
-    found = gradients(model, [run], read, [*handed, *taken], keep=True)
-    by_step = [tuple(part + 1 for part in state) for state in found[len(handed) :]]
-    return any(_differ(whole, part) for whole, part in zip(found[: len(handed)], by_step, strict=True))
+def _passes_by(run: Run) -> bool:
+    """Whether any way leads from a state that is carried on to a later one, but through a step."""
+    handed = [part for state in run.handed[1:] for part in state if part.requires_grad]
+    sent = list(map(numbered, handed))
+    with run.gate.closed():
+        found = torch.autograd.grad(handed, handed, sent, retain_graph=True)
+    return any(not came.equal(each) for came, each in zip(found, sent, strict=True))
 
 
 def _differ(one: Parts, other: Parts) -> bool:

@@ -1,6 +1,6 @@
 """Layers in plain sight: `torch.nn.RNN`, `LSTM`, `GRU` and `Recurrent` as loops whose every state is a tensor of the graph."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -18,7 +18,9 @@ from rnnvanish.engine.reference import Step, scan
 from rnnvanish.engine.values import Unsupported
 from rnnvanish.layers import run_layers
 from rnnvanish.live import cells_of, torch_suffixes
-from rnnvanish.probes.book import Book, Handed, Loop, Run, leaf_of
+from rnnvanish.probes.book import Book, Handed, Loop, Run
+from rnnvanish.probes.graph import leaf_of
+from rnnvanish.probes.links import End
 
 #: How one loop may run compiled: (module, step, input, initial state, lengths) -> its call, None where it goes step by step.
 Way = Callable[[nn.Module, Step, Tensor, State, Tensor | None], Handed | None]
@@ -59,20 +61,23 @@ def forward(module: nn.Module, name: str, book: Book, segment: int | None, way: 
         # With every weight frozen there would be no graph to follow, but for the one that starts here.
         initial = tuple(part if part.requires_grad else leaf_of(part) for part in initial)
         if (call := way(module, step, x, initial, lengths)) is not None:
-            states, entries, outputs = [call.final], [call.entry], torch.cat([call.outputs[:-1], call.final[0][None]])
+            states, entries, outputs = [call.final], [call.entry], call.outputs[:-1]
         else:
             states, entries = _scan(step, x, initial, lengths, segment)
-            outputs = torch.stack([parts[0] for parts in states])
+            outputs = torch.stack([parts[0] for parts in states])[:-1]
+        states[-1] = last = tuple(map(book.gate, states[-1]))
         layers.append(Layer(cell, step, x, initial, states, entries, lengths, order, handed, taken, call))
-        return outputs, states[-1]
+        return torch.cat([book.gate(outputs), last[0][None]]), last
 
     taking_notes = book.open
     with parametrize.cached(), book.closed():
         output, final = run_layers(cast(Any, module), watched, cast(Tensor, x), taken or None, lengths)
     if taking_notes:
-        loop = book.loop_of(module, name, handed, _runs, lambda loop: _fits(loop.calls[-1], layers))
+        flat = partial(_flat, order)
+        loop = book.loop_of(module, name, handed, flat(handed), _runs, lambda loop: _fits(loop.calls[-1], layers))
+        kept = [part for layer in layers for part in layer.states[-1]]
+        loop.end = End(tree_leaves(final), kept, handed if loop.calls else (), flat)
         loop.calls.append(layers)
-        loop.hand_out(tree_leaves(final), [part for layer in layers for part in layer.states[-1]])
     return output, final
 
 
@@ -99,6 +104,13 @@ def _piece(step: Step, x: Tensor, state: State, lengths: Tensor | None) -> tuple
 def _seen(step: Step, entries: list[State], x: Tensor, before: State) -> State:
     entries.append(tuple(part.view_as(part) for part in before))
     return tuple(part.clone() for part in step(x, entries[-1]))
+
+
+def _flat(order: Tensor | None, state: Sequence[Tensor]) -> State:
+    """A state in the caller's form, (loops, batch, size) for each part, loop by loop, each in the order of its run."""
+    parts = [part.unsqueeze(1) if part.dim() == 2 else part for part in state]
+    parts = parts if order is None else [part.index_select(1, order) for part in parts]
+    return tuple(part for loop in zip(*parts, strict=True) for part in loop)
 
 
 def _fits(before: list[Layer], now: list[Layer]) -> bool:
@@ -130,11 +142,13 @@ def _runs(loop: Loop) -> Iterator[Run]:
             [entry for call in calls for entry in call.entries],
             tuple(starts[:-1]),
             loop.altered,
+            loop.cut(starts[:-1], starts[-1]),
             loop.detached,
             loop.graph,
             [call.handed for call in calls] if loop.altered else (),
             [call.taken for call in calls] if loop.altered else (),
             compiled=_compiled(loop, [call.compiled for call in calls]),
+            gate=loop.gate,
         )
 
 

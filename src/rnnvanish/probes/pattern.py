@@ -9,16 +9,15 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.utils._pytree import keystr, tree_flatten_with_path
 
-from rnnvanish.probes.book import nodes_of, reached, same_memory
+from rnnvanish.probes.graph import nodes_of, reached
+from rnnvanish.probes.links import numbered
+from rnnvanish.probes.structure import Leaves, leaves
 
 #: Calls that are looked at, and earlier ones whose results are looked for.
 LEARNED, REMEMBERED = 64, 8
-
-#: Leaves of arguments or results by where they stand: "['state'][0]".
-Leaves = dict[str, Any]
 
 
 class Pattern:
@@ -30,10 +29,12 @@ class Pattern:
         pairs: For each part of the state, where it stands among the arguments and where in what is returned.
     """
 
-    def __init__(self, name: str, module: nn.Module) -> None:
-        self.name, self.module = name, module
+    def __init__(self, name: str, module: nn.Module, others: list["Pattern"]) -> None:
+        """Begin to learn, beside `others`, the patterns of all steps of a model."""
+        self.name, self.module, self._others = name, module, others
         self._signature = inspect.signature(module.forward)
         self._links: Counter[tuple[str, str]] = Counter()
+        self._exact: Counter[tuple[str, str]] = Counter()
         self._alike: Counter[tuple[tuple[str, str], ...]] = Counter()
         self._earlier: deque[Leaves] = deque(maxlen=REMEMBERED)
         self._calls = 0
@@ -44,14 +45,17 @@ class Pattern:
 
     def learn(self, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run the step as it is, and look where its results go."""
+        given = leaves(self.bind(args, kwargs).arguments)  # before it changes a mapping
         output = forward(*args, **kwargs)
         self._calls += 1
         if self._calls > LEARNED:
             return output
-        given, returned = leaves(self.bind(args, kwargs).arguments), leaves(output)
+        returned = leaves(output)
         for place, leaf in given.items():
-            if found := self._came_from(leaf):
-                self._links[place, found] += 1
+            source, exact = self._source(leaf) if _numbers(leaf) else (None, False)
+            if source is not None:
+                self._links[place, source] += 1
+                self._exact[place, source] += exact
         if alike := _alike(given, returned):
             self._alike[alike] += 1
         self._earlier.append(returned)
@@ -66,11 +70,15 @@ class Pattern:
             return (("['hx']", ""),)
         if self._links:
             most = max(self._links.values())  # what is fed back now and then, as in teacher forcing, is no state
+            often = [link for link, count in self._links.items() if count == most or 2 * count > self._calls]
+            # A result that is handed back as it is is no part for a second time where something is computed from it.
+            whole = {source for place, source in often if 2 * self._exact[place, source] > self._links[place, source]}
             found: dict[str, str] = {}
-            for (place, source), count in self._links.items():
-                if count == most or 2 * count > self._calls:
+            for place, source in often:
+                if source not in whole or 2 * self._exact[place, source] > self._links[place, source]:
                     found.setdefault(place, source)
-            return tuple(found.items())
+            by_source = {source: place for place, source in found.items()}  # handed back twice it is one part
+            return tuple((place, source) for place, source in found.items() if by_source[source] == place)
         return self._alike.most_common(1)[0][0] if self._alike else ()
 
     @property
@@ -90,26 +98,45 @@ class Pattern:
                 "in what it returns: a step is called (x, state) -> state or (output, state), with a state of tensors."
             )
 
-    def _came_from(self, leaf: Any) -> str | None:
-        """Where in an earlier result a tensor stood, or what it was computed from."""
-        if not _numbers(leaf):
-            return None
-        for earlier in reversed(self._earlier):
+    def _source(self, leaf: Tensor) -> tuple[str | None, bool]:
+        """Where in an earlier result a tensor stood, and whether it is what stood there, or was computed from it."""
+        fits = [{p: r for p, r in e.items() if _numbers(r) and r.shape[1:] == leaf.shape[1:]} for e in self._earlier]
+        for earlier in reversed(fits):
             for place, result in earlier.items():
-                if _numbers(result) and result.shape[1:] == leaf.shape[1:] and same_memory(leaf, result):
-                    return place
-        for earlier in reversed(self._earlier):
-            results = {p: r for p, r in earlier.items() if _numbers(r) and r.shape == leaf.shape and r.requires_grad}
-            node = reached([leaf], [node for result in results.values() for node in nodes_of([result])])
-            for place, result in results.items():
-                if node is not None and node in nodes_of([result]):
-                    return place
-        return None
+                if result.data_ptr() == leaf.data_ptr() and result.stride() == leaf.stride():
+                    return place, True
+        alike = [{p: r for p, r in earlier.items() if r.shape == leaf.shape} for earlier in fits]
+        for earlier in reversed(alike):
+            for place, result in earlier.items():
+                if bool(leaf.any()) and torch.equal(leaf, result) and _is_copied(leaf, result):
+                    return place, True
+        barred = [node for other in self._others if other is not self for node in other._nodes()]
+        for earlier in reversed(alike):
+            made = {place: result for place, result in earlier.items() if result.requires_grad}
+            while made and (node := reached([leaf], nodes_of(list(made.values())), barred)) is not None:
+                here = [place for place in made if node in nodes_of([made[place]])]
+                for place in here:
+                    if bool(_back(leaf, made.pop(place)).any()):
+                        return place, False
+        return None, False
+
+    def _nodes(self) -> list[Any]:
+        """The nodes of autograd's graph of its latest results."""
+        return nodes_of([leaf for earlier in self._earlier for leaf in earlier.values() if _numbers(leaf)])
 
 
-def leaves(value: Any) -> Leaves:
-    """Every leaf by where it stands."""
-    return {keystr(path): leaf for path, leaf in tree_flatten_with_path(value)[0]}
+def _is_copied(leaf: Tensor, result: Tensor) -> bool:
+    """Whether nothing was computed on the way, equal numbers that they are: no mask of ones, for instance."""
+    return not leaf.requires_grad or not result.requires_grad or torch.equal(_back(leaf, result), numbered(leaf))
+
+
+def _back(leaf: Tensor, result: Tensor) -> Tensor:
+    """What comes back at `result` where a gradient is sent from `leaf`."""
+    try:
+        (found,) = torch.autograd.grad(leaf, result, numbered(leaf), retain_graph=True, allow_unused=True)
+    except RuntimeError:  # something on the way cannot be taken back: then nobody knows
+        found = torch.ones_like(result)
+    return torch.zeros_like(result) if found is None else found
 
 
 def _alike(given: Leaves, returned: Leaves) -> tuple[tuple[str, str], ...]:

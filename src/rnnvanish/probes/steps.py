@@ -1,19 +1,21 @@
 """Steps in plain sight: cells that a model calls in a loop of its own, the states that they read and return noted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import keystr, tree_map_with_path
 from torch.utils.checkpoint import checkpoint
 
 from rnnvanish.cell import State
-from rnnvanish.probes.book import Book, Loop, leaf_of
-from rnnvanish.probes.pattern import Pattern, leaves
+from rnnvanish.probes.book import Book
+from rnnvanish.probes.graph import leaf_of
+from rnnvanish.probes.links import End
+from rnnvanish.probes.pattern import Pattern
 from rnnvanish.probes.reroute import reroute
 from rnnvanish.probes.stepwise import Form, StepCall, runs_of
+from rnnvanish.probes.structure import changed, leaves
 
 
 def forward(
@@ -46,12 +48,13 @@ def forward(
     state = {place: part.view_as(part) for place, part in handed.items()}  # what passes this step by does not pass here
     forms = {place: Form.of(part, others) for place, part in state.items()}
     flat = [forms[place].flat(part) for place, part in state.items()]
-    loop = book.loop_of(module, pattern.name, flat, partial(runs_of, pattern, original), partial(_fits, tuple(flat)))
+    ways = tuple(handed.values()), tuple(state.values())
+    loop = book.loop_of(module, pattern.name, ways[0], tuple(flat), partial(runs_of, pattern, original))
     # With every weight frozen there would be no graph to follow, but for the one that starts here.
     flat = [part if part.requires_grad or loop.calls else leaf_of(part) for part in flat]
     entry = tuple(part.view_as(part) for part in flat)
     entered = {place: forms[place].restore(part) for place, part in zip(state, entry, strict=True)}
-    bound.arguments.update(_with(bound.arguments, lambda path, leaf: entered.get(path, leaf)))
+    bound.arguments.update(changed(bound.arguments, lambda path, leaf: entered.get(path, leaf)))
     with book.closed():
         run = partial(checkpoint, original, use_reentrant=False) if again else original
         output = run(*bound.args, **bound.kwargs)
@@ -59,29 +62,21 @@ def forward(
     raw = [cast(Tensor, returned[place]) for place in parts.values()]
     out_forms = [Form.of(part, others) for part in raw]
     made = [form.flat(part) for form, part in zip(out_forms, raw, strict=True)]
-    kept = [(part if part.requires_grad else leaf_of(part)).clone() for part in made]
+    kept = [book.gate(part if part.requires_grad else leaf_of(part)) for part in made]
     rows = len(kept[0])
     if loop.calls and rows < len(loop.calls[-1].state[0]):  # the other sequences have ended, and keep their last state
         kept = [torch.cat([part, old[rows:]]) for part, old in zip(kept, loop.calls[-1].state, strict=True)]
-    new = {id(part): form.restore(now[:rows]) for form, part, now in zip(out_forms, raw, kept, strict=True)}
+    # The model may change in place what it gets.
+    out = [form.restore(part[:rows].clone()) for form, part in zip(out_forms, kept, strict=True)]
+    new = {id(part): now for part, now in zip(raw, out, strict=True)}
     for leaf in returned.values():
         if isinstance(leaf, Tensor) and leaf.requires_grad and id(leaf) not in new:
-            new[id(leaf)] = reroute(leaf, raw, kept, [form.flat for form in out_forms])
-    version = 0 if kept[0].is_inference() else kept[0]._version
-    ways = tuple(handed.values()), tuple(state.values())
-    loop.calls.append(StepCall(bound, read, *ways, entry, tuple(kept), out_forms, rows, version))
-    loop.hand_out(kept, kept)
-    return _with(output, lambda path, leaf: new.get(id(leaf), leaf))
+            new[id(leaf)] = book.gate(reroute(leaf, raw, kept, [form.flat for form in out_forms]))
+    loop.end = End(out, kept, ways[0] if loop.calls else (), partial(_flat, list(forms.values())))
+    loop.calls.append(StepCall(bound, read, *ways, entry, tuple(kept), out_forms, rows))
+    return changed(output, lambda path, leaf: new.get(id(leaf), leaf))
 
 
-def _with(value: Any, change: Callable[[str, Any], Any]) -> Any:
-    """The same structure with other leaves."""
-    return tree_map_with_path(lambda path, leaf: change(keystr(path), leaf), value)
-
-
-def _fits(state: State, loop: Loop) -> bool:
-    """Whether these are the sequences of the loop's last call, or the first of them."""
-    return all(
-        len(now) == len(before) or (len(now) < len(before) and now.data_ptr() == before.data_ptr())
-        for now, before in zip(state, loop.handed_out, strict=False)
-    )
+def _flat(forms: list[Form], parts: Sequence[Tensor]) -> State:
+    """As (batch, numbers)."""
+    return tuple(form.flat(part) for form, part in zip(forms, parts, strict=True))

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import keystr, tree_map_with_path
 
 from rnnvanish.cell import Cell, State
 from rnnvanish.live import cells_of
 from rnnvanish.probes.book import Loop, Run
 from rnnvanish.probes.norms import real
-from rnnvanish.probes.pattern import Leaves, Pattern, leaves
+from rnnvanish.probes.pattern import Pattern
+from rnnvanish.probes.structure import Leaves, changed, leaves
 
 #: Numbers that steps read beside their state, over all steps: more than these are kept of the last step alone.
 KEPT = 2**26
@@ -61,17 +61,11 @@ class StepCall:
     state: State
     forms: list[Form]
     rows: int
-    version: int
 
 
 def runs_of(pattern: Pattern, original: Callable[..., Any], loop: Loop) -> Iterator[Run]:
     """The Run of a loop of steps."""
     calls: list[StepCall] = loop.calls
-    if any(part._version != call.version for call in calls for part in call.state if not part.is_inference()):
-        raise ValueError(
-            f"{loop.name} returns a state that is then changed in place (h *= ..., h[...] = ..., h.add_(...)): what it was "
-            "cannot be measured any more. Write h = h * ..., or torch.where(...), instead."
-        )
     first, rows = calls[0], torch.tensor([call.rows for call in calls])
     batch, device = first.rows, first.state[0].device
     columns = _columns(calls)
@@ -95,8 +89,10 @@ def runs_of(pattern: Pattern, original: Callable[..., Any], loop: Loop) -> Itera
         [call.entry for call in calls],
         tuple(range(len(calls))),
         loop.altered,
+        loop.cut(range(len(calls)), len(calls)),
         loop.detached,
         loop.graph,
+        gate=loop.gate,
         **_ways(calls, loop.altered),
     )
 
@@ -138,7 +134,7 @@ class Named(Cell):
             like = cast(Tensor, last.read[place])
             whole = piece.reshape(shape if single else (len(x), *shape))
             new[place] = torch.view_as_complex(whole).to(like.dtype) if like.is_complex() else whole.to(like.dtype)
-        arguments = tree_map_with_path(lambda path, leaf: new.get(keystr(path), leaf), last.bound.arguments)
+        arguments = changed(last.bound.arguments, lambda place, leaf: new.get(place, leaf))
         bound = inspect.BoundArguments(last.bound.signature, arguments)
         returned = leaves(self._original(*bound.args, **bound.kwargs))
         raw = [cast(Tensor, returned[place]) for _, place in self._pattern.pairs]

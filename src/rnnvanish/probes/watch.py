@@ -143,7 +143,10 @@ def _ordinary(
 ) -> tuple[list[Tensor], dict[str, Pattern]]:
     """Run the model as it is: what it returns, and how it calls its own steps."""
     with borrowed(model, dtype):
-        patterns = {name: Pattern(name, module) for name, module in own.items()}
+        beside: list[Pattern] = []
+        for name, module in own.items():
+            beside.append(Pattern(name, module, beside))
+        patterns = {pattern.name: pattern for pattern in beside}
         for name, module in own.items():
             forward = partial(complaints.checked, module.forward, name, module)
             module.__dict__["forward"] = partial(patterns[name].learn, forward)

@@ -1,0 +1,36 @@
+"""Autograd's graph, walked back."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
+
+#: How many nodes are searched for the one that a tensor was computed from.
+SEARCHED = 2000
+
+
+def leaf_of(part: Tensor) -> Tensor:
+    """The same numbers as a tensor that a graph starts from, where there are graphs at all."""
+    part = part.detach()
+    return part.requires_grad_() if torch.is_grad_enabled() and not torch.is_inference_mode_enabled() else part
+
+
+def nodes_of(tensors: Sequence[Tensor]) -> list[Any]:
+    """The nodes of autograd's graph that computed these tensors."""
+    return [get_gradient_edge(tensor).node for tensor in tensors if tensor.requires_grad]
+
+
+def reached(tensors: Sequence[Tensor], wanted: Sequence[Any], barred: Sequence[Any] = ()) -> Any:
+    """The first of some nodes that is met on the way back from `tensors`, but not behind `barred`; None where none is."""
+    waiting, seen, sought = deque(nodes_of(tensors)), set[Any](barred), set(wanted)
+    while waiting and sought and len(seen) < SEARCHED + len(barred):
+        node = waiting.popleft()
+        if node in sought:
+            return node
+        if node not in seen:
+            seen.add(node)
+            waiting.extend(before for before, _ in node.next_functions if before is not None)
+    return None
