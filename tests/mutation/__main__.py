@@ -33,8 +33,8 @@ TESTS = {
     "engine": ["tests/engine"],
     "experiments": ["tests/experiments", "tests/test_experiments.py"],
 }
-#: Seconds after which a run of tests counts as one that does not end.
-PATIENCE = 900
+#: Seconds after which a run of tests counts as one that does not end; a single test has 300.
+PATIENCE = 3600
 EQUIVALENT = Path(__file__).with_name("equivalent.json")
 console = Console(highlight=False)
 
@@ -101,26 +101,26 @@ class Tree:
         return failed[0].partition(" - ")[0] if failed else f"pytest ended with {done.returncode}: {done.stderr[-300:]}"
 
     def seen(self, fault: Fault) -> str:
-        """The first test that sees a fault; "" where none does."""
+        """The first test of a fault's folder that sees it; "" where none does."""
         source = self.folder / fault.path
         sound = source.read_text(encoding="utf-8")
         source.write_text(fault.planted(sound), encoding="utf-8")
         try:
-            return self.run(tests_for(fault.path))
+            return self.run(tests_for(self.folder, fault.path))
         finally:
             source.write_text(sound, encoding="utf-8")
 
 
-def tests_for(path: str) -> list[str]:
+def tests_for(root: Path, path: str) -> list[str]:
     """The doctests of a source, and the tests of its folder: first those that speak of it."""
-    folder, stem = Path(path).relative_to(PACKAGE).parts[0], Path(path).stem
+    stem = Path(path).stem
     files = [
         file
-        for place in TESTS[folder]
-        for file in sorted((ROOT / place).rglob("test_*.py") if (ROOT / place).is_dir() else [ROOT / place])
+        for place in TESTS[folder_of(path)]
+        for file in sorted((root / place).rglob("test_*.py") if (root / place).is_dir() else [root / place])
     ]
     files.sort(key=lambda file: (stem not in file.stem, stem not in file.read_text(encoding="utf-8")))
-    return [path, *(str(file.relative_to(ROOT)) for file in files)]
+    return [path, *(str(file.relative_to(root)) for file in files)]
 
 
 class Known:
@@ -143,10 +143,15 @@ class Known:
             file.write(json.dumps([key, by]) + "\n")
 
 
-def key_of(fault: Fault, seen: bool) -> str:
+def folder_of(path: str) -> str:
+    """The folder of the package that a source stands in."""
+    return Path(path).relative_to(PACKAGE).parts[0]
+
+
+def key_of(root: Path, fault: Fault, seen: bool) -> str:
     """What a finding depends on. A fault that was seen stays seen; one that was not may be seen by new tests."""
-    files = [fault.path] if seen else [fault.path, *tests_for(fault.path)]
-    text = b"".join((ROOT / file).read_bytes() for file in files)
+    files = [fault.path] if seen else [fault.path, *tests_for(root, fault.path)]
+    text = b"".join((root / file).read_bytes() for file in files)
     return f"{fault.id} {'seen' if seen else 'missed'} {hashlib.sha256(text).hexdigest()[:16]}"
 
 
@@ -161,7 +166,7 @@ def main() -> int:
     equivalent = json.loads(EQUIVALENT.read_text(encoding="utf-8"))
     chosen = drawn(options.count, options.seed)
     if options.folder:
-        chosen = [fault for fault in chosen if Path(fault.path).relative_to(PACKAGE).parts[0] == options.folder]
+        chosen = [fault for fault in chosen if folder_of(fault.path) == options.folder]
     known, start = Known(), time.monotonic()
     missed, score = [], Counter()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.workers) as pool:
@@ -170,18 +175,30 @@ def main() -> int:
             trees.put(Tree(Path(folder) / str(worker)))
 
         def held(fault: Fault) -> str:
-            for seen in (True, False):
-                if (key := key_of(fault, seen)) in known.found:
-                    return known.found[key]
             tree = trees.get()
             try:
+                for seen in (True, False):
+                    if (key := key_of(tree.folder, fault, seen)) in known.found:
+                        return known.found[key]
                 by = tree.seen(fault)
+                known.add(key_of(tree.folder, fault, bool(by)), by)
+                return by
             finally:
                 trees.put(tree)
-            known.add(key_of(fault, bool(by)), by)
-            return by
+
+        def sound(folder: str) -> str:
+            tree = trees.get()
+            try:
+                return tree.run(TESTS[folder])
+            finally:
+                trees.put(tree)
 
         try:
+            folders = sorted({folder_of(fault.path) for fault in chosen})
+            for name, fails in zip(folders, pool.map(sound, folders), strict=True):
+                if fails:  # whatever is planted would count as seen
+                    console.print(f"Nothing is planted: without a fault, {name} already fails: {fails}")
+                    return 2
             for done, (fault, by) in enumerate(zip(chosen, pool.map(held, chosen), strict=True), 1):
                 what = "seen" if by else "equivalent" if fault.id in equivalent else "MISSED"
                 score[what] += 1
