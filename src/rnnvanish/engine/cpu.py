@@ -107,8 +107,13 @@ class CPULoop:
         return known, keep
 
 
-@cache
 def _pool() -> ThreadPoolExecutor:
+    return _pool_of(os.getpid())
+
+
+@cache
+def _pool_of(process: int) -> ThreadPoolExecutor:
+    """One for each process: after a fork there are no threads in that of the parent, and it would wait for them."""
     return ThreadPoolExecutor(os.cpu_count(), "rnnvanish", initializer=blas.one_thread)
 
 
