@@ -37,8 +37,10 @@ def test_seeds_repeat_themselves_and_leave_the_callers_random_numbers_alone():
 @pytest.mark.parametrize(
     "claim", [claim for claim in experiments.claims() if not claim.stored], ids=lambda claim: claim.id
 )
-def test_the_same_seed_gives_the_same_number(claim):
-    assert claim.sample(3) == claim.sample(3)
+def test_the_same_seed_gives_the_same_number_and_it_has_the_stated_verdict(claim):
+    measurement = claim.measure(seeds=1)
+    assert measurement.values == (claim.sample(0),)
+    claim.hold(measurement)
 
 
 @pytest.mark.parametrize("claim", experiments.claims(), ids=lambda claim: claim.id)

@@ -151,7 +151,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
         case ast.Constant(float() as value):
             yield "constant", ast.Constant(2 * value if value else 1.0)
         case ast.Tuple([first, second, *rest], ast.Load()) if ast.dump(first) != ast.dump(second):
-            yield "name", ast.Tuple([second, first, *rest], ast.Load())
+            numbers = all(isinstance(each, ast.Constant) for each in (first, second))
+            yield "constant" if numbers else "name", ast.Tuple([second, first, *rest], ast.Load())
         case ast.Expr(ast.Call()):
             yield "call", ast.Pass()
         case ast.Call(func, args, keywords):
