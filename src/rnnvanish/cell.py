@@ -49,6 +49,11 @@ class Cell(nn.Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
 
+    @property
+    def innermost(self) -> "Cell":
+        """The cell itself; of one that is wrapped around another the innermost."""
+        return self
+
     def forward(self, x: Inexact[Tensor, "batch input"], state: State) -> State:
         """Take one step: the state that follows `state` when `x` is read."""
         raise NotImplementedError(f"{type(self).__name__} needs a forward(x, state) -> state.")

@@ -130,6 +130,26 @@ def run_layers(
     return sequences.restore(output), sequences.restore_state(final_state)
 
 
+def one_of(name: str, value: Any, theirs: str, other: Any) -> Any:
+    """Take an argument that goes by two names, ours and torch's.
+
+    Raises:
+        TypeError: Where it is given under both.
+    """
+    if value is not None and other is not None:
+        raise TypeError(f"{theirs} is another word for {name}: give one of them.")
+    return other if value is None else value
+
+
+def whole_state(names: tuple[str, ...], zeros: Callable[[Tensor], State], x: Tensor, state: State | None) -> State:
+    """A state of all the parts of `names`: those that are not given are as `zeros` has them before the first step `x`.
+
+    So a wrapped cell takes the state of the cell itself, as torch has it.
+    """
+    given = state or ()
+    return given if len(given) == len(names) else (*given, *zeros(x)[len(given) :])
+
+
 def skipped(stack: Stack, layer: int, read: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
     """Lead what a layer read past it, if its stack has skip connections: its output then, and what the next reads."""
     skip = getattr(stack, "skip", None)

@@ -1,14 +1,14 @@
 """The recurrent layers of a user's model, and a cell over the live weights of each of their loops."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import nn
 
 from rnnvanish.cell import Cell
 from rnnvanish.names import did_you_mean, listed
-from rnnvanish.recurrent import TORCH_CELLS, TORCH_NAMES, Recurrent
+from rnnvanish.recurrent import Recurrent
+from rnnvanish.torch_bridge import TORCH_CELLS, TORCH_NAMES
 
 RECURRENT = (nn.RNNBase, Recurrent)
 
@@ -83,7 +83,7 @@ def cells_of(module: nn.Module) -> list[Cell]:
         return [_over(module, "")]
     if isinstance(module, nn.RNNBase):
         return [_over(module, suffix) for suffix in torch_suffixes(module)]
-    return list(cast(list[Cell], module.cells)) if isinstance(module, Recurrent) else []
+    return module.running_cells() if isinstance(module, Recurrent) else []
 
 
 def _over(module: nn.RNNBase | nn.RNNCellBase, suffix: str) -> Cell:

@@ -78,13 +78,15 @@ class Build(Mitigation):
         modules = recurrent_modules(model)
         if not modules:
             raise ValueError(f"{type(self).__name__} needs a model with a recurrent layer.")
-        for name, module in modules.items():
+        for module in modules.values():
             layer = module if isinstance(module, Recurrent) else Recurrent.from_torch(cast(nn.RNNBase, module))
             changed = self.build(layer)
+            layer.register_weights()  # what is changed may be no longer what torch can hold
             if module is model:
                 return changed
-            parent, _, attribute = name.rpartition(".")
-            setattr(model.get_submodule(parent), attribute, changed)
+            for parent in list(model.modules()):
+                for attribute in [name for name, child in parent._modules.items() if child is module]:
+                    setattr(parent, attribute, changed)
         return model
 
 
@@ -102,6 +104,18 @@ class Wrapper(Cell):
         super().__init__(cell.input_size, cell.hidden_size)
         self.cell = cell
         self.state_names = cell.state_names + added  # type: ignore[misc]  # here it is the instance's
+
+    @property
+    def innermost(self) -> Cell:
+        """The cell that all wrappers are around."""
+        return self.cell.innermost
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load what was saved before the cell was wrapped, too."""
+        if not any(key.startswith(prefix + "cell.") for key in state_dict):
+            for key in [key for key in state_dict if key.startswith(prefix)]:
+                state_dict[f"{prefix}cell.{key.removeprefix(prefix)}"] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
@@ -122,7 +136,7 @@ def wrap(layer: Recurrent, wrapper: Callable[[Cell], Cell]) -> Recurrent:
 
 def innermost(cell: Cell) -> Cell:
     """Return the cell that all wrappers are around."""
-    return innermost(cell.cell) if isinstance(cell, Wrapper) else cell
+    return cell.innermost if isinstance(cell, Wrapper) else cell
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Recurrent: any cell over time and over layers, called like `torch.nn.LSTM`."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -14,30 +14,23 @@ from torch.utils.checkpoint import checkpoint
 from rnnvanish import cells
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.choice import ENGINES, run
-from rnnvanish.layers import run_layers
+from rnnvanish.layers import one_of, run_layers, whole_state
+from rnnvanish.torch_bridge import TORCH_CELLS, TorchShaped, linears, mode_of
 
-#: The cell with the equations of each of torch's recurrent modules, by the module's `mode`.
-TORCH_CELLS: dict[str, Callable[..., Cell]] = {
-    "RNN_TANH": partial(cells.Elman, nonlinearity="tanh"),
-    "RNN_RELU": partial(cells.Elman, nonlinearity="relu"),
-    "LSTM": cells.LSTM,
-    "GRU": cells.GRU,
-}
-#: The parameters of a torch recurrent module, and where the cells here keep them.
-TORCH_NAMES = {
-    "weight_ih": "from_x.weight",
-    "weight_hh": "from_h.weight",
-    "bias_ih": "from_x.bias",
-    "bias_hh": "from_h.bias",
-}
+#: A state that is handed in.
+Given = Tensor | Sequence[Tensor] | None
 #: What `skip` of `Recurrent` may be.
 SKIPS = (None, "residual", "highway", "dense")
 
 
-class Recurrent(nn.Module):
+class Recurrent(TorchShaped):
     """A stack of recurrent layers over time, of any cell.
 
-    Called like `torch.nn.LSTM`: `output, state = layer(x, state=None, lengths=None)`.
+    Called like `torch.nn.LSTM`: `output, state = layer(x, state=None, lengths=None)`; `input=` and `hx=` are other words
+    for `x=` and `state=`. Where the cells are those of `torch.nn.RNN`, `LSTM` or `GRU`, it has their attributes too:
+    `weight_hh_l0` is the parameter that the first cell keeps, and `load_state_dict` takes torch's names as well as its
+    own. Weights of a layer made by `from_torch` have torch's names also in `named_parameters` and `state_dict`, as long
+    as a torch module could hold them.
 
     Args:
         cell: The class of the cell, such as `cells.LSTM`; or a function that builds one from input and hidden size.
@@ -95,8 +88,8 @@ class Recurrent(nn.Module):
             raise ValueError(f"Recurrent needs a cell's class, such as cells.{next(iter(cells.ALL))}, got {cell!r}.")
         if num_layers < 1:
             raise ValueError(f"Recurrent needs num_layers >= 1, got {num_layers}.")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"Recurrent needs a dropout probability in [0, 1), got {dropout}.")
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"Recurrent needs a dropout probability in [0, 1], got {dropout}.")
         if skip not in SKIPS:
             raise ValueError(f"Recurrent needs skip=None, 'residual', 'highway' or 'dense', got {skip!r}.")
         if engine not in ENGINES:
@@ -128,23 +121,32 @@ class Recurrent(nn.Module):
 
     def forward(
         self,
-        x: Tensor | PackedSequence,
-        state: Tensor | tuple[Tensor, ...] | None = None,
+        x: Tensor | PackedSequence | None = None,
+        state: Given = None,
         lengths: Tensor | Sequence[int] | None = None,
+        *,
+        input: Tensor | PackedSequence | None = None,
+        hx: Given = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
         """Run over whole sequences; returns the output of the top layer and the final state of every layer."""
+        x, state = one_of("x", x, "input", input), one_of("state", state, "hx", hx)
+        if x is None:
+            raise TypeError("Recurrent needs a sequence, as its first argument or as x=...; got none.")
         steps = self._check_lengths(x, lengths)
-        self._check_input(x)
-        self._check_state(x, state)
+        data, sizes = (x.data, x.batch_sizes) if isinstance(x, PackedSequence) else (x, None)
+        self.check_forward_args(data, state, sizes)
+        scan = partial(self._scan, self.running_cells())
         with parametrize.cached():  # a constrained weight is computed once a run, not once a step
-            return run_layers(self, self._scan, x, state, steps)
+            return run_layers(self, scan, x, state, steps)
 
     def _cell(self, index: int) -> Cell:
         return cast(Cell, self.cells[index])
 
-    def _scan(self, index: int, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
-        cell = self._cell(index)
-        state = cell.initial_state(x[0]) if state is None else state
+    def _scan(
+        self, cells: list[Cell], index: int, x: Tensor, state: State | None, lengths: Tensor | None
+    ) -> tuple[Tensor, State]:
+        cell = cells[index]
+        state = whole_state(cell.state_names, cell.initial_state, x[0], state)
         segment = self.checkpoint_every
         if segment is None or segment >= len(x) or not torch.is_grad_enabled():
             return run(cell, x, state, lengths, self.engine)
@@ -155,28 +157,88 @@ class Recurrent(nn.Module):
             outputs.append(y)
         return torch.cat(outputs), state
 
-    def _check_input(self, x: Tensor | PackedSequence) -> None:
-        data = x.data if isinstance(x, PackedSequence) else x
-        if not isinstance(x, PackedSequence):
+    def check_input(self, input: Tensor, batch_sizes: Tensor | None = None) -> None:
+        """Raise a ValueError unless `input`, of a packed sequence with its `batch_sizes`, can be run."""
+        if not isinstance(input, Tensor):
+            raise TypeError(f"Recurrent needs a tensor or a PackedSequence, got a {type(input).__name__}.")
+        if batch_sizes is None:
             order = "(batch, time, input)" if self.batch_first else "(time, batch, input)"
-            if x.dim() not in (2, 3):
-                raise ValueError(f"Recurrent needs x of shape {order} or (time, input), got {tuple(x.shape)}.")
-            if 0 in x.shape:
+            if input.dim() not in (2, 3):
+                raise ValueError(f"Recurrent needs x of shape {order} or (time, input), got {tuple(input.shape)}.")
+            if 0 in input.shape:
                 raise ValueError(
-                    f"Recurrent needs at least one step and one sequence, got x of shape {tuple(x.shape)}."
+                    f"Recurrent needs at least one step and one sequence, got x of shape {tuple(input.shape)}."
                 )
-        if data.shape[-1] != self.input_size:
+        if input.shape[-1] != self.input_size:
             raise ValueError(
-                f"Recurrent needs x with {self.input_size} features last (its input_size), got {data.shape[-1]}."
+                f"Recurrent needs x with {self.input_size} features last (its input_size), got {input.shape[-1]}."
             )
         weight = next(self.parameters(), None)
+        if weight is None:
+            return
         # A cell with complex weights may read real numbers.
-        fits = weight is None or data.dtype in (weight.dtype, weight.dtype.to_real())
-        if weight is not None and not fits and not torch.is_autocast_enabled(data.device.type):
+        fits = input.dtype in (weight.dtype, weight.dtype.to_real())
+        if not fits and not torch.is_autocast_enabled(input.device.type):
             raise ValueError(
-                f"Recurrent needs x of the dtype of its weights, {weight.dtype}, got {data.dtype}: "
+                f"Recurrent needs x of the dtype of its weights, {weight.dtype}, got {input.dtype}: "
                 f"convert one of them, for instance x.to({weight.dtype})."
             )
+        if input.device != weight.device:
+            raise ValueError(
+                f"Recurrent needs x on the device of its weights, {weight.device}, got {input.device}: "
+                f"move one of them, for instance x.to({str(weight.device)!r})."
+            )
+
+    def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None = None) -> tuple[int, ...]:
+        """Compute the shape of each part of the state for an input, of a packed sequence with its `batch_sizes`."""
+        loops = len(self.cells)
+        if batch_sizes is not None:
+            return loops, int(batch_sizes[0]), self.hidden_size
+        if input.dim() == 2:
+            return loops, self.hidden_size
+        return loops, input.shape[0 if self.batch_first else 1], self.hidden_size
+
+    get_expected_cell_size = get_expected_hidden_size
+
+    def check_hidden_size(
+        self,
+        hx: Tensor,
+        expected_hidden_size: tuple[int, ...],
+        msg: str = "Recurrent needs a state of shape {}, got {}.",
+    ) -> None:
+        """Raise a ValueError that says `msg` unless a part of the state has the shape that is expected."""
+        if tuple(hx.shape) != tuple(expected_hidden_size):
+            raise ValueError(msg.format(tuple(expected_hidden_size), tuple(hx.shape)))
+
+    def check_forward_args(self, input: Tensor, hidden: Given, batch_sizes: Tensor | None = None) -> None:
+        """Raise a ValueError unless input and state, None or of the right parts, can be run."""
+        self.check_input(input, batch_sizes)
+        if hidden is None:
+            return
+        names, own = self.state_names, self._cell(0).innermost.state_names
+        parts = tuple(hidden) if isinstance(hidden, tuple | list) else (hidden,)
+        if len(parts) not in (len(names), len(own)):
+            raise ValueError(f"Recurrent needs a state of {len(names)} parts ({', '.join(names)}), got {len(parts)}.")
+        expected = self.get_expected_hidden_size(input, batch_sizes)
+        for name, part in zip(names, parts, strict=False):
+            if not isinstance(part, Tensor):
+                raise TypeError(f"Recurrent needs a tensor as {name} of the state, got a {type(part).__name__}.")
+            self.check_hidden_size(part, expected, f"Recurrent needs {name} of the state in shape {{}}, got {{}}.")
+            number = part.is_floating_point() or part.is_complex()
+            fits = part.dtype.to_real() == input.dtype.to_real() or torch.is_autocast_enabled(input.device.type)
+            if (number and not fits) or part.device != input.device:
+                raise ValueError(
+                    f"Recurrent needs {name} of the state like x, {input.dtype} on {input.device}, got {part.dtype} on "
+                    f"{part.device}: convert it, for instance {name}.to(x)."
+                )
+
+    def permute_hidden(self, hx: Given, permutation: Tensor | None) -> Given:
+        """Reorder the sequences of a state; None leaves them as they are."""
+        if permutation is None or hx is None:
+            return hx
+        if isinstance(hx, Tensor):
+            return hx.index_select(1, permutation)
+        return tuple(part.index_select(1, permutation) for part in hx)
 
     def _check_lengths(self, x: Tensor | PackedSequence, lengths: Tensor | Sequence[int] | None) -> Tensor | None:
         if lengths is None:
@@ -191,32 +253,37 @@ class Recurrent(nn.Module):
             raise ValueError(f"Recurrent needs lengths from 1 to {time}, the steps in x, got {steps.tolist()}.")
         return steps.long()
 
-    def _check_state(self, x: Tensor | PackedSequence, state: Tensor | tuple[Tensor, ...] | None) -> None:
-        if state is None:
-            return
-        parts = (state,) if isinstance(state, Tensor) else tuple(state)
-        if len(parts) != len(self.state_names):
-            names = ", ".join(self.state_names)
-            raise ValueError(f"Recurrent needs a state of {len(self.state_names)} parts ({names}), got {len(parts)}.")
-        shape: tuple[int, ...] = (len(self.cells), self.hidden_size)
-        if isinstance(x, PackedSequence):
-            shape = (len(self.cells), int(x.batch_sizes[0]), self.hidden_size)
-        elif x.dim() == 3:
-            shape = (len(self.cells), x.shape[0 if self.batch_first else 1], self.hidden_size)
-        for name, part in zip(self.state_names, parts, strict=True):
-            if tuple(part.shape) != shape:
-                raise ValueError(f"Recurrent needs {name} of the state in shape {shape}, got {tuple(part.shape)}.")
-
     def extra_repr(self) -> str:
-        """Sizes and options, for `repr`."""
-        return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, skip={self.skip!r}"
+        """Sizes and options that are not the default, for `repr`."""
+        usual = {
+            "num_layers": 1,
+            "batch_first": False,
+            "dropout": 0.0,
+            "bidirectional": False,
+            "skip": None,
+            "engine": "auto",
+            "checkpoint_every": None,
+        }
+        options = [f"{name}={getattr(self, name)!r}" for name in usual if getattr(self, name) != usual[name]]
+        return ", ".join([f"{self.input_size}, {self.hidden_size}", *options])
 
     @classmethod
     def from_torch(cls, module: nn.RNNBase) -> "Recurrent":
-        """Build the same layers from a `torch.nn.RNN`, `LSTM` or `GRU`, with a copy of its weights."""
+        """Build the same layers from a `torch.nn.RNN`, `LSTM` or `GRU`, with a copy of its weights, by torch's names.
+
+        No random number is drawn.
+
+        Raises:
+            ValueError: For a projection, or a class with a forward of its own.
+        """
         if module.proj_size:
             raise ValueError(f"Recurrent has no projections: needs an LSTM with proj_size=0, got {module.proj_size}.")
-        with warnings.catch_warnings():
+        if type(module).forward not in (nn.RNN.forward, nn.LSTM.forward, nn.GRU.forward):
+            raise ValueError(
+                f"{type(module).__name__} has a forward of its own, which a Recurrent would not run: have it hold a "
+                f"torch.nn.{module.mode.partition('_')[0]} instead of being one."
+            )
+        with warnings.catch_warnings(), torch.device("meta"):  # weights of its own are never drawn
             warnings.simplefilter("ignore")  # torch has said so already
             layer = cls(
                 TORCH_CELLS[module.mode],
@@ -228,53 +295,54 @@ class Recurrent(nn.Module):
                 dropout=module.dropout,
                 bias=module.bias,
             )
-        layer.to(cast(Tensor, module.weight_ih_l0)).train(module.training)
-        for ours, theirs in layer._pairs(module):
-            _copy(theirs, ours)
-        return layer
+        for name in module._flat_weights_names:
+            setattr(layer, name, _copy(getattr(module, name)))
+        layer.named_as_torch = True
+        layer.register_weights()
+        return layer.train(module.training)
 
     def to_torch(self) -> nn.RNNBase:
-        """Build the `torch.nn.RNN`, `LSTM` or `GRU` of the same layers, with a copy of the weights."""
-        kinds: dict[type, Callable[..., nn.RNNBase]] = {cells.Elman: nn.RNN, cells.LSTM: nn.LSTM, cells.GRU: nn.GRU}
+        """Build the `torch.nn.RNN`, `LSTM` or `GRU` of the same layers, with a copy of the weights.
+
+        Raises:
+            ValueError: For a layer that torch has not.
+        """
+        kinds: dict[str, Callable[..., nn.RNNBase]] = {
+            "RNN_TANH": partial(nn.RNN, nonlinearity="tanh"),
+            "RNN_RELU": partial(nn.RNN, nonlinearity="relu"),
+            "LSTM": nn.LSTM,
+            "GRU": nn.GRU,
+        }
         cell = self._cell(0)
-        options: dict[str, Any] = {}
-        if isinstance(cell, cells.Elman):
-            options["nonlinearity"] = type(cell.nonlinearity).__name__.lower()
-        if type(cell) not in kinds or options.get("nonlinearity", "tanh") not in ("tanh", "relu") or self.skip:
+        mode = mode_of(cell)
+        if mode is None or self.skip:
+            options = (
+                {"nonlinearity": type(cell.nonlinearity).__name__.lower()} if hasattr(cell, "nonlinearity") else ""
+            )
             raise ValueError(
                 "torch.nn has an RNN (tanh or relu), an LSTM and a GRU, without skip connections; "
-                f"got {type(cell).__name__} {options or ''} with skip={self.skip!r}."
+                f"got {type(cell).__name__} {options} with skip={self.skip!r}."
             )
-        linear = parametrize.type_before_parametrizations(cell.get_submodule("from_h"))
-        if linear is not nn.Linear:  # it computes something else from the same weights
-            raise ValueError(f"torch.nn has no {type(cell).__name__} whose from_h is a {linear.__name__}.")
-        module = kinds[type(cell)](
+        for each in self.cells:
+            for place, linear in zip(("from_x", "from_h"), linears(each), strict=True):
+                kind = parametrize.type_before_parametrizations(linear)
+                if kind is not nn.Linear:  # it computes something else from the same weights
+                    raise ValueError(f"torch.nn has no {type(cell).__name__} whose {place} is a {kind.__name__}.")
+        module = kinds[mode](
             self.input_size,
             self.hidden_size,
             num_layers=self.num_layers,
-            bias=any(name.endswith("bias") for name, _ in cell.named_parameters()),
+            bias=self.bias,
             batch_first=self.batch_first,
             dropout=self.dropout,
             bidirectional=self.bidirectional,
-            **options,
+            device="meta",  # weights of its own are never drawn
         )
-        module.to(next(cell.parameters())).train(self.training)
-        for ours, theirs in self._pairs(module):
-            _copy(ours, theirs)
-        return module
-
-    def _pairs(self, module: nn.RNNBase) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every weight here with the one that `module` keeps for it."""
-        directions = 2 if self.bidirectional else 1
-        for index, cell in enumerate(self.cells):
-            suffix = f"_l{index // directions}" + ("_reverse" if index % directions else "")
-            for theirs, ours in TORCH_NAMES.items():
-                if module.bias or theirs.startswith("weight"):
-                    owner, _, parameter = ours.partition(".")
-                    yield getattr(cell.get_submodule(owner), parameter), getattr(module, theirs + suffix)
+        for name in module._flat_weights_names:
+            setattr(module, name, _copy(getattr(self, name)))
+        module.flatten_parameters()
+        return module.train(self.training)
 
 
-@torch.no_grad()
-def _copy(source: Tensor, target: Tensor) -> None:
-    target.copy_(source)
-    target.requires_grad_(source.requires_grad)
+def _copy(weight: Tensor) -> nn.Parameter:
+    return nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)

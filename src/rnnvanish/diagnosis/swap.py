@@ -58,6 +58,7 @@ class Swap(Build):
             dropout=layer.dropout,
             skip=layer.skip,
         )
+        new.named_as_torch = layer.named_as_torch
         weight = next(layer.parameters())
         return OpenGate(self.bias)(new.to(device=weight.device, dtype=weight.dtype).train(layer.training))
 

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
 from rnnvanish.cell import Paper
 from rnnvanish.engine.reference import padding
@@ -87,19 +86,42 @@ class Attending(nn.Module):
     """A recurrent layer whose output is its own plus what attention reads from its past outputs; called like it.
 
     The final state is that of the layer alone. A reverse direction has read the end of the sequence before it is
-    attended to; attention itself adds nothing from the future.
+    attended to; attention itself adds nothing from the future. What it has not itself, such as `hidden_size` or
+    `weight_hh_l0`, is the layer's; a checkpoint of the layer alone loads, too.
     """
 
     def __init__(self, layer: Recurrent, score: str) -> None:
         super().__init__()
         self.layer = layer
-        self.input_size, self.hidden_size, self.num_layers = layer.input_size, layer.hidden_size, layer.num_layers
-        self.bidirectional, self.batch_first = layer.bidirectional, layer.batch_first
         self.attention = Attention(layer.hidden_size * (2 if layer.bidirectional else 1), score)
 
-    def forward(self, x: Tensor | PackedSequence, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
+    def __getattr__(self, name: str) -> Any:
+        """Look up what is the layer's."""
+        if name in ("layer", "attention") or name.startswith("__"):
+            return super().__getattr__(name)
+        return getattr(self.layer, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set what is the layer's there."""
+        layer = self._modules.get("layer") if "_modules" in vars(self) else None
+        if layer is None or name in vars(self) or name in self._modules or hasattr(type(self), name):
+            super().__setattr__(name, value)
+        else:
+            setattr(layer, name, value)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        given = [key for key in state_dict if key.startswith(prefix)]
+        if given and not any(key.startswith((prefix + "layer.", prefix + "attention.")) for key in given):
+            for key in given:
+                state_dict[f"{prefix}layer.{key.removeprefix(prefix)}"] = state_dict.pop(key)
+            state_dict.update(self.attention.state_dict(prefix=prefix + "attention.", keep_vars=True))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def forward(
+        self, x: Any = None, state: Any = None, lengths: Any = None, *, input: Any = None, hx: Any = None
+    ) -> tuple[Any, Any]:
         """Run over whole sequences; returns the output of the top layer with its context, and the final state."""
-        output, final = self.layer(x, state, lengths)
+        output, final = self.layer(x, state, lengths, input=input, hx=hx)
         steps = None if lengths is None else torch.as_tensor(lengths, device=output.device).long()
         sequences = Sequences.read(output, steps, self.batch_first)
         context, _ = self.attention(sequences.x, sequences.lengths)

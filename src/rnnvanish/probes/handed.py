@@ -59,7 +59,7 @@ def compiled(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Te
 
 def by_its_engine(engine: str, forward: Callable[..., Any], module: Recurrent, *args: Any, **kwargs: Any) -> Any:
     """Run a borrowed layer by the engine that is its own where its sequences are long; else step by step."""
-    x = args[0] if args else kwargs.get("x")
+    x = args[0] if args else kwargs.get("x", kwargs.get("input"))
     if isinstance(x, PackedSequence):
         steps = len(x.batch_sizes)
     else:

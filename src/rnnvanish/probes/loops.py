@@ -16,12 +16,14 @@ from torch.utils.checkpoint import checkpoint
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.reference import Step, scan
 from rnnvanish.engine.values import Unsupported
-from rnnvanish.layers import run_layers
+from rnnvanish.layers import one_of, run_layers, whole_state
 from rnnvanish.live import cells_of, torch_suffixes
 from rnnvanish.probes.book import Book, Handed, Loop, Run
 from rnnvanish.probes.graph import leaf_of
 from rnnvanish.probes.links import End
 
+#: What the arguments of a layer are called, here and by torch.
+WORDS = (("x", "input"), ("state", "hx"))
 #: How one loop may run compiled: (module, step, input, initial state, lengths) -> its call, None where it goes step by step.
 Way = Callable[[nn.Module, Step, Tensor, State, Tensor | None], Handed | None]
 
@@ -47,7 +49,8 @@ def forward(module: nn.Module, name: str, book: Book, segment: int | None, way: 
     """Stand in for `module.forward`: the same result, by loops that are written down in `book`."""
     keys = ("input", "hx") if isinstance(module, nn.RNNBase) else ("x", "state", "lengths")
     given = dict(zip(keys, args, strict=False)) | kwargs
-    x, state, lengths = (given.get(key) for key in (*keys, "lengths")[:3])
+    x, state = (one_of(ours, given.get(ours), theirs, given.get(theirs)) for ours, theirs in WORDS)
+    lengths = given.get("lengths")
     if lengths is not None:
         lengths = torch.as_tensor(lengths, device=cast(Tensor, x).device).long()
     order = x.sorted_indices if isinstance(x, PackedSequence) else None
@@ -57,7 +60,7 @@ def forward(module: nn.Module, name: str, book: Book, segment: int | None, way: 
 
     def watched(index: int, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
         cell, step, zeros = loops[index]
-        initial = zeros(x[0]) if state is None else state
+        initial = whole_state(getattr(cell, "state_names", ()), zeros, x[0], state)
         # With every weight frozen there would be no graph to follow, but for the one that starts here.
         initial = tuple(part if part.requires_grad else leaf_of(part) for part in initial)
         if (call := way(module, step, x, initial, lengths)) is not None:
