@@ -103,8 +103,9 @@ class Attending(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what is the layer's there."""
-        layer = self._modules.get("layer") if "_modules" in vars(self) else None
-        if layer is None or name in vars(self) or name in self._modules or hasattr(type(self), name):
+        layer = vars(self).get("_modules", {}).get("layer")
+        own = name in vars(self) or name in ("layer", "attention") or hasattr(type(self), name)
+        if own or not hasattr(layer, name):
             super().__setattr__(name, value)
         else:
             setattr(layer, name, value)
