@@ -299,7 +299,7 @@ def test_errors_say_what_was_needed(call, needed):
     ("options", "needed"),
     [
         ({"num_layers": 0}, "num_layers >= 1"),
-        ({"dropout": 1.5}, r"probability in \[0, 1\)"),
+        ({"dropout": 1.5}, r"probability in \[0, 1\]"),
         ({"skip": "dence"}, "skip=None, 'residual', 'highway' or 'dense', got 'dence'"),
         ({"engine": "fast"}, "engine of auto, reference, cpu, gpu"),
         ({"nonlinearity": "rleu"}, "tanh, sigmoid, relu, leaky_relu, prelu"),
@@ -318,7 +318,7 @@ def test_what_torch_has_not_is_refused():
         Recurrent(cells.Elman, 3, 4, nonlinearity="sigmoid").to_torch()
     with pytest.raises(ValueError, match="skip='residual'"):
         Recurrent(cells.GRU, 3, 4, num_layers=2, skip="residual").to_torch()
-    with pytest.raises(ValueError, match="from_h is a _Normalised"):
+    with pytest.raises(ValueError, match="from_x is a _Normalised"):
         mitigations.LayerNormalisation()(nn.GRU(3, 4)).to_torch()
 
 
