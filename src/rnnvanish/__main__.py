@@ -123,7 +123,10 @@ def train(
         raise WrongUse(str(error)) from error
     from rnnvanish import training
 
-    return training.train(options, out, json)
+    code, result = training.train(options, out, json)
+    if json:
+        print(json_format.dumps(result))
+    return code
 
 
 def diagnose(

@@ -1,6 +1,7 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all, and held by one process at a time."""
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -15,3 +16,19 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def locked(descriptor: int) -> bool:
+    """Take a file that is open for writing for oneself, until it is closed or the process ends; False where it is taken."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

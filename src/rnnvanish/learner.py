@@ -104,15 +104,21 @@ class Learner(pl.LightningModule):
         prediction: Tensor = self.readout(self._last(output, lengths) if self.task.answer == "last" else output)
         return prediction
 
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Compute the loss of a batch, and what mitigations add to it; None where there are none that do."""
+        loss = self.task.loss(self(batch.inputs, batch.lengths), batch)
+        if not self.penalties:
+            return loss, None
+        inputs, loss_of = (batch.inputs, batch.lengths), partial(self.task.loss, batch=batch)
+        return loss, torch.stack([each.penalty(self, inputs, loss_of) for each in self.penalties]).sum()
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss with what mitigations add to it; log both."""
         count = batch.inputs.shape[1]
-        loss = self.task.loss(self(batch.inputs, batch.lengths), batch)
+        loss, penalty = self.losses(batch)
         self.log("train_loss", loss, prog_bar=True, batch_size=count)
-        if not self.penalties:
+        if penalty is None:
             return loss
-        inputs, loss_of = (batch.inputs, batch.lengths), partial(self.task.loss, batch=batch)
-        penalty = torch.stack([each.penalty(self, inputs, loss_of) for each in self.penalties]).sum()
         self.log("penalty", penalty, batch_size=count)
         return loss + penalty
 

@@ -4,12 +4,22 @@ import csv
 import hashlib
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
-from rnnvanish.files import write_whole
+from rnnvanish.files import locked, write_whole
+
+#: The file by which one process holds a folder.
+LOCK = ".lock"
+#: What a result is read for, and what it is.
+RESULT = {name: str for name in ("task", "cell", "checkpoint")} | {
+    name: (int, float) for name in ("loss", "score", "floor", "steps", "seconds")
+}
+ELSEWHERE = "name another folder with --out."
 
 
 class RunFolder:
@@ -34,28 +44,60 @@ class RunFolder:
         self.path = Path(out or f"runs/{options['task']}-{options['cell']}-{digest}")
         self.checkpoint, self.best = self.path / "last.ckpt", self.path / "best.ckpt"
         self.rows = self.path / "metrics.csv"
-        begun = self._read("options.json")
-        if begun is None:
-            if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
-                raise ValueError(f"{self.path} holds something that is no run: name another folder with --out.")
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._write("options.json", options)
-        elif differing := [name for name in {**begun, **options} if begun.get(name) != options.get(name)]:
-            what = ", ".join(f"{name}={begun.get(name)} (now {options.get(name)})" for name in differing)
-            raise ValueError(f"{self.path} holds a run with other options, {what}: name another folder with --out.")
+        self.options = options
+        self._check()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Begin the run, or go on with it, and let nobody else do so meanwhile.
+
+        Raises:
+            ValueError: Where another process does; what was killed holds nothing any more.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / LOCK).open("a") as file:
+            if not locked(file.fileno()):
+                raise ValueError(f"{self.path} is being trained by another process: wait until it ends, or {ELSEWHERE}")
+            self._check()
+            self._write("options.json", self.options)
+            yield
 
     @property
     def result(self) -> dict[str, Any] | None:
         """The result of the run; None until it is finished."""
-        return self._read("result.json")
+        result = self._read("result.json")
+        if result is not None and (
+            wrong := [name for name, kind in RESULT.items() if not isinstance(result.get(name), kind)]
+        ):
+            raise ValueError(f"{self.path / 'result.json'} is no result: {wrong[0]} is missing or odd. Remove it.")
+        return result
 
     def finish(self, result: dict[str, Any]) -> None:
         """Keep the result: the run is finished."""
         self._write("result.json", result)
 
+    def _check(self) -> None:
+        """Refuse a folder that holds something else."""
+        begun = self._read("options.json")
+        if begun is None:
+            if self.path.exists() and not (
+                self.path.is_dir() and {each.name for each in self.path.iterdir()} <= {LOCK}
+            ):
+                raise ValueError(f"{self.path} holds something that is no run: {ELSEWHERE}")
+        elif differing := [name for name in {**begun, **self.options} if begun.get(name) != self.options.get(name)]:
+            what = ", ".join(f"{name}={begun.get(name)} (now {self.options.get(name)})" for name in differing)
+            raise ValueError(f"{self.path} holds a run with other options, {what}: {ELSEWHERE}")
+
     def _read(self, name: str) -> dict[str, Any] | None:
         file = self.path / name
-        content: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
+        if not file.exists():
+            return None
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{file} is no JSON ({error}): {ELSEWHERE}") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{file} holds a {type(content).__name__}, no names and values: {ELSEWHERE}")
         return content
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
@@ -96,10 +138,13 @@ class Rows(Logger):
         """Add columns, and drop the rows from `step` on."""
         rows: list[dict[str, str]] = []
         if self.path.exists():
-            with self.path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                rows = [row for row in reader if step is None or int(row["step"]) < step]
-                self.columns = list(reader.fieldnames or [])
+            try:
+                with self.path.open(newline="", encoding="utf-8") as file:
+                    reader = csv.DictReader(file)
+                    rows = [row for row in reader if step is None or int(row["step"]) < step]
+                    self.columns = list(reader.fieldnames or [])
+            except (ValueError, TypeError, KeyError, csv.Error) as error:
+                raise ValueError(f"{self.path} is no table of a run ({type(error).__name__}: {error}).") from error
         self.columns += new
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")

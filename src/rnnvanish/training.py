@@ -1,7 +1,7 @@
 """The body of `rnnvanish train`: a run that an interruption does not change."""
 
 import contextlib
-import json
+import copy
 import logging
 import platform
 import sys
@@ -19,7 +19,8 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from rnnvanish.checkpoints import WholeCheckpoints, read_checkpoint
 from rnnvanish.data import TaskData
 from rnnvanish.learner import Learner
-from rnnvanish.names import WrongUse
+from rnnvanish.names import WrongUse, printable
+from rnnvanish.probes.draws import kept_draws
 from rnnvanish.probes.monitor import RetentionMonitor
 from rnnvanish.runs import Rows, RunFolder
 
@@ -28,44 +29,81 @@ RUN_OPTIONS = ("epochs", "steps_per_epoch", "batch_size", "clip", "monitor")
 ANEW = "Remove it to begin anew, or name another folder with --out."
 
 
-def train(options: dict[str, Any], out: str | None, as_json: bool) -> int:
-    """Train, or go on training, or say that all is done; returns the exit code.
+def train(options: dict[str, Any], out: str | None, as_json: bool) -> tuple[int, dict[str, Any]]:
+    """Train, or go on training, or say that all is done.
 
     Args:
         options: Those of `Learner` and `RUN_OPTIONS`.
         out: The run's folder; None for one that is named by the options.
-        as_json: Whether to print the result as one line of JSON rather than as a table.
+        as_json: Whether to leave out the table that shows the result.
+
+    Returns:
+        The exit code, and the result; where it was interrupted, what to do as "error".
 
     Raises:
-        WrongUse: For options that do not fit.
+        WrongUse: For options that do not fit, and for what stops a training.
     """
     try:
-        pl.seed_everything(options["seed"], verbose=False)  # before anything is built
-        learner = Learner(**{name: value for name, value in options.items() if name not in RUN_OPTIONS})
-        if options["clip"] is None:
-            options["clip"] = 0.0 if learner.rules else 1.0
-        data = TaskData(learner.task, options["batch_size"], options["steps_per_epoch"], options["seed"])
-        _ = learner.task.floor  # reads the data: where a package is missing, now rather than in the middle
-        for name, least in {"epochs": 1, "clip": 0, "monitor": 0}.items():
-            if options[name] < least:
-                raise ValueError(f"train needs {name} >= {least}, got {options[name]}.")
+        learner, data = build(options)
         folder = RunFolder(options, out)
+        result: dict[str, Any] | int | None = folder.result
+        if result is None:
+            rehearse(learner, data)
+            with folder.held():
+                result = run(learner, data, folder, options)
+        else:
+            print(f"This run is finished: {folder.path}", file=sys.stderr)
     except (ValueError, ImportError, OSError) as error:
         raise WrongUse(str(error)) from error
-    if finished := folder.result:
-        print(f"This run is finished: {folder.path}", file=sys.stderr)
-        report(finished, as_json)
-        return 0
+    if isinstance(result, int):
+        said = "Interrupted: the same command goes on from the last whole epoch."
+        print(said, file=sys.stderr)
+        return result, {"error": said}
+    if not as_json:
+        report(result)
+    return 0, result
+
+
+def build(options: dict[str, Any]) -> tuple[Learner, TaskData]:
+    """Build what is trained, and on what; the options are completed, and checked."""
+    pl.seed_everything(options["seed"], verbose=False)  # before anything is built
+    learner = Learner(**{name: value for name, value in options.items() if name not in RUN_OPTIONS})
+    if options["clip"] is None:
+        options["clip"] = 0.0 if learner.rules else 1.0
+    data = TaskData(learner.task, options["batch_size"], options["steps_per_epoch"], options["seed"])
+    _ = learner.task.floor  # reads the data: where a package is missing, now rather than in the middle
+    for name, least in {"epochs": 1, "clip": 0, "monitor": 0}.items():
+        if options[name] < least:
+            raise ValueError(f"train needs {name} >= {least}, got {options[name]}.")
+    return learner, data
+
+
+def rehearse(learner: Learner, data: TaskData) -> None:
+    """Take the first step in a copy: what cannot go together is refused before anything is kept.
+
+    Raises:
+        ValueError: Where it fails: says how.
+    """
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    device = pl.Trainer(devices=1, logger=False, enable_checkpointing=False).strategy.root_device
     try:
-        step = steps_done(folder, learner)
-    except ValueError as error:
-        raise WrongUse(str(error)) from error
+        with kept_draws():
+            copied = copy.deepcopy(learner).to(device)
+            loss, penalty = copied.losses(copied.transfer_batch_to_device(data.train_batch(0, 0), device, 0))
+            (loss if penalty is None else loss + penalty).backward()
+            for rule in copied.rules:
+                rule.apply(copied.parameters())
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise ValueError(f"These cannot be trained together: {str(error) or type(error).__name__}") from error
+
+
+def run(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, Any]) -> dict[str, Any] | int:
+    """Train from the folder's last checkpoint on; returns the result, or the exit code of an interruption."""
+    step = steps_done(folder, learner)
     start = time.perf_counter()
     with contextlib.redirect_stdout(sys.stderr):  # the progress bar; the result has stdout for itself
-        code = fit(learner, data, folder, options, step)
-    if code:
-        print("Interrupted: the same command goes on from the last whole epoch.", file=sys.stderr)
-        return code
+        if code := fit(learner, data, folder, options, step):
+            return code
     loss, score = evaluate(learner, data)
     result = {
         **{name: options[name] for name in ("task", "cell", "seed")},
@@ -79,8 +117,7 @@ def train(options: dict[str, Any], out: str | None, as_json: bool) -> int:
         | {name: version(name) for name in ("rnnvanish", "torch", "pytorch-lightning")},
     }
     folder.finish(result)
-    report(result, as_json)
-    return 0
+    return result
 
 
 def steps_done(folder: RunFolder, learner: Learner) -> int:
@@ -137,9 +174,12 @@ def fit(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, 
         except SystemExit:  # how Lightning ends a run on Ctrl+C or SIGTERM
             return 143 if trainer.received_sigterm else 130
         except Exception as error:
-            if begun or not step:
-                raise
-            raise WrongUse(f"{folder.checkpoint} does not fit this run ({type(error).__name__}). {ANEW}") from error
+            if step and not begun:
+                raise WrongUse(f"{folder.checkpoint} does not fit this run ({type(error).__name__}). {ANEW}") from error
+            raise WrongUse(
+                f"The training stopped at step {trainer.global_step}: {type(error).__name__}: {error} "
+                f"{folder.path} keeps what was reached; the same command goes on from the last whole epoch."
+            ) from error
     return 0
 
 
@@ -161,13 +201,10 @@ def evaluate(learner: Learner, data: TaskData) -> tuple[float, float]:
     return learner.task.loss(prediction, batch).item(), learner.task.score(prediction, batch)
 
 
-def report(result: dict[str, Any], as_json: bool) -> None:
-    """Print a result."""
-    if as_json:
-        print(json.dumps(result))
-        return
+def report(result: dict[str, Any]) -> None:
+    """Print a result as a table."""
     print(f"{result['cell']} on {result['task']}, {result['steps']} steps; on sequences that it has not seen:")
     print(f"  loss        {result['loss']:.4g}   (remembering nothing costs {result['floor']:.4g})")
     print(f"  right       {result['score']:.1%}")
     print(f"  time        {result['seconds']:.1f} s")
-    print(f"  checkpoint  {result['checkpoint']}")
+    print(f"  checkpoint  {printable(result['checkpoint'])}")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from rnnvanish.probes import retention
 from rnnvanish.probes.resolution import resolution
 
 
@@ -45,3 +46,18 @@ def test_a_gradient_that_stays_is_never_lost():
     assert found.own == "float64"
     assert set(found.lost_from.values()) == {None}
     assert set(found.drowned_from.values()) == {None}
+
+
+def test_a_chaotic_run_that_needs_double_precision_is_compared_in_double():
+    """Rounding parts it from the run in single precision; the gradient of the upper layer is lost there."""
+    torch.manual_seed(0)
+    model, x = nn.RNN(1, 16, num_layers=2), torch.randn(50, 3, 1)
+    with torch.no_grad():
+        model.weight_hh_l0.normal_(0, 1.5)
+        model.weight_hh_l1.mul_(1e-3)
+    single, double = model(x)[0].detach(), model.double()(x.double())[0].detach()
+    assert (single - double).abs().max() > 1e-3
+    curves, expected = retention(model.float(), x), retention(model.double(), x.double())
+    for name, curve in curves.items():
+        torch.testing.assert_close(curve.gain, expected[name].gain, rtol=1e-6, atol=0, equal_nan=True)
+    assert curves["RNN/layer1/forward"].gain[-1] < 1e-40

@@ -61,6 +61,8 @@ class AuxiliaryReconstruction(Penalty):
 
 def lost(run: Run, lag: int) -> Tensor:
     """Compute the part of the variance of x_(t-lag) that no linear read-out of s_t finds; 1 where none is so old."""
+    if lag >= len(run.x):
+        return run.x.new_ones(())
     states = torch.stack([torch.cat(state, dim=-1) for state in run.states])[lag:]
     there = torch.arange(lag, len(run.x), device=run.x.device)[:, None] <= run.ends
     s, x = states[there[: len(states)]], run.x[: len(states)].detach()[there[: len(states)]]
