@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from rnnvanish import cells
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.choice import ENGINES, run
+from rnnvanish.engine.weights import constrained
 from rnnvanish.layers import one_of, run_layers, whole_state
 from rnnvanish.torch_bridge import TORCH_CELLS, TorchShaped, linears, mode_of
 
@@ -135,9 +136,7 @@ class Recurrent(TorchShaped):
         steps = self._check_lengths(x, lengths)
         data, sizes = (x.data, x.batch_sizes) if isinstance(x, PackedSequence) else (x, None)
         self.check_forward_args(data, state, sizes)
-        scan = partial(self._scan, self.running_cells())
-        with parametrize.cached():  # a constrained weight is computed once a run, not once a step
-            return run_layers(self, scan, x, state, steps)
+        return run_layers(self, partial(self._scan, self.running_cells()), x, state, steps)
 
     def _cell(self, index: int) -> Cell:
         return cast(Cell, self.cells[index])
@@ -150,10 +149,11 @@ class Recurrent(TorchShaped):
         segment = self.checkpoint_every
         if segment is None or segment >= len(x) or not torch.is_grad_enabled():
             return run(cell, x, state, lengths, self.engine)
+        values = constrained(dict(cell.named_modules()))  # once a run, not once a segment
         outputs = []
         for start, part in zip(range(0, len(x), segment), x.split(segment), strict=True):
             left = None if lengths is None else (lengths - start).clamp(min=0)
-            y, state = checkpoint(run, cell, part, state, left, self.engine, use_reentrant=False)
+            y, state = checkpoint(run, cell, part, state, left, self.engine, None, values, use_reentrant=False)
             outputs.append(y)
         return torch.cat(outputs), state
 

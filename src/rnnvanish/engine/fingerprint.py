@@ -6,37 +6,42 @@ them to import the tracer, and finds the same in every process: so what was foun
 """
 
 import platform
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnvanish.engine import disk
-from rnnvanish.engine.weights import batch_for, uncached, weights_of
+from rnnvanish.engine.draws import OwnDraws
+from rnnvanish.engine.effects import OF_GRADIENT, Watched
+from rnnvanish.engine.values import Unsupported
+from rnnvanish.engine.weights import batch_for, weights_of
 
 
-class _Operations(TorchDispatchMode):
+class _Operations(OwnDraws):
     """Lists operations as text; tensors are counted in the order in which they appear."""
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # to be skipped by torch's compiler would import it
-
     def __init__(self, *inputs: Tensor) -> None:
-        super().__init__()
+        super().__init__(inputs[-1].device)
         self.lines: list[str] = []
         self.number: dict[int, int] = {}
         self.alive: list[Tensor] = []  # an id counts for as long as its tensor lives
+        self.given: set[int] = set()  # where what the step did not make itself lies in memory
         for tensor in inputs:
             self._new(tensor)
+            self.given.add(_memory(tensor))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         given = self.text(args), self.text(list(kwargs.items()))
-        out = func(*args, **kwargs)
+        for argument, tensor in zip(func._schema.arguments, args, strict=False):
+            written = argument.alias_info is not None and argument.alias_info.is_write
+            if written and isinstance(tensor, Tensor) and _memory(tensor) in self.given:
+                raise Unsupported(f"buffer that its step changes in place ({func})")
+        out = super().__torch_dispatch__(func, types, args, kwargs)
         for tensor in out if isinstance(out, list | tuple) else [out]:
             if isinstance(tensor, Tensor) and id(tensor) not in self.number:
                 self._new(tensor)
@@ -52,7 +57,12 @@ class _Operations(TorchDispatchMode):
         """An argument; of a tensor that no operation has made, all numbers."""
         if isinstance(arg, Tensor):
             if id(arg) not in self.number:
+                if arg.requires_grad:
+                    raise Unsupported(
+                        "gradient for a tensor that its step reads and that is no parameter (nn.Parameter)"
+                    )
                 self._new(arg)
+                self.given.add(_memory(arg))
                 self.lines.append(repr(arg.tolist()))
             return f"%{self.number[id(arg)]}"
         if isinstance(arg, list | tuple):
@@ -60,19 +70,41 @@ class _Operations(TorchDispatchMode):
         return repr(arg)
 
 
-def fingerprint(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> str:
-    """The name of a step of `cell`; arguments are those of `stage`."""
+def fingerprint(
+    cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, watched: Watched | None = None
+) -> str:
+    """The name of a step of `cell`, a copy that nobody uses; other arguments are those of `stage`.
+
+    Raises:
+        Unsupported: Where the step does more than compute.
+    """
+    watched = Watched(cell) if watched is None else watched
     weights = weights_of(dict(cell.named_modules()))
     batch = batch_for(*weights.values(), x[:1], *(part[:1] for part in state))
-    x = x.new_zeros(batch, *x.shape[1:])
-    state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
-    # Copies: what a step writes into its buffers is not to be written by looking at it.
-    weights = {name: weight.detach().clone() for name, weight in weights.items()}
-    operations = _Operations(*weights.values(), x, *state)
-    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []), torch.no_grad(), uncached(), operations:
-        new = torch.func.functional_call(cell, weights, (x, state))
-    known = [_versions(), x.device.type, str(masked), *operations.lines, operations.text(new)]
+    given = [x.new_zeros(batch, *x.shape[1:]), *(part.new_zeros(batch, *part.shape[1:]) for part in state)]
+
+    def lines(learns: bool) -> list[str]:
+        inputs = [tensor.clone().requires_grad_(learns) for tensor in given]
+        operations = _Operations(*weights.values(), *inputs)
+        with torch.set_grad_enabled(learns), operations:
+            new = watched(lambda: cell(inputs[0], tuple(inputs[1:])))
+        return [*operations.lines, operations.text(new)]
+
+    found = lines(False)
+    if watched.names & OF_GRADIENT and _apart(lines(True)) != _apart(found):
+        raise Unsupported("way to see all that its step does: it asks whether there is a gradient")
+    known = [_versions(), x.device.type, str(masked), *found]
     return disk.name_for("step", *map(str.encode, known))
+
+
+def _apart(lines: list[str]) -> list[str]:
+    """Operations without what autograd detaches besides, and so without the tensors' numbers."""
+    operations = [line for line in lines if line.startswith("aten.") and not line.startswith("aten.detach")]
+    return [re.sub(r"%\d+", "%", line) for line in operations]
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 @cache

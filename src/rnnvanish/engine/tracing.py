@@ -12,10 +12,11 @@ from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from rnnvanish.engine.complex import Real, hand_on, is_complex
+from rnnvanish.engine.draws import DRAWS, OwnDraws
 from rnnvanish.engine.packed import pack
 from rnnvanish.engine.staged import Draw, Once, Operation, Slot
 from rnnvanish.engine.values import Unsupported
-from rnnvanish.engine.weights import batch_for, uncached, weights_of
+from rnnvanish.engine.weights import batch_for, weights_of
 
 aten = torch.ops.aten
 
@@ -99,7 +100,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
 
     names = tuple(weights)
     detached = [weight.detach() for weight in weights.values()]
-    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []), torch.no_grad(), uncached():
+    with OwnDraws(x.device), torch.no_grad():
         whole = make_fx(torch.func.functionalize(step))(detached, x, ended, *state)
         whole.graph.eliminate_dead_code()
         once, body, draws = _split(whole, len(detached), batch)
@@ -217,6 +218,6 @@ def _drawer(node: fx.Node, batch: int) -> Draw:
     name = cast(Any, node.target).__name__.partition(".")[0]
     shape = node.meta["val"].shape
     odd = node.meta["val"].is_complex() or len(shape) != 2 or shape[0] != batch
-    if name not in ("rand_like", "randn_like", "rand", "randn") or odd:
+    if name not in DRAWS or odd:
         raise Unsupported(f"random numbers by {node.target}")
     return Draw(name.removesuffix("_like"), shape[1], node.meta["val"].dtype)
