@@ -149,8 +149,8 @@ class Watched:
 
     def _look(self) -> None:
         """See what there is outside of the cell, before it can be written to."""
-        reads = Reads(self.names, self._cell.modules())
-        outside = [*self._outside]
+        reads = Reads(self.names, self.codes, self._cell.modules())
+        outside = tuple(self._outside)
         self._before.append((outside, reads.check(outside)))
         self._data = reads.data
 

@@ -38,12 +38,14 @@ class Key:
         kind: The cell's class, by its name.
         situation: What it is given: shapes, dtypes, and what of torch's settings counts.
         names: The names by which its step reads; None where that is not known, and there is no program.
+        codes: The code that it runs.
         signature: What was read.
     """
 
     kind: str
     situation: Hashable
     names: frozenset[str] | None = None
+    codes: frozenset[CodeType] = frozenset()
     signature: tuple[Any, ...] = ()
 
 
@@ -146,7 +148,7 @@ def _new(
     kind, own = f"{type(cell).__module__}.{type(cell).__qualname__}", list(cell.modules())
     for key in [key for key in table if key.kind == kind and key.situation == situation and key.names is not None]:
         with suppress(Unsupported):
-            reads = Reads(key.names or (), own)
+            reads = Reads(key.names or (), key.codes, own)
             check = reads.check(cell)
             if tuple(reads.signature) == key.signature:
                 known.uses[situation] = _Use(check, key)
@@ -162,11 +164,11 @@ def _new(
             result, names, codes = thread.submit(_try, cell, values, x, state, masked).result()
         if names is not None:
             try:
-                reads = Reads(names, own)
+                reads = Reads(names, codes, own)
                 check = reads.check(cell)
-                if strange := [code.co_qualname for code in codes if not _written_in(code, reads.codes)]:
+                if strange := [code.co_qualname for code in codes if not _written_in(code, reads.met)]:
                     raise Unsupported(f"way to see where {strange[0]}, which its step calls, comes from")
-                key = Key(kind, situation, names, tuple(reads.signature))
+                key = Key(kind, situation, names, frozenset(codes), tuple(reads.signature))
                 return _keep(table, known, key, check, result)
             except Unsupported as reason:
                 result = reason

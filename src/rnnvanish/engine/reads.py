@@ -82,20 +82,22 @@ class Reads:
 
     Args:
         names: The names.
+        codes: The code of the functions that run, and so read.
         own: Modules whose parameters and buffers the step is given: what these are does not count.
 
     Attributes:
         signature: Equal where everything that is read is equal; holds nothing of the user's.
-        codes: The code of every function that was met.
+        met: The code of those of these functions that were met.
         data: What was met that can be written into, by its id.
     """
 
-    def __init__(self, names: Iterable[str], own: Iterable[nn.Module] = ()) -> None:
+    def __init__(self, names: Iterable[str], codes: Iterable[CodeType], own: Iterable[nn.Module]) -> None:
         self.names = frozenset(names) | {"forward"}
         self.own = {id(module) for module in own}
         self.everything = bool(self.names & DYNAMIC)
         self.signature: list[Any] = []
-        self.codes: set[CodeType] = set()
+        self.codes = frozenset(codes)
+        self.met: set[CodeType] = set()
         self.data: dict[int, Any] = {}
         self._met: dict[int, tuple[int, Any, Check | None]] = {}
         self._checks: list[tuple[weakref.ref[Any], Check]] = []
@@ -203,7 +205,9 @@ class Reads:
         if is_library_function(function):
             self.signature.append(code)
             return self._names(vars, function, ["__wrapped__"])
-        self.codes.add(code)
+        if code not in self.codes:
+            return self._parts(function, lambda each: (each.__code__,))
+        self.met.add(code)
         return [
             *self._parts(function, lambda each: (each.__code__, each.__defaults__, each.__kwdefaults__)),
             *(self._parts(function, lambda each: map(_content, each.__closure__)) if function.__closure__ else ()),
