@@ -1,6 +1,7 @@
 """`Recurrent` in the place of `torch.nn.RNN`, `LSTM` and `GRU`: every attribute and call form, and every name of a weight."""
 
 import copy
+import importlib
 import io
 import re
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune, rnn
 
 from rnnvanish import Recurrent, cells
+
+parallel_replicate = importlib.import_module("torch.nn.parallel.replicate")  # the package has a function of that name
 
 TIME, BATCH, INPUT, HIDDEN = 6, 4, 3, 5
 KINDS = {
@@ -382,3 +385,20 @@ def test_a_constraint_on_the_cell_keeps_what_is_learnt():
     torch.testing.assert_close(layer(x), other(x), **EXACT)
     with pytest.raises(ValueError, match="computed from other weights"):
         del layer.weight_hh_l0
+
+
+def test_replicas_of_data_parallel_leave_the_original_alone(monkeypatch):
+    """By torch's own code, but for the copy from one GPU to the others."""
+    _, layer = both()
+    model, x = nn.Sequential(layer), x_of()
+    expected = model(x)
+    copies = lambda tensors, devices, detach: [[tensor.clone() for tensor in tensors] for _ in devices]
+    monkeypatch.setattr(parallel_replicate, "_broadcast_coalesced_reshape", copies)
+    replicas = parallel_replicate.replicate(model, [0, 1])
+    for replica in replicas:
+        torch.testing.assert_close(replica(x), expected, **EXACT)
+    sum(replica(x)[0].sum() for replica in replicas).backward()
+    twice = {name: weight.grad for name, weight in model.named_parameters()}
+    model.zero_grad()
+    model(x)[0].sum().backward()
+    torch.testing.assert_close(twice, {name: 2 * weight.grad for name, weight in model.named_parameters()}, **EXACT)

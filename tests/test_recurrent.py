@@ -314,6 +314,8 @@ def test_options_are_checked(options, needed):
 def test_what_torch_has_not_is_refused():
     with pytest.raises(ValueError, match="no projections"):
         Recurrent.from_torch(nn.LSTM(3, 4, proj_size=2))
+    with pytest.raises(ValueError, match="weight_hh_l0 of this ParametrizedGRU follow from other parameters"):
+        Recurrent.from_torch(nn.utils.parametrizations.weight_norm(nn.GRU(3, 4), "weight_hh_l0"))
     with pytest.raises(ValueError, match=r"got Elman \{'nonlinearity': 'sigmoid'\}"):
         Recurrent(cells.Elman, 3, 4, nonlinearity="sigmoid").to_torch()
     with pytest.raises(ValueError, match="skip='residual'"):

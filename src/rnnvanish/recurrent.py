@@ -173,7 +173,7 @@ class Recurrent(TorchShaped):
             raise ValueError(
                 f"Recurrent needs x with {self.input_size} features last (its input_size), got {input.shape[-1]}."
             )
-        weight = next(self.parameters(), None)
+        weight = next(self.cells.parameters(), None)
         if weight is None:
             return
         # A cell with complex weights may read real numbers.
@@ -274,7 +274,7 @@ class Recurrent(TorchShaped):
         No random number is drawn.
 
         Raises:
-            ValueError: For a projection, or a class with a forward of its own.
+            ValueError: For a projection, a class with a forward of its own, or weights that follow from others.
         """
         if module.proj_size:
             raise ValueError(f"Recurrent has no projections: needs an LSTM with proj_size=0, got {module.proj_size}.")
@@ -282,6 +282,12 @@ class Recurrent(TorchShaped):
             raise ValueError(
                 f"{type(module).__name__} has a forward of its own, which a Recurrent would not run: have it hold a "
                 f"torch.nn.{module.mode.partition('_')[0]} instead of being one."
+            )
+        computed = [name for name in module._flat_weights_names if name not in module._parameters]
+        if computed:
+            raise ValueError(
+                f"{', '.join(computed)} of this {type(module).__name__} follow from other parameters (weight norm, weight "
+                "drop, pruning), which a Recurrent would not have: make it first, and apply that to it then."
             )
         with warnings.catch_warnings(), torch.device("meta"):  # weights of its own are never drawn
             warnings.simplefilter("ignore")  # torch has said so already

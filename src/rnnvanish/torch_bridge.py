@@ -170,6 +170,9 @@ class TorchShaped(nn.Module):
         return cast(Cell, self.cells[index]).innermost.get_submodule(owner), own
 
     def _put(self, name: str, value: Any) -> None:
+        if vars(self).get("_is_replica"):  # of DataParallel, whose cells may still be those of the original
+            vars(self)[name] = value
+            return
         linear, own = self._place(name)
         before = getattr(linear, own, None)
         if before is not None and isinstance(value, Tensor) and value.shape != before.shape:
@@ -341,7 +344,7 @@ def _over(module: nn.Module, stands_for: dict[Place, Tensor]) -> nn.Module:
         return module
     twin = copy.copy(module)
     for name in own:
-        del vars(twin)[name]  # the None that is there in the meantime
+        vars(twin).pop(name, None)  # what is there in the meantime
     vars(twin)["_parameters"] = module._parameters | own
     vars(twin)["_modules"] = module._modules | below
     return twin
