@@ -100,10 +100,12 @@ def _say_that_it_is_not_used(path: Path, reason: str) -> None:
 
 @cache
 def _say_that_nothing_is_kept() -> None:
+    tried = ", ".join(map(str, folders()))
     logger.warning(
-        "What is compiled cannot be kept: every process compiles it anew. Set RNNVANISH_CACHE to a folder that can be "
-        "written; tried: %s.",
-        ", ".join(map(str, folders())) or "nothing, since files have no owners here",
+        "What is compiled cannot be kept: every process compiles it anew. %s",
+        f"Set RNNVANISH_CACHE to a folder that can be written; tried: {tried}."
+        if tried
+        else "There is no folder for it, or the owner of a file cannot be told on this system.",
     )
 
 
