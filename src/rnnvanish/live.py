@@ -1,9 +1,10 @@
 """The recurrent layers of a user's model, and a cell over the live weights of each of their loops."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rnnvanish.cell import Cell
 from rnnvanish.names import did_you_mean, listed
@@ -11,15 +12,30 @@ from rnnvanish.recurrent import Recurrent
 from rnnvanish.torch_bridge import TORCH_CELLS, TORCH_NAMES
 
 RECURRENT = (nn.RNNBase, Recurrent)
+#: The forwards of torch's layers and cells, and ours.
+FORWARDS = {each.forward for each in (nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell, Recurrent)}
+
+#: What spreads a module over devices or processes, and holds it as `module`.
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 #: Modules that are one step of a user's own loop: their classes, the modules themselves, or their names in the model.
 Cells = Sequence[type[nn.Module] | nn.Module | str]
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module that `torch.compile`, `DataParallel` or `DistributedDataParallel` was given; another as it is."""
+    inner = getattr(model, "_orig_mod", model.module if isinstance(model, WRAPPERS) else model)
+    return model if inner is model else unwrapped(cast(nn.Module, inner))
+
+
 def plain_name(name: str, model: nn.Module) -> str:
-    """The name of a module as its user knows it: without what `torch.compile` adds; `model` itself by its class."""
-    name = ".".join(part for part in name.split(".") if part != "_orig_mod")
-    return name or type(getattr(model, "_orig_mod", model)).__name__
+    """The name of a module as its user knows it: without what wrappers add; `model` itself by its class."""
+    parts, module = list[str](), cast(Any, model)
+    for part in filter(None, name.split(".")):
+        if part != "_orig_mod" and not (part == "module" and isinstance(module, WRAPPERS)):
+            parts.append(part)
+        module = getattr(module, part, None)
+    return ".".join(parts) or type(unwrapped(model)).__name__
 
 
 def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
@@ -77,16 +93,21 @@ def torch_suffixes(module: nn.RNNBase) -> list[str]:
     return [f"_l{layer}{side}" for layer in range(module.num_layers) for side in sides]
 
 
-def cells_of(module: nn.Module) -> list[Cell]:
-    """The cells of one module, none where it is not recurrent itself."""
+def has_own_forward(module: nn.Module) -> bool:
+    """Whether a torch layer or cell, or `Recurrent`, is called by another forward than its own: a subclass's, for instance."""
+    return "forward" in vars(module) or type(module).forward not in FORWARDS
+
+
+def cells_of(module: nn.Module, weights: Mapping[str, Tensor] | None = None) -> list[Cell]:
+    """The cells of one module, none where it is not recurrent itself; over other weights than the attributes of torch's."""
     if isinstance(module, nn.RNNCellBase):
-        return [_over(module, "")]
+        return [_over(module, "", weights)]
     if isinstance(module, nn.RNNBase):
-        return [_over(module, suffix) for suffix in torch_suffixes(module)]
+        return [_over(module, suffix, weights) for suffix in torch_suffixes(module)]
     return module.running_cells() if isinstance(module, Recurrent) else []
 
 
-def _over(module: nn.RNNBase | nn.RNNCellBase, suffix: str) -> Cell:
+def _over(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights: Mapping[str, Tensor] | None) -> Cell:
     """The cell with the equations of torch's module, over the module's own weights."""
     with torch.device("meta"):  # weights of its own are never drawn
         cell = TORCH_CELLS[_mode(module)](1, module.hidden_size)
@@ -96,7 +117,10 @@ def _over(module: nn.RNNBase | nn.RNNCellBase, suffix: str) -> Cell:
         delattr(linear, parameter)
         there = module.bias or not theirs.startswith("bias")
         # A weight at another precision, or a parametrized one, is no nn.Parameter; it is one of the cell's all the same.
-        linear._parameters[parameter] = getattr(module, theirs + suffix) if there else None
+        # One that is made anew at each forward (weight drop) may not be there.
+        name = theirs + suffix
+        weight = getattr(module, name, None) if weights is None else weights.get(name)
+        linear._parameters[parameter] = cast(nn.Parameter, weight) if there else None
     return cell
 
 

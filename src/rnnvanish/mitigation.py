@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State
 from rnnvanish.cells import GRU, LSTM, Elman
-from rnnvanish.live import live_cells, recurrent_modules
+from rnnvanish.live import has_own_forward, live_cells, recurrent_modules
 from rnnvanish.recurrent import Recurrent
 
 
@@ -81,6 +81,11 @@ class Build(Mitigation):
         for module in modules.values():
             layer = module if isinstance(module, Recurrent) else Recurrent.from_torch(cast(nn.RNNBase, module))
             changed = self.build(layer)
+            if isinstance(module, Recurrent) and has_own_forward(module) and changed is not module:
+                raise ValueError(
+                    f"{type(module).__name__} has a forward of its own, which what {type(self).__name__} puts in its place would "
+                    "not have: let it hold a Recurrent instead of being one."
+                )
             layer.register_weights()  # what is changed may be no longer what torch can hold
             if module is model:
                 return changed

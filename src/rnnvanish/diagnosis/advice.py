@@ -1,6 +1,5 @@
 """Mitigations, each tried on a copy of the user's own model: nothing is advised that was not measured."""
 
-import copy
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 from rnnvanish.diagnosis.exercise import exercise
 from rnnvanish.diagnosis.swap import Swap
 from rnnvanish.diagnosis.trial import Cure, Training, Trial, line, named, treated
-from rnnvanish.live import RECURRENT
+from rnnvanish.live import RECURRENT, unwrapped
 from rnnvanish.mitigation import Draw, Rule
 from rnnvanish.mitigations import (
     Chrono,
@@ -27,6 +26,7 @@ from rnnvanish.mitigations import (
 )
 from rnnvanish.probes.calling import sampled
 from rnnvanish.probes.curve import Advice, Curve
+from rnnvanish.probes.noted import copied
 from rnnvanish.probes.retention import Loss, loss_of, retention
 from rnnvanish.probes.totals import called
 from rnnvanish.probes.untouched import unchanged
@@ -113,8 +113,9 @@ def try_cures(
         raise ValueError(f"To try {train} steps of training, the loss is needed that you train with: loss=...")
     bad = {name: curve for name, curve in before.items() if curve.verdict in ("vanishing", "exploding")}
     bad = {name: curve for name, curve in bad.items() if not curve.joined}
+    model = unwrapped(model)
     ward = _Ward(model, inputs, loss, before, train, rate, options)
-    untreated = ward.trained(copy.deepcopy(model)) if train and bad else None
+    untreated = ward.trained(copied(model)) if train and bad else None
     found: dict[str, list[Trial]] = {name: [] for name in bad}
     unfit = {}
     for cure in _cures(bad, lag):
@@ -225,7 +226,7 @@ class _Ward:
 
     def _norms(self, rule: Rule) -> tuple[float, float]:
         """Norm of the gradient of all weights, as it is and as a rule leaves it."""
-        patient = copy.deepcopy(self.model)
+        patient = copied(self.model)
         weights = [weight for weight in patient.parameters() if weight.requires_grad]
 
         call = called(patient, self.inputs, self.loss)

@@ -17,11 +17,12 @@ from rnnvanish.diagnosis.faults.fault import Finding, findings
 from rnnvanish.diagnosis.lag import Outlook, outlook
 from rnnvanish.diagnosis.measures import Measures
 from rnnvanish.files import write_whole
-from rnnvanish.live import Cells, live_cells
+from rnnvanish.live import Cells, live_cells, unwrapped
 from rnnvanish.mitigation import innermost
 from rnnvanish.probes.calling import sampled
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import Loss, retention
+from rnnvanish.probes.untouched import unchanged
 from rnnvanish.provenance import provenance
 
 if TYPE_CHECKING:
@@ -135,6 +136,21 @@ def diagnose(
     """
     if lag is not None and lag < 1:
         raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
+    with unchanged(model, loss):  # hooks and functions that it holds are shared by its copies
+        return _diagnose(model, inputs, loss, cells, batches, segment, lag, train, full)
+
+
+def _diagnose(
+    model: nn.Module,
+    inputs: Any,
+    loss: Loss,
+    cells: Cells,
+    batches: int,
+    segment: int | None,
+    lag: int | None,
+    train: int,
+    full: bool,
+) -> Diagnosis:
     options: dict[str, Any] = {"cells": cells, "batches": batches, "segment": segment}
     curves = retention(model, inputs, loss, **options)
     chosen = sampled(model, inputs, batches)
@@ -147,7 +163,7 @@ def diagnose(
         for name, curve in curves.items()
     }
     return Diagnosis(
-        type(model).__name__,
+        type(unwrapped(model)).__name__,
         advised,
         provenance(),
         findings(model, chosen, loss, cells, [{name: each.looks for name, each in one.items()} for one in examined]),

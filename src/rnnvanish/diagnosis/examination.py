@@ -23,7 +23,7 @@ from rnnvanish.probes.sensitivity import sensitivity_of
 from rnnvanish.probes.shares import shares_of
 from rnnvanish.probes.totals import Loss, each_loop
 from rnnvanish.probes.watch import Cells, Run
-from rnnvanish.probes.weights import weights
+from rnnvanish.probes.weights import weights_of
 
 #: How many Lyapunov exponents a full report has: the leading ones, of states that are larger.
 EXPONENTS = 3
@@ -46,11 +46,9 @@ def examine(
     Arguments and errors are those of `probes.retention`; `full` takes those measures too that take long.
     """
     found = each_loop(model, inputs, loss, partial(_of_loop, full), _resolved, cells)
-    alone = _possible(weights, model) or {}
     exact = _possible(resolution, model, inputs, loss, cells) or {}  # in double precision, whatever the model has
     return {
-        name: replace(each, measures=replace(each.measures, weights=alone.get(name), resolution=exact.get(name)))
-        for name, each in found.items()
+        name: replace(each, measures=replace(each.measures, resolution=exact.get(name))) for name, each in found.items()
     }
 
 
@@ -63,6 +61,7 @@ def _of_loop(full: bool, run: Run, total: Series) -> Examined:
         cause_of(run, total),
         look(run, total),
         Measures(
+            weights=_possible(weights_of, run),
             shares=_possible(shares_of, run, total),
             sensitivity=_possible(sensitivity_of, run, total),
             saturation=_possible(saturation_of, run),

@@ -32,11 +32,11 @@ def exercise(
         The loss, mean over the batches, before and after; nan after where training left the numbers. Random numbers are
         drawn from a fixed seed; the caller's stay.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    adam = torch.optim.Adam(parameters, lr=rate)
     with torch.random.fork_rng(devices=devices(model)), torch.enable_grad():
         torch.manual_seed(0)
-        before = _mean(model, batches, objective)
+        before = _mean(model, batches, objective)  # the first run draws parameters that are lazy
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        adam = torch.optim.Adam(parameters, lr=rate)
         for batch in islice(cycle(batches), steps):
             adam.zero_grad()
             value = objective(model, batch)

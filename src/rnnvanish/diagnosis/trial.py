@@ -1,6 +1,5 @@
 """A trial of a cure: the model as it would be with it, on a copy; and what came out."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from torch import nn
 
 from rnnvanish.mitigation import Build, Draw, Rule
 from rnnvanish.probes.curve import Advice
+from rnnvanish.probes.noted import copied
 
 Cure = Draw | Build | Rule
 
@@ -79,7 +79,7 @@ def line(cure: Cure) -> str:
 
 def treated(model: nn.Module, cure: Cure) -> nn.Module:
     """A copy of `model` with the cure, drawn from a fixed seed; the caller's random numbers stay."""
-    patient = copy.deepcopy(model)
+    patient = copied(model)
     if isinstance(cure, Rule):
         return patient
     with torch.random.fork_rng(devices=devices(model)):

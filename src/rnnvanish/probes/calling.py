@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader
 
+from rnnvanish.live import unwrapped
+from rnnvanish.probes.snapshot import generators_in
+from rnnvanish.probes.untouched import unchanged
+
 
 @dataclass(frozen=True)
 class Call:
@@ -51,7 +55,7 @@ class Call:
     def of_method(cls, model: nn.Module, method: str, batch: Any) -> "Call":
         """The call of another method that takes a batch and perhaps its index, such as Lightning's training_step."""
         batch = batch.batch if isinstance(batch, Call) else batch
-        function = getattr(model, method, None)
+        function = getattr(unwrapped(model), method, None)
         if not callable(function):
             raise ValueError(f"{type(model).__name__} has no method {method!r} to be its loss.")
         several = len(inspect.signature(function).parameters) > 1
@@ -59,7 +63,14 @@ class Call:
 
     def __call__(self, model: nn.Module) -> Any:
         """Call `model`."""
-        return (model if self.method == "forward" else getattr(model, self.method))(*self.args, **self.kwargs)
+        return (model if self.method == "forward" else getattr(unwrapped(model), self.method))(
+            *self.args, **self.kwargs
+        )
+
+    @property
+    def held(self) -> tuple[Any, ...]:
+        """What a model could write to."""
+        return self.args, self.kwargs, self.batch
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Call":
         """The same call with other tensors."""
@@ -79,12 +90,9 @@ def sampled(model: nn.Module, inputs: Any, batches: int) -> list[Any]:
         raise ValueError(f"At least one batch has to be measured, got batches={batches}.")
     if not isinstance(inputs, DataLoader):
         return [inputs]
-    own = inputs.generator
-    kept = None if own is None else own.get_state()
-    with torch.random.fork_rng(devices=[]):  # a loader draws from the caller's generator
+    drawing = (inputs, inputs.sampler, inputs.batch_sampler, inputs.dataset)  # from the caller's generators
+    with unchanged(*(each for holder in drawing for each in generators_in(getattr(holder, "__dict__", {})))):
         found = list(islice(inputs, batches))
-    if own is not None and kept is not None:
-        own.set_state(kept)
     if not found:
         raise ValueError("The DataLoader has no batch to measure.")
     weight = next(model.parameters(), torch.empty(0))
@@ -120,7 +128,7 @@ def _sample(model: nn.Module, batch: Any) -> Call:
 
 
 def _parameters(model: nn.Module) -> list[inspect.Parameter]:
-    return list(inspect.signature(getattr(model, "_orig_mod", model).forward).parameters.values())
+    return list(inspect.signature(unwrapped(model).forward).parameters.values())
 
 
 def _most(model: nn.Module) -> int | None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rnnvanish.names import listed
 from rnnvanish.probes.book import Run
 from rnnvanish.probes.calling import Call, mapped
+from rnnvanish.probes.foreign import check_foreign
 from rnnvanish.probes.norms import real
 from rnnvanish.probes.untouched import borrowed
 
@@ -21,13 +22,13 @@ class Unmeasurable(ValueError):
 
 def check(model: nn.Module, call: Call, layers: dict[str, nn.Module], own: dict[str, nn.Module]) -> None:
     """Before the model runs: there is a recurrent layer, and its weights are numbers."""
+    foreign = check_foreign(model, alone=not layers and not own)
     if not layers and not own:
         kinds = {type(module).__name__ for module in model.modules()}
-        scripted = " Of a scripted model give the module that was scripted." if "ScriptModule" in str(kinds) else ""
         raise ValueError(
             "A recurrent layer is needed (torch.nn.RNN, LSTM, GRU or their Cell classes, or rnnvanish.Recurrent), got a "
             f"{type(model).__name__} made of {listed(kinds)}. If one of these is a step of a loop that the model writes "
-            f"itself, (x, state) -> state or (output, state), name it: cells=[{type(model).__name__}].{scripted}"
+            f"itself, (x, state) -> state or (output, state), name it: cells=[{type(model).__name__}].{foreign}"
         )
     for name, module in {**layers, **own}.items():
         for parameter, values in module.named_parameters():
@@ -98,8 +99,8 @@ def differs(model: nn.Module, call: Call) -> str:
 
     outputs = []
     for _ in range(2):
-        with borrowed(model):
-            outputs.append(numbers(call(model)))
+        with borrowed(model, None, *call.held):
+            outputs.append([number.clone() for number in numbers(call(model))])
     said = (
         f"The run of {type(model).__name__} that was measured differs from its ordinary one, so the numbers would not be "
         "the model's. "

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from torch.utils._pytree import tree_leaves
 
-from rnnvanish.live import RECURRENT
+from rnnvanish.live import RECURRENT, unwrapped
 from rnnvanish.probes.book import Run
 from rnnvanish.probes.norms import real
 
@@ -18,7 +18,7 @@ def read_end(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:
     Of a bare recurrent module: the final states of its top layer. Of another: every number that it returns; of a
     sequence the last valid step alone, or the gradient would come in all along the way. A complex number counts as two.
     """
-    if isinstance(model, RECURRENT):
+    if isinstance(model := unwrapped(model), RECURRENT):
         directions = 2 if model.bidirectional else 1
         numbers = [part[-directions:] for part in (output[1] if isinstance(output[1], tuple) else (output[1],))]
     else:

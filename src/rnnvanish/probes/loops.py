@@ -1,6 +1,6 @@
 """Layers in plain sight: `torch.nn.RNN`, `LSTM`, `GRU` and `Recurrent` as loops whose every state is a tensor of the graph."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -45,8 +45,28 @@ class Layer:
     compiled: Handed | None
 
 
-def forward(module: nn.Module, name: str, book: Book, segment: int | None, way: Way, *args: Any, **kwargs: Any) -> Any:
-    """Stand in for `module.forward`: the same result, by loops that are written down in `book`."""
+def forward(
+    module: nn.Module,
+    name: str,
+    book: Book,
+    segment: int | None,
+    way: Way,
+    *args: Any,
+    weights: Mapping[str, Tensor] | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Stand in for `module.forward`: the same result, by loops that are written down in `book`.
+
+    Args:
+        module: A layer.
+        name: As its user knows it.
+        book: Where its loops are written down.
+        segment: Steps between which nothing but states is kept.
+        way: How a loop may run compiled.
+        *args: Arguments of this call, as torch's layers or `Recurrent` take them.
+        weights: Of a torch layer those that it computes with; its attributes if None.
+        **kwargs: Keyword arguments of this call.
+    """
     keys = ("input", "hx") if isinstance(module, nn.RNNBase) else ("x", "state", "lengths")
     given = dict(zip(keys, args, strict=False)) | kwargs
     x, state = (one_of(ours, given.get(ours), theirs, given.get(theirs)) for ours, theirs in WORDS)
@@ -54,7 +74,7 @@ def forward(module: nn.Module, name: str, book: Book, segment: int | None, way: 
     if lengths is not None:
         lengths = torch.as_tensor(lengths, device=cast(Tensor, x).device).long()
     order = x.sorted_indices if isinstance(x, PackedSequence) else None
-    loops, layers = _loops_of(module), list[Layer]()
+    loops, layers = _loops_of(module, weights), list[Layer]()
     handed = () if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
     taken = tuple(part.view_as(part) for part in handed)  # what passes this call by does not pass here
 
@@ -166,11 +186,12 @@ def _compiled(loop: Loop, calls: list[Handed | None]) -> list[Handed]:
 Parts = tuple[Cell, Step, Callable[[Tensor], State]]
 
 
-def _loops_of(module: nn.Module) -> list[Parts]:
-    cells = cells_of(module)
+def _loops_of(module: nn.Module, weights: Mapping[str, Tensor] | None) -> list[Parts]:
+    cells = cells_of(module, weights)
     if not isinstance(module, nn.RNNBase) or not module.proj_size:
         return [(cell, cell, cell.initial_state) for cell in cells]
-    projections = [getattr(module, f"weight_hr{suffix}") for suffix in torch_suffixes(module)]
+    names = [f"weight_hr{suffix}" for suffix in torch_suffixes(module)]
+    projections = [getattr(module, name) if weights is None else weights[name] for name in names]
     return [_projected(cell, projection) for cell, projection in zip(cells, projections, strict=True)]
 
 

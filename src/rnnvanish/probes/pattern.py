@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnvanish.live import has_own_forward
 from rnnvanish.probes.graph import nodes_of, reached
 from rnnvanish.probes.links import numbered
 from rnnvanish.probes.structure import Leaves, leaves
@@ -26,12 +27,14 @@ class Pattern:
     Attributes:
         name: The module, as its user knows it.
         module: The step.
+        plain: Whether it is a cell of torch's, called by torch's own forward.
         pairs: For each part of the state, where it stands among the arguments and where in what is returned.
     """
 
     def __init__(self, name: str, module: nn.Module, others: list["Pattern"]) -> None:
         """Begin to learn, beside `others`, the patterns of all steps of a model."""
         self.name, self.module, self._others = name, module, others
+        self.plain = isinstance(module, nn.RNNCellBase) and not has_own_forward(module)
         self._signature = inspect.signature(module.forward)
         self._links: Counter[tuple[str, str]] = Counter()
         self._exact: Counter[tuple[str, str]] = Counter()
@@ -64,9 +67,9 @@ class Pattern:
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """For each part of the state, where it stands among the arguments and where in what is returned."""
-        if isinstance(self.module, nn.LSTMCell):
+        if self.plain and isinstance(self.module, nn.LSTMCell):
             return ("['hx'][0]", "[0]"), ("['hx'][1]", "[1]")
-        if isinstance(self.module, nn.RNNCellBase):
+        if self.plain:
             return (("['hx']", ""),)
         if self._links:
             most = max(self._links.values())  # what is fed back now and then, as in teacher forcing, is no state
@@ -84,7 +87,7 @@ class Pattern:
     @property
     def state_names(self) -> tuple[str, ...]:
         """A name for each part: the argument's, or the field's within it."""
-        if isinstance(self.module, nn.RNNCellBase):
+        if self.plain:
             return ("h", "c")[: len(self.pairs)]
         if len(self.pairs) == 1:
             return ("h",)

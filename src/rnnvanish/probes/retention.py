@@ -23,6 +23,7 @@ from rnnvanish.probes.endpoint import read_end
 from rnnvanish.probes.norms import from_the_end, gains, norm, size
 from rnnvanish.probes.split import injected, journey
 from rnnvanish.probes.travel import travelled
+from rnnvanish.probes.untouched import unchanged
 from rnnvanish.probes.watch import Cells, Run, watch
 
 #: What a gradient starts from: a function of what the model returns, or of that and the batch; or the name of a method
@@ -78,7 +79,7 @@ def retention(
         'vanishing'
     """
     found = []
-    with torch.enable_grad():
+    with torch.enable_grad(), unchanged(loss):
         for batch in sampled(model, inputs, batches):
             call = Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)
             measured = partial(

@@ -71,7 +71,7 @@ def runs_of(pattern: Pattern, original: Callable[..., Any], loop: Loop) -> Itera
     columns = _columns(calls)
     x = torch.stack([_filled(_packed(call, columns, call.state[0].dtype.to_real()), batch) for call in calls])
     cell: Cell
-    if isinstance(loop.module, nn.RNNCellBase):
+    if pattern.plain:
         (cell,) = cells_of(loop.module)
     else:
         cell = type(type(loop.module).__name__, (Named,), {})(pattern, original, calls[-1], columns)

@@ -10,6 +10,7 @@ from rnnvanish.probes.again import Series, stacked
 from rnnvanish.probes.calling import Call, sampled
 from rnnvanish.probes.gradients import gradients
 from rnnvanish.probes.retention import Loss, loss_of
+from rnnvanish.probes.untouched import unchanged
 from rnnvanish.probes.watch import Cells, Run, watch
 
 __all__ = ["Loss", "called", "each_loop", "totals"]
@@ -44,7 +45,7 @@ def each_loop(
         found = totals(model, runs, loss_of(model, call, output, runs, loss))
         return {run.name: measure(run, gradients) for run, gradients in zip(runs, found, strict=True)}
 
-    with torch.enable_grad():
+    with torch.enable_grad(), unchanged(loss):
         return watch(model, call, of_all, lambda found: all(map(resolved, found.values())), cells)
 
 

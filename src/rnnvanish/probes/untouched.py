@@ -8,54 +8,99 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_map_only
 
+from rnnvanish.live import WRAPPERS
 from rnnvanish.probes.draws import kept_draws
+from rnnvanish.probes.snapshot import Snapshot, generators_of
 from rnnvanish.recurrent import Recurrent
 
-TABLES = ("_parameters", "_buffers", "_modules")
+#: Switches of the whole process that a model or a loss may turn: how each is read, and how it is set.
+SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (torch.is_grad_enabled, torch._C._set_grad_enabled),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
+    (
+        lambda: (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
+        lambda kept: torch.use_deterministic_algorithms(kept[0], warn_only=kept[1]),
+    ),
+    *(
+        (
+            lambda name=name: getattr(torch.backends.cudnn, name),
+            lambda kept, name=name: setattr(torch.backends.cudnn, name, kept),
+        )
+        for name in ("enabled", "benchmark", "deterministic", "allow_tf32")
+    ),
+)
 
 
 @contextmanager
-def unchanged(model: nn.Module) -> Iterator[None]:
-    """Put back, in the end, every attribute of every module and the states of torch's, Python's and numpy's generators."""
-    kept = [(m, dict(m.__dict__), {name: dict(m.__dict__[name]) for name in TABLES}) for m in model.modules()]
-    own = [_contents(value) for _, attributes, _ in kept for key, value in attributes.items() if key not in TABLES]
-    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+def unchanged(*held: Any) -> Iterator[None]:
+    """Put back, in the end, whatever modules, functions and tensors hold, and the states of all shared generators."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    models = [each for each in held if isinstance(each, nn.Module)]
+    snapshot = Snapshot([*held, *(generator for model in models for generator in generators_of(model))])
+    switches = [(get, set_to, get()) for get, set_to in SWITCHES]
+
+    def put_back() -> None:
+        snapshot.put_back()
+        for get, set_to, kept in switches:
+            if get() != kept:
+                set_to(kept)
+
     with kept_draws(), torch.random.fork_rng(devices=list(devices)):
         try:
             yield
         finally:
-            for module, attributes, contents in kept:
-                module.__dict__.clear()
-                module.__dict__.update(attributes)
-                for name, content in contents.items():
-                    module.__dict__[name].clear()
-                    module.__dict__[name].update(content)
-            for put_back in filter(None, own):
+            try:
                 put_back()
+            except KeyboardInterrupt:  # half of it may be there: once more, and then stop
+                put_back()
+                raise
 
 
 @contextmanager
-def borrowed(model: nn.Module, dtype: torch.dtype | None = None) -> Iterator[None]:
-    """Have `model` to run: with copies of its buffers (a batch norm counts in them), and without `torch.compile`.
+def borrowed(model: nn.Module, dtype: torch.dtype | None = None, *beside: Any) -> Iterator[None]:
+    """Have `model` to run, without `torch.compile`; it and what stands beside it are given back as they were.
 
     Args:
         model: Any module.
         dtype: Precision of parameters, buffers and of what a forward makes by itself; None leaves them as they are.
             Numbers at another precision are tensors of the graph that leads to the parameters.
+        *beside: What else may be written to: the batch.
     """
-    default = torch.get_default_dtype()
-    with unchanged(model), _eager():
-        _swap(model, dtype)
+    with unchanged(model, *beside), _eager():
+        if dtype is not None:
+            _swap(model, dtype)
+            torch.set_default_dtype(dtype)
         for module in model.modules():
             if isinstance(module, Recurrent):  # one run is not worth compiling for
                 module.engine = "reference"
-        try:
-            torch.set_default_dtype(dtype or default)
-            yield
-        finally:
-            torch.set_default_dtype(default)
+            if isinstance(module, WRAPPERS):  # on one device, in one process
+                vars(module)["forward"] = partial(_alone, module.module)
+        yield
+
+
+@contextmanager
+def materialised(model: nn.Module, run: Callable[[nn.Module], Any], *beside: Any) -> Iterator[None]:
+    """Have lazy parameters drawn as the model's first run draws them, for as long as it is measured."""
+    if not any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+        yield
+        return
+    with unchanged(model, *beside):
+        with kept_draws(), torch.no_grad():
+            run(model)
+        yield
+
+
+def _alone(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """Call what a wrapper holds, with tensors on its device."""
+    device = next((parameter.device for parameter in module.parameters()), None)
+    args, kwargs = tree_map_only(Tensor, lambda value: value.to(device), (args, kwargs))
+    return module(*args, **kwargs)
 
 
 def _eager() -> AbstractContextManager[None]:
@@ -72,38 +117,13 @@ def cast_to(value: Tensor, dtype: torch.dtype | None) -> Tensor:
     return value.to(dtype.to_complex() if value.is_complex() else dtype)
 
 
-def _swap(model: nn.Module, dtype: torch.dtype | None) -> None:
+def _swap(model: nn.Module, dtype: torch.dtype) -> None:
     made: dict[int, Tensor] = {}  # what is shared stays shared
     for module in model.modules():
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                module._buffers[name] = made.setdefault(id(buffer), cast_to(buffer.clone(), dtype))
-        for name, parameter in module._parameters.items() if dtype is not None else ():
-            if parameter is not None:
-                other = made.setdefault(id(parameter), cast_to(parameter, dtype))
-                module._parameters[name] = cast(nn.Parameter, other)
+        for table in (module._buffers, module._parameters):
+            for name, tensor in table.items():
+                if tensor is not None:
+                    table[name] = made.setdefault(id(tensor), cast_to(tensor, dtype))  # type: ignore[assignment]
     for module in model.modules():
-        if dtype is not None and isinstance(module, nn.RNNBase):  # it keeps a second list of its weights
+        if isinstance(module, nn.RNNBase):  # it keeps a second list of its weights
             module.__dict__["_flat_weights"] = [getattr(module, name, None) for name in module._flat_weights_names]
-
-
-def _contents(value: Any) -> Callable[[], None] | None:
-    """What puts back the contents of a list, dictionary, set or tensor that a forward writes to; None for all else."""
-    holds = isinstance(value, list | tuple | dict) and value  # most of a module's tables are empty
-    tensors = [
-        (leaf, leaf._version, leaf.detach().clone())
-        for leaf in (tree_leaves(value) if holds or isinstance(value, Tensor) else [])
-        if isinstance(leaf, Tensor) and not isinstance(leaf, nn.Parameter) and not leaf.is_inference()
-    ]
-    copy = value.copy() if type(value) in (list, dict, set) else None
-    return partial(_put_back, value, tensors, copy) if tensors or copy is not None else None
-
-
-@torch.no_grad()
-def _put_back(value: Any, tensors: list[tuple[Tensor, int, Tensor]], copy: Any) -> None:
-    for tensor, version, before in tensors:
-        if tensor._version != version:
-            tensor.copy_(before)
-    if copy is not None:
-        value.clear()
-        (value.extend if isinstance(value, list) else value.update)(copy)

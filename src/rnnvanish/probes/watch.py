@@ -8,7 +8,7 @@ and returns are noted. Nothing else of the model is replaced.
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,13 +18,14 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_leaves
 
-from rnnvanish.live import Cells, recurrent_modules, step_modules
+from rnnvanish.live import Cells, has_own_forward, recurrent_modules, step_modules
 from rnnvanish.probes import complaints, handed, loops, steps
+from rnnvanish.probes.below import active, below
 from rnnvanish.probes.book import Book, Run
 from rnnvanish.probes.calling import Call
 from rnnvanish.probes.norms import real
 from rnnvanish.probes.pattern import Pattern
-from rnnvanish.probes.untouched import borrowed, cast_to
+from rnnvanish.probes.untouched import borrowed, cast_to, materialised
 from rnnvanish.recurrent import Recurrent
 
 __all__ = ["Cells", "Run", "watch"]
@@ -61,7 +62,10 @@ def watch(
     if segment is not None and segment < 1:
         raise ValueError(f"A segment has at least one step, got segment={segment}.")
     call = Call.of(model, inputs)
-    with torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext():
+    with ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(materialised(model, call, *call.held))
         call = call.map(lambda value: value.clone() if value.is_inference() else value)
         measured, same, precise, ordinary = _measure(model, call, measure, cells, segment, compiled)
         if same and precise and resolved(measured):
@@ -111,16 +115,22 @@ def _measure(
     if (known is None and not alone) or own:
         known, patterns = _ordinary(model, call, layers, own, segment, engines, dtype)
     book, way = Book(), handed.compiled if alone else handed.where_worth_it if compiled else handed.stepped
-    with borrowed(model, dtype), parametrize.cached():
+    deeper = below(layers, book, segment, way)
+    with borrowed(model, dtype, *call.held), parametrize.cached():
         for name, module in layers.items():
-            module.__dict__["forward"] = partial(loops.forward, module, name, book, segment, way)
+            stand_in = partial(loops.forward, module, name, book, segment, way)
+            if deeper is not None and isinstance(module, nn.RNNBase) and has_own_forward(module):
+                module.__dict__["forward"] = deeper.around(module, name)
+            else:
+                module.__dict__["stand_in" if has_own_forward(module) else "forward"] = stand_in
             if isinstance(module, Recurrent) and name in engines:
                 module.engine = engines[name]
         for name, module in own.items():
             module.__dict__["forward"] = partial(
                 steps.forward, module, module.forward, patterns[name], book, segment is not None
             )
-        output = call(model)
+        with active(deeper):
+            output = call(model)
         found = numbers(output)
         if known is None:
             complaints.check_finite(model, call, found)
@@ -143,7 +153,7 @@ def _ordinary(
     dtype: torch.dtype | None,
 ) -> tuple[list[Tensor], dict[str, Pattern]]:
     """Run the model as it is: what it returns, and how it calls its own steps."""
-    with borrowed(model, dtype):
+    with borrowed(model, dtype, *call.held):
         beside: list[Pattern] = []
         for name, module in own.items():
             beside.append(Pattern(name, module, beside))
@@ -157,7 +167,7 @@ def _ordinary(
                 forward = partial(handed.by_its_engine, engines[name], module.forward, module)
             module.__dict__["forward"] = partial(complaints.checked, forward, name, module)
         with nullcontext() if segment is None else torch.no_grad():  # a graph of its own would take the memory
-            ordinary = numbers(call(model))
+            ordinary = [number.clone() for number in numbers(call(model))]  # it may return what is put back
         for pattern in patterns.values():
             pattern.check()
     complaints.check_finite(model, call, ordinary)

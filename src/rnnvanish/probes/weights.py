@@ -7,11 +7,16 @@ from typing import cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from rnnvanish.cell import Cell
 from rnnvanish.live import RECURRENT, cells_of, plain_name, torch_suffixes
 from rnnvanish.mitigation import innermost
+from rnnvanish.probes.book import Run
 from rnnvanish.probes.gates import BLOCKS
+from rnnvanish.probes.untouched import unchanged
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,13 @@ class Matrix:
 def weights(model: nn.Module) -> dict[str, Mapping[str, Matrix]]:
     """Measure the recurrent matrices of every layer and direction, one for each gate: no run is needed.
 
+    A weight that is computed from others (weight norm, spectral norm, a parametrization) is computed anew.
+
     Of an LSTM with a projection, a gate's matrix is taken together with the projection. Cells other than Elman, LSTM
     and GRU have no gates that are known here: none are listed.
+
+    Raises:
+        ValueError: Where the model makes a weight anew whenever it runs, as weight drop does: nothing is there to measure.
 
     Examples:
         >>> layer = nn.GRU(2, 8)
@@ -46,7 +56,42 @@ def weights(model: nn.Module) -> dict[str, Mapping[str, Matrix]]:
         >>> round(weights(layer)["GRU/layer0/forward"]["r"].from_orthogonal, 3)
         0.5
     """
-    return {name: dict(_gates(cell, projection)) for name, cell, projection in _loops(model)}
+    with unchanged(model):
+        computed = set(_compute_anew(model))
+        for name, module in model.named_modules():
+            if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+                _need_weights(module, plain_name(name, model), computed)
+        return {name: dict(_gates(cell, projection)) for name, cell, projection in _loops(model)}
+
+
+def weights_of(run: Run) -> dict[str, Matrix] | None:
+    """Measure the recurrent matrices of a loop as its run had them."""
+    end = run.name.partition("/")[2]
+    for name, cell, projection in _loops(run.module):
+        if name.partition("/")[2] == end:
+            return dict(_gates(cell, projection))
+    return None
+
+
+@torch.no_grad()
+def _compute_anew(model: nn.Module) -> Iterator[tuple[int, str]]:
+    """Compute the weights that torch's hooks compute before each forward: module and name of each."""
+    for module in model.modules():
+        for hook in list(module._forward_pre_hooks.values()):
+            if isinstance(hook, WeightNorm | SpectralNorm):
+                hook(module, ())
+                yield id(module), hook.name
+
+
+def _need_weights(module: nn.RNNBase | nn.RNNCellBase, title: str, computed: set[tuple[int, str]]) -> None:
+    suffixes = torch_suffixes(module) if isinstance(module, nn.RNNBase) else [""]
+    for name in (f"weight_hh{suffix}" for suffix in suffixes):
+        known = module._parameters.get(name) is not None or parametrize.is_parametrized(module, name)
+        if not known and (id(module), name) not in computed:
+            raise ValueError(
+                f"{title}.{name} is no parameter: the model makes it whenever it runs, as weight drop does. "
+                "diagnose(model, inputs) measures it as a run has it."
+            )
 
 
 def _loops(model: nn.Module) -> Iterator[tuple[str, Cell, Tensor | None]]:
