@@ -240,6 +240,18 @@ def test_weights_go_by_torchs_names_in_torchs_order(kind):
         assert len(list(module.parameters())) == len(weights)
 
 
+def test_a_layer_that_was_built_here_has_its_own_names_or_torchs():
+    layer = Recurrent(cells.GRU, INPUT, HIDDEN)
+    assert names(layer) == [f"cells.0.{where}.{what}" for where in ("from_x", "from_h") for what in ("weight", "bias")]
+    layer.named_as_torch = True
+    assert names(layer) == list(layer.state_dict()) == names(nn.GRU(INPUT, HIDDEN))
+    parametrizations.weight_norm(layer, "weight_hh_l0")
+    layer = Recurrent(cells.GRU, INPUT, HIDDEN, num_layers=2, skip="residual")  # torch could not hold it
+    layer.named_as_torch = True
+    assert "cells.0.from_x.weight" in names(layer)
+    assert "cells.0.from_x.weight" in layer.state_dict()
+
+
 def pickled(module):
     file = io.BytesIO()
     torch.save(module, file)

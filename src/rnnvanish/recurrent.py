@@ -31,7 +31,7 @@ class Recurrent(TorchShaped):
     for `x=` and `state=`. Where the cells are those of `torch.nn.RNN`, `LSTM` or `GRU`, it has their attributes too:
     `weight_hh_l0` is the parameter that the first cell keeps, and `load_state_dict` takes torch's names as well as its
     own. Weights of a layer made by `from_torch` have torch's names also in `named_parameters` and `state_dict`, as long
-    as a torch module could hold them.
+    as a torch module could hold them; `layer.named_as_torch = True` names those of any other so.
 
     Args:
         cell: The class of the cell, such as `cells.LSTM`; or a function that builds one from input and hidden size.
@@ -306,7 +306,6 @@ class Recurrent(TorchShaped):
         for name in module._flat_weights_names:
             setattr(layer, name, _copy(getattr(module, name)))
         layer.named_as_torch = True
-        layer.register_weights()
         return layer.train(module.training)
 
     def to_torch(self) -> nn.RNNBase:

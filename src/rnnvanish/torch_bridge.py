@@ -82,6 +82,8 @@ class TorchShaped(nn.Module):
             self._put(name, value)
         else:
             super().__setattr__(name, value)
+            if name == "named_as_torch":
+                self.register_weights()
 
     def __delattr__(self, name: str) -> None:
         """Take a weight away, so that another tensor can be set in its place."""

@@ -135,13 +135,13 @@ def test_a_cured_model_trains_is_saved_and_goes_on(name, kind):
     adam = torch.optim.Adam(model.parameters(), lr=0.01)
     losses = [step(model, adam, words, seed) for seed in range(3)]
     weights, moments = saved(model, adam)
-    losses += [step(model, adam, words, seed) for seed in range(3, 5)]
-    assert losses[4] < losses[0]
+    losses.append(step(model, adam, words, 3))
+    assert losses[3] < losses[0]
     again = cured(name, MODELS[kind]())
     again.load_state_dict(weights)
     resumed = torch.optim.Adam(again.parameters(), lr=0.01)
     resumed.load_state_dict(moments)
-    assert [step(again, resumed, words, seed) for seed in range(3, 5)] == losses[3:]
+    assert step(again, resumed, words, 3) == losses[3]
 
 
 @pytest.mark.parametrize("kind", MODELS)
