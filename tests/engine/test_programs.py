@@ -2,9 +2,12 @@
 
 import enum
 import functools
+import gc
+import itertools
 import logging
 import sys
 import types
+import weakref
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
@@ -12,8 +15,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, parametrize
 
-from rnnvanish import Recurrent
+from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.cell import Cell, Paper
 from rnnvanish.engine import choice, programs
 
@@ -316,3 +320,154 @@ def test_what_a_step_reads_elsewhere(cell, change, monkeypatch):
         assert cell is Prop or not torch.equal(now[0], before[0])
     if cell is not Closes:
         same(numbers(layer, "auto"), before)
+
+
+class Big:
+    numbers = (1,)
+
+
+def test_what_a_cell_holds_is_freed_with_it_and_so_is_what_was_refused(log):
+    def lives(prepare):
+        class Holding(Base):
+            def factor(self):
+                return 0.5 if self.big.numbers else 0.7
+
+        layer = built(Holding)
+        cell = layer.cells[0]
+        cell.big, cell.circle = Big(), [cell]
+        prepare(cell)
+        numbers(layer, "auto")
+        assert compiled(layer) == (prepare is free)
+        return [weakref.ref(each) for each in (layer, cell, cell.big, cell.from_x, cell.from_x.weight, Holding)]
+
+    def free(cell):
+        cell.method = cell.factor
+
+    def refused(cell):
+        cell.big.numbers = itertools.count()
+
+    def patched(cell):
+        old = cell.forward
+        cell.forward = lambda x, state: old(x, state)
+
+    before = len(programs._known)
+    for prepare in (free, refused, patched):
+        left = lives(prepare)
+        gc.collect()
+        assert [each() for each in left] == [None] * len(left)
+    assert len(programs._known) <= before
+
+
+def test_the_table_of_programs_has_a_bound(monkeypatch):
+    monkeypatch.setattr(choice, "_programs", {})
+    monkeypatch.setattr(programs, "KEPT", 2)
+    kinds = [type(f"Elman{number}", (cells.ALL["Elman"],), {}) for number in range(4)]
+    for kind in kinds:
+        for _ in range(3):
+            built(kind)(X)
+        gc.collect()
+    assert len(choice._programs) <= 3
+    layers = [built(kind) for kind in kinds]
+    for layer in layers * 2:
+        layer(X)
+    assert all(map(compiled, layers))  # what is in use stays
+
+
+def test_settings_that_change_at_every_call_make_no_program_for_each(log, monkeypatch):
+    monkeypatch.setattr(choice, "_programs", {})
+
+    class Cooling(Base):
+        heat = 1.0
+
+        def factor(self):
+            return self.heat
+
+    layer = built(Cooling)
+    for step in range(programs.CHANGES + 4):
+        layer.cells[0].heat = 1.0 - step / 100
+        same(numbers(layer, "auto"), numbers(layer, "reference"))
+        layer.cells[0].unread = step
+        layer(X)
+    assert len(choice._programs) == programs.CHANGES + 1
+    assert ["change from call to call" in message for message in log.messages] == [True]
+
+
+def test_what_a_step_does_not_read_makes_no_new_program(monkeypatch):
+    layer = built(Helped)
+    layer(X)
+    before = dict(choice._programs)
+    layer.cells[0].note = {"not": "read"}
+    monkeypatch.setattr(HERE, "UNREAD", 1)
+    monkeypatch.setattr(Base, "note", 1, raising=False)
+    layer(X)
+    with torch.no_grad():
+        layer.cells[0].from_x.weight.mul_(0.5)
+    layer.load_state_dict(layer.state_dict())
+    layer(X)
+    assert choice._programs == before
+
+
+def test_a_submodule_that_is_exchanged_and_the_mode(log):
+    layer = built(cells.ALL["Elman"])
+    layer(X)
+    cell = layer.cells[0]
+
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    for module in (
+        nn.Linear(8, 8, bias=False),
+        Doubled(8, 8),
+        nn.Sequential(nn.Linear(8, 8), nn.ReLU()),
+        nn.Linear(8, 8),
+    ):
+        cell.from_h = module
+        same(numbers(layer, "auto"), numbers(layer, "reference"))
+        assert compiled(layer)
+    parametrizations.orthogonal(cell.from_h)
+    same(numbers(layer, "auto"), numbers(layer, "reference"))
+    parametrize.remove_parametrizations(cell.from_h, "weight")
+    same(numbers(layer, "auto"), numbers(layer, "reference"))
+    dropped = mitigations.Zoneout()(layer)
+    for _ in range(2):
+        dropped.train()
+        torch.manual_seed(1)
+        ours = numbers(dropped, "auto")
+        torch.manual_seed(1)
+        same(ours, numbers(dropped, "reference"))
+        dropped.eval()
+        same(numbers(dropped, "auto"), numbers(dropped, "reference"))
+    assert not log.records
+
+
+def test_tensors_that_are_no_parameters_are_never_constants_without_a_word(log):
+    """A gradient would be lost; what is too large to be compared at every call would grow old."""
+
+    class Outside(Base):
+        def factor(self):
+            return self.gain[0]
+
+    for gain in (torch.tensor(0.5, requires_grad=True), torch.full((100_000,), 0.5)):
+        layer = built(Outside)
+        layer.cells[0].gain = [gain] if gain.dim() == 0 else gain
+        y, _ = layer(X)
+        layer.engine = "reference"
+        torch.testing.assert_close(y, layer(X)[0])
+        if gain.requires_grad:
+            assert torch.autograd.grad(y.sum(), gain)[0].abs() > 0
+        assert not compiled(layer)
+    assert len(log.records) == 2
+
+
+def test_a_parameter_that_is_held_twice_has_its_gradient():
+    class Twice(Base):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.weights = [self.from_x.weight]
+
+        def factor(self):
+            return self.weights[0].sum()
+
+    layer = built(Twice)
+    same(numbers(layer, "auto"), numbers(layer, "reference"))

@@ -3,6 +3,8 @@
 import copy
 import itertools
 import logging
+import os
+import pickle
 import random
 import time
 import warnings
@@ -11,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.utils import parametrizations, parametrize
 
 from rnnvanish import Recurrent
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.engine import choice
+from rnnvanish.engine import choice, programs
 
 X = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0))
 CALLS, STATS, LAST = [], {"steps": 0}, None
@@ -369,3 +372,54 @@ def test_a_copy_of_a_used_layer_is_a_layer_of_its_own():
     twin = copy.deepcopy(layer)
     torch.testing.assert_close(twin(X)[0], y)
     assert set(vars(layer.cells[0])) == before
+
+
+def test_modes_in_which_a_loop_is_only_described(log):
+    layer = built(Local)
+    y = layer(X)[0]
+    traced = torch.jit.trace(layer, (X,), check_trace=False)
+    torch.testing.assert_close(traced(2 * X)[0], layer(2 * X)[0])
+    assert built(Local).to("meta")(X.to("meta"))[0].shape == y.shape
+    with FakeTensorMode():
+        assert isinstance(built(Local)(torch.randn(40, 16, 5))[0], FakeTensor)
+
+    class Mine(torch.Tensor):
+        pass
+
+    assert type(layer(X.as_subclass(Mine))[0]) is Mine
+    exported = torch.export.export(layer, (X,)).module()
+    torch.testing.assert_close(exported(X)[0], y)
+    weights = {name: 2 * each for name, each in layer.named_parameters()}
+    doubled = copy.deepcopy(layer)
+    doubled.load_state_dict(weights)
+    torch.testing.assert_close(torch.func.functional_call(layer, weights, (X,))[0], doubled(X)[0])
+    again = pickle.loads(pickle.dumps(layer))
+    torch.testing.assert_close(again(X)[0], y)
+    reasons = " ".join(log.messages)
+    for word in ("torch.jit.trace", "printer for meta", "FakeTensor", "class Mine"):
+        assert word in reasons
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_makes_programs_whoever_made_one_when_it_was_forked():
+    layer = built(Local)
+    y = layer(X)[0]
+    programs._lock.acquire()
+    try:
+        child = os.fork()
+        if child == 0:
+            fine = torch.allclose(layer(X)[0], y) and torch.allclose(built(Reading)(X)[0], built(Reading)(X)[0])
+            os._exit(0 if fine else 1)
+    finally:
+        programs._lock.release()
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_whatever_the_engine_stumbles_over_the_plain_loop_runs(log, monkeypatch):
+    from rnnvanish.engine import kept
+
+    monkeypatch.setattr(kept, "find", lambda name: 1 / 0)
+    monkeypatch.setattr(choice, "_programs", {})
+    layer = built(Local)
+    assert layer(X)[0].shape == (40, 16, 8)
+    assert "ZeroDivisionError" in log.text

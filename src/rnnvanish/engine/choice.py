@@ -54,13 +54,14 @@ def run(
     Raises:
         RuntimeError: Where an engine is named that cannot run this cell.
     """
-    values = constrained(dict(cell.named_modules())) if values is None else values
+    modules = dict(cell.named_modules())
+    values = constrained(modules) if values is None else values
     worth = x.shape[0] * sum(part.numel() for part in state) >= WORTH
     if not is_making() and (engine in ("cpu", "gpu") or (engine == "auto" and (worth or trace is not None))):
         try:
             # Not a decorator: that would import torch's compiler, two seconds, for everybody who imports this package.
             compiled = _out_of_torchs_compiler() if "torch._dynamo" in sys.modules else _compiled
-            return cast(tuple[Tensor, State], compiled(cell, values, x, state, lengths, engine, trace))
+            return cast(tuple[Tensor, State], compiled(cell, modules, values, x, state, lengths, engine, trace))
         except Unsupported as reason:
             name = type(cell).__name__
             if trace is not None:
@@ -69,7 +70,7 @@ def run(
                 raise RuntimeError(f"engine={engine!r} cannot run {name}: {reason}. engine='auto' can.") from None
             if (name, str(reason)) not in _said:
                 _said.add((name, str(reason)))
-                logger.warning("%s runs as a plain Python loop: the compiled engine has no %s.", name, reason)
+                logger.warning("%s runs as a plain Python loop: the compiled engine has no %s.", name, str(reason))
     states = reference.scan(holding(cell, values), x, state, lengths)
     return torch.stack([parts[0] for parts in states]), states[-1]
 
@@ -82,6 +83,7 @@ def _out_of_torchs_compiler() -> Any:
 
 def _compiled(
     cell: Cell,
+    modules: Mapping[str, nn.Module],
     values: Mapping[str, Tensor],
     x: Tensor,
     state: State,
@@ -90,7 +92,6 @@ def _compiled(
     trace: list[Tensor] | None,
 ) -> tuple[Tensor, State]:
     """Run a cell by a program; `Unsupported` where there can be none, with the reason."""
-    modules = dict(cell.named_modules())
     weights = weights_of(modules, values)
     _check(modules.values(), (x, *state, *weights.values()), x, state, engine)
     situation = (
@@ -116,8 +117,10 @@ def _check(modules: Iterable[nn.Module], tensors: Iterable[Tensor], x: Tensor, s
         missing = ", and torch sees no GPU here" if engine == "gpu" and not torch.cuda.is_available() else ""
         raise Unsupported(f"way with tensors on {device}{missing}")
     for tensor in tensors:
-        if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout != torch.strided:
-            raise Unsupported(f"tensors of class {type(tensor).__name__} and layout {tensor.layout}")
+        if type(tensor) not in (Tensor, nn.Parameter):
+            raise Unsupported(f"tensors of class {type(tensor).__name__}")
+        if tensor.layout != torch.strided:
+            raise Unsupported(f"tensors of layout {tensor.layout}")
     if torch._C._get_tracing_state() is not None:
         raise Unsupported("torch.jit.trace")
     if torch._C._functorch.peek_interpreter_stack() is not None:

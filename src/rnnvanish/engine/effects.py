@@ -89,6 +89,7 @@ class Watched:
         """Run; `Unsupported` where it did not come to its end."""
         held = _held(self._cell)
         self._look()
+        traces = sys.gettrace(), sys.getprofile()
         sys.settrace(self._called)
         sys.setprofile(self._calls)
         try:
@@ -96,8 +97,8 @@ class Watched:
         except _Ended:
             result = None
         finally:
-            sys.setprofile(None)
-            sys.settrace(None)
+            sys.setprofile(traces[1])
+            sys.settrace(traces[0])
         if not self._refused and not (_alike(held, _held(self._cell)) and self._as_before()):
             self._refused = "way to keep what its step writes to from one step to the next"
         if self._refused:

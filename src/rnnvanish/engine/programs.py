@@ -114,7 +114,7 @@ def program_for(
             if found is None:
                 found = _new(table, cell, values, situation, x, state, masked)
     if isinstance(found, Unsupported):
-        raise found.with_traceback(None)
+        raise Unsupported(*found.args)  # one that is raised holds what was at work
     return found  # type: ignore[no-any-return]
 
 
@@ -140,6 +140,7 @@ def _new(
     masked: bool,
 ) -> Any:
     """What there is for a cell that is built like another, or is made now."""
+    from rnnvanish.engine.making import reasons
     from rnnvanish.engine.reads import Reads
 
     known = _known.get(id(cell))
@@ -147,7 +148,7 @@ def _new(
         _known[id(cell)] = known = _Known(weakref.ref(cell, partial(_forget, id(cell))))
     kind, own = f"{type(cell).__module__}.{type(cell).__qualname__}", list(cell.modules())
     for key in [key for key in table if key.kind == kind and key.situation == situation and key.names is not None]:
-        with suppress(Unsupported):
+        with suppress(Exception):
             reads = Reads(key.names or (), key.codes, own)
             check = reads.check(cell)
             if tuple(reads.signature) == key.signature:
@@ -156,22 +157,22 @@ def _new(
                 return table[key]
     known.changes[situation] += 1
     if known.changes[situation] > CHANGES:
-        result: Any = Unsupported("program for settings that change from call to call")
-    else:
-        with ThreadPoolExecutor(
-            1
-        ) as thread:  # modes and hooks that are in force here (checkpoint, inference) stay outside
-            result, names, codes = thread.submit(_try, cell, values, x, state, masked).result()
-        if names is not None:
-            try:
+        restless = Unsupported("program for settings that change from call to call")
+        return _keep(table, known, Key(kind, situation), lambda now: True, restless)
+    # In a thread of its own: modes and hooks that are in force here (checkpoint, inference) stay outside.
+    with ThreadPoolExecutor(1) as thread:
+        result, names, codes = thread.submit(_try, cell, values, x, state, masked).result()
+    if names is not None:
+        try:
+            with reasons():
                 reads = Reads(names, codes, own)
                 check = reads.check(cell)
-                if strange := [code.co_qualname for code in codes if not _written_in(code, reads.met)]:
-                    raise Unsupported(f"way to see where {strange[0]}, which its step calls, comes from")
-                key = Key(kind, situation, names, frozenset(codes), tuple(reads.signature))
-                return _keep(table, known, key, check, result)
-            except Unsupported as reason:
-                result = reason
+            if strange := [code.co_qualname for code in codes if not _written_in(code, reads.met)]:
+                raise Unsupported(f"way to see where {strange[0]}, which its step calls, comes from")
+            key = Key(kind, situation, names, frozenset(codes), tuple(reads.signature))
+            return _keep(table, known, key, check, result)
+        except Unsupported as reason:
+            result = Unsupported(*reason.args)
     settings = _settings(cell)
     return _keep(table, known, Key(kind, situation), lambda now: _settings(now) == settings, result)
 
@@ -190,11 +191,10 @@ def _try(
         with reasons():
             copy = copied(cell, values)
             watched = Watched(copy)
-        return make(copy, watched, x, state, masked), frozenset(watched.names), watched.codes
+            return make(copy, watched, x, state, masked), frozenset(watched.names), watched.codes
     except Unsupported as reason:
-        reason.__traceback__ = None
         names = frozenset(watched.names) if watched is not None and watched.done else None
-        return reason, names, watched.codes if watched is not None else set()
+        return Unsupported(*reason.args), names, watched.codes if watched is not None else set()
 
 
 def _keep(table: Table, known: _Known, key: Key, check: "Check", result: Any) -> Any:
@@ -217,7 +217,7 @@ def _settings(cell: nn.Module) -> list[Any]:
         (
             id(type(module)),
             module.training,
-            [(name, repr(each)) for name, each in vars(module).items() if isinstance(each, _PLAIN)],
+            [(name, repr(each)) for name, each in vars(module).items() if type(each) in _PLAIN],
         )
         for module in cell.modules()
     ]

@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property, partial, partialmethod
-from itertools import repeat
+from itertools import chain, repeat
 from logging import Logger
 from types import (
     CodeType,
@@ -128,6 +128,9 @@ class Reads:
         if id(value) in self._met:
             at, _, known = self._met[id(value)]
             self.signature.append(("again", at))
+            if known is _unfinished and kind is MethodType:
+                ids = id(value.__func__), id(value.__self__)
+                return lambda now: type(now) is MethodType and (id(now.__func__), id(now.__self__)) == ids
             if known is _unfinished:
                 raise Unsupported(f"way to look into a {kind.__name__} that holds itself")
             return known
@@ -189,14 +192,23 @@ class Reads:
         return [check]
 
     def _names(
-        self, holder: Callable[[Any], Mapping[str, Any]], value: Any, names: Sequence[str], keys: bool = False
+        self,
+        holder: Callable[[Any], Mapping[str, Any]],
+        value: Any,
+        names: Sequence[str],
+        more: Callable[[Any], Iterable[Any]] | None = None,
+        keys: bool = False,
     ) -> list[Check]:
         """What a mapping has under some names, or that it has not; `keys`: and whether it has others by now."""
         self.signature += names
-        checks = self._parts(value, lambda now: map(holder(now).get, names, repeat(NotImplemented)))
+        missing = repeat(NotImplemented)
+        if more is None:
+            checks = self._parts(value, lambda now: map(holder(now).get, names, missing))
+        else:
+            checks = self._parts(value, lambda now: (*more(now), *map(holder(now).get, names, missing)))
         if keys:
-            order = list(holder(value))
-            checks.append(lambda now: [*holder(now)] == order)
+            order, (same,) = list(holder(value)), checks
+            return [lambda now: [*holder(now)] == order and same(now)]
         return checks
 
     def _function(self, function: FunctionType) -> list[Check]:
@@ -208,49 +220,37 @@ class Reads:
         if code not in self.codes:
             return self._parts(function, lambda each: (each.__code__,))
         self.met.add(code)
-        return [
-            *self._parts(function, lambda each: (each.__code__, each.__defaults__, each.__kwdefaults__)),
-            *(self._parts(function, lambda each: map(_content, each.__closure__)) if function.__closure__ else ()),
-            *self._names(lambda each: each.__globals__, function, loaded(code)),
-            *(self._names(vars, function, self._present(vars(function))) if vars(function) else ()),
-        ]
+        checks = self._names(lambda each: each.__globals__, function, loaded(code), _parts_of_function)
+        return checks + (self._names(vars, function, self._present(vars(function))) if vars(function) else [])
 
     def _class(self, kind: type) -> list[Check]:
         """A class and those that it inherits from; of a library's module only its step, which is replaced now and then."""
         if is_library_function(kind):
             return self._names(vars, kind, [name for name in ("forward", "__call__") if name in vars(kind)])
         members = [name for name in self._present(vars(kind)) if name not in _CLASS_NOISE]
-        return [*self._parts(kind, lambda each: each.__mro__[1:]), *self._names(vars, kind, members, keys=True)]
+        return self._names(vars, kind, members, lambda each: each.__mro__[1:], keys=True)
 
     def _object(self, value: Any) -> list[Check]:
         """Something with contents, attributes, or both."""
-        constrained = isinstance(value, nn.Module) and CONSTRAINTS in vars(value)["_modules"]
-        if constrained and parametrize.is_parametrized(value):
-            kind = type(value).__mro__[1]
-            checks = self._parts(value, lambda each: type(each).__mro__[1:2])
-        else:
-            kind = type(value)
-            checks = self._parts(value, lambda each: (type(each),))
+        kind = type(value)
+        more: Callable[[Any], tuple[Any, ...]] = _kind
+        if isinstance(value, nn.Module):
+            more = _kind_and_children
+            if CONSTRAINTS in vars(value)["_modules"] and parametrize.is_parametrized(value):
+                kind, more = type(value).__mro__[1], _free_kind_and_children
         contents = self._contents(value)
         settled = kind.__module__ in SETTLED or isinstance(value, _SETTLED)
-        if (
-            not contents
-            and not settled
-            and kind is not object
-            and is_library(kind.__module__)
-            and not isinstance(value, nn.Module)
-        ):
+        library = is_library(kind.__module__) and not isinstance(value, nn.Module)
+        if not contents and not settled and kind is not object and library:
             raise Unsupported(f"way to see when a {kind.__module__}.{kind.__qualname__}, which its step reads, changes")
-        if hasattr(value, "__dict__"):
-            self.data[id(value)] = value
-            checks += self._names(vars, value, self._settings(value, kind), keys=True)
-        if isinstance(value, nn.Module):
-            checks += self._parts(value, _children)
         slots = [name for each in kind.__mro__ for name in _slots(each) if name in self.names or self.everything]
         if slots:
+            contents += self._parts(value, lambda each: [getattr(each, name, NotImplemented) for name in slots])
+        if slots or hasattr(value, "__dict__"):
             self.data[id(value)] = value
-            checks += self._parts(value, lambda each: [getattr(each, name, NotImplemented) for name in slots])
-        return contents + checks
+        if hasattr(value, "__dict__"):
+            return contents + self._names(vars, value, self._settings(value, kind), more, keys=True)
+        return contents + self._parts(value, more)
 
     def _settings(self, value: Any, kind: type) -> list[str]:
         """The attributes of an object that count."""
@@ -334,10 +334,23 @@ def _is_settled(value: Any) -> bool:
     return not (isinstance(value, FunctionType) and "__wrapped__" in vars(value))
 
 
-def _children(module: nn.Module) -> list[Any]:
-    """The names of the modules in a module, and these, but for what its constrained weights are computed by."""
-    there = vars(module)["_modules"]
-    return [part for name, child in there.items() if name != CONSTRAINTS for part in (name, child)]
+def _parts_of_function(function: FunctionType) -> tuple[Any, ...]:
+    cells = map(_content, function.__closure__ or ())
+    return function.__code__, function.__defaults__, function.__kwdefaults__, *cells
+
+
+def _kind(value: Any) -> tuple[Any, ...]:
+    return (type(value),)
+
+
+def _kind_and_children(module: nn.Module) -> tuple[Any, ...]:
+    return type(module), *chain.from_iterable(vars(module)["_modules"].items())
+
+
+def _free_kind_and_children(module: nn.Module) -> tuple[Any, ...]:
+    """Those that it would have without a constraint: what its weights are computed by is no part of the step."""
+    children = (each for each in vars(module)["_modules"].items() if each[0] != CONSTRAINTS)
+    return type(module).__mro__[1], *chain.from_iterable(children)
 
 
 def _slots(kind: type) -> Sequence[str]:
