@@ -217,11 +217,12 @@ class _Ward:
 
     @torch.no_grad()
     def _output(self, model: nn.Module) -> Any:
-        with unchanged(model):
-            return called(model, self.inputs, self.loss)(model)
+        call = called(model, self.inputs, self.loss)
+        with unchanged(model, *call.held):
+            return call(model)
 
     def _objective(self, model: nn.Module, inputs: Any) -> Tensor:
-        call = called(model, inputs, self.loss)
+        call = called(model, inputs, self.loss).map(torch.clone)  # a model may write to its input
         return loss_of(model, call, call(model), [], self.loss)
 
     def _norms(self, rule: Rule) -> tuple[float, float]:

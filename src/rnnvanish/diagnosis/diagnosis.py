@@ -136,7 +136,7 @@ def diagnose(
     """
     if lag is not None and lag < 1:
         raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
-    with unchanged(model, loss):  # hooks and functions that it holds are shared by its copies
+    with unchanged(model, loss, inputs):  # hooks and functions that it holds are shared by its copies
         return _diagnose(model, inputs, loss, cells, batches, segment, lag, train, full)
 
 

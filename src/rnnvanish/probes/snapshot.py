@@ -178,9 +178,9 @@ def _put_back_leaf(tensor: Tensor, requires_grad: bool, grad: Tensor | None) -> 
 
 def _contents(tensor: Tensor) -> Callable[[], None]:
     """What puts back the numbers of a tensor, in the memory where they are."""
-    kind, version = type(tensor), 0 if tensor.is_inference() else tensor._version
     if is_lazy(tensor):
-        return functools.partial(_turn_lazy, tensor, kind, tensor.data)
+        return functools.partial(_turn_lazy, tensor, type(tensor), tensor.data)
+    version = 0 if tensor.is_inference() else tensor._version
     with torch.no_grad():
         alias = tensor.detach()
         return functools.partial(_rewrite, tensor, alias, alias.clone(), version)

@@ -1,6 +1,5 @@
 """Looking for faults that have a name, and trying what mends each on a copy of the model."""
 
-import copy
 import math
 import re
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
 from rnnvanish.plots import one_in
 from rnnvanish.probes.again import Series, Unrepeatable
 from rnnvanish.probes.complaints import Unmeasurable, need_unaltered
+from rnnvanish.probes.noted import copied
 from rnnvanish.probes.totals import Loss, each_loop
 from rnnvanish.probes.watch import Cells, Run
 
@@ -99,7 +99,7 @@ def look(run: Run, total: Series) -> list[Seen | None]:
 def _tried(
     model: nn.Module, inputs: Any, loss: Loss, cells: Cells, name: str, seen: Seen, times: int, batches: int
 ) -> Finding:
-    patient = copy.deepcopy(model)
+    patient = copied(model)
     after = math.nan
     try:
         seen.mend(_module(patient, seen.module))
