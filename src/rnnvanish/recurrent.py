@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from rnnvanish import cells
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.choice import ENGINES, run
+from rnnvanish.engine.unchanged import while_unchanged
 from rnnvanish.engine.weights import constrained
 from rnnvanish.layers import one_of, run_layers, whole_state
 from rnnvanish.torch_bridge import TORCH_CELLS, TorchShaped, linears, mode_of
@@ -152,10 +153,10 @@ class Recurrent(TorchShaped):
         if segment is None or segment >= len(x) or not torch.is_grad_enabled():
             return run(cell, x, state, lengths, self.engine)
         values = constrained(dict(cell.named_modules()))  # once a run, not once a segment
-        outputs = []
+        outputs, again = [], while_unchanged(run, [x, *state, *cell.parameters()])
         for start, part in zip(range(0, len(x), segment), x.split(segment), strict=True):
             left = None if lengths is None else (lengths - start).clamp(min=0)
-            y, state = checkpoint(run, cell, part, state, left, self.engine, None, values, use_reentrant=False)
+            y, state = checkpoint(again, cell, part, state, left, self.engine, None, values, use_reentrant=False)
             outputs.append(y)
         return torch.cat(outputs), state
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.engine import blas
+from rnnvanish.engine.lent import address
 from rnnvanish.engine.machine_code import compiled
 from rnnvanish.engine.numba_text import Printer
 from rnnvanish.engine.phases import DTYPES, Loop
@@ -56,11 +57,11 @@ class CPULoop:
             matrices: What rows are multiplied by.
             mask: Of the slots of carries: 1 for two of them in turn, -1 for one a step.
         """
-        known = {name: buffer.data_ptr() for name, buffer in buffers.items()}
+        known = {name: address(buffer) for name, buffer in buffers.items()}
         known.setdefault("outputs", 0)
         left = tuple(matrices[product.matrix] for product in self.printer.products)
         for index, matrix in enumerate(left):
-            known[f"product{index}.matrix"] = matrix.data_ptr()
+            known[f"product{index}.matrix"] = address(matrix)
         strides = tuple(matrix.stride() for matrix in left)
         numbers = steps * batch * max(self.printer.widths.values())
         worth = min(batch // ROWS_PER_THREAD, numbers // NUMBERS_PER_THREAD)

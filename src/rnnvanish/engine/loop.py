@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rnnvanish.engine.differentiable import differentiable
 from rnnvanish.engine.evaluate import Recipe, every
+from rnnvanish.engine.lent import lent
 from rnnvanish.engine.packed import pack, unpack
 from rnnvanish.engine.phases import Loop, Place
 from rnnvanish.engine.staged import Staged
@@ -180,7 +181,11 @@ class _Loop(torch.autograd.Function):
         ctx.names = list(states), list(kept[0])
         ctx.save_for_backward(*tensors, *states.values(), *(each for part in kept for each in part.values()))
         ctx.set_materialize_grads(False)
-        return whole["state0"][1:], *(whole[f"state{index}"][-1].clone() for index in range(len(state)))
+        y = whole["state0"][1:]
+        y = (
+            lent(y) if learns and "state0" in states else y.data
+        )  # no view, as what is read by nobody else is the user's
+        return y, *(whole[f"state{index}"][-1].clone() for index in range(len(state)))
 
     @staticmethod
     def backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Any:

@@ -1,0 +1,32 @@
+"""What is computed again on the way back must start from what it was computed from.
+
+torch knows when a tensor that it has saved is changed before it is used. Checkpointing saves none: a step computed again
+from other numbers would be another step, and its gradient wrong without a word.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def while_unchanged(function: Callable[P, R], tensors: Iterable[Tensor]) -> Callable[P, R]:
+    """Have `function` raise the RuntimeError of torch where one of `tensors` has been changed in place since now."""
+    known = [(tensor, tensor._version) for tensor in tensors if not tensor.is_inference()]
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        for tensor, version in known:
+            if tensor._version != version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                    f"a tensor of shape {tuple(tensor.shape)} is at version {tensor._version}; expected version "
+                    f"{version} instead. checkpoint_every computes steps from it again: change a copy of it."
+                )
+        return function(*args, **kwargs)
+
+    return call
