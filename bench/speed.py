@@ -17,12 +17,14 @@ from .common import (
     ROUNDS,
     TIME,
     Missing,
+    PerCell,
     clock,
     in_torch,
     inference_step,
     interleaved,
     layer,
     look_up,
+    need,
     one_thread,
     ratio,
     tabulate,
@@ -197,6 +199,42 @@ def stacked(layers: int) -> float:
         *(training_step(each, x) for each in (model, model.to_torch())), rounds=max(3, ROUNDS // 3)
     )
     return ratio(ours, theirs)
+
+
+class Owned(PerCell):
+    """What it costs that the output belongs to its user and every gradient to its parameter, over 100 steps, batch 32."""
+
+    version = "1"
+
+    def setup_cache(self) -> dict[Any, Any]:
+        return tabulate(owned)
+
+    setup_cache.timeout = 600
+
+    def track_cost(self, table: dict[Any, Any], cell: str) -> float:
+        """CPU time of a training step over that of one that hands out what its own way back reads and shares."""
+        return look_up(table, cell)
+
+    track_cost.unit = "x training step"
+
+
+def owned(cell: str) -> float:
+    """Time of a step as it is over one without the three functions that part memory."""
+    import torch
+
+    need("rnnvanish.engine.lent")
+    loop, cpu = need("rnnvanish.engine.loop"), need("rnnvanish.engine.cpu")
+    given = training_step(layer(cell), torch.randn(TIME, BATCH, INPUT))
+
+    def shared() -> None:
+        kept = loop.lent, loop.unshared, cpu.address
+        loop.lent, loop.unshared, cpu.address = (lambda y: y.data), (lambda own, _: list(own)), torch.Tensor.data_ptr
+        try:
+            given()
+        finally:
+            loop.lent, loop.unshared, cpu.address = kept
+
+    return ratio(*interleaved(given, shared, rounds=4 * ROUNDS))
 
 
 class FirstCall:

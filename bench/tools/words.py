@@ -11,6 +11,7 @@ TITLES = {
     "speed.Growth.track_vs_loop": "Training step, against a plain tanh loop",
     "speed.Growth.track_microseconds": "CPU time of one step in time",
     "speed.Layers.track_vs_torch": "Training step, against torch.nn",
+    "speed.Owned.track_cost": "Training step, against one that shares its memory with its user",
     "speed.FirstCall.track_seconds": "First training step, CPU time",
     "memory.Saved.track_saved": "Kept for the backward pass",
     "memory.Saved.track_vs_torch": "Kept for the backward pass, against torch.nn",

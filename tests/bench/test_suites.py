@@ -19,6 +19,7 @@ from asv_runner.discovery import disc_benchmarks
 import rnnvanish.claim
 import rnnvanish.experiments
 from rnnvanish import Recurrent, cells
+from rnnvanish.engine import cpu, loop
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,6 +78,12 @@ def test_a_benchmark_has_a_unit_and_a_version_set_by_hand(benchmark):
 
 def test_every_claim_is_tracked():
     assert set(claims.CLAIMS) == {claim.id for claim in rnnvanish.experiments.claims()}
+
+
+def test_what_is_left_out_to_see_what_memory_of_its_own_costs_is_put_back(tiny):
+    before = loop.lent, loop.unshared, cpu.address
+    assert speed.owned("GRU") > 0
+    assert (loop.lent, loop.unshared, cpu.address) == before
 
 
 def test_torch_loses_what_we_lose(tiny):

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from engine_steps import InComplexNumbers, Oscillators
+from engine_steps import InComplexNumbers, Oscillators, assert_memory_of_their_own
 from torch import Tensor, nn
 
 from rnnvanish import Recurrent, cells, mitigations
@@ -184,6 +184,17 @@ def test_printed_loop_is_the_plain_one(name, dtype, masked):
         results.append([y, *final, *run.gradients(weigh([y, *final]))])
     for index, (ours, theirs) in enumerate(zip(*results, strict=True)):
         agree(ours, theirs, index)
+
+
+@pytest.mark.parametrize("name", ["Elman", "LSTM", "GRU, one sequence", "MinGRU"])
+def test_every_gradient_has_memory_of_its_own(name):
+    run = Run(*CASES[name][:2], torch.float64, False)
+    output, _ = run.printed()
+    output.data.zero_()  # is the user's, and no gradient of ours
+    weigh([output]).backward()
+    assert_memory_of_their_own(enumerate(run.inputs))
+    for tensor, theirs in zip(run.inputs, run.gradients(weigh([run.plain()[0]])), strict=True):
+        agree(tensor.grad, theirs, "gradient")
 
 
 @pytest.mark.parametrize("name", ["LSTM", "IndRNN"])

@@ -1,7 +1,10 @@
 """Gradients as a training sees them, in `.grad`: of their own memory, and what optimisers and clipping make of them."""
 
 import copy
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -223,6 +226,26 @@ def test_every_clipping_with_every_optimiser(rule, optimiser):
     x = torch.randn(7, 6, INPUT, generator=torch.Generator().manual_seed(0)).double()
     for name in ("Elman", "LSTM"):
         train_and_compare(name, x, micro_batches, RULES[rule], OPTIMISERS[optimiser])
+
+
+def test_two_processes_learn_what_the_plain_loop_learns(tmp_path):
+    """Distributed over two processes, clipped: both have the weights of one plain loop over the whole batch."""
+    torch.manual_seed(0)
+    layer, x = Recurrent(cells.LSTM, INPUT, HIDDEN).double(), torch.randn(7, 6, INPUT).double()
+    torch.save((layer.state_dict(), x), tmp_path / "start.pt")
+    script = str(Path(__file__).with_name("distributed.py"))
+    ranks = [subprocess.Popen([sys.executable, script, str(rank), str(tmp_path)]) for rank in range(2)]
+    assert [rank.wait(120) for rank in ranks] == [0, 0]
+    layer.engine = "reference"
+    steps = torch.optim.SGD(layer.parameters(), 0.1)
+    for _ in range(2):
+        steps.zero_grad()
+        (layer(x)[0].sin().sum() / 2).backward()  # the mean of both halves
+        nn.utils.clip_grad_norm_(layer.parameters(), 0.5)
+        steps.step()
+    for rank in range(2):
+        for name, theirs in torch.load(tmp_path / f"{rank}.pt").items():
+            torch.testing.assert_close(theirs, layer.state_dict()[name], rtol=1e-9, atol=1e-10)
 
 
 def train_and_compare(name, x, way, rule, optimiser):

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnnvanish import Recurrent, cells
+from rnnvanish.engine import lent
 
 INPUT, HIDDEN, BATCH = 5, 6, 4
 CELLS = {**cells.ALL, **{step.__name__: step for step in STEPS}}
@@ -175,6 +176,18 @@ def test_nothing_that_is_given_is_written(name):
     output, _ = layer(x, state if len(state) > 1 else state[0])
     (output.real if output.is_complex() else output).sum().backward()
     assert all(torch.equal(one, other) for one, other in zip(given, before, strict=True))
+
+
+def test_a_torch_without_copy_on_write_copies_at_once(monkeypatch):
+    monkeypatch.setattr(lent, "_LAZY", False)
+    layer, x = layer_and_input("LSTM", engine="cpu")
+    output, _ = layer(x)
+    loss = output.sum()
+    before = torch.autograd.grad(loss, layer.parameters(), retain_graph=True)
+    assert not torch._C._is_cow_tensor(output)
+    output.data.zero_()
+    after = torch.autograd.grad(loss, layer.parameters())
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
 
 
 def test_outputs_that_are_read_are_not_copied():
