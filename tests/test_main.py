@@ -1,13 +1,16 @@
 """The command line: its names, its exit codes, and what it does not import."""
 
 import json
+import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
 from rnnvanish import cells, mitigations
 from rnnvanish.__main__ import COMMANDS, main
+from rnnvanish.console import to_json, wants_json
 
 PARAMETERS = {"Elman": 64 * (1 + 64 + 2), "LSTM": 4 * 64 * (1 + 64 + 2), "GRU": 3 * 64 * (1 + 64 + 2)}
 
@@ -107,3 +110,114 @@ def test_run_as_a_module():
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 2
     assert ended.stderr.startswith("rnnvanish: there is no command 'trian'")
+
+
+def test_the_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"rnnvanish {version('rnnvanish')}\n"
+    assert main(["--version", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"version": version("rnnvanish")}
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        ("cells --json", True),
+        ("cells --json true", True),
+        ("cells --json=true", True),
+        ("cells --json false", False),
+        ("cells --json=False", False),
+        ("cells", False),
+        ("cells --json --help", False),
+        ("", False),
+    ],
+)
+def test_who_wants_json(args, wanted):
+    assert wants_json(args.split()) is wanted
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("trian --json", "no command 'trian'"),
+        ("--json", "unrecognized arguments"),
+        ("cells --jsn --json", "Did you mean --json?"),
+        ("mitigations --json perhaps", "--json"),
+        ("train --cell LSTN --task digits --json", "no cell 'LSTN'"),
+        ("train --cell LSTM --json", "--task"),
+        ("train --cell LSTM --task recall --engine gpu --json", "no GPU here"),
+        ("train --cell LSTM --task recall --hidden_size 1000000000000 --json", "memory"),
+        ("train --cell LSTM --task recall --cell_options.hidden_size 3 --json", "no option 'hidden_size'"),
+        ("claims --only nothing --json", "no claim 'nothing'"),
+        ("diagnose nothing.py:x --json", "There is no file nothing.py"),
+    ],
+)
+def test_an_error_is_a_document_too(capsys, tmp_path, monkeypatch, command, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 2
+    printed = capsys.readouterr()
+    (error,) = json.loads(printed.out).values()
+    assert said in error
+    assert printed.err.endswith(f"rnnvanish: {error}\n")
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt, 130), (ZeroDivisionError, 2)])
+def test_an_interruption_and_a_fault_of_ours(capsys, monkeypatch, end, code):
+    def ends(json: bool = False):
+        raise end
+
+    monkeypatch.setitem(COMMANDS, "cells", ends)
+    assert main(["cells", "--json"]) == code
+    printed = capsys.readouterr()
+    assert list(json.loads(printed.out)) == ["error"]
+    assert ("Traceback" in printed.err) == (code == 2)
+
+
+def test_what_was_typed_does_not_command_the_terminal(capsys):
+    for word in ("\x1b[31m", "a\nrnnvanish: fine", "\u202e", "\x9b1m"):
+        for command in (["train", "--cell", word, "--task", "recall"], [word], ["diagnose", f"{word}.py:x"]):
+            assert main(command) == 2
+            printed = capsys.readouterr().err
+            assert printed.count("\n") == 1
+            assert printed[:-1].isprintable()
+
+
+def test_numbers_that_json_does_not_know():
+    assert to_json({"a": [float("nan"), (float("-inf"), 1.5)]}) == '{"a": [null, ["-infinity", 1.5]]}'
+
+
+@pytest.fixture(scope="module")
+def real():
+    """Real processes, all at once: what they gave, by what was done to their output."""
+    command = [sys.executable, "-m", "rnnvanish", "mitigations"]
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    with open("/dev/full", "w") as full:
+        started = {
+            "closed": subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True),
+            "full": subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE, text=True),
+            "ascii": subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ascii_only
+            ),
+        }
+    started["closed"].stdout.close()
+    started["closed"].stdout = None
+    return {name: (*process.communicate(timeout=120), process.returncode) for name, process in started.items()}
+
+
+def test_a_reader_that_goes_away_is_no_fault(real):
+    _, stderr, code = real["closed"]
+    assert (stderr, code) == ("", 0)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux alone has it")
+def test_where_nothing_can_be_written_it_says_so(real):
+    _, stderr, code = real["full"]
+    assert code == 2
+    assert stderr == "rnnvanish: Standard output cannot be written: [Errno 28] No space left on device\n"
+
+
+def test_a_letter_that_an_encoding_lacks_is_no_fault(real):
+    stdout, stderr, code = real["ascii"]
+    assert (stderr, code) == ("", 0)
+    assert "\\xb2" in stdout  # a square

@@ -1,7 +1,25 @@
 """Why recurrent networks forget, and what helps: measured."""
 
-from rnnvanish import cells, mitigations, probes
-from rnnvanish.diagnosis import assert_retention, diagnose
-from rnnvanish.recurrent import Recurrent
+from importlib import import_module
+
+TYPE_CHECKING = False  # typing would have to be imported first
+if TYPE_CHECKING:
+    from rnnvanish import cells, mitigations, probes
+    from rnnvanish.diagnosis import assert_retention, diagnose
+    from rnnvanish.recurrent import Recurrent
 
 __all__ = ["Recurrent", "assert_retention", "cells", "diagnose", "mitigations", "probes"]
+HOMES = {"Recurrent": "recurrent", "assert_retention": "diagnosis", "diagnose": "diagnosis"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name where it is first used: torch takes seconds, which the command line may not need."""
+    if name not in __all__:
+        raise AttributeError(f"module 'rnnvanish' has no attribute {name!r}")
+    if name in HOMES:
+        return getattr(import_module(f"rnnvanish.{HOMES[name]}"), name)
+    return import_module(f"rnnvanish.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,28 +1,35 @@
 """The command line. A command is a function: its signature and its docstring are the options and their help.
 
-A command returns its exit code: 0 fine, 1 a claim or a verdict fails, 2 wrong use.
+A command returns its exit code (0 fine, 1 a claim or a verdict fails, 2 wrong use, 130 interrupted) and what `--json`
+prints. What takes long to import is imported where it is needed, so that Ctrl+C finds somebody who answers.
 """
 
-import inspect
-import json as json_format
-import re
 import sys
-from collections.abc import Callable
-from typing import Any, Literal, NoReturn
 
-from jsonargparse import ArgumentParser
+try:
+    import inspect
+    import traceback
+    from collections.abc import Callable
+    from importlib.metadata import version
+    from typing import Any, Literal
 
-from rnnvanish import cells as catalogue
-from rnnvanish import mitigations as cures
-from rnnvanish.names import WrongUse, built, did_you_mean, listed, lookup
+    from rnnvanish.console import complain, one_line, say, standard_output, to_json, wants_json
+    from rnnvanish.names import WrongUse, built, did_you_mean, listed, lookup
+except KeyboardInterrupt:
+    sys.exit(130)
+
+#: How a command ends: its exit code, and its document.
+Ending = tuple[int, Any]
 
 
-def cells(json: bool = False) -> int:
+def cells(json: bool = False) -> Ending:
     """List the cells: their states, their papers and their parameters at a width of 64, one feature read.
 
     Args:
         json: Print one line of JSON.
     """
+    from rnnvanish import cells as catalogue
+
     rows: list[dict[str, Any]] = [
         {
             "name": name,
@@ -32,21 +39,22 @@ def cells(json: bool = False) -> int:
         }
         for name, cell in sorted(catalogue.ALL.items())
     ]
-    if json:
-        print(json_format.dumps(rows))
-        return 0
-    print(f"{'cell':<12}{'state':<10}{'parameters':>10}  paper")
-    for row in rows:
-        print(f"{row['name']:<12}{', '.join(row['state']):<10}{row['parameters']:>10,}  {row['paper']}")
-    return 0
+    if not json:
+        lines = [f"{'cell':<12}{'state':<10}{'parameters':>10}  paper"]
+        for row in rows:
+            lines.append(f"{row['name']:<12}{', '.join(row['state']):<10}{row['parameters']:>10,}  {row['paper']}")
+        say("\n".join([*lines, ""]))
+    return 0, rows
 
 
-def mitigations(json: bool = False) -> int:
+def mitigations(json: bool = False) -> Ending:
     """List the mitigations: what each keeps, when it acts, and its paper.
 
     Args:
         json: Print one line of JSON.
     """
+    from rnnvanish import mitigations as cures
+
     rows = [
         {
             "name": name,
@@ -57,12 +65,10 @@ def mitigations(json: bool = False) -> int:
         }
         for name, mitigation in cures.ALL.items()
     ]
-    if json:
-        print(json_format.dumps(rows))
-        return 0
-    for row in rows:
-        print(f"{row['name']}{row['options']}: acts {row['moment']}\n  {row['invariant']}\n  {row['paper']}\n")
-    return 0
+    if not json:
+        for row in rows:
+            say(f"{row['name']}{row['options']}: acts {row['moment']}\n  {row['invariant']}\n  {row['paper']}\n\n")
+    return 0, rows
 
 
 def train(
@@ -86,7 +92,7 @@ def train(
     monitor: int = 50,
     out: str | None = None,
     json: bool = False,
-) -> int:
+) -> Ending:
     """Train a recurrent network on a task. The same command goes on after an interruption, with the same result.
 
     Args:
@@ -113,6 +119,8 @@ def train(
         json: Print the result as one line of JSON.
     """
     options = {name: value for name, value in locals().items() if name not in ("out", "json")}
+    from rnnvanish import cells as catalogue
+    from rnnvanish import mitigations as cures
     from rnnvanish import tasks
 
     try:  # before Lightning is imported, which takes seconds
@@ -123,10 +131,7 @@ def train(
         raise WrongUse(str(error)) from error
     from rnnvanish import training
 
-    code, result = training.train(options, out, json)
-    if json:
-        print(json_format.dumps(result))
-    return code
+    return training.train(options, out, json)
 
 
 def diagnose(
@@ -141,7 +146,7 @@ def diagnose(
     full: bool = False,
     out: str | None = None,
     json: bool = False,
-) -> int:
+) -> Ending:
     """Measure how far back the gradient reaches in each recurrent layer of your model, why it stops, and what helps.
 
     Args:
@@ -174,7 +179,7 @@ def claims(
     update: bool = False,
     stored: bool = False,
     json: bool = False,
-) -> int:
+) -> Ending:
     """Measure the claims of the explanation again; fails where a verdict is not the one that the text states.
 
     Args:
@@ -214,69 +219,68 @@ def claims(
             claim.keep(measurement)
         record = claim.to_json(measurement)
         records.append(record)
-        if not json:
-            differs = "" if record["verdict"] == record["stated"] else f"   THE TEXT STATES: {record['stated']}"
-            when = f", stored on {record['provenance']['date']}" if recalled else ""
-            since = ", and the code has changed since" if record["outdated"] else ""
-            print(f"{claim.section:>2}  {claim.id:<40} {record['verdict']}{differs}")
-            print(f"    “{claim.sentence}”")
-            print(f"    {claim.statistic}: {record['result']}; {record['thresholds']}")
-            print(f"    {record['seeds']} seeds, {record['seconds']:.1f} s{when}{since}\n", flush=True)
+        if not json and not say(_told(claim, record, recalled)):
+            break  # nobody reads on
     broken = [record["id"] for record in records if record["verdict"] != record["stated"]]
-    if json:
-        print(json_format.dumps({"claims": records}))
-    else:
-        print(f"{len(records) - len(broken)} of {len(records)} claims have the verdict that the text states.")
-    return 1 if broken else 0
+    if not json:
+        say(f"{len(records) - len(broken)} of {len(records)} claims have the verdict that the text states.\n")
+    return int(bool(broken)), {"claims": records}
+
+
+def _told(claim: Any, record: dict[str, Any], recalled: bool) -> str:
+    """A measured claim as people read it."""
+    differs = "" if record["verdict"] == record["stated"] else f"   THE TEXT STATES: {record['stated']}"
+    when = f", stored on {record['provenance']['date']}" if recalled else ""
+    since = ", and the code has changed since" if record["outdated"] else ""
+    return (
+        f"{claim.section:>2}  {claim.id:<40} {record['verdict']}{differs}\n"
+        f"    “{claim.sentence}”\n"
+        f"    {claim.statistic}: {record['result']}; {record['thresholds']}\n"
+        f"    {record['seeds']} seeds, {record['seconds']:.1f} s{when}{since}\n\n"
+    )
 
 
 #: Every command by its name.
-COMMANDS: dict[str, Callable[..., int]] = {c.__name__: c for c in (cells, claims, diagnose, mitigations, train)}
-
-
-class Parser(ArgumentParser):
-    """A parser that says which names there are when one is misspelt."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print what is wrong, and exit with code 2."""
-        name = self.prog.replace(" [options]", "")
-        options = [option for option in self._option_string_actions if option.startswith("--")]
-        if message.startswith("unrecognized arguments"):
-            guesses = "".join(did_you_mean(word, options) for word in re.findall(r"--[\w-]+", message))
-            message += f".{guesses} There are: {listed(options)}."
-        elif choice := re.search(r"invalid choice: '(.*?)' \(", message):
-            message = (
-                f"there is no command {choice[1]!r}.{did_you_mean(choice[1], COMMANDS)} There are: {listed(COMMANDS)}."
-            )
-        else:
-            message = re.sub(rf"\b({'|'.join(COMMANDS)})\.(?=\w)", "--", message)  # train.task: --task
-            message = re.sub(r'Parser key "(\w+)":\s*', r"--\1: ", message)
-        sys.stderr.write(f"{name}: {message}\n")
-        sys.exit(2)
+COMMANDS: dict[str, Callable[..., Ending]] = {c.__name__: c for c in (cells, claims, diagnose, mitigations, train)}
 
 
 def main(args: list[str] | None = None) -> int:
     """Run a command; returns its exit code."""
-    parser = Parser(prog="rnnvanish", description="Why recurrent networks forget, and what helps.", allow_abbrev=False)
-    commands = parser.add_subcommands(dest="command")
-    for name, function in COMMANDS.items():
-        summary = (function.__doc__ or "").partition("\n")[0]
-        command = Parser(description=summary, allow_abbrev=False)
-        command.add_function_arguments(function, as_group=False, as_positional=function is diagnose)
-        for action in command._actions:
-            if getattr(action, "_typehint", None) is bool:  # --json alone means --json true
-                action.nargs, action.const = "?", True
-        commands.add_subcommand(name, command, help=summary)
+    given = sys.argv[1:] if args is None else args
+    as_json = wants_json(given)
     try:
-        given = parser.parse_args(args)
-        return COMMANDS[given.command](**given[given.command].as_dict())
-    except SystemExit as end:  # from the parser: --help, or an error
-        return end.code if isinstance(end.code, int) else 2
+        with standard_output(process=args is None, alone=as_json) as out:
+            code, document = _ended(given)
+            say(f"{to_json(document)}\n" if as_json else "", out)
     except WrongUse as error:
-        sys.stderr.write(f"rnnvanish: {error}\n")
+        complain(one_line(error))
         return 2
     except KeyboardInterrupt:
         return 130
+    return code
+
+
+def _ended(args: list[str]) -> Ending:
+    """Run a command to its end, whatever that is."""
+    said: object
+    try:
+        if "--version" in args and wants_json(args):
+            return 0, {"version": version("rnnvanish")}
+        from rnnvanish.arguments import parsed
+
+        name, options = parsed(args, COMMANDS, diagnose)
+        return COMMANDS[name](**options)
+    except SystemExit as end:  # the parser's: --help, --version
+        return (end.code if isinstance(end.code, int) else 2), None
+    except WrongUse as error:
+        code, said = 2, one_line(error)
+    except KeyboardInterrupt:
+        code, said = 130, "Interrupted."
+    except Exception as error:  # noqa: BLE001  # exit code 1 says something else
+        traceback.print_exc()
+        code, said = 2, f"This is a fault of rnnvanish itself: {one_line(repr(error))}"
+    complain(said)
+    return code, {"error": said}
 
 
 if __name__ == "__main__":

@@ -322,7 +322,7 @@ def _stored(measurement: Measurement) -> str:
     took = f"{minutes:.0f} min" if minutes >= 1.5 else f"{measurement.seconds:.0f} s"
     since = " The code has changed since then: `make claims` measures it anew." if measurement.outdated else ""
     return (
-        f"Too dear to measure at every build ({took}). Measured on {known['date']}, commit {known['commit']}, "
+        f"Too dear to measure at every build ({took}). Measured on {known['date']}, commit {known.get('commit', 'unknown')}, "
         f"{known['processor']}, torch {known['torch']}, Python {known['python']}.{since}"
     )
 

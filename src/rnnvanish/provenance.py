@@ -1,5 +1,6 @@
 """Where a number comes from: what stands beside every figure that is published."""
 
+import json
 import os
 import platform
 import re
@@ -7,22 +8,32 @@ import subprocess
 import time
 from datetime import UTC, datetime
 from functools import cache
+from importlib.metadata import distribution, version
 from pathlib import Path
 
 import torch
 
 
 def provenance() -> dict[str, str]:
-    """Date (UTC), commit, processor, threads and versions of this process."""
+    """Date (UTC), version, commit (where it is known), processor, threads and versions of this process."""
     now = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
     return {
         "date": datetime.fromtimestamp(now, UTC).date().isoformat(),
-        "commit": commit(Path(__file__)),
+        "rnnvanish": version("rnnvanish"),
+        **({} if (known := installed_from() or commit(Path(__file__))) == "unknown" else {"commit": known}),
         "processor": processor(),
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__.partition("+")[0],
         "python": platform.python_version(),
     }
+
+
+@cache
+def installed_from() -> str | None:
+    """First eight digits of the commit that was installed from a repository; None where it was installed otherwise."""
+    origin = json.loads(distribution("rnnvanish").read_text("direct_url.json") or "{}")
+    digits: str | None = origin.get("vcs_info", {}).get("commit_id")
+    return digits and digits[:8]
 
 
 @cache

@@ -52,9 +52,9 @@ def train(options: dict[str, Any], out: str | None, as_json: bool) -> tuple[int,
             with folder.held():
                 result = run(learner, data, folder, options)
         else:
-            print(f"This run is finished: {folder.path}", file=sys.stderr)
-    except (ValueError, ImportError, OSError) as error:
-        raise WrongUse(str(error)) from error
+            print(f"This run is finished: {printable(str(folder.path))}", file=sys.stderr)
+    except (ValueError, ImportError, OSError, RuntimeError, MemoryError, OverflowError) as error:
+        raise WrongUse(str(error) or type(error).__name__) from error
     if isinstance(result, int):
         said = "Interrupted: the same command goes on from the last whole epoch."
         print(said, file=sys.stderr)

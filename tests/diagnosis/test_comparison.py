@@ -1,7 +1,6 @@
 """Comparing two reports: by hand-made half-lives, and as the command line does it in somebody's CI."""
 
 import json
-import math
 
 import pytest
 import torch
@@ -19,6 +18,13 @@ def report(**half_lives):
 
 def layer(half_life, verdict="vanishing", reach=50, joined=False):
     return {"verdict": verdict, "half_life": half_life, "reach": reach, "joined": joined, "gain": [1.0] * 101}
+
+
+def odd(key, value):
+    """The JSON of a report with one odd value."""
+    sound = {"verdict": '"vanishing"', "half_life": "2.0", "reach": "3", "joined": "false", "gain": "[1, null]"}
+    inside = ", ".join(f'"{name}": {each}' for name, each in (sound | {key: value}).items())
+    return '{"schema": 1, "layers": {"a": {' + inside + "}}}"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,7 @@ def test_it_says_which_layer_from_what_to_what():
 
 
 def test_a_layer_read_at_several_ends_is_compared_by_its_reach():
-    before, after = layer(math.nan, reach=50, joined=True), layer(9.0, reach=39)
+    before, after = layer(None, reach=50, joined=True), layer(9.0, reach=39)
     (change,) = compare({"layers": {"a": before}}, {"layers": {"a": after}}).changes
     assert (change.measure, change.before, change.after, change.fell) == ("reach", 50, 39, True)
 
@@ -142,6 +148,23 @@ def test_a_regression_test_for_other_peoples_ci(folder, capsys):
         ('{"schema": 99, "layers": {}}', [], "a report of schema 99, and this rnnvanish reads 1: make it again"),
         ('{"schema": 1, "layers": {}}', [], "no layer in common"),
         ('{"schema": 1, "layers": {"GRU/layer0/forward": {"half_life": 3}}}', [], "lacks 'verdict'"),
+        ('{"schema": true, "layers": {}}', [], "a report of schema True"),
+        ('{"schema": 1.0, "layers": {}}', [], "a report of schema 1.0"),
+        ('{"schema": [1], "layers": {}}', [], "a report of schema [1]"),
+        ('{"schema": 1, "schema": 1, "layers": {}}', [], "it has 'schema' twice"),
+        ("[" * 100_000, [], "is no JSON"),
+        ('{"schema": ' + "1" * 5000 + "}", [], "A report is needed"),
+        (odd("half_life", "[1]"), [], "'half_life' of the layer 'a' has to be a number of steps"),
+        (odd("half_life", "true"), [], "'half_life' of the layer 'a' has to be a number of steps"),
+        (odd("half_life", "-1"), [], "'half_life' of the layer 'a' has to be a number of steps"),
+        (odd("half_life", "NaN"), [], "NaN is no number of JSON"),
+        (odd("half_life", "1e999"), [], "'half_life' of the layer 'a' has to be a number of steps"),
+        (odd("half_life", "1" + "0" * 400), [], "'half_life' of the layer 'a' has to be a number of steps"),
+        (odd("reach", "1.5"), [], "'reach' of the layer 'a' has to be a whole number of steps"),
+        (odd("joined", "0"), [], "'joined' of the layer 'a' has to be true or false"),
+        (odd("gain", "{}"), [], "'gain' of the layer 'a' has to be a list of numbers"),
+        (odd("gain", '["x"]'), [], "'gain' of the layer 'a' has to be a list of numbers"),
+        (odd("verdict", "null"), [], "'verdict' of the layer 'a' has to be a word"),
         ('{"schema": 1, "layers": {"GRU/layer0/forward": 3}}', [], "is no layer"),
         ("same", ["--tolerance", "1.5"], "--tolerance needs a share of the half-life"),
         ("same", ["--tolerance", "much"], "tolerance"),

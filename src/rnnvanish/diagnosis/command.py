@@ -1,15 +1,17 @@
 """`rnnvanish diagnose`: find the target, measure, show, compare."""
 
-import json as json_format
 import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from rnnvanish.console import say
 from rnnvanish.diagnosis.comparison import compare
 from rnnvanish.diagnosis.diagnosis import Diagnosis, diagnose
 from rnnvanish.diagnosis.document import read
-from rnnvanish.diagnosis.target import load_target
+from rnnvanish.diagnosis.target import OURS, failure, load_target
 from rnnvanish.diagnosis.text import to_text
 from rnnvanish.files import write_whole
 from rnnvanish.ledger import NotStored
@@ -25,8 +27,8 @@ def run(
     out: str | None,
     json: bool,
     **options: Any,
-) -> int:
-    """Do what the command line says; returns the exit code."""
+) -> tuple[int, dict[str, Any]]:
+    """Do what the command line says; returns the exit code, and the report as data."""
     try:
         earlier = None if against is None else read(against)  # before the measurement, which may take long
         if not 0 <= tolerance < 1:
@@ -34,20 +36,29 @@ def run(
         torch.manual_seed(seed)
         report = diagnose(*load_target(target), full=full, **options)
         change = None if earlier is None else compare(earlier, report, tolerance)
+    except (KeyboardInterrupt, WrongUse):
+        raise
+    except BaseException as error:
+        raise WrongUse(_what_failed(error, target)) from error
+    try:
         if out is not None:
             _save(report, out)
-    except (ValueError, RuntimeError, NotStored) as error:
-        raise WrongUse(str(error)) from error
     except OSError as error:
         raise WrongUse(f"--out {out} cannot be written: {error}") from error
-    if json:
-        document: dict[str, Any] = report.to_dict()
-        print(json_format.dumps(document if change is None else document | {"comparison": change.to_dict()}))
-    else:
+    if not json:
         _show(report, full)
         if change is not None:
-            print(f"\n{change}")
-    return int(not report.healthy if change is None else change.fell)
+            say(f"\n{change}\n")
+    document = report.to_dict() | ({} if change is None else {"comparison": change.to_dict()})
+    return int(not report.healthy if change is None else change.fell), document
+
+
+def _what_failed(error: BaseException, target: str) -> str:
+    """What this package says, as it says it; of another's error where it came from, too."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, ValueError | RuntimeError | NotStored) and Path(last.filename).is_relative_to(OURS):
+        return str(error)
+    return f"{target} failed while it was measured{failure(error)}"
 
 
 def _save(report: Diagnosis, out: str) -> None:
@@ -59,10 +70,13 @@ def _save(report: Diagnosis, out: str) -> None:
 def _show(report: Diagnosis, full: bool) -> None:
     """On a terminal in colour; into a file or a pipe as plain text, the same everywhere."""
     if not sys.stdout.isatty():
-        print(to_text(report, full))
+        say(f"{to_text(report, full)}\n")
         return
     from rich.console import Console
 
     from rnnvanish.diagnosis.terminal import to_terminal
 
-    Console().print(to_terminal(report, full))
+    console = Console()
+    with console.capture() as captured:
+        console.print(to_terminal(report, full))
+    say(captured.get())

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rnnvanish.diagnosis.diagnosis import Diagnosis
-from rnnvanish.diagnosis.document import number, read
+from rnnvanish.diagnosis.document import check_layers, number, read, value_of
+from rnnvanish.names import printable
 
 Report = Diagnosis | Mapping[str, Any] | str | Path
 
@@ -34,9 +35,9 @@ class Change:
 
     def __str__(self) -> str:
         kept = "FELL" if self.fell else "kept"
-        turned = "" if self.verdicts[0] == self.verdicts[1] else f", {self.verdicts[0]} → {self.verdicts[1]}"
+        turned = "" if self.verdicts[0] == self.verdicts[1] else f", {printable(self.verdicts[0])} → {self.verdicts[1]}"
         after = f"{_number(self.after)} steps" if math.isfinite(self.after) else _number(self.after)
-        return f"{kept}  {self.layer}: {self.measure} {_number(self.before)} → {after}{turned}"
+        return f"{kept}  {printable(self.layer)}: {self.measure} {_number(self.before)} → {after}{turned}"
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class Comparison:
 
     def __str__(self) -> str:
         lines = [str(change) for change in self.changes]
-        lines += [f"new   {name}: not in the earlier report" for name in self.appeared]
-        lines += [f"gone  {name}: only in the earlier report" for name in self.disappeared]
+        lines += [f"new   {printable(name)}: not in the earlier report" for name in self.appeared]
+        lines += [f"gone  {printable(name)}: only in the earlier report" for name in self.disappeared]
         count = sum(change.fell for change in self.changes)
         result = f"Retention fell by more than {100 * self.tolerance:.0f} % in {count} of {len(self.changes)} layers."
         return "\n".join([*lines, result])
@@ -112,6 +113,7 @@ def _layers(report: Report) -> Mapping[str, Any]:
     if isinstance(report, str | Path):
         report = read(report)
     layers: Mapping[str, Any] = (report.to_dict() if isinstance(report, Diagnosis) else report)["layers"]
+    check_layers(layers)
     return layers
 
 
@@ -119,15 +121,11 @@ def _change(name: str, before: Mapping[str, Any], after: Mapping[str, Any], tole
     verdicts = (before["verdict"], after["verdict"])
     joined = before["joined"] or after["joined"]
     measure = "reach" if joined else "half-life"
-    was, now = (layer["reach"] if joined else _half_life(layer) for layer in (before, after))
+    was, now = (float(layer["reach"]) if joined else value_of(layer["half_life"]) for layer in (before, after))
     most = 10 * max(len(before["gain"]), len(after["gain"]))
     shorter = min(now, most) < (1 - tolerance) * min(was, most)
     worse = verdicts[0] != verdicts[1] and verdicts[1] in ("exploding", "unmeasured")
     return Change(name, was, now, measure, verdicts, shorter or worse)
-
-
-def _half_life(layer: Mapping[str, Any]) -> float:
-    return math.nan if layer["half_life"] is None else float(layer["half_life"])
 
 
 def _number(value: float) -> str:

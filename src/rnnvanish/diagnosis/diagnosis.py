@@ -78,7 +78,7 @@ class Diagnosis:
 
     def to_json(self, path: str | Path) -> Path:
         """Write the report as JSON."""
-        return write_whole(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        return write_whole(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     def to_html(self, path: str | Path) -> Path:
         """Write the report as one page that needs nothing else."""

@@ -1,8 +1,8 @@
 """A curve as an SVG and as the table that it is drawn from."""
 
-import html
 import math
 
+from rnnvanish.names import escaped
 from rnnvanish.plots import decade, one_in
 from rnnvanish.probes.curve import Curve
 
@@ -45,7 +45,7 @@ def drawing(curve: Curve) -> str:
         edge = [(lag, min(max(math.log10(g), bottom), top)) for lag, g in round_trip if g > 0 and math.isfinite(g)]
         band = '<polygon class="band" points="' + " ".join(f"{x(lag):.1f},{y(h):.1f}" for lag, h in edge) + '"/>'
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(_says(curve, last))}" '
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escaped(_says(curve, last))}" '
         f'data-left="{LEFT}" data-right="{RIGHT}" data-width="{WIDTH}" data-last="{last}">{lines}'
         f'<text x="{LEFT}" y="{BOTTOM + 24}">0</text>'
         f'<text x="{RIGHT}" y="{BOTTOM + 24}" text-anchor="end">{last} steps back</text>{band}{curves}'
@@ -67,7 +67,7 @@ def table(curve: Curve) -> str:
     lags = sorted({round(i * last / (ROWS - 1)) for i in range(ROWS)}) if last >= ROWS else range(last + 1)
     names = curve.names if len(curve.names) > 1 else ()
     columns = [curve.gain, *(curve.parts[name] for name in names)]
-    heads = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in ("steps back", "gradient left", *names))
+    heads = "".join(f'<th scope="col">{escaped(name)}</th>' for name in ("steps back", "gradient left", *names))
     body = "".join(
         f'<tr><th scope="row">{lag}</th>'
         + "".join(f"<td>{one_in(float(gain[lag]))}</td>" for gain in columns)

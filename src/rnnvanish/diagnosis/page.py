@@ -1,6 +1,5 @@
 """The report as one page that needs nothing else: no request, light and dark, and all of it there without a script."""
 
-import html
 from collections.abc import Iterable
 from importlib.resources import files
 from itertools import groupby
@@ -11,6 +10,7 @@ from rnnvanish.diagnosis.faults import Finding
 from rnnvanish.diagnosis.measures import Measures
 from rnnvanish.diagnosis.rows import finding_rows, rows
 from rnnvanish.diagnosis.text import origin, title
+from rnnvanish.names import escaped
 from rnnvanish.probes.curve import Curve
 
 if TYPE_CHECKING:
@@ -25,24 +25,22 @@ def to_html(diagnosis: "Diagnosis") -> str:
     layers = "".join(_layer(name, curve, diagnosis.measures.get(name)) for name, curve in diagnosis.curves.items())
     rest = ""
     if diagnosis.outlook is not None:
-        rest += f"<section><h2>Can it learn across {diagnosis.outlook.lag} steps?</h2><p>{html.escape(str(diagnosis.outlook))}</p></section>"
+        rest += f"<section><h2>Can it learn across {diagnosis.outlook.lag} steps?</h2><p>{escaped(str(diagnosis.outlook))}</p></section>"
     if diagnosis.unfit:
-        each = "".join(f"<li>{html.escape(f'{cure}: {why}')}</li>" for cure, why in diagnosis.unfit.items())
+        each = "".join(f"<li>{escaped(f'{cure}: {why}')}</li>" for cure, why in diagnosis.unfit.items())
         rest += f"<section><h2>Could not be tried</h2><ul>{each}</ul></section>"
-    head = html.escape(title(diagnosis))
+    head = escaped(title(diagnosis))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{head}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>\n{style}</style></head>\n'
         f"<body><main><h1>{head}</h1>{found}{layers}{rest}</main>"
-        f"<footer>{html.escape(origin(diagnosis))}</footer><script>\n{script}</script></body></html>\n"
+        f"<footer>{escaped(origin(diagnosis))}</footer><script>\n{script}</script></body></html>\n"
     )
 
 
 def _finding(finding: Finding) -> str:
-    said = "".join(f"<p>{html.escape(text)}</p>" for _, text in finding_rows(finding))
-    return (
-        f'<section class="fault"><h2>{html.escape(finding.fault)} in {html.escape(finding.layer)}</h2>{said}</section>'
-    )
+    said = "".join(f"<p>{escaped(text)}</p>" for _, text in finding_rows(finding))
+    return f'<section class="fault"><h2>{escaped(finding.fault)} in {escaped(finding.layer)}</h2>{said}</section>'
 
 
 def _layer(name: str, curve: Curve, measured: Measures | None) -> str:
@@ -51,7 +49,7 @@ def _layer(name: str, curve: Curve, measured: Measures | None) -> str:
         values = f"<details><summary>All values</summary>{table(curve)}</details>"
         figure = f"<figure>{drawing(curve)}{values}</figure>"
     return (
-        f'<section><h2>{html.escape(name)}: <span class="{curve.verdict}">{curve.verdict}</span></h2>{figure}'
+        f'<section><h2>{escaped(name)}: <span class="{curve.verdict}">{curve.verdict}</span></h2>{figure}'
         f'<table class="said">{_rows(rows(curve, measured, full=True))}</table></section>\n'
     )
 
@@ -61,6 +59,6 @@ def _rows(said: Iterable[tuple[str, str]]) -> str:
     written = ""
     for label, group in groupby(said, key=lambda row: row[0]):
         tag = "code" if label == "to apply" else "span"
-        lines = "<br>".join(f"<{tag}>{html.escape(text)}</{tag}>" for _, text in group)
-        written += f'<tr><th scope="row">{html.escape(label)}</th><td>{lines}</td></tr>'
+        lines = "<br>".join(f"<{tag}>{escaped(text)}</{tag}>" for _, text in group)
+        written += f'<tr><th scope="row">{escaped(label)}</th><td>{lines}</td></tr>'
     return written

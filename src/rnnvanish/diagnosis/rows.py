@@ -5,6 +5,7 @@ import math
 from rnnvanish.diagnosis.faults import Finding
 from rnnvanish.diagnosis.measures import Measures, main_rows, rest_rows
 from rnnvanish.diagnosis.trial import Trial
+from rnnvanish.names import printable
 from rnnvanish.probes.curve import Curve
 
 #: Cures that a short report shows; a full one shows all that helped.
@@ -13,6 +14,10 @@ SHOWN = 3
 
 def rows(curve: Curve, measured: Measures | None = None, full: bool = False) -> list[tuple[str, str]]:
     """Say what was measured: pairs of what it is and what came out; several rows in turn may share their first half."""
+    return [(label, printable(text)) for label, text in _rows(curve, measured, full)]
+
+
+def _rows(curve: Curve, measured: Measures | None, full: bool) -> list[tuple[str, str]]:
     notes = [("note", note) for note in curve.notes]
     if curve.verdict == "unmeasured":
         why = "it ran for a single step" if len(curve.gain) < 2 else "the loss does not read the end of this loop"
@@ -44,7 +49,8 @@ def rows(curve: Curve, measured: Measures | None = None, full: bool = False) -> 
 
 def finding_rows(finding: Finding) -> list[tuple[str, str]]:
     """Say what was found: in the same form."""
-    return [("seen", finding.seen), ("to do", finding.remedy), ("tried", finding.tried)]
+    said = ("seen", finding.seen), ("to do", finding.remedy), ("tried", finding.tried)
+    return [(label, printable(text)) for label, text in said]
 
 
 def _cures(curve: Curve, full: bool) -> list[tuple[str, str]]:

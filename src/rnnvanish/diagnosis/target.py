@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,11 @@ from rnnvanish.recurrent import Recurrent
 
 Found = TypeVar("Found")
 
+#: This package; and where Python keeps other people's.
+OURS = Path(__file__).parents[1]
+INSTALLED = {
+    Path(path) for name, path in sysconfig.get_paths().items() if name in ("stdlib", "platstdlib", "purelib", "platlib")
+}
 #: Sequences, and steps in each, that a bare recurrent module is given to read.
 BATCH, STEPS = 16, 100
 
@@ -121,10 +127,21 @@ def _guarded(run: Callable[[], Found], what: str) -> Found:
     """Run the user's code; say where it failed."""
     try:
         return run()
-    except Exception as error:
-        ours = Path(__file__).parent
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if not Path(f.filename).is_relative_to(ours)]
-        frames = [f for f in frames if "importlib" not in f.filename]
-        at = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-        said = "".join(traceback.format_exception_only(error)).strip()
-        raise WrongUse(f"{what} failed{at}: {said}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also sys.exit(), which would end this command as if all were well
+        raise WrongUse(f"{what} failed{failure(error)}") from error
+
+
+def failure(error: BaseException) -> str:
+    """Where an error came from in somebody else's code, and what it says: " (file.py, line 3): KeyError: 'x'"."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not Path(f.filename).is_relative_to(OURS)]
+    frames = [f for f in frames if "importlib" not in f.filename and f.filename[0] != "<"]
+    theirs = [f for f in frames if not any(Path(f.filename).is_relative_to(place) for place in INSTALLED)] or frames
+    place = (theirs[-1].filename, theirs[-1].lineno) if theirs else None
+    said = "".join(traceback.format_exception_only(error)).strip()
+    if isinstance(error, SyntaxError):
+        place, said = (str(error.filename), error.lineno), f"{type(error).__name__}: {error.msg}"
+    if isinstance(error, SystemExit):
+        said = f"it ended the program by sys.exit({error.code!r}), where it should return."
+    return f"{f' ({place[0]}, line {place[1]})' if place else ''}: {said}"

@@ -12,6 +12,7 @@ from rnnvanish.diagnosis.faults import Finding
 from rnnvanish.diagnosis.measures import Measures
 from rnnvanish.diagnosis.rows import finding_rows, rows
 from rnnvanish.diagnosis.text import origin, scale, sparkline, title
+from rnnvanish.names import printable
 from rnnvanish.probes.curve import Curve
 
 if TYPE_CHECKING:
@@ -37,13 +38,16 @@ def _finding(finding: Finding) -> RenderableType:
     for row in finding_rows(finding):
         table.add_row(*map(Text, row))
     return Panel(
-        table, title=Text(f"{finding.fault} in {finding.layer}", "bold"), title_align="left", border_style="red"
+        table,
+        title=Text(f"{finding.fault} in {printable(finding.layer)}", "bold"),
+        title_align="left",
+        border_style="red",
     )
 
 
 def _layer(name: str, curve: Curve, measured: Measures | None, full: bool) -> RenderableType:
     colour = COLOURS[curve.verdict]
-    head = Text.assemble((name, "bold"), ": ", (curve.verdict, colour))
+    head = Text.assemble((printable(name), "bold"), ": ", (curve.verdict, colour))
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

@@ -9,6 +9,7 @@ from torch import Tensor
 from rnnvanish.diagnosis.faults import Finding
 from rnnvanish.diagnosis.measures import Measures
 from rnnvanish.diagnosis.rows import finding_rows, rows
+from rnnvanish.names import printable
 from rnnvanish.probes.curve import Curve
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def to_text(diagnosis: "Diagnosis", full: bool = False) -> str:
         blocks.append(textwrap.fill(str(diagnosis.outlook), PAGE))
     if full and diagnosis.unfit:
         blocks.append(
-            "\n".join(["Could not be tried:", *(f"  {cure}: {why}" for cure, why in diagnosis.unfit.items())])
+            "\n".join(
+                ["Could not be tried:", *(f"  {cure}: {printable(why)}" for cure, why in diagnosis.unfit.items())]
+            )
         )
     blocks.append(textwrap.fill(origin(diagnosis), PAGE))
     return "\n\n".join(blocks)
@@ -37,17 +40,17 @@ def to_text(diagnosis: "Diagnosis", full: bool = False) -> str:
 
 def title(diagnosis: "Diagnosis") -> str:
     """What the report is about."""
-    return f"{diagnosis.model}: how much of the gradient reaches back in time"
+    return f"{printable(diagnosis.model)}: how much of the gradient reaches back in time"
 
 
 def origin(diagnosis: "Diagnosis") -> str:
     """Where its numbers come from."""
-    return ", ".join(f"{name} {value}" for name, value in diagnosis.provenance.items())
+    return printable(", ".join(f"{name} {value}" for name, value in diagnosis.provenance.items()))
 
 
 def told(finding: Finding) -> str:
     """Tell of a finding in a paragraph."""
-    lines = [f"FOUND: {finding.fault} in {finding.layer}"]
+    lines = [f"FOUND: {finding.fault} in {printable(finding.layer)}"]
     for label, said in finding_rows(finding):
         lines += textwrap.wrap(
             said, PAGE, initial_indent=f"  {label:<11}", subsequent_indent=" " * 13, break_on_hyphens=False
@@ -56,7 +59,7 @@ def told(finding: Finding) -> str:
 
 
 def _layer(name: str, curve: Curve, measured: Measures | None, full: bool) -> str:
-    lines = [f"{name}: {curve.verdict}"]
+    lines = [f"{printable(name)}: {curve.verdict}"]
     if curve.verdict != "unmeasured":
         lines.append(f"  {sparkline(curve.gain)}  {scale(curve)}")
     before = ""

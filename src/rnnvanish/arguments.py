@@ -1,0 +1,68 @@
+"""The arguments of the command line: a parser that says which names there are when one is misspelt."""
+
+import re
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser
+
+from rnnvanish.names import WrongUse, did_you_mean, listed
+
+
+class Parser(ArgumentParser):
+    """A parser of one command, or of all of them.
+
+    Args:
+        commands: The names of all commands.
+    """
+
+    def __init__(self, commands: tuple[str, ...] = (), **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+        self.commands = commands
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say what is wrong."""
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        if message.startswith("unrecognized arguments"):
+            guesses = "".join(did_you_mean(word, options) for word in re.findall(r"--[\w-]+", message))
+            message += f".{guesses} There are: {listed(options)}."
+        elif choice := re.search(r"invalid choice: '(.*?)' \(", message):
+            wrong = choice[1]
+            message = f"there is no command {wrong!r}.{did_you_mean(wrong, self.commands)} There are: {listed(self.commands)}."
+        else:
+            message = re.sub(rf"\b({'|'.join(self.commands)})\.(?=\w)", "--", message)  # train.task: --task
+            message = re.sub(r'Parser key "(\w+)":\s*', r"--\1: ", message)
+        raise WrongUse(message) from ex
+
+
+def parsed(
+    args: list[str], commands: Mapping[str, Callable[..., Any]], positional: Callable[..., Any]
+) -> tuple[str, dict[str, Any]]:
+    """Read the name of a command, and its options.
+
+    Args:
+        args: What was typed.
+        commands: The commands: signature and docstring are the options and their help.
+        positional: The command whose first argument has no name.
+
+    Raises:
+        WrongUse: Says what was needed.
+        SystemExit: After `--help` and `--version`.
+    """
+    known = tuple(commands)
+    parser = Parser(known, prog="rnnvanish", description="Why recurrent networks forget, and what helps.")
+    parser.add_argument(
+        "--version", action="version", version=f"rnnvanish {version('rnnvanish')}", help="Say which version this is."
+    )
+    subcommands = parser.add_subcommands(dest="command")
+    for name, function in commands.items():
+        summary = (function.__doc__ or "").partition("\n")[0]
+        command = Parser(known, description=summary)
+        command.add_function_arguments(function, as_group=False, as_positional=function is positional)
+        for action in command._actions:
+            if getattr(action, "_typehint", None) is bool:  # --json alone means --json true
+                action.nargs, action.const = "?", True
+        subcommands.add_subcommand(name, command, help=summary)
+    given = parser.parse_args(args)
+    return given.command, given[given.command].as_dict()
