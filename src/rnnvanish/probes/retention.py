@@ -109,12 +109,19 @@ def loss_of(model: nn.Module, call: Call, output: Any, runs: list[Run], loss: Lo
     elif isinstance(loss, str):
         value = output["loss"] if isinstance(output, dict) and "loss" in output else output
     else:
-        needed = [each for each in inspect.signature(loss).parameters.values() if each.default is each.empty]
-        named = [each for each in needed if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-        value = loss(output, call.batch) if len(named) > 1 else loss(output)
+        value = loss(output, call.batch) if _takes_the_batch(loss) else loss(output)
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise ValueError(f"The loss must be a tensor of one number, got {getattr(value, 'shape', value)}.")
     return value
+
+
+def _takes_the_batch(loss: Callable[..., Tensor]) -> bool:
+    try:
+        parameters = inspect.signature(loss).parameters.values()
+    except ValueError:  # one of torch's own, such as torch.sum
+        return False
+    needed = [each for each in parameters if each.default is each.empty]
+    return sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in needed) > 1
 
 
 def _curves(
