@@ -18,7 +18,8 @@ def read_end(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:
     Of a bare recurrent module: the final states of its top layer. Of another: every number that it returns; of a
     sequence the last valid step alone, or the gradient would come in all along the way. A complex number counts as two.
     """
-    if isinstance(model := unwrapped(model), RECURRENT):
+    model, pair = unwrapped(model), isinstance(output, tuple) and len(output) == 2
+    if isinstance(model, RECURRENT) and pair:  # a class of its own may return something else
         directions = 2 if model.bidirectional else 1
         numbers = [part[-directions:] for part in (output[1] if isinstance(output[1], tuple) else (output[1],))]
     else:
