@@ -24,6 +24,7 @@ from rnnvanish.engine import choice, programs
 X = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0))
 CALLS, STATS, LAST = [], {"steps": 0}, None
 NUMBERS = itertools.count()
+TOTAL = torch.zeros(3)
 DRAWN = np.random.default_rng(0)
 
 
@@ -183,8 +184,46 @@ def asks_for_the_mode(self, x):
     return 0.1 if torch.is_grad_enabled() else 0.2
 
 
+def counts_the_sequences(self, x):
+    return 0.1 if len(x) == 1 else 0.2
+
+
+def asks_for_many_sequences(self, x):
+    return 0.1 if x.shape[0] > 64 else 0.2
+
+
+def asks_for_a_weight(self, x):
+    return 0.1 if self.from_x.weight.requires_grad else 0.2
+
+
+class Spied(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        CALLS.append(1)
+        return gradient
+
+
+def spies_on_the_way_back(self, x):
+    return Spied.apply(x).mean(-1, keepdim=True)
+
+
+def writes_into_a_tensor(self, x):
+    TOTAL[:1].add_(1)
+    return 0.0
+
+
+COUNTS = odd("Counts", counts)
 WAYS = [
-    odd("Counts", counts),
+    COUNTS,
+    odd("CountsTheSequences", counts_the_sequences),
+    odd("AsksForManySequences", asks_for_many_sequences),
+    odd("AsksForAWeight", asks_for_a_weight),
+    odd("SpiesOnTheWayBack", spies_on_the_way_back),
+    odd("WritesIntoATensor", writes_into_a_tensor),
     odd("CountsForItsClass", counts_for_its_class),
     odd("CountsInABuffer", counts_in_a_buffer, total=lambda: torch.zeros((), dtype=torch.long)),
     odd("Averages", averages, mean=lambda: torch.zeros(5)),
@@ -225,7 +264,16 @@ def everything(layer, out):
     plain = {name: repr(value) for name, value in plain.items() if not name.startswith("_")}
     buffers = [each.clone() for each in layer.state_dict().values()]
     outside = repr(
-        (CALLS, STATS, LAST is None, type(cell).count, NUMBERS, DRAWN.bit_generator.state, random.getstate())
+        (
+            CALLS,
+            TOTAL.tolist(),
+            STATS,
+            LAST is None,
+            type(cell).count,
+            NUMBERS,
+            DRAWN.bit_generator.state,
+            random.getstate(),
+        )
     )
     return buffers, (plain, outside, out, repr(np.random.get_state())), torch.get_rng_state()  # noqa: NPY002
 
@@ -235,6 +283,7 @@ def run(cell, engine, capsys, caplog):
     global LAST, NUMBERS, DRAWN
     LAST, NUMBERS, DRAWN = None, itertools.count(), np.random.default_rng(0)
     CALLS.clear()
+    TOTAL.zero_()
     STATS["steps"] = Odd.count = 0
     if "count" in vars(cell):
         del cell.count
@@ -290,6 +339,7 @@ class Reading(Odd):
 
 class Local(Odd):
     def besides(self, x):
+        x = x + x.new_zeros(len(x), x.shape[1])
         found = {"gain": 0.1}
         found["gain"] += 0.2
         return found["gain"] * x.mean(-1, keepdim=True)
@@ -328,7 +378,7 @@ def test_constrained_weights_are_computed_once_a_run_and_nothing_of_torchs_is_sw
             assert parametrize._cache_enabled == 0
             return weight * 0.5
 
-    for cell, engine in itertools.product((Reading, WAYS[0]), ("auto", "reference")):
+    for cell, engine in itertools.product((Reading, COUNTS), ("auto", "reference")):
         layer = built(cell)
         layer.engine = engine
         parametrize.register_parametrization(layer.cells[0].from_h, "weight", Counted())
@@ -340,7 +390,7 @@ def test_constrained_weights_are_computed_once_a_run_and_nothing_of_torchs_is_sw
             x = X.clone().requires_grad_()
             torch.testing.assert_close(layer(x)[0], twin(X)[0])
             assert Counted.calls == 1
-        if cell is WAYS[0]:
+        if cell is COUNTS:
             assert layer.cells[0].steps == 2 * len(X)
         layer(x)[0].sum().backward()
         twin(X)[0].sum().backward()

@@ -33,30 +33,16 @@ WRITES = frozenset({
 #: What a step asks of tensors, or of torch, that is not what it computes.
 ASKS = frozenset({
     "requires_grad_", "backward", "retain_grad", "register_hook", "register_post_accumulate_grad_hook", "share_memory_",
-    "manual_seed", "seed", "initial_seed", "set_default_dtype", "set_num_threads", "data_ptr", "_version",
+    "manual_seed", "seed", "initial_seed", "set_default_dtype", "set_num_threads", "data_ptr", "is_inference",
+    "is_inference_mode_enabled",
 })  # fmt: skip
 #: Where the code of a step has such names, what it computes may depend on whether there is a gradient.
-OF_GRADIENT = frozenset(
-    {"is_grad_enabled", "requires_grad", "is_leaf", "grad_fn", "is_inference", "is_inference_mode_enabled"}
-)
+OF_GRADIENT = frozenset({"is_grad_enabled", "requires_grad", "is_leaf", "grad_fn"})
+#: The same for the number of sequences.
+OF_BATCH = frozenset({"shape", "size", "len", "numel", "nelement"})
 _VALUES = (
-    Tensor,
-    list,
-    dict,
-    set,
-    tuple,
-    str,
-    int,
-    float,
-    complex,
-    bytes,
-    frozenset,
-    range,
-    slice,
-    type,
-    np.ndarray,
-    np.generic,
-)
+    Tensor, list, dict, set, tuple, str, int, float, complex, bytes, frozenset, range, slice, type, np.ndarray, np.generic,
+)  # fmt: skip
 
 
 class _Ended(BaseException):

@@ -16,9 +16,12 @@ from torch import Tensor, nn
 
 from rnnvanish.engine import disk
 from rnnvanish.engine.draws import OwnDraws
-from rnnvanish.engine.effects import OF_GRADIENT, Watched
+from rnnvanish.engine.effects import OF_BATCH, OF_GRADIENT, Watched
 from rnnvanish.engine.values import Unsupported
 from rnnvanish.engine.weights import batch_for, weights_of
+
+#: A number of sequences that no step is likely to expect.
+MANY = 1000
 
 
 class _Operations(OwnDraws):
@@ -81,26 +84,38 @@ def fingerprint(
     watched = Watched(cell) if watched is None else watched
     weights = weights_of(dict(cell.named_modules()))
     batch = batch_for(*weights.values(), x[:1], *(part[:1] for part in state))
-    given = [x.new_zeros(batch, *x.shape[1:]), *(part.new_zeros(batch, *part.shape[1:]) for part in state)]
 
-    def lines(learns: bool) -> list[str]:
-        inputs = [tensor.clone().requires_grad_(learns) for tensor in given]
+    def lines(batch: int, learns: bool = False) -> list[str]:
+        for weight in weights.values():
+            weight.requires_grad_(learns and (weight.is_floating_point() or weight.is_complex()))
+        inputs = [tensor.new_zeros(batch, *tensor.shape[1:], requires_grad=learns) for tensor in (x, *state)]
         operations = _Operations(*weights.values(), *inputs)
         with torch.set_grad_enabled(learns), operations:
             new = watched(lambda: cell(inputs[0], tuple(inputs[1:])))
         return [*operations.lines, operations.text(new)]
 
-    found = lines(False)
-    if watched.names & OF_GRADIENT and _apart(lines(True)) != _apart(found):
+    found = lines(batch)
+    if watched.names & OF_GRADIENT and _operations(lines(batch, learns=True)) != _operations(found):
         raise Unsupported("way to see all that its step does: it asks whether there is a gradient")
+    if watched.names & OF_BATCH and not all(_scaled(found, batch, lines(each), each) for each in (1, MANY)):
+        raise Unsupported("way to see all that its step does: it asks how many sequences there are")
     known = [_versions(), x.device.type, str(masked), *found]
     return disk.name_for("step", *map(str.encode, known))
 
 
-def _apart(lines: list[str]) -> list[str]:
+def _operations(lines: list[str]) -> list[str]:
     """Operations without what autograd detaches besides, and so without the tensors' numbers."""
     operations = [line for line in lines if line.startswith("aten.") and not line.startswith("aten.detach")]
     return [re.sub(r"%\d+", "%", line) for line in operations]
+
+
+def _scaled(lines: list[str], batch: int, others: list[str], many: int) -> bool:
+    """Whether the operations are the same, for another number of sequences."""
+    parts = [re.split(r"(?<![\w.%-])(\d+)(?![\w.])", "\n".join(_operations(each))) for each in (lines, others)]
+    return len(parts[0]) == len(parts[1]) and all(
+        one == other or (one.isdigit() and other.isdigit() and int(one) * many == int(other) * batch)
+        for one, other in zip(*parts, strict=True)
+    )
 
 
 def _memory(tensor: Tensor) -> int:

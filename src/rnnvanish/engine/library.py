@@ -23,7 +23,7 @@ PURE = PACKAGES | {
 #: What of these does more.
 IMPURE = (
     "torch.random", "torch.serialization", "torch.distributed", "torch.optim", "torch.utils.tensorboard", "torch.hub",
-    "torch.profiler", "torch.cuda", "torch.utils.data", "numpy.random",
+    "torch.profiler", "torch.autograd.function", "torch.utils.checkpoint", "torch.cuda", "torch.utils.data", "numpy.random",
 )  # fmt: skip
 #: Functions written in C.
 BUILT_IN = (BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, WrapperDescriptorType)
