@@ -148,6 +148,8 @@ def test_who_wants_json(args, wanted):
         ("train --cell LSTM --task recall --engine gpu --json", "no GPU here"),
         ("train --cell LSTM --task recall --hidden_size 1000000000000 --json", "memory"),
         ("train --cell LSTM --task recall --cell_options.hidden_size 3 --json", "no option 'hidden_size'"),
+        ("train --cell LSTM --task recall --lr 1e300 --json", "cannot be trained together"),
+        (f"train --cell LSTM --task recall --task_options.length {'9' * 23} --json", "cannot be trained together"),
         ("claims --only nothing --json", "no claim 'nothing'"),
         ("diagnose nothing.py:x --json", "There is no file nothing.py"),
     ],

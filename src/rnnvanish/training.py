@@ -93,7 +93,8 @@ def rehearse(learner: Learner, data: TaskData) -> None:
             (loss if penalty is None else loss + penalty).backward()
             for rule in copied.rules:
                 rule.apply(copied.parameters())
-    except (ValueError, RuntimeError, MemoryError) as error:
+            copied.configure_optimizers().step()
+    except Exception as error:
         raise ValueError(f"These cannot be trained together: {str(error) or type(error).__name__}") from error
 
 
@@ -177,7 +178,7 @@ def fit(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, 
             if step and not begun:
                 raise WrongUse(f"{folder.checkpoint} does not fit this run ({type(error).__name__}). {ANEW}") from error
             raise WrongUse(
-                f"The training stopped at step {trainer.global_step}: {type(error).__name__}: {error} "
+                f"The training stopped at step {trainer.global_step}: {type(error).__name__}: {error}. "
                 f"{folder.path} keeps what was reached; the same command goes on from the last whole epoch."
             ) from error
     return 0
