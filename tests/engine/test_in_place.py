@@ -5,7 +5,7 @@ import threading
 
 import pytest
 import torch
-from engine_steps import STEPS
+from engine_steps import STEPS, Step
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -188,6 +188,27 @@ def test_a_torch_without_copy_on_write_copies_at_once(monkeypatch):
     output.data.zero_()
     after = torch.autograd.grad(loss, layer.parameters())
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+class Added(Step):
+    """Its loop reads the input itself, and so the output of the layer below where that lies."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.from_x = nn.Identity() if input_size == hidden_size else nn.Linear(input_size, hidden_size)
+
+    def forward(self, x, state):
+        return (torch.tanh(self.from_x(x) + self.from_h(state[0])),)
+
+
+def test_a_layer_reads_what_the_one_below_has_lent():
+    layer, x = layer_and_input("GRU", num_layers=2)
+    layer.cells = nn.ModuleList([Added(INPUT, HIDDEN), Added(HIDDEN, HIDDEN)]).double()
+    results = []
+    for engine in ("cpu", "reference"):
+        layer.engine = engine
+        results.append(gradients(layer, x, "plain", SEEN["relu_"]))
+    assert_same(*results)
 
 
 def test_outputs_that_are_read_are_not_copied():

@@ -182,9 +182,8 @@ class _Loop(torch.autograd.Function):
         ctx.save_for_backward(*tensors, *states.values(), *(each for part in kept for each in part.values()))
         ctx.set_materialize_grads(False)
         y = whole["state0"][1:]
-        y = (
-            lent(y) if learns and "state0" in states else y.data
-        )  # no view, as what is read by nobody else is the user's
+        # What nobody else will read is the user's as it is, but no view: torch would refuse to have that changed.
+        y = lent(y) if learns and "state0" in states else y.data
         return y, *(whole[f"state{index}"][-1].clone() for index in range(len(state)))
 
     @staticmethod
