@@ -67,6 +67,8 @@ class Run:
         compiled: Of a loop that ran compiled, its calls; then `states` and `entries` are the last and the first of each
             call alone. Empty where it ran step by step.
         gate: Closed, no gradient passes through a call.
+        read: Index of the last state of each sequence that the loss depends on, (batch,), where that is known, and is
+            not the last of all.
     """
 
     name: str
@@ -89,10 +91,13 @@ class Run:
     flat: Callable[[tuple[Tensor, ...]], State] | None = None
     compiled: Sequence[Handed] = ()
     gate: Gate = field(default_factory=Gate)
+    read: Tensor | None = None
 
     @property
     def ends(self) -> Tensor:
-        """Index of each sequence's own last step, (batch,)."""
+        """Index of each sequence's own last step, or of the last that is read, (batch,)."""
+        if self.read is not None:
+            return self.read
         time, batch = self.x.shape[:2]
         lengths = torch.full((batch,), time, device=self.x.device) if self.lengths is None else self.lengths
         return lengths - 1

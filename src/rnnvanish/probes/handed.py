@@ -108,6 +108,7 @@ def arrivals(run: Run, total: Gradients, sizes: list[Tensor], of_outputs: list[T
 
 def through_all(run: Run, end: State) -> Gradients:
     """Carry the gradient by the last state of a compiled loop back, by every way that leads from there to its states."""
+    _need_the_end(run)
     forget([run])
     entries = [part for call in run.compiled for part in call.entry]
     torch.autograd.grad(run.compiled[-1].final, entries, end, retain_graph=True, allow_unused=True)
@@ -116,10 +117,17 @@ def through_all(run: Run, end: State) -> Gradients:
 
 def through_steps(run: Run, end: State) -> Gradients:
     """Carry it back through the steps of the loop alone."""
+    _need_the_end(run)
     forget([run])
     for call in reversed(run.compiled):
         end = torch.autograd.grad(call.final, call.entry, end, retain_graph=True, materialize_grads=True)
     return handed_out(run)
+
+
+def _need_the_end(run: Run) -> None:
+    """A compiled loop takes gradients back from its end alone."""
+    if run.read is not None:
+        raise Unsupported("way back from a step on the way")
 
 
 def _trace(call: Handed) -> list[Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from rnnvanish.engine.packed import pack
 from rnnvanish.probes.again import Replay
 from rnnvanish.probes.complaints import need_unaltered
+from rnnvanish.probes.episodes import Episodes
 from rnnvanish.probes.lanczos import largest
 from rnnvanish.probes.tail import Tail
 from rnnvanish.probes.watch import Cells, Run, watch
@@ -70,13 +71,13 @@ def jacobian(
 
 
 def pick(runs: list[Run], layer: str | None) -> Run:
-    """Find a layer's loop by name; the only one needs none."""
+    """Find a layer's loop by name; the only one needs none. Of sequences that begin anew on the way, the latest episode."""
     named = {run.name: run for run in runs}
     if layer is None and len(named) == 1:
-        return runs[0]
+        return Episodes.of(runs[0], latest=True).alone()
     if layer not in named:
         raise ValueError(f"Which layer is needed, of {', '.join(named)}; got layer={layer!r}.")
-    return named[layer]
+    return Episodes.of(named[layer], latest=True).alone()
 
 
 def state_size(run: Run) -> int:

@@ -177,7 +177,8 @@ def _runs(loop: Loop) -> Iterator[Run]:
 
 def _compiled(loop: Loop, calls: list[Handed | None]) -> list[Handed]:
     found = [call for call in calls if call is not None]
-    if found and (loop.altered or len(found) < len(calls)):
+    changed = any(link is not None and (link.altered or link.cut.any()) for link in loop.links)
+    if found and (changed or len(found) < len(calls)):
         raise Unsupported("states between which the model does something")
     return found
 

@@ -20,7 +20,10 @@ from rnnvanish.probes.carried import carried
 from rnnvanish.probes.complaints import Unmeasurable
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.endpoint import read_end
-from rnnvanish.probes.norms import from_the_end, gains, norm, size
+from rnnvanish.probes.episodes import Episodes
+from rnnvanish.probes.norms import from_the_end, gains, norm, size, together
+from rnnvanish.probes.notes import notes
+from rnnvanish.probes.read import read
 from rnnvanish.probes.split import injected, journey
 from rnnvanish.probes.travel import travelled
 from rnnvanish.probes.untouched import unchanged
@@ -135,20 +138,35 @@ def _curves(
     value = loss_of(model, call, output, runs, loss)
     every = arrived(model, runs, value, split=loss is not None)
     curves = {}
-    for run, own in zip(runs, every, strict=True):
+    episodes = list(map(Episodes.of, runs))
+    sizes = [list(map(each.apart, own.sizes)) for each, own in zip(episodes, every, strict=True)]
+    ending = read([each.alone() for each in episodes], list(map(together, sizes)))
+    for run, each, size_of, own in zip(ending, episodes, sizes, every, strict=True):
         masked = carried(model, run, value, own.states) if run.altered else None
-        curve = _curve(run, own.sizes) if masked is None else _curve(masked[0], _sizes(zip(*masked[1], strict=True)))
+        curve = _curve(run, size_of) if masked is None else _curve_of(*masked)
         if curve.verdict == "exploding" and not run.altered:
-            curve = replace(curve, journey=_curve(run, _sizes(_alone(run, _ends(run, own.total)))))
+            total = tuple(map(each.apart, own.total))
+            curve = replace(curve, journey=_curve(run, _sizes(_alone(run, _ends(run, total)))))
         if loss is not None and masked is None:
-            share = None if own.ways is None else injected(*own.ways, run.ends)
+            share = (
+                None
+                if own.ways is None
+                else injected(each.apart(own.ways[0]), each.apart(own.ways[1]), run.ends)[: len(curve.gain)]
+            )
             # Where nothing comes in behind the end, all of the gradient is on the journey.
             alone = share is not None and not (share[1:] > 0).any() and not curve.gain.isinf().any()
-            on_its_way = own.sizes if alone else _sizes(journey(run, _ends(run, own.total)))
+            on_its_way = size_of if alone else _sizes(map(each.apart, _journey(run, each, own.total)))
             curve = replace(curve, injected=share, journey=_curve(run, on_its_way))
-        curve = replace(curve, notes=_notes(run, curve, masked[0] if masked else None))
-        curves[run.name] = replace(curve, cause=explain(run, curve)) if explain else curve
+        curve = replace(curve, notes=notes(run, each, together(size_of), curve, masked[0] if masked else None))
+        curves[run.name] = replace(curve, cause=explain(each.run, curve)) if explain else curve
     return curves
+
+
+def _journey(run: Run, episodes: Episodes, total: Series) -> Series:
+    """The gradient by the last states of a loop alone, carried back."""
+    if run.compiled:
+        return handed.through_all(run, _ends(run, total))
+    return journey(episodes.run, total, episodes.at(run.ends))
 
 
 def _ends(run: Run, total: Series) -> State:
@@ -164,6 +182,13 @@ def _alone(run: Run, end: State) -> Series:
     return handed.through_steps(run, unit) if run.compiled else travelled(run, tuple(map(pack, unit)))
 
 
+def _curve_of(run: Run, gradients: list[State]) -> Curve:
+    """The curve of a loop whose states are led past its steps."""
+    sizes = _sizes(zip(*gradients, strict=True))
+    (run,) = read([run], [together(sizes)])
+    return _curve(run, sizes)
+
+
 def _curve(run: Run, sizes: list[Tensor]) -> Curve:
     """The curve of one loop from the norms of the gradients by its states."""
     aligned = [from_the_end(part, run.ends) for part in sizes]
@@ -173,31 +198,12 @@ def _curve(run: Run, sizes: list[Tensor]) -> Curve:
             f"The gradient of the loss is nan or infinite at the end of {run.name} already: look between it and the loss "
             "for what has no derivative, such as a square root, a norm or a logarithm at zero."
         )
-    gain, *parts = gains(aligned, dtype)
+    begun = (together(aligned)[0] > 0).to(run.ends.device)
+    steps = int(run.ends[begun].max()) + 1 if begun.any() else len(run.states)
+    gain, *parts = (part[:steps] for part in gains(aligned, dtype))
     return Curve(torch.arange(len(gain)), gain, dict(zip(run.cell.state_names, parts, strict=True)))
 
 
 def _sizes(series: Iterable[Any]) -> list[Tensor]:
     """The norms of gradients, (time, sequences) for each part of the state."""
     return [size(part if isinstance(part, Tensor) else torch.stack(part)) for part in series]
-
-
-def _notes(run: Run, curve: Curve, masked: Run | None) -> tuple[str, ...]:
-    """What else there is to know of a loop, and of it as `carried` has it."""
-    notes = {
-        "It ran for a single step: there is no lag to measure.": len(run.x) == 1,
-        "It ran without gradients, under no_grad() or inference_mode().": not run.graph,
-        "Its first state arrives detached: the gradient ends there, and the steps before are a loop of their own.": (
-            run.detached
-        ),
-        "The model leads some of its state past a step, by a mask for instance: what is measured is the state that it carries on, and a sequence "
-        "ends where it is held from then on.": masked is not None,
-        "The state after its last step is not seen: lags are counted from the one before.": (
-            masked is not None and len(masked.x) < len(run.x)
-        ),
-        "The model changes its state between steps: what is measured is the state as the step returned it.": (
-            run.altered and masked is None
-        ),
-        "Its gradient grows beyond what the number format can hold.": bool(curve.gain.isinf().any()),
-    }
-    return tuple(note for note, true in notes.items() if true)

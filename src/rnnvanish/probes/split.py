@@ -1,11 +1,9 @@
 """Of a loss that reads every step: what of a gradient came in on the way, and what travelled."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rnnvanish.cell import State
-from rnnvanish.probes import handed
 from rnnvanish.probes.again import Series
 from rnnvanish.probes.book import Run
 from rnnvanish.probes.norms import from_the_end
@@ -27,19 +25,24 @@ def injected(came_in: Float[Tensor, "time sequences"], back: Tensor, ends: Tenso
     return share
 
 
-def journey(run: Run, end: State) -> Series:
-    """Carry the gradient by each sequence's own last state back, without what comes in on the way."""
-    if run.compiled:
-        return handed.through_all(run, end)
-    last = [(part, g) for part, g in zip(run.states[-1], end, strict=True) if part.requires_grad]
+def journey(run: Run, total: Series, at: Bool[Tensor, "time sequences"]) -> Series:
+    """Carry the gradient by some states back, such as each sequence's own last, without what comes in on the way.
+
+    Args:
+        run: The loop.
+        total: The gradient by every state.
+        at: Which of them.
+    """
+    last = [
+        (part, torch.where(at[t, :, None], gradient[t], 0.0))
+        for t in at.any(1).nonzero().flatten().tolist()
+        for part, gradient in zip(run.states[t], total, strict=True)
+        if part.requires_grad
+    ]
     if not last:
         return tuple(torch.stack(list(map(torch.zeros_like, parts))) for parts in zip(*run.states, strict=True))
-    # A sequence that has ended keeps its last state, so that the gradient by it is the one by the last of all.
     inside = [part for state in run.states for part in state if part.requires_grad]
-    found = iter(
-        torch.autograd.grad(
-            [part for part, _ in last], inside, [g for _, g in last], retain_graph=True, materialize_grads=True
-        )
-    )
+    ends, sent = zip(*last, strict=True)
+    found = iter(torch.autograd.grad(ends, inside, sent, retain_graph=True, materialize_grads=True))
     every = [tuple(next(found) if part.requires_grad else torch.zeros_like(part) for part in s) for s in run.states]
     return tuple(torch.stack(parts) for parts in zip(*every, strict=True))

@@ -8,7 +8,10 @@ from torch import Tensor, nn
 
 from rnnvanish.probes.again import Series, stacked
 from rnnvanish.probes.calling import Call, sampled
+from rnnvanish.probes.episodes import Episodes
 from rnnvanish.probes.gradients import gradients
+from rnnvanish.probes.norms import size, together
+from rnnvanish.probes.read import read
 from rnnvanish.probes.retention import Loss, loss_of
 from rnnvanish.probes.untouched import unchanged
 from rnnvanish.probes.watch import Cells, Run, watch
@@ -42,8 +45,11 @@ def each_loop(
     call = called(model, inputs, loss)
 
     def of_all(output: Any, runs: list[Run]) -> dict[str, Found]:
-        found = totals(model, runs, loss_of(model, call, output, runs, loss))
-        return {run.name: measure(run, gradients) for run, gradients in zip(runs, found, strict=True)}
+        every = totals(model, runs, loss_of(model, call, output, runs, loss))
+        episodes = list(map(Episodes.of, runs))
+        found = [tuple(map(each.apart, parts)) for each, parts in zip(episodes, every, strict=True)]
+        ending = read([each.alone() for each in episodes], [together(list(map(size, parts))) for parts in found])
+        return {run.name: measure(run, gradients) for run, gradients in zip(ending, found, strict=True)}
 
     with torch.enable_grad(), unchanged(loss):
         return watch(model, call, of_all, lambda found: all(map(resolved, found.values())), cells)
