@@ -197,6 +197,7 @@ def test_what_torch_can_hold_goes_back_to_it(kind):
 @pytest.mark.parametrize("name", BUILDS)
 def test_what_torch_cannot_hold_does_not_load_into_it_unseen(name):
     model = cured(name, LanguageModel())
+    assert "weight_hh_l0" not in vars(model.rnn)["_parameters"]  # at once, not when somebody asks for parameters
     with pytest.raises(RuntimeError, match="Missing key"):
         LanguageModel().load_state_dict(model.state_dict())
     assert model.rnn.weight_hh_l0 is not None
