@@ -30,9 +30,10 @@ class Below(TorchFunctionMode):
     def __init__(self, book: Book, segment: int | None, way: loops.Way) -> None:
         super().__init__()
         self.book, self.segment, self.way = book, segment, way
-        self.used: set[str] = set()
+        self.unseen: dict[str, str] = {}  # what ran without leading to torch's operation, and its class
         self._running: list[tuple[nn.RNNBase, str]] = []
         self._packed: list[loops.Layer] | None = None
+        self._seen: set[str] = set()
 
     def around(self, module: nn.RNNBase, name: str) -> Callable[..., Any]:
         """The forward of `module`, for whose operations this stands in."""
@@ -46,7 +47,7 @@ class Below(TorchFunctionMode):
         if func not in OPERATIONS or not self._running:
             return func(*args, **(kwargs or {}))
         module, name = self._running[-1]
-        self.used.add(name)
+        self._seen.add(name)
         x, second, third, *_ = args
         packed = isinstance(third, Tensor | tuple | list) and isinstance(second, Tensor) and second.dim() == 1
         hx, weights = (third, args[3]) if packed else (second, third)
@@ -64,6 +65,8 @@ class Below(TorchFunctionMode):
             return forward(*args, **kwargs)
         finally:
             self._running.pop()
+            if name not in self._seen:
+                self.unseen[name] = type(module).__name__
 
     def _permute(self, original: Callable[..., Any], hidden: Any, permutation: Tensor | None) -> Any:
         """As torch brings the final states back into the caller's order: so the order of the sequences is known."""

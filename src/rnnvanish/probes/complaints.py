@@ -1,5 +1,6 @@
 """What makes a measurement impossible, said of the module at fault: what was needed, what came, what to do."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -75,6 +76,18 @@ def check_finite(model: nn.Module, call: Call, output: list[Tensor]) -> None:
         f"{type(model).__name__} returns infinities or nan: there is no gradient to follow. Its parameters and inputs "
         "are finite; look for a division, a logarithm or an overflow in its forward."
     )
+
+
+def check_seen(unseen: dict[str, str], runs: list[Run]) -> None:
+    """Say which layers ran by a forward of their own that never came to torch's: an error where nothing else ran."""
+    for name, kind in unseen.items():
+        said = (
+            f"{name} is not measured: the forward of {kind} computes its steps itself, not by torch's layer below it. "
+            "Put one step of it into a module of its own, (x, state) -> state, and name that: cells=[...]."
+        )
+        if not runs:
+            raise ValueError(said)
+        warnings.warn(said, stacklevel=2)
 
 
 def check_runs(model: nn.Module, runs: list[Run], names: Iterable[str]) -> None:

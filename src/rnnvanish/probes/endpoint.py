@@ -18,10 +18,8 @@ def read_end(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:
     Of a bare recurrent module: the final states of its top layer. Of another: every number that it returns; of a
     sequence the last valid step alone, or the gradient would come in all along the way. A complex number counts as two.
     """
-    model, pair = unwrapped(model), isinstance(output, tuple) and len(output) == 2
-    if isinstance(model, RECURRENT) and pair:  # a class of its own may return something else
-        directions = 2 if model.bidirectional else 1
-        numbers = [part[-directions:] for part in (output[1] if isinstance(output[1], tuple) else (output[1],))]
+    if (final := _final_states(unwrapped(model), output)) is not None:
+        numbers = final
     else:
         leaves = tree_leaves(output, is_leaf=lambda value: isinstance(value, PackedSequence))
         numbers = [_last_step(leaf, runs) for leaf in leaves if isinstance(leaf, PackedSequence | Tensor)]
@@ -32,6 +30,18 @@ def read_end(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:
             f"{type(output).__name__}: say where with loss=, a function of what it returns."
         )
     return torch.stack([number.sum() for number in numbers]).sum()
+
+
+def _final_states(model: nn.Module, output: Any) -> list[Tensor] | None:
+    """The final states of a bare module's top layer; None of another, and of one that returns something of its own."""
+    if not isinstance(model, RECURRENT) or not isinstance(output, tuple) or len(output) != 2:
+        return None
+    directions = 2 if model.bidirectional else 1
+    parts = output[1] if isinstance(output[1], tuple) else (output[1],)
+    loops = model.num_layers * directions
+    if any(not isinstance(part, Tensor) or part.dim() < 2 or len(part) != loops for part in parts):
+        return None
+    return [part[-directions:] for part in parts]
 
 
 def _last_step(value: Tensor | PackedSequence, runs: list[Run]) -> Tensor:

@@ -96,8 +96,10 @@ class Pattern:
     def check(self) -> None:
         """Complain of a module that was named as a step, was called, and is none."""
         if self._calls and not self.pairs:
+            own = isinstance(self.module, nn.RNNCellBase)
+            how = "has a forward of its own" if own else "was named in cells="
             raise ValueError(
-                f"{self.name}, a {type(self.module).__name__}, was named in cells=, but none of its arguments comes back "
+                f"{self.name}, a {type(self.module).__name__}, {how}, but none of its arguments comes back "
                 "in what it returns: a step is called (x, state) -> state or (output, state), with a state of tensors."
             )
 

@@ -136,6 +136,7 @@ def _measure(
             complaints.check_finite(model, call, found)
         with book.closed():
             runs = book.runs()
+            complaints.check_seen({} if deeper is None else deeper.unseen, runs)
             complaints.check_runs(model, runs, [*layers, *own])
             with complaints.in_place(model):
                 measured = measure(output, runs)
