@@ -44,12 +44,8 @@ class InPlaceElsewhere(Reader):
 
 
 class Random(Reader):
-    """It draws from a generator of its own, which nobody else can put back."""
-
-    drawn = random.Random(0)
-
     def end(self, h):
-        return self.head(h) + Random.drawn.random()
+        return self.head(h) + random.SystemRandom().random()
 
 
 class Remembers(Reader):

@@ -120,8 +120,9 @@ def differs(model: nn.Module, call: Call) -> str:
     )
     if not agree(*outputs):
         return said + (
-            "Two ordinary runs differ, too: its forward draws random numbers outside of torch, or remembers earlier "
-            "calls in a place that is not its own. Have it draw by torch, or switch that off while measuring."
+            "Two ordinary runs differ, too: its forward draws random numbers from a generator that it does not "
+            "hold, or remembers earlier calls in a place that is not its own. Have it draw by torch, or switch that off while "
+            "measuring."
         )
     return said + (
         "Does a class of its own change the forward of a recurrent layer? Have it hold such a layer instead of being one."

@@ -28,6 +28,8 @@ ATOMS = {int, float, bool, str, bytes, complex, type(None), type, torch.dtype, t
 OTHERS = (type, ModuleType, BuiltinFunctionType, Enum, Dataset, DataLoader, weakref.ReferenceType, weakref.WeakSet)
 #: Packages whose plain objects are left alone: a trainer, its loggers and its threads are none of a model's.
 APART = {"pytorch_lightning", "lightning", "lightning_fabric", "logging", "threading", "multiprocessing", "concurrent"}
+#: Packages whose classes stay as they are.
+LIBRARIES = APART | {"builtins", "abc", "typing", "collections", "torch", "numpy", "rnnvanish"}
 
 
 class Snapshot:
@@ -109,6 +111,15 @@ class Snapshot:
             self._later(slots.values(), whole=True)
         if isinstance(value, nn.Module):
             self._undo.append(functools.partial(_turn_back, value, kind))
+        for base in kind.__mro__:
+            if base.__module__.partition(".")[0] not in LIBRARIES and id(base) not in self._seen:
+                self._hold_class(base)
+
+    def _hold_class(self, kind: type) -> None:
+        self._seen[id(kind)] = kind
+        own = {name: value for name, value in vars(kind).items() if not name.startswith("__")}
+        self._undo.append(functools.partial(_refill_class, kind, own))
+        self._later((value for value in own.values() if not isinstance(value, FunctionType)), whole=False)
 
     def _hold_tensor(self, value: Tensor) -> None:
         if value.__dict__:
@@ -162,6 +173,15 @@ def _refill_slots(value: Any, slots: dict[str, Any]) -> None:
     for name, content in slots.items():
         if getattr(value, name, None) is not content:
             object.__setattr__(value, name, content)
+
+
+def _refill_class(kind: type, own: dict[str, Any]) -> None:
+    now = {name: value for name, value in vars(kind).items() if not name.startswith("__")}
+    for name in now.keys() | own.keys():
+        if name not in own:
+            delattr(kind, name)
+        elif now.get(name) is not own[name]:
+            setattr(kind, name, own[name])
 
 
 def _turn_back(module: nn.Module, kind: type) -> None:
