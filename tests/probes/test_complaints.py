@@ -48,12 +48,13 @@ class Random(Reader):
         return self.head(h) + random.SystemRandom().random()
 
 
-class Remembers(Reader):
-    calls = 0
+CALLS = []
 
+
+class Remembers(Reader):
     def end(self, h):
-        Remembers.calls += 1
-        return self.head(h) * Remembers.calls
+        CALLS.append(1)
+        return self.head(h) * len(CALLS)
 
 
 class Cut(Reader):
