@@ -1,6 +1,7 @@
 """Everything that a module holds, written down leaf by leaf: what two of these tell apart has changed."""
 
 import random
+from collections import deque
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ def _walk(value, path, found, seen):
         found[path] += (tuple(map(repr, value)),)
         for key, each in value.items():
             _walk(each, f"{path}[{key!r}]", found, seen)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | deque):
         found[path] += (len(value),)
         for number, each in enumerate(value):
             _walk(each, f"{path}[{number}]", found, seen)
@@ -58,9 +59,15 @@ def _walk(value, path, found, seen):
     elif hasattr(value, "__closure__"):
         for number, cell in enumerate(value.__closure__ or ()):
             _walk(cell.cell_contents, f"{path}()[{number}]", found, seen)
-    elif (hasattr(value, "__dict__") and not isinstance(value, type) and not callable(value)) or isinstance(
-        value, nn.Module
-    ):
+    elif isinstance(value, nn.Module):
+        _walk(vars(value), path + ".", found, seen)
+        own = {key: each for key, each in vars(type(value)).items() if key[:2] != "__" and not callable(each)}
+        for key, each in own.items():
+            _walk(each, f"{path}.class.{key}", found, seen)
+    elif hasattr(value, "__slots__"):
+        for key in value.__slots__:
+            _walk(getattr(value, key, None), f"{path}.{key}", found, seen)
+    elif hasattr(value, "__dict__") and not isinstance(value, type) and not callable(value):
         _walk(vars(value), path + ".", found, seen)
 
 
