@@ -75,20 +75,26 @@ class Sequences:
         """Bring an initial state, a tensor or a tuple of them, into the common form."""
         if state is None:
             return None
-        parts = (state,) if isinstance(state, Tensor) else tuple(state)
+        parts = parts_of(state)
         if self.unbatched:
             return tuple(part.unsqueeze(1) for part in parts)
         if self.packed is not None and self.packed.sorted_indices is not None:
             return tuple(part.index_select(1, self.packed.sorted_indices) for part in parts)
         return parts
 
-    def restore_state(self, parts: Stacked) -> Tensor | tuple[Tensor, ...]:
-        """Give a final state the caller's form: a tensor where it has one part, as `torch.nn` does, else a tuple."""
+    def restore_state(self, parts: Stacked, count: int) -> Tensor | tuple[Tensor, ...]:
+        """Give a final state the caller's form, as `torch.nn` does: a tensor for one part, a tuple for more.
+
+        Where the caller counts on fewer parts than there are, the first carries the others, see `parts_of`; where on
+        more, it is a tuple, so that taking it apart fails.
+        """
         if self.unbatched:
             parts = tuple(part.squeeze(1) for part in parts)
         elif self.packed is not None and self.packed.unsorted_indices is not None:
             parts = tuple(part.index_select(1, self.packed.unsorted_indices) for part in parts)
-        return parts if len(parts) > 1 else parts[0]
+        if count < len(parts):
+            parts[0].carried = parts[count:]  # type: ignore[attr-defined]  # tensors take attributes
+        return parts[:count] if count > 1 else parts[0]
 
     def valid(self) -> Tensor:
         """Which steps belong to a sequence, shape (time, batch)."""
@@ -127,7 +133,17 @@ def run_layers(
             joined = joined.masked_fill(padding(len(joined), sequences.lengths).unsqueeze(-1), 0.0)
         output, y = skipped(stack, layer, y, joined)
     final_state = tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
-    return sequences.restore(output), sequences.restore_state(final_state)
+    count = getattr(stack, "torch_parts", None) or len(final_state)
+    return sequences.restore(output), sequences.restore_state(final_state, count)
+
+
+def parts_of(state: Any) -> tuple[Any, ...]:
+    """All parts of a state as callers hand it over, those among them that torch's form has no place for.
+
+    These come back as long as the tensor that a layer returned does; a copy of it, `detach()` for one, is without them.
+    """
+    parts = tuple(state) if isinstance(state, tuple | list) else (state,)
+    return (*parts, *getattr(parts[0], "carried", ())) if parts else parts
 
 
 def one_of(name: str, value: Any, theirs: str, other: Any) -> Any:

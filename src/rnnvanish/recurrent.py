@@ -16,7 +16,7 @@ from rnnvanish.cell import Cell, State
 from rnnvanish.engine.choice import ENGINES, run
 from rnnvanish.engine.unchanged import while_unchanged
 from rnnvanish.engine.weights import constrained
-from rnnvanish.layers import one_of, run_layers, whole_state
+from rnnvanish.layers import one_of, parts_of, run_layers, whole_state
 from rnnvanish.torch_bridge import TORCH_CELLS, TorchShaped, linears, mode_of
 
 #: A state that is handed in.
@@ -59,7 +59,8 @@ class Recurrent(TorchShaped):
         `x` is (time, batch, input_size), (time, input_size) for a single sequence, or a `PackedSequence`.
         `lengths` is (batch,), the steps in each sequence of a padded `x`; outputs beyond them are zero.
         The state has one tensor (num_layers * directions, batch, hidden_size) for each of the cell's `state_names`:
-        a tuple where these are several (LSTM), the tensor itself where it is one (GRU), as in `torch.nn`.
+        a tuple where these are several (LSTM), the tensor itself where it is one (GRU), as in `torch.nn`. A layer that
+        was made by `from_torch` keeps to the parts of the torch module, whatever a cure carries beside them.
 
     Raises:
         ValueError: For a wrong shape, dtype or length: says what was needed and what came.
@@ -219,9 +220,12 @@ class Recurrent(TorchShaped):
         if hidden is None:
             return
         names, own = self.state_names, self._cell(0).innermost.state_names
-        parts = tuple(hidden) if isinstance(hidden, tuple | list) else (hidden,)
-        if len(parts) not in (len(names), len(own)):
+        parts = parts_of(hidden)
+        if len(parts) not in (len(names), len(own), self.torch_parts):
             raise ValueError(f"Recurrent needs a state of {len(names)} parts ({', '.join(names)}), got {len(parts)}.")
+        if len(parts) < len(names):
+            rest = ", ".join(names[len(parts) :])
+            warnings.warn(f"{rest} of the state is not given: this run begins with it anew.", stacklevel=5)
         expected = self.get_expected_hidden_size(input, batch_sizes)
         for name, part in zip(names, parts, strict=False):
             if not isinstance(part, Tensor):
@@ -306,7 +310,7 @@ class Recurrent(TorchShaped):
             )
         for name in module._flat_weights_names:
             setattr(layer, name, _copy(getattr(module, name)))
-        layer.named_as_torch = True
+        layer.named_as_torch, layer.torch_parts = True, len(layer.state_names)
         return layer.train(module.training)
 
     def to_torch(self) -> nn.RNNBase:

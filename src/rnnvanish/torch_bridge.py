@@ -56,6 +56,8 @@ class TorchShaped(nn.Module):
     skip: str | None
     #: Whether weights are registered by torch's names.
     named_as_torch = False
+    #: Parts of the state that those who call it count on, as it stands in for a torch module; None for all there are.
+    torch_parts: int | None = None
     #: The names that are registered, in torch's order.
     _registered: tuple[str, ...] = ()
 

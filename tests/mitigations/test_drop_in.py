@@ -5,7 +5,7 @@ import io
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.diagnosis.swap import Swap
@@ -69,7 +69,6 @@ class Translator(nn.Module):
     def forward(self, source, lengths, target):
         packed = nn.utils.rnn.pack_padded_sequence(self.words(source), lengths, enforce_sorted=False)
         _, h = self.encoder(input=packed)
-        h = h if isinstance(h, Tensor) else h[0]
         start = torch.tanh(self.bridge(torch.cat([h[0], h[1]], -1)))[None]
         output, _ = self.decoder(input=self.words(target), hx=start)
         return self.out(output)
@@ -214,6 +213,32 @@ def test_a_layer_whose_state_has_more_parts_takes_the_state_of_torchs(name):
     assert not torch.allclose(layer(x, hx=h + 1)[0], layer(x)[0])
     with pytest.raises(ValueError, match=f"needs a state of {len(layer.state_names)} parts"):
         layer(x, (h,) * (len(layer.state_names) + 1))
+
+
+@pytest.mark.parametrize("name", [*BUILDS, "Swap"])
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_a_cured_layer_hands_back_the_state_that_its_callers_take_apart(name, kind):
+    """The last layer's h is what they read of it, whatever the cure carries beside."""
+    cure = BUILDS[name] if name != "Swap" else Swap("LSTM")
+    layer = cure(kind(HIDDEN, HIDDEN, num_layers=2)).eval()
+    output, state = layer(torch.randn(TIME, BATCH, HIDDEN))
+    if kind is nn.LSTM:
+        h, _ = state
+    else:
+        h = state
+    assert h.shape == (2, BATCH, HIDDEN)
+    if name not in ("AttentionOverPast", "SkipThroughTime", "Dilated"):  # of these the output is more than h
+        torch.testing.assert_close(h[-1], output[-1])
+    if name in ADD_PARTS:
+        copied = h.detach() if kind is not nn.LSTM else (h.detach(), state[1])
+        with pytest.warns(UserWarning, match="of the state is not given"):
+            layer(torch.randn(TIME, BATCH, HIDDEN), copied)
+
+
+def test_a_state_of_fewer_parts_fails_where_it_is_taken_apart():
+    _, state = Swap("GRU")(nn.LSTM(HIDDEN, HIDDEN, num_layers=2))(torch.randn(TIME, BATCH, HIDDEN))
+    with pytest.raises(ValueError, match="expected 2, got 1"):
+        _, _ = state
 
 
 def test_a_layer_that_stands_in_two_places_is_replaced_in_both():

@@ -16,8 +16,8 @@ from rnnvanish.recurrent import Recurrent
 class Swap(Build):
     """Put a gated cell in the place of each recurrent layer's own, with new weights and an open gate.
 
-    Sizes, layers, directions and dropout stay. The state changes with the cell (an LSTM has two parts, the others
-    one): a model that takes the state apart has to be changed, too.
+    Sizes, layers, directions and dropout stay. In the place of a torch layer with one part of the state, an LSTM hands
+    back h alone; a model that takes the two parts of an LSTM apart has to be changed for a GRU.
 
     Args:
         cell: Name of the cell, "LSTM" or "GRU".
@@ -58,7 +58,7 @@ class Swap(Build):
             dropout=layer.dropout,
             skip=layer.skip,
         )
-        new.named_as_torch = layer.named_as_torch
+        new.named_as_torch, new.torch_parts = layer.named_as_torch, layer.torch_parts
         weight = next(layer.parameters())
         return OpenGate(self.bias)(new.to(device=weight.device, dtype=weight.dtype).train(layer.training))
 

@@ -37,7 +37,7 @@ class Dilated(Build):
     """Let the layers of a stack leap over 1, `base`, `base`², ... steps.
 
     The older states are parts of the state, "h-1" (one step older than h) and so on, as many in every layer as the
-    highest needs: a run may be cut in two. So the state of an RNN or a GRU becomes a tuple. A stack of one layer has
+    highest needs: a run may be cut in two. So the state of a `Recurrent` becomes a tuple. A stack of one layer has
     nothing to leap over unless `start` says so.
 
     Attributes:

@@ -39,7 +39,7 @@ class SkipThroughTime(Build):
     """Add to each output the one of `lag` steps ago, times `weight`.
 
     The older outputs are parts of the state, "h-1" (one step older than h) and so on: a run may be cut in two, and
-    probes see all of it. So the state of an RNN or a GRU becomes a tuple. With a weight near 1 outputs can add up to
+    probes see all of it. So the state of a `Recurrent` becomes a tuple. With a weight near 1 outputs can add up to
     large numbers: the skip is a sum over time.
 
     Attributes:

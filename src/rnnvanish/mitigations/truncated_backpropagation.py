@@ -39,7 +39,7 @@ class TruncatedBackpropagation(Build):
     """Detach the state every `window` steps, counted from the beginning of each sequence.
 
     To be applied after other builds: what they carry along, such as older outputs, is then cut too. The count is a part of the state, "clock", without
-    gradient: so the state of an RNN or a GRU becomes a tuple. A state that is handed to a later call is not detached:
+    gradient: so the state of a `Recurrent` becomes a tuple. A state that is handed to a later call is not detached:
     that is up to the caller.
 
     Attributes:

@@ -46,7 +46,7 @@ class _Masked(Wrapper):
 class VariationalDropout(Build):
     """Drop the same recurrent inputs at every step of a sequence, in training.
 
-    The mask is a part of the state, "mask", without gradient: so the state of an RNN or a GRU becomes a tuple. A run
+    The mask is a part of the state, "mask", without gradient: so the state of a `Recurrent` becomes a tuple. A run
     that starts from no state draws new ones; one that is handed a state goes on with its mask. All gates share a
     mask; inputs are not dropped (the paper drops both).
 

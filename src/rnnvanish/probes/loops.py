@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
-from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
 
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.reference import Step, scan
 from rnnvanish.engine.values import Unsupported
-from rnnvanish.layers import one_of, run_layers, whole_state
+from rnnvanish.layers import one_of, parts_of, run_layers, whole_state
 from rnnvanish.live import cells_of, torch_suffixes
 from rnnvanish.probes.book import Book, Handed, Loop, Run
 from rnnvanish.probes.graph import leaf_of
@@ -75,7 +74,7 @@ def forward(
         lengths = torch.as_tensor(lengths, device=cast(Tensor, x).device).long()
     order = x.sorted_indices if isinstance(x, PackedSequence) else None
     loops, layers = _loops_of(module, weights), list[Layer]()
-    handed = () if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
+    handed = () if state is None else parts_of(state)
     taken = tuple(part.view_as(part) for part in handed)  # what passes this call by does not pass here
 
     def watched(index: int, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
@@ -99,7 +98,7 @@ def forward(
         flat = partial(_flat, order)
         loop = book.loop_of(module, name, handed, flat(handed), _runs, lambda loop: _fits(loop.calls[-1], layers))
         kept = [part for layer in layers for part in layer.states[-1]]
-        loop.end = End(tree_leaves(final), kept, handed if loop.calls else (), flat)
+        loop.end = End(list(parts_of(final)), kept, handed if loop.calls else (), flat)
         loop.calls.append(layers)
     return output, final
 
