@@ -1,5 +1,6 @@
 """Checkpoints are data: whatever else lies in their place is refused by name, and never run."""
 
+import json
 import os
 import pickle
 import shutil
@@ -87,10 +88,12 @@ SPOILT = {
 def test_what_is_no_checkpoint_of_this_run_is_refused_by_name(name, run, tmp_path):
     spoil, why = SPOILT[name]
     code, said, out = run(spoil)
-    assert (code, out) == (2, "")
-    assert said.splitlines()[-1].startswith(f"rnnvanish: {tmp_path / 'run' / 'last.ckpt'} ")
-    assert why in said
-    assert said.rstrip().endswith("Remove it to begin anew, or name another folder with --out.")
+    assert code == 2
+    sentence = json.loads(out)["error"]
+    assert said.splitlines()[-1] == f"rnnvanish: {sentence}"
+    assert sentence.startswith(f"{tmp_path / 'run' / 'last.ckpt'} ")
+    assert why in sentence
+    assert sentence.endswith("Remove it to begin anew, or name another folder with --out.")
     assert "Traceback" not in said
 
 
