@@ -140,3 +140,10 @@ def test_what_is_written_is_read(tmp_path):
     content = {"global_step": 1, "state_dict": {}, "hyper_parameters": {}, "optimizer_states": [], "loops": {}}
     WholeCheckpoints().save_checkpoint(content, tmp_path / "a.ckpt")
     assert read_checkpoint(tmp_path / "a.ckpt") == WholeCheckpoints().load_checkpoint(tmp_path / "a.ckpt") == content
+
+
+def test_a_trainer_that_asks_for_more_than_data_gets_none(tmp_path):
+    torch.save(Planted(tmp_path / "it ran"), tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match="it holds Python objects"):
+        WholeCheckpoints().load_checkpoint(tmp_path / "a.ckpt", weights_only=False)
+    assert not (tmp_path / "it ran").exists()
