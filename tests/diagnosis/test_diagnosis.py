@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from rnnvanish import Recurrent, cells, diagnose, mitigations
+from rnnvanish.diagnosis.rows import left, rows
 from rnnvanish.diagnosis.swap import Swap
 from rnnvanish.diagnosis.text import sparkline
 from rnnvanish.probes import retention
@@ -163,6 +164,17 @@ def test_a_layer_read_at_both_ends_gets_no_half_life_of_one_journey():
     assert str(diagnosis).count("the loss reads this layer at more than one end") == 2
     assert lower.advice == ()
     assert "mitigations.OpenGate(bias=3.0)" in [advice.cure for advice in upper.advice]
+
+
+def test_what_comes_in_on_the_way_is_told_apart_from_what_travelled():
+    torch.manual_seed(0)
+    curve = only(diagnose(nn.LSTM(2, 8), torch.randn(40, 2, 2), loss=lambda returned: returned[0].square().sum()))
+    said = dict(rows(curve))
+    came_in = 100 * float(curve.injected[1:].nanmean())
+    assert came_in > 10
+    assert said["on the way"].startswith(f"{came_in:.0f} % of the gradient at a step came in there")
+    assert said["travelled"] == f"{left(curve.journey)} of what came in at the end, after 39 steps"
+    assert float(curve.journey.gain[-1]) < 1e-6 < float(curve.gain[-1])
 
 
 def the_reports_say_the_same(diagnosis, tmp_path):

@@ -6,6 +6,7 @@ import random
 
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from rnnvanish import ledger
 from rnnvanish.diagnosis.lag import outlook
@@ -53,6 +54,8 @@ def test_a_planted_relation_is_found_and_lies_in_its_interval():
         assert drawn[10] <= truth <= drawn[-10]
         assert chances[0].item() == pytest.approx(truth, abs=0.2)
     assert half_life_needed(found.lines, 80)[0].item() == pytest.approx(10, rel=0.15)
+    _, half_lives, longest = zip(*planted(), strict=True)
+    assert found.correlation[0] == pytest.approx(spearmanr(half_lives, longest).statistic, abs=1e-6)
     assert found.correlation[0] > 0.8
     assert found.correlation[1] < found.correlation[0] < found.correlation[2]
 

@@ -258,6 +258,7 @@ def test_a_weight_that_is_computed_from_others_is_not_written_to():
         (lambda: OpenGate(math.inf), "finite bias, got inf"),
         (lambda: Chrono(2.0), "span > 2 steps, got 2.0"),
         (lambda: Chrono(math.nan), "span > 2 steps, got nan"),
+        (lambda: Chrono(math.inf), "span > 2 steps, got inf"),
         (lambda: Critical(-0.1), "power >= 0, the mean square of an input, got -0.1"),
     ],
 )

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -95,9 +96,13 @@ class Tree:
             return "does not end"
         if done.returncode == 0:
             return ""
+        if -done.returncode in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):  # by somebody, not by the fault
+            raise KeyboardInterrupt
         if done.returncode < 0:
             return f"killed by signal {-done.returncode}"
         failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        if done.returncode == 2 and not failed:  # pytest's word for Ctrl-C, which reaches it too
+            raise KeyboardInterrupt
         return failed[0].partition(" - ")[0] if failed else f"pytest ended with {done.returncode}: {done.stderr[-300:]}"
 
     def seen(self, fault: Fault) -> str:
