@@ -212,6 +212,22 @@ def test_a_reader_that_goes_away_is_no_fault(real):
     assert (stderr, code) == ("", 0)
 
 
+def test_what_the_users_own_module_prints_to_a_reader_that_went_away_is_no_fault(tmp_path):
+    (tmp_path / "model.py").write_text(
+        "import torch\n"
+        "def build():\n"
+        "    print('building', flush=True)\n"
+        "    return torch.nn.GRU(2, 8), torch.randn(30, 2, 2)\n"
+    )
+    command = [sys.executable, "-m", "rnnvanish", "diagnose", "model.py:build", "--out", "report"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    process.stdout.close()
+    process.stdout = None
+    _, stderr = process.communicate(timeout=120)
+    assert (stderr, process.returncode) == ("", 1)  # it vanishes
+    assert "vanishing" in (tmp_path / "report/report.txt").read_text()
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux alone has it")
 def test_where_nothing_can_be_written_it_says_so(real):
     _, stderr, code = real["full"]

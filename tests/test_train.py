@@ -313,6 +313,16 @@ def test_a_damaged_folder_is_refused_by_name(small, capsys, file, content, said)
     assert (folder / file).read_bytes() == content
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(small, capsys):
+    command, folder = small
+    (folder / "result.json").unlink()
+    os.mkfifo(folder / "result.json")
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "result.json is no file" in json.loads(capsys.readouterr().out)["error"]
+
+
 def test_a_full_disk_ends_a_training_with_a_sentence(tmp_path, monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -1,6 +1,7 @@
 """What surrounds a command: where its output goes, and what its errors look like."""
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -40,6 +41,8 @@ def standard_output(process: bool, alone: bool) -> Iterator[Any]:
             stream.reconfigure(errors="backslashreplace")  # an encoding that lacks a letter is no reason to fail
     ours = sys.stdout
     if not alone:
+        if process and isinstance(ours, io.TextIOWrapper):
+            ours = sys.stdout = _Patient(ours)
         yield ours
         return
     if process:
@@ -51,6 +54,33 @@ def standard_output(process: bool, alone: bool) -> Iterator[Any]:
     else:
         with contextlib.redirect_stdout(sys.stderr):
             yield ours
+
+
+class _Patient(io.TextIOWrapper):
+    """Standard output for whoever prints, the user's model too: once its reader has gone away, what comes is dropped."""
+
+    gone = False
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        settings = {"encoding": stream.encoding, "errors": stream.errors, "line_buffering": stream.line_buffering}
+        super().__init__(open(os.dup(stream.fileno()), "wb"), **settings)  # type: ignore[arg-type]  # noqa: SIM115
+
+    def write(self, text: str) -> int:
+        with self._whatever_becomes_of_it():
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._whatever_becomes_of_it():
+            super().flush()
+
+    @contextmanager
+    def _whatever_becomes_of_it(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self.gone = True
+            _lead_nowhere(self)
 
 
 def say(text: str, out: Any = None) -> bool:
@@ -69,7 +99,7 @@ def say(text: str, out: Any = None) -> bool:
     except (OSError, ValueError) as error:
         _lead_nowhere(out)
         raise WrongUse(f"Standard output cannot be written: {error}") from error
-    return True
+    return not getattr(out, "gone", False)
 
 
 def _lead_nowhere(out: Any) -> None:

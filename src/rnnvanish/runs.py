@@ -92,6 +92,8 @@ class RunFolder:
         file = self.path / name
         if not file.exists():
             return None
+        if not file.is_file():  # to read a pipe would wait for ever
+            raise ValueError(f"{file} is no file: {ELSEWHERE}")
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:

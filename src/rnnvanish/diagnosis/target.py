@@ -141,7 +141,7 @@ def failure(error: BaseException) -> str:
     place = (theirs[-1].filename, theirs[-1].lineno) if theirs else None
     said = "".join(traceback.format_exception_only(error)).strip()
     if isinstance(error, SyntaxError):
-        place, said = (str(error.filename), error.lineno), f"{type(error).__name__}: {error.msg}"
+        place, said = (error.filename, error.lineno) if error.filename else None, f"{type(error).__name__}: {error.msg}"
     if isinstance(error, SystemExit):
         said = f"it ended the program by sys.exit({error.code!r}), where it should return."
     return f"{f' ({place[0]}, line {place[1]})' if place else ''}: {said}"
