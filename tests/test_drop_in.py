@@ -191,6 +191,8 @@ def test_every_call_form_is_torchs(kind):
         (lambda layer, x, s: layer(x, s[0]), ValueError, r"2 parts \(h, c\), got 1"),
         (lambda layer, x, s: layer(x, (s[0], None)), TypeError, "a tensor as c of the state, got a NoneType"),
         (lambda layer, x, s: layer(x, (s[0], s[1].float())), ValueError, "c of the state like x, torch.float64 on cpu"),
+        (lambda layer, x, s: layer(x, (s[0].long(), s[1])), ValueError, "h of the state like x, .*got torch.int64"),
+        (lambda layer, x, s: layer(x, (s[0], s[1].bool())), ValueError, "c of the state like x, .*got torch.bool"),
         (lambda layer, x, s: layer(x, (s[0].to("meta"), s[1])), ValueError, "h of the state like x, .* on meta"),
         (lambda layer, x, s: layer(x, (s[0].cfloat(), s[1])), ValueError, "got torch.complex64"),
         (lambda layer, x, s: layer(x[:, :1], s), ValueError, r"h of the state in shape \(4, 1, 5\), got \(4, 4, 5\)"),

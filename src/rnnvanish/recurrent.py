@@ -227,11 +227,13 @@ class Recurrent(TorchShaped):
             rest = ", ".join(names[len(parts) :])
             warnings.warn(f"{rest} of the state is not given: this run begins with it anew.", stacklevel=5)
         expected = self.get_expected_hidden_size(input, batch_sizes)
-        for name, part in zip(names, parts, strict=False):
+        for index, (name, part) in enumerate(zip(names, parts, strict=False)):
             if not isinstance(part, Tensor):
                 raise TypeError(f"Recurrent needs a tensor as {name} of the state, got a {type(part).__name__}.")
             self.check_hidden_size(part, expected, f"Recurrent needs {name} of the state in shape {{}}, got {{}}.")
-            number = part.is_floating_point() or part.is_complex()
+            number = _is_number(part)
+            if not number:  # unless it counts something
+                number = _is_number(self._cell(0).initial_state(input.reshape(-1, self.input_size)[:1])[index])
             fits = part.dtype.to_real() == input.dtype.to_real() or torch.is_autocast_enabled(input.device.type)
             if (number and not fits) or part.device != input.device:
                 raise ValueError(
@@ -354,6 +356,10 @@ class Recurrent(TorchShaped):
             setattr(module, name, _copy(getattr(self, name)))
         module.flatten_parameters()
         return module.train(self.training)
+
+
+def _is_number(part: Tensor) -> bool:
+    return part.is_floating_point() or part.is_complex()
 
 
 def _copy(weight: Tensor) -> nn.Parameter:

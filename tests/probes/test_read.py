@@ -238,3 +238,22 @@ def test_an_output_of_the_state_before(make):
     assert ("all sequences have no part in the loss" in "".join(curve.notes)) == (make is not Both)
     (cause,) = causes(model, x, square, cells=[CharRNN]).values()
     same(cause.gain, curve.gain.log().diff())
+
+
+class Every(Running):
+    def run(self, x, see):
+        h, outputs = see(self.step.start(x)), []
+        for now in x:
+            y, h = self.step(now, h)
+            outputs.append(y)
+        return torch.stack(outputs)
+
+
+@pytest.mark.parametrize("make", [CharRNN, Beside, Both])
+def test_of_all_outputs_the_last_is_the_end_where_no_loss_is_named(make):
+    torch.manual_seed(0)
+    step, x = make().double(), torch.randn(TIME, BATCH, INPUT).double()
+    (every,) = retention(Every(step), x, cells=[CharRNN]).values()
+    (last,) = retention(Running(step), x, cells=[CharRNN]).values()
+    same(every.gain, last.gain)
+    assert every.notes == last.notes

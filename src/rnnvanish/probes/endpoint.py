@@ -68,15 +68,22 @@ def _last_step(value: Tensor | PackedSequence, runs: list[Run]) -> Tensor:
 
 
 def _is_sequence(steps: Tensor, run: Run) -> bool:
-    """Whether these are outputs of the steps of a loop: in the first the state after the last step has no part."""
-    last = [part for part in run.states[-1] if part.requires_grad]
-    if not last:
-        return True
-    first = torch.autograd.grad(steps[0].sum(), last, retain_graph=True, allow_unused=True)
-    if any(gradient is not None and gradient.any() for gradient in first):
-        return False
-    end = torch.autograd.grad(steps[-1].sum(), last, retain_graph=True, allow_unused=True)
-    return any(gradient is not None for gradient in end)
+    """Whether these are outputs of the steps of a loop: the last reads a state, of which the first has no part.
+
+    It is the state after the last step or, where a step makes its output of its old state, the one before it.
+    """
+    for state in reversed(run.states[-2:]):
+        parts = [part for part in state if part.requires_grad]
+        if not parts:
+            return True
+        first, end = (
+            torch.autograd.grad(step.sum(), parts, retain_graph=True, allow_unused=True) for step in (steps[0], steps[-1])
+        )
+        if any(gradient is not None and gradient.any() for gradient in first):
+            return False
+        if any(gradient is not None for gradient in end):
+            return True
+    return False
 
 
 def _in_callers_order(run: Run) -> Tensor:
