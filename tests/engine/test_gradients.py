@@ -261,3 +261,23 @@ def train_and_compare(name, x, way, rule, optimiser):
             steps.step()
 
     assert_like_the_plain_loop(layer, train)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "Elman"])
+def test_many_gradients_at_once(name):
+    """As `torch.autograd.functional.jacobian(vectorize=True)` asks for them: none has numbers that lie in memory."""
+    torch.manual_seed(0)
+    layer = Recurrent(cells.ALL[name], INPUT, HIDDEN).double()
+    plain = copy.deepcopy(layer)
+    plain.engine, layer.engine = "reference", "cpu"
+    x, lengths = torch.randn(3, 4, INPUT).double().transpose(0, 1), torch.tensor([4, 2, 3])
+    found = []
+    for each in (layer, plain):
+        x.requires_grad_()
+        output, state = each(x, lengths=lengths)
+        state = state if isinstance(state, tuple) else (state,)
+        starts = torch.eye(3).double()[:, None, None, :, None].expand(3, 4, 3, 3, 2).reshape(3, 4, 3, HIDDEN)
+        wanted = [x, *each.parameters()]
+        found.append(torch.autograd.grad((output, *state), wanted, (starts, *(s.expand(3, *s.shape) for s in state)),
+                                         is_grads_batched=True))  # fmt: skip
+    torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-12)

@@ -25,3 +25,11 @@ def address(tensor: Tensor) -> int:
         memory: int = _C._data_address(tensor)  # of the first number of all that it is a part of
         return memory + int(tensor.storage_offset()) * tensor.element_size()
     return tensor.data_ptr()
+
+
+def in_memory(tensor: Tensor | None) -> bool:
+    """Whether a tensor, if it is one, has numbers to read: many gradients at once (`is_grads_batched`) have none."""
+    try:
+        return tensor is None or tensor.untyped_storage() is not None
+    except NotImplementedError:
+        return False

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rnnvanish.engine.differentiable import differentiable
 from rnnvanish.engine.evaluate import Recipe, every
-from rnnvanish.engine.lent import lent
+from rnnvanish.engine.lent import in_memory, lent
 from rnnvanish.engine.packed import pack, unpack
 from rnnvanish.engine.phases import Loop, Place
 from rnnvanish.engine.staged import Staged
@@ -194,12 +194,13 @@ class _Loop(torch.autograd.Function):
         parts = program.parts(steps, batch)
         end = len(saved) - len(parts) * len(names)
         kept = [dict(zip(names, saved[end + at * len(names) :], strict=False)) for at in range(len(parts))]
-        x, ended, noise, onces, state = _apart(saved[: end - len(states)], draws, count)
-        given = program.given(onces)
-        if torch.is_grad_enabled():
-            if ctx.trace is not None:
-                raise Unsupported("trace of a double backward")
-            return *[None] * 5, *differentiable(staged, given, x, ended, noise, onces, state, outputs, final)
+        with torch.set_grad_enabled(torch.is_grad_enabled() or not all(map(in_memory, (outputs, *final)))):
+            x, ended, noise, onces, state = _apart(saved[: end - len(states)], draws, count)
+            given = program.given(onces)
+            if torch.is_grad_enabled():
+                if ctx.trace is not None:
+                    raise Unsupported("trace of a double backward")
+                return *[None] * 5, *differentiable(staged, given, x, ended, noise, onces, state, outputs, final)
         lines, matrices = program.operands(given, x)
         whole = _inputs(x, ended, noise) | dict(zip(states, saved[end - len(states) : end], strict=True))
         if outputs is not None:

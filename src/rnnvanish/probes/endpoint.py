@@ -77,7 +77,8 @@ def _is_sequence(steps: Tensor, run: Run) -> bool:
         if not parts:
             return True
         first, end = (
-            torch.autograd.grad(step.sum(), parts, retain_graph=True, allow_unused=True) for step in (steps[0], steps[-1])
+            torch.autograd.grad(step.sum(), parts, retain_graph=True, allow_unused=True)
+            for step in (steps[0], steps[-1])
         )
         if any(gradient is not None and gradient.any() for gradient in first):
             return False
