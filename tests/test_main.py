@@ -152,6 +152,7 @@ def test_who_wants_json(args, wanted):
         (f"train --cell LSTM --task recall --task_options.length {'9' * 23} --json", "cannot be trained together"),
         ("claims --only nothing --json", "no claim 'nothing'"),
         ("diagnose nothing.py:x --json", "There is no file nothing.py"),
+        ("diagnose :x --json", "needs package.module:object"),
     ],
 )
 def test_an_error_is_a_document_too(capsys, tmp_path, monkeypatch, command, said):

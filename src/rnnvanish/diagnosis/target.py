@@ -42,7 +42,7 @@ def load_target(target: str) -> tuple[nn.Module, Any, Loss]:
     if target.endswith(".ckpt"):
         return _from_checkpoint(Path(target))
     where, colon, name = target.rpartition(":")
-    if not colon:
+    if not where or not colon:
         raise WrongUse(f"diagnose needs package.module:object, path.py:object or a checkpoint (.ckpt), got {target!r}.")
     module = _import(where)
     objects = {key: value for key, value in vars(module).items() if key[0] != "_"}

@@ -13,7 +13,7 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from types import BuiltinFunctionType, CellType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,13 @@ LIBRARIES = APART | {"builtins", "abc", "typing", "collections", "torch", "numpy
 class Snapshot:
     """What `roots` hold, as it stands now.
 
-    Attributes:
-        consumed: Attributes whose contents are gone once they are read: what nobody can put back.
+    What a Python generator has given is gone: that alone nobody can put back.
 
     Args:
         roots: Modules, functions, containers, tensors.
     """
 
     def __init__(self, roots: Iterable[Any]) -> None:
-        self.consumed: list[str] = []
         self._undo: list[Callable[[], None]] = []
         self._seen: dict[int, Any] = {}  # holding them keeps their ids theirs
         self._waiting: deque[tuple[Any, bool]] = deque((root, True) for root in roots)
@@ -103,9 +101,6 @@ class Snapshot:
         if isinstance(own, dict):
             self._undo.append(functools.partial(_refill, own, list(own.items())))
             self._later(own.values(), whole=True)
-            self.consumed += [
-                f"{kind.__name__}.{key}" for key, content in own.items() if isinstance(content, GeneratorType)
-            ]
         if slots:
             self._undo.append(functools.partial(_refill_slots, value, slots))
             self._later(slots.values(), whole=True)
