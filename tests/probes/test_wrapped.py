@@ -90,6 +90,23 @@ OPAQUE = {
 }
 
 
+def test_of_what_can_be_seen_into_nothing_is_said():
+    class LSTM(nn.LSTM):
+        """Its name alone makes it no layer of somebody else's."""
+
+    class Tagger(Model):
+        def __init__(self):
+            super().__init__()
+            self.own = LSTM(4, 5)
+
+        def forward(self, x):
+            return super().forward(x) + self.own(x)[0].mean()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(retention(Tagger(), torch.randn(3, 12, 4))) > 1
+
+
 @pytest.mark.parametrize("name", OPAQUE)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The tensor attributes")
 def test_what_cannot_be_seen_into_says_what_to_hand_over(name):
