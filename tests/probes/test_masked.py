@@ -238,3 +238,46 @@ def test_siblings_of_a_decoder_are_measured_alike():
     assert curves["second"].notes == ()
     assert [note for note in curves["first"].notes if "mask" in note] == []
     assert any("as the step returned it" in note for note in curves["first"].notes)
+
+
+class Pulling(nn.Module):
+    """A step whose state comes before its input, beside another whose state it reads."""
+
+    def __init__(self):
+        super().__init__()
+        self.from_h, self.from_x = nn.Linear(HIDDEN, HIDDEN), nn.Linear(HIDDEN, HIDDEN)
+
+    def forward(self, h, x):
+        return torch.tanh(self.from_h(h) + self.from_x(x))
+
+
+class Coupled(nn.Module):
+    """Two steps that read each other's states; both states leak between steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = Pulling(), Pulling()
+
+    def forward(self, x, see=lambda name, state: state):
+        h = g = x.new_zeros(x.shape[1], HIDDEN)
+        for now in x:
+            h = see("one", self.one(0.9 * h, now + g))
+            g = see("other", self.other(0.9 * g, 2 * h))
+        return g
+
+
+def test_what_one_step_reads_of_another_is_no_state_of_its_own():
+    torch.manual_seed(0)
+    model, x = Coupled().double(), torch.randn(12, BATCH, HIDDEN).double()
+    curves, zeros = retention(model, x, cells=[Pulling]), {"one": [], "other": []}
+
+    def see(name, state):
+        zeros[name].append(torch.zeros_like(state, requires_grad=True))
+        return state + zeros[name][-1]
+
+    value = model(x, see).sum()
+    assert curves.keys() == zeros.keys()
+    for name, added in zeros.items():
+        found = torch.autograd.grad(value, added, retain_graph=True)
+        norms = torch.stack([gradient.norm(dim=1) for gradient in reversed(found)])
+        same(curves[name].gain, (norms / norms[0]).log().mean(1).exp())
