@@ -257,3 +257,21 @@ def test_of_all_outputs_the_last_is_the_end_where_no_loss_is_named(make):
     (last,) = retention(Running(step), x, cells=[CharRNN]).values()
     same(every.gain, last.gain)
     assert every.notes == last.notes
+
+
+def test_of_a_model_that_returns_its_last_window_the_last_step_is_read():
+    class Windows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = nn.GRU(2, 5)
+
+        def forward(self, x):
+            _, h = self.rnn(x[:7])
+            return self.rnn(x[7:], h)[0]
+
+    torch.manual_seed(0)
+    model, x = Windows().double(), torch.randn(12, 3, 2).double()
+    (found,) = retention(model, x).values()
+    (named,) = retention(model, x, lambda output: output[-1].sum()).values()
+    assert len(found.gain) == 12
+    torch.testing.assert_close(found.gain, named.gain, rtol=1e-10, atol=0)
