@@ -14,6 +14,7 @@ from rnnvanish.engine import choice
 from rnnvanish.engine.complex import Real
 from rnnvanish.engine.packed import pack
 from rnnvanish.engine.values import Unsupported
+from rnnvanish.engine.weights import batch_for
 
 OPERATIONS = {
     "add": lambda z, w, x: z + w + x + 0.5 - 2j,
@@ -213,3 +214,11 @@ def test_a_state_that_becomes_complex_is_refused(monkeypatch):
     layer = Recurrent(Diagonal, 3, 8, engine="cpu")
     with pytest.raises(RuntimeError, match="a complex state of a real one"):
         layer(torch.randn(4, 2, 3))
+
+
+@pytest.mark.parametrize("shapes", [[(3, 1)], [(2, 4), (5,)], [(1,), (2,), (3,), (4,), (5,)], [(7, 3), (16, 8)]])
+def test_a_step_is_tried_with_a_number_of_sequences_that_is_no_width_and_no_pair_of_one(shapes):
+    """A complex row is a pair of real ones: what is as long as it must be told from what has a row for each sequence."""
+    tried = batch_for(*map(torch.zeros, shapes))
+    assert tried >= 2
+    assert not {tried, tried / 2} & {size for shape in shapes for size in shape}

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from rnnvanish.probes import retention
+from rnnvanish.probes.norms import gains
 from rnnvanish.probes.resolution import resolution
 
 
@@ -61,3 +62,14 @@ def test_a_chaotic_run_that_needs_double_precision_is_compared_in_double():
     for name, curve in curves.items():
         torch.testing.assert_close(curve.gain, expected[name].gain, rtol=1e-6, atol=0, equal_nan=True)
     assert curves["RNN/layer1/forward"].gain[-1] < 1e-40
+
+
+def test_a_zero_is_one_where_the_number_before_it_could_be_held_to_the_last():
+    limit = torch.finfo(torch.float32).tiny / torch.finfo(torch.float32).eps
+
+    def after(before):
+        whole, _ = gains([torch.tensor([[1.0], [before], [0.0]], dtype=torch.float64)], torch.float32)
+        return whole.tolist()[2]
+
+    assert after(limit) == 0
+    assert after(limit * 0.99) != 0  # nan: it may have fallen below what can be held
