@@ -5,7 +5,9 @@ import importlib.resources
 import io
 import json
 import math
+import re
 import shutil
+import sys
 
 import jsonschema
 import pytest
@@ -16,6 +18,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from rnnvanish import diagnose
 from rnnvanish.diagnosis import Diagnosis
+from rnnvanish.diagnosis.command import _show
+from rnnvanish.diagnosis.drawing import BOTTOM, LEFT, RIGHT, TOP, drawing
 from rnnvanish.diagnosis.text import to_text
 from rnnvanish.diagnosis.trial import Training, Trial
 from rnnvanish.plots import one_in
@@ -210,3 +214,21 @@ def test_without_a_script_every_value_can_be_read(diagnosis, browser, tmp_path):
     assert rows.count() == len(gain)
     assert rows.nth(7).locator("td").first.inner_text() == one_in(float(gain[7]))
     context.close()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_command_shows_a_terminal_and_a_pipe_the_same_words(diagnosis, capsys, monkeypatch, terminal):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    _show(diagnosis, full=False)
+    shown = capsys.readouterr().out
+    assert "memory/layer0/forward" in shown
+    assert "half-life" in shown
+    assert shown.endswith("\n")
+
+
+def test_the_curve_is_drawn_from_the_top_of_its_scale_to_the_bottom():
+    drawn = drawing(Curve(torch.arange(3), torch.tensor([1.0, 100.0, 0.1], dtype=torch.float64)))
+    (points,) = re.findall(r'class="whole" points="(.*?)"', drawn)
+    (left, _), (_, highest), (right, lowest) = (map(float, point.split(",")) for point in points.split())
+    assert (left, right) == (LEFT, RIGHT)
+    assert (highest, lowest) == (TOP, BOTTOM)
