@@ -145,7 +145,8 @@ def test_what_was_found_comes_first_and_colour_only_on_a_terminal(diagnosis):
     (curve,) = diagnosis.curves.values()
     for told in (plain, shown[False]):
         words = " ".join(told.replace("│", " ").split())
-        assert " ".join(diagnosis.findings[0].seen.split()) in words
+        assert f"seen {' '.join(diagnosis.findings[0].seen.split())}" in words
+        assert f"to do {' '.join(diagnosis.findings[0].remedy.split())}" in words
         assert f"{curve.half_life:.3g} steps" in words
         assert str(curve.advice[0]) in words
 
@@ -232,3 +233,10 @@ def test_the_curve_is_drawn_from_the_top_of_its_scale_to_the_bottom():
     (left, _), (_, highest), (right, lowest) = (map(float, point.split(",")) for point in points.split())
     assert (left, right) == (LEFT, RIGHT)
     assert (highest, lowest) == (TOP, BOTTOM)
+
+
+def test_the_interval_is_drawn_where_it_is_finite():
+    gain = torch.tensor([1.0, 0.5, 0.2], dtype=torch.float64)
+    drawn = drawing(Curve(torch.arange(3), gain, low=gain / 2, high=torch.tensor([2.0, math.inf, 0.4])))
+    (points,) = re.findall(r'class="band" points="(.*?)"', drawn)
+    assert len(points.split()) == 5
