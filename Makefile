@@ -47,22 +47,22 @@ mutation: env ## 150 faults planted one at a time: does a test see each? can be 
 
 BENCH ?= .
 bench-quick: env ## every benchmark once, in .venv; keeps nothing
-	OMP_NUM_THREADS=1 $(BIN)/python -m bench.tools.quick
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.commands.quick
 
 bench: env ## this commit on this machine; kept in bench/results
-	$(BIN)/python -m bench.tools.history HEAD^ --bench '$(BENCH)'
+	$(BIN)/python -m bench.commands.history HEAD^ --bench '$(BENCH)'
 
 bench-compare: env ## two commits in turns; fails where HEAD is worse than BASE=... beyond noise
-	$(BIN)/python -m bench.tools.compare '$(or $(BASE),$(error say what to compare with: make bench-compare BASE=main))' $(HEAD) --bench '$(BENCH)'
+	$(BIN)/python -m bench.commands.compare '$(or $(BASE),$(error say what to compare with: make bench-compare BASE=main))' $(HEAD) --bench '$(BENCH)'
 
 bench-history: env ## every commit since the latest tag, or SINCE=...; can be stopped and started again
-	$(BIN)/python -m bench.tools.history $(SINCE) --bench '$(BENCH)'
+	$(BIN)/python -m bench.commands.history $(SINCE) --bench '$(BENCH)'
 
 bench-publish: env ## the dashboard, from the recorded results, into .asv/html
-	$(BIN)/python -m bench.tools.dashboard
+	$(BIN)/python -m bench.commands.dashboard
 
 bench-noise: env ## the same commit against itself, 20 times: how often does the comparison raise a false alarm?
-	$(BIN)/python -m bench.tools.noise
+	$(BIN)/python -m bench.commands.noise
 
 bench-peers: env ## other packages' cells beside ours, in an environment of their own; kept in bench/results
 	$(BIN)/python -m bench.peers

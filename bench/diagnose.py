@@ -53,7 +53,7 @@ def watched() -> float:
     import torch
     from torch.utils.data import DataLoader
 
-    monitor = need("rnnvanish.probes.monitor").RetentionMonitor
+    monitor = need("rnnvanish.training.monitor").RetentionMonitor
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
     class Model(pl.LightningModule):

@@ -222,8 +222,8 @@ def owned(cell: str) -> float:
     """Time of a step as it is over one without the three functions that part memory."""
     import torch
 
-    need("rnnvanish.engine.lent")
-    loop, cpu = need("rnnvanish.engine.loop"), need("rnnvanish.engine.cpu")
+    need("rnnvanish.engine.autograd.copy_on_write")
+    loop, cpu = need("rnnvanish.engine.loop"), need("rnnvanish.engine.cpu.cpu_loop")
     given = training_step(layer(cell), torch.randn(TIME, BATCH, INPUT))
 
     def shared() -> None:

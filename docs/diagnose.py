@@ -130,7 +130,7 @@ plots.say(
 # the powers of ten that are lost. The training itself is not changed.
 #
 # ```python
-# from rnnvanish.probes.monitor import RetentionMonitor
+# from rnnvanish.training.monitor import RetentionMonitor
 #
 # trainer = pytorch_lightning.Trainer(callbacks=[RetentionMonitor()])
 # ```

@@ -25,8 +25,8 @@ from torch import nn
 
 from bench.common import interleaved, one_thread, ratio, training_step
 from rnnvanish import Recurrent, cells
-from rnnvanish.files import write_whole
-from rnnvanish.provenance import provenance
+from rnnvanish.records.files import write_whole
+from rnnvanish.records.provenance import provenance
 
 TIMES, BATCHES, WIDTHS = (64, 256, 1024), (1, 32, 128), (32, 64, 128, 256)
 KINDS = {"RNN": (nn.RNN, 1), "GRU": (nn.GRU, 3), "LSTM": (nn.LSTM, 4)}
@@ -40,7 +40,7 @@ def products() -> Callable[..., None]:
     import numpy as np
     from numba import njit
 
-    from rnnvanish.engine.numba_memory import gemm_float32 as gemm
+    from rnnvanish.engine.cpu.memory import gemm_float32 as gemm
 
     @njit(nogil=True)
     def loop(steps, batch, height, width, turned, matrix, left, out):  # type: ignore[no-untyped-def]
@@ -125,7 +125,7 @@ from rnnvanish import Recurrent, cells
 torch.set_num_threads(1)
 if sys.argv[2] == "imported":
     import numba, torch.fx.experimental.proxy_tensor, torch._decomp, torch._dynamo
-    import rnnvanish.engine.tracing, rnnvanish.engine.numba_math, rnnvanish.engine.machine_code
+    import rnnvanish.engine.ir.trace, rnnvanish.engine.cpu.mathematics, rnnvanish.engine.cpu.machine_code
 layer, x = Recurrent(cells.ALL[sys.argv[1]], 32, 32), torch.randn(64, 32, 32)
 start = time.process_time()
 layer(x)[0].sum().backward()

@@ -11,9 +11,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from bench.tools import clone
-from bench.tools.drive import ROOT, resolve
-from bench.tools.record import busy, moment, setting
+from bench.commands.run_asv import ROOT, resolve
+from bench.plugins import clone
+from bench.plugins.record import busy, moment, setting
 
 FOLDER = ROOT / ".asv/peers"
 

@@ -119,7 +119,7 @@ plots.say(
 # ## While it trains
 #
 # ```python
-# from rnnvanish.probes.monitor import RetentionMonitor
+# from rnnvanish.training.monitor import RetentionMonitor
 #
 # trainer = pl.Trainer(callbacks=[RetentionMonitor()])
 # ```

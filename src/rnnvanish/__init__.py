@@ -5,7 +5,8 @@ from importlib import import_module
 TYPE_CHECKING = False  # typing would have to be imported first
 if TYPE_CHECKING:
     from rnnvanish import cells, mitigations, probes
-    from rnnvanish.diagnosis import assert_retention, diagnose
+    from rnnvanish.diagnosis import assert_retention
+    from rnnvanish.diagnosis.diagnose import diagnose
     from rnnvanish.recurrent import Recurrent
 
 __all__ = ["Recurrent", "assert_retention", "cells", "diagnose", "mitigations", "probes"]

@@ -129,9 +129,9 @@ def train(
         options["mitigations"] = ", ".join(map(repr, built("mitigation", mitigations, cures.ALL)))
     except ValueError as error:
         raise WrongUse(str(error)) from error
-    from rnnvanish import training
+    from rnnvanish.training import command
 
-    return training.train(options, out, json)
+    return command.train(options, out, json)
 
 
 def diagnose(
@@ -193,7 +193,7 @@ def claims(
         json: Print everything that was measured as JSON.
     """
     from rnnvanish import experiments
-    from rnnvanish.ledger import NotStored
+    from rnnvanish.records.ledger import NotStored
 
     known = {claim.id: claim for claim in experiments.claims()}
     sections = sorted({claim.section for claim in known.values()})

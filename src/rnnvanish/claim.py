@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from rnnvanish import ledger
 from rnnvanish.numerals import in_words
-from rnnvanish.provenance import provenance
+from rnnvanish.records import ledger
+from rnnvanish.records.provenance import provenance
 
 #: A measurement in a page's notebook, beside its box: what the pages about all claims are made from.
 MIME = "application/vnd.rnnvanish.claim+json"

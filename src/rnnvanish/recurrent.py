@@ -13,9 +13,9 @@ from torch.utils.checkpoint import checkpoint
 
 from rnnvanish import cells
 from rnnvanish.cell import Cell, State
-from rnnvanish.engine.choice import ENGINES, run
-from rnnvanish.engine.unchanged import while_unchanged
-from rnnvanish.engine.weights import constrained
+from rnnvanish.engine.autograd.saved_tensors import while_unchanged
+from rnnvanish.engine.ir.parameters import constrained
+from rnnvanish.engine.run import ENGINES, run
 from rnnvanish.layers import one_of, parts_of, run_layers, whole_state
 from rnnvanish.torch_bridge import TORCH_CELLS, TorchShaped, linears, mode_of
 

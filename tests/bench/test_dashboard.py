@@ -6,7 +6,7 @@ from importlib import resources
 
 import pytest
 
-from bench.tools import dashboard
+from bench.commands import dashboard
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_phone_shows_one_thing_below_the_other(published):
 def test_another_page_of_asvs_is_refused(published):
     page = published / "index.html"
     page.write_text(page.read_text().replace("jquery-3.3.1", "jquery-9.9.9"))
-    with pytest.raises(SystemExit, match=r"jquery-9\.9\.9\.min\.js: bench/tools/vendor lacks it"):
+    with pytest.raises(SystemExit, match=r"jquery-9\.9\.9\.min\.js: bench/commands/vendor lacks it"):
         dashboard.mend(published)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.tools import gate
+from bench.commands import gate
 
 
 @pytest.mark.timeout(600)

@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.tools import page, recorded, results, tables
+from bench.pages import places, tables
+from bench.stored import recorded, results
 
 COMMITS = [results.Commit(f"{place:040x}", place, "2026-01-02", f"Commit <{place}>") for place in range(4)]
 MACHINE = {"cpu": "Fast", "num_cpu": "2", "ram": "8 GiB", "gpu": "none", "driver": "none", "threads": "1 per core"}
@@ -48,11 +49,11 @@ def root(tmp_path, monkeypatch):
 
 
 def part(root, name):
-    return page.put(f'<div data-rv-bench="{name}"></div>', root)
+    return places.put(f'<div data-rv-bench="{name}"></div>', root)
 
 
 def test_every_part_can_be_made_and_a_wrong_name_is_an_error(root):
-    for name in page.PARTS:
+    for name in places.PARTS:
         ElementTree.fromstring(f"<div>{part(root, name)}</div>")
     with pytest.raises(KeyError):
         part(root, "nonsense")
@@ -142,7 +143,7 @@ def test_the_false_alarms_are_counted(root):
 
 
 def test_the_feed_is_one_and_has_an_entry_for_each(root):
-    feed = ElementTree.fromstring(page.feed(root))
+    feed = ElementTree.fromstring(places.feed(root))
     atom = "{http://www.w3.org/2005/Atom}"
     (entry,) = feed.findall(f"{atom}entry")
     assert "2.00 times" in entry.find(f"{atom}title").text

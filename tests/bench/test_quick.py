@@ -5,7 +5,8 @@ import math
 import pytest
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-from bench.tools import quick, words
+from bench.commands import quick
+from bench.pages import titles
 
 
 class Planted:
@@ -51,7 +52,7 @@ def test_what_asv_cannot_compare_has_failed(value):
 
 
 def test_the_number_of_a_claim_may_be_negative_but_not_infinite():
-    found = outcomes(Planted([-1.0, math.inf, 0.0], name=words.ON_ITS_PAGE))
+    found = outcomes(Planted([-1.0, math.inf, 0.0], name=titles.ON_ITS_PAGE))
     assert (found["a"], found["c"]) == (-1.0, 0.0)
     assert isinstance(found["b"], ValueError)
 

@@ -7,7 +7,9 @@ import sys
 import pytest
 from asv.util import UserError
 
-from bench.tools import checkout, drive, history, record, suite
+from bench.commands import history, run_asv
+from bench.plugins import checkout, record
+from bench.stored import suite
 
 
 def test_a_thin_file_keeps_what_is_drawn():
@@ -41,15 +43,15 @@ def test_another_torch_than_the_pinned_one_is_not_measured_with():
 
 def test_a_name_that_stands_for_no_commit_is_refused():
     with pytest.raises(SystemExit, match="commit, a branch or a tag, got 'nowhere'"):
-        drive.resolve("nowhere")
+        run_asv.resolve("nowhere")
 
 
 @pytest.mark.parametrize(("code", "ended"), [(0, None), (2, None), (1, 3)])
 def test_an_asv_that_fails_is_not_taken_for_a_regression(tmp_path, monkeypatch, code, ended):
     done = subprocess.CompletedProcess([], code, "", "")
-    monkeypatch.setattr(drive.subprocess, "run", lambda *_, **__: done)
+    monkeypatch.setattr(run_asv.subprocess, "run", lambda *_, **__: done)
     try:
-        drive.run(["HEAD"], ".", results=tmp_path / "results")
+        run_asv.run(["HEAD"], ".", results=tmp_path / "results")
         said = None
     except SystemExit as error:
         said = error.code

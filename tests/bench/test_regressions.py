@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from bench.tools import compare, regressions
-from bench.tools.results import Commit, Point, Series, read, unmeasured
+from bench.commands import compare
+from bench.stored import regressions
+from bench.stored.results import Commit, Point, Series, read, unmeasured
 
 COMMITS = [Commit(f"{place:040x}", place, "2026-01-01", f"commit {place}") for place in range(20)]
 

@@ -19,14 +19,15 @@ from asv_runner.discovery import disc_benchmarks
 import rnnvanish.claim
 import rnnvanish.experiments
 from rnnvanish import Recurrent, cells
-from rnnvanish.engine import cpu, loop
+from rnnvanish.engine import loop
+from rnnvanish.engine.cpu import cpu_loop
 
 ROOT = Path(__file__).parents[2]
 
 update_sys_path(str(ROOT / "bench"))  # as asv finds it
 common, speed, retention, memory = (import_module(f"bench.{n}") for n in ("common", "speed", "retention", "memory"))
 claims, learning, site = (import_module(f"bench.{n}") for n in ("claims", "learning", "site"))
-clone, judged = import_module("bench.tools.clone"), import_module("bench.tools.regressions")
+clone, judged = import_module("bench.plugins.clone"), import_module("bench.stored.regressions")
 UNITS = judged.EXACTLY | judged.NEVER | judged.NOISY
 BENCHMARKS = list(disc_benchmarks(str(ROOT / "bench")))
 sys.meta_path.pop(0)  # what asv put there: pytest asks every importer in a way that this one does not know
@@ -81,9 +82,9 @@ def test_every_claim_is_tracked():
 
 
 def test_what_is_left_out_to_see_what_memory_of_its_own_costs_is_put_back(tiny):
-    before = loop.lent, loop.unshared, cpu.address
+    before = loop.lent, loop.unshared, cpu_loop.address
     assert speed.owned("GRU") > 0
-    assert (loop.lent, loop.unshared, cpu.address) == before
+    assert (loop.lent, loop.unshared, cpu_loop.address) == before
 
 
 def test_torch_loses_what_we_lose(tiny):

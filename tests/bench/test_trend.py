@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.tools import suite, trend
+from bench.pages import claim_trend
+from bench.stored import suite
 from rnnvanish.claim import Measurement, Verdict, at_least, claim
 
 
@@ -25,8 +26,8 @@ SHOWN = Measurement((3.0,), Verdict.HOLDS, 0.1, PROVENANCE)
 def box(*points, value=3.0, commit="cccccccc"):
     """What stands in the box of a verdict of which these points are known."""
     record = {**grows.to_json(SHOWN), "statistic": value, "provenance": {"commit": commit}}
-    known = [trend.Point(place, name, before) for place, (name, before) in enumerate(points)]
-    return trend.row(grows.id, record, {grows.id: known})
+    known = [claim_trend.Point(place, name, before) for place, (name, before) in enumerate(points)]
+    return claim_trend.row(grows.id, record, {grows.id: known})
 
 
 def git(root, *arguments):
@@ -35,16 +36,16 @@ def git(root, *arguments):
 
 
 def test_the_line_stands_in_the_box_with_its_numbers(monkeypatch, tmp_path):
-    known = {grows.id: [trend.Point(0, "aaaaaaaa", 2.0), trend.Point(1, "bbbbbbbb", 2.5)]}
-    monkeypatch.setattr(trend, "recorded", lambda _: known)
+    known = {grows.id: [claim_trend.Point(0, "aaaaaaaa", 2.0), claim_trend.Point(1, "bbbbbbbb", 2.5)]}
+    monkeypatch.setattr(claim_trend, "recorded", lambda _: known)
     page = f"<div><p>before</p>{grows.to_html(SHOWN)}<p>after</p></div>"
-    drawn = trend.put(page, tmp_path, {grows.id: grows.to_json(SHOWN)})
+    drawn = claim_trend.put(page, tmp_path, {grows.id: grows.to_json(SHOWN)})
     (rows,) = ElementTree.fromstring(drawn).iter("dl")
     assert [row.find("dt").text for row in rows][-2:] == ["Reproduce", "Before"]
     numbers = [(item.find("code").text, item.find("code").tail.strip()) for item in rows.iter("li")]
     assert numbers == [("aaaaaaaa", "2"), ("bbbbbbbb", "2.5"), ("cccccccc", "3")]
     assert "3 versions of the code: 2 to 3 m; the newest 3" in drawn
-    assert trend.put(page, tmp_path, {}) == page  # a box that is no measurement of this build
+    assert claim_trend.put(page, tmp_path, {}) == page  # a box that is no measurement of this build
 
 
 def test_what_the_page_measured_itself_is_the_last_point_and_counts_once():
@@ -64,7 +65,7 @@ def test_there_is_no_line_to_infinity():
 
 def test_points_come_from_results_and_from_every_version_of_a_record(tmp_path, monkeypatch):
     git(tmp_path, "init", "--quiet")
-    path, commits = tmp_path / trend.RECORDS / "a.dear.json", []
+    path, commits = tmp_path / claim_trend.RECORDS / "a.dear.json", []
     path.parent.mkdir(parents=True)
     for values, measured in (([1, 5, 2], "11111111 with changes"), ([7], "22222222")):
         path.write_text(json.dumps({"values": values, "provenance": {"commit": measured}}))
@@ -74,12 +75,14 @@ def test_points_come_from_results_and_from_every_version_of_a_record(tmp_path, m
     folder = tmp_path / "bench/results/box"
     folder.mkdir(parents=True)
     for commit, value in zip(commits, (4.0, 6.0), strict=True):
-        results = {trend.ON_ITS_PAGE: [[value, math.nan], [["'b.cheap'", "'b.dearer'"]], "1"]}
+        results = {claim_trend.ON_ITS_PAGE: [[value, math.nan], [["'b.cheap'", "'b.dearer'"]], "1"]}
         columns = ["result", "params", "version"]
         data = {"commit_hash": commit, "env_name": "e", "result_columns": columns, "results": results}
         (folder / f"{commit[:8]}-e.json").write_text(json.dumps(data))
-    monkeypatch.setattr(trend, "benchmarks", lambda _: {trend.ON_ITS_PAGE: {"version": "1"}})
-    found = {name: [(each.commit, each.value) for each in points] for name, points in trend.recorded(tmp_path).items()}
+    monkeypatch.setattr(claim_trend, "benchmarks", lambda _: {claim_trend.ON_ITS_PAGE: {"version": "1"}})
+    found = {
+        name: [(each.commit, each.value) for each in points] for name, points in claim_trend.recorded(tmp_path).items()
+    }
     assert found == {
         "a.dear": [("11111111", 2.0), ("22222222", 7.0)],
         "b.cheap": [(commits[0][:8], 4.0), (commits[1][:8], 6.0)],
@@ -87,4 +90,4 @@ def test_points_come_from_results_and_from_every_version_of_a_record(tmp_path, m
 
 
 def test_the_number_of_a_claim_is_a_benchmark():
-    assert trend.ON_ITS_PAGE in suite.benchmarks()
+    assert claim_trend.ON_ITS_PAGE in suite.benchmarks()

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from rnnvanish import Recurrent, cells, diagnose, mitigations
-from rnnvanish.diagnosis.rows import left, rows
-from rnnvanish.diagnosis.swap import Swap
-from rnnvanish.diagnosis.text import sparkline
+from rnnvanish.diagnosis.advice.replace_cell import Swap
+from rnnvanish.diagnosis.report.rows import left, rows
+from rnnvanish.diagnosis.report.text import sparkline
 from rnnvanish.probes import retention
 
 

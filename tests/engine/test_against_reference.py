@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from rnnvanish import Recurrent, cells, mitigations
-from rnnvanish.engine import choice, cpu
+from rnnvanish.engine import run as engine_run
+from rnnvanish.engine.cpu import cpu_loop
 
 INPUT, HIDDEN = 5, 6
 #: Largest difference allowed, relative to the largest number of each result.
@@ -58,7 +59,7 @@ def assert_equal_loops(layer, x, lengths=None):
 
 def in_parts_of_two_steps(monkeypatch):
     """Have all programs work on two steps at a time, as they do on many steps of long and wide loops."""
-    for program in choice._programs.values():
+    for program in engine_run._programs.values():
         monkeypatch.setattr(program, "part", 1, raising=False)
 
 
@@ -152,8 +153,8 @@ def test_gradients_are_those_of_finite_differences(name):
 
 def test_two_threads_compute_what_one_does(monkeypatch):
     torch.manual_seed(0)
-    asked, pool = [], cpu._pool
-    monkeypatch.setattr(cpu, "_pool", lambda: asked.append(torch.get_num_threads()) or pool())
+    asked, pool = [], cpu_loop._pool
+    monkeypatch.setattr(cpu_loop, "_pool", lambda: asked.append(torch.get_num_threads()) or pool())
     layer, x = Recurrent(cells.LSTM, INPUT, 32, engine="cpu").double(), torch.randn(100, 48, INPUT).double()
     state = tuple(torch.randn(1, 48, 32).double() for _ in range(2))
     before, found = torch.get_num_threads(), {}

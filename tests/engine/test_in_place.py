@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnnvanish import Recurrent, cells
-from rnnvanish.engine import lent
+from rnnvanish.engine.autograd import copy_on_write
 
 INPUT, HIDDEN, BATCH = 5, 6, 4
 CELLS = {**cells.ALL, **{step.__name__: step for step in STEPS}}
@@ -179,7 +179,7 @@ def test_nothing_that_is_given_is_written(name):
 
 
 def test_a_torch_without_copy_on_write_copies_at_once(monkeypatch):
-    monkeypatch.setattr(lent, "_LAZY", False)
+    monkeypatch.setattr(copy_on_write, "_LAZY", False)
     layer, x = layer_and_input("LSTM", engine="cpu")
     output, _ = layer(x)
     loss = output.sum()

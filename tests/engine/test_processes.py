@@ -11,7 +11,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from rnnvanish import Recurrent, cells
-from rnnvanish.engine import choice, cpu, private
+from rnnvanish.engine import run
+from rnnvanish.engine.cache import private_folder
+from rnnvanish.engine.cpu import cpu_loop
 
 X = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0))
 
@@ -40,7 +42,7 @@ def test_workers_of_a_dataloader_run_a_layer(warm, monkeypatch):
     plain = Recurrent(cells.GRU, 5, 8, engine="reference")
     plain.load_state_dict(layer.state_dict())
     expected = [Features(plain)[index] for index in range(4)]
-    monkeypatch.setattr(choice, "_programs", {})
+    monkeypatch.setattr(run, "_programs", {})
     if warm:
         layer(X)
     loader = DataLoader(Features(layer), batch_size=None, num_workers=2, multiprocessing_context="fork")
@@ -50,12 +52,12 @@ def test_workers_of_a_dataloader_run_a_layer(warm, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks on this platform")
 def test_the_threads_of_a_forked_process_are_its_own():
-    assert cpu._pool().submit(int).result() == 0
+    assert cpu_loop._pool().submit(int).result() == 0
     child = os.fork()
     if not child:
         status = 1
         try:
-            status = cpu._pool().submit(int).result(timeout=20)
+            status = cpu_loop._pool().submit(int).result(timeout=20)
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
@@ -74,15 +76,15 @@ private.PrivateFolder(pathlib.Path(sys.argv[2]), make=True, close=False).write("
 
 def test_what_a_killed_process_was_writing_is_never_read_and_goes_away(tmp_path):
     killed = subprocess.run(
-        [sys.executable, "-S", "-c", KILLED, private.__file__, str(tmp_path / "cache")], check=False
+        [sys.executable, "-S", "-c", KILLED, private_folder.__file__, str(tmp_path / "cache")], check=False
     )
     assert killed.returncode == -signal.SIGKILL
     (draft,) = (tmp_path / "cache").iterdir()
-    folder = private.PrivateFolder(tmp_path / "cache", make=False, close=False)
+    folder = private_folder.PrivateFolder(tmp_path / "cache", make=False, close=False)
     assert folder.read(f"step-{'a' * 32}") is None
     folder.write(f"step-{'b' * 32}", b"whole")
     assert draft.exists()  # it could belong to a process that still writes it
-    os.utime(draft, (time.time() - private.ABANDONED - 60,) * 2)
+    os.utime(draft, (time.time() - private_folder.ABANDONED - 60,) * 2)
     folder.write(f"step-{'b' * 32}", b"whole")
     assert not draft.exists()
     folder.close()

@@ -19,14 +19,14 @@ from torch.nn.utils import parametrizations, parametrize
 
 from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.engine import choice, programs
+from rnnvanish.engine import programs, run
 
 X = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture
 def log(caplog, monkeypatch):
-    monkeypatch.setattr(choice, "_said", set())
+    monkeypatch.setattr(run, "_said", set())
     caplog.set_level(logging.WARNING, logger="rnnvanish.engine")
     return caplog
 
@@ -63,7 +63,7 @@ def numbers(layer, engine, x=X):
 def compiled(layer):
     """Whether the last run of a layer was by a program."""
     known = programs._known.get(id(layer.cells[0]))
-    return known is not None and any(hasattr(choice._programs.get(use.key), "staged") for use in known.uses.values())
+    return known is not None and any(hasattr(run._programs.get(use.key), "staged") for use in known.uses.values())
 
 
 def same(ours, theirs):
@@ -359,14 +359,14 @@ def test_what_a_cell_holds_is_freed_with_it_and_so_is_what_was_refused(log):
 
 
 def test_the_table_of_programs_has_a_bound(monkeypatch):
-    monkeypatch.setattr(choice, "_programs", {})
+    monkeypatch.setattr(run, "_programs", {})
     monkeypatch.setattr(programs, "KEPT", 2)
     kinds = [type(f"Elman{number}", (cells.ALL["Elman"],), {}) for number in range(4)]
     for kind in kinds:
         for _ in range(3):
             built(kind)(X)
         gc.collect()
-    assert len(choice._programs) <= 3
+    assert len(run._programs) <= 3
     layers = [built(kind) for kind in kinds]
     for layer in layers * 2:
         layer(X)
@@ -374,7 +374,7 @@ def test_the_table_of_programs_has_a_bound(monkeypatch):
 
 
 def test_settings_that_change_at_every_call_make_no_program_for_each(log, monkeypatch):
-    monkeypatch.setattr(choice, "_programs", {})
+    monkeypatch.setattr(run, "_programs", {})
 
     class Cooling(Base):
         heat = 1.0
@@ -388,14 +388,14 @@ def test_settings_that_change_at_every_call_make_no_program_for_each(log, monkey
         same(numbers(layer, "auto"), numbers(layer, "reference"))
         layer.cells[0].unread = step
         layer(X)
-    assert len(choice._programs) == programs.CHANGES + 1
+    assert len(run._programs) == programs.CHANGES + 1
     assert ["change from call to call" in message for message in log.messages] == [True]
 
 
 def test_what_a_step_does_not_read_makes_no_new_program(monkeypatch):
     layer = built(Helped)
     layer(X)
-    before = dict(choice._programs)
+    before = dict(run._programs)
     layer.cells[0].note = {"not": "read"}
     monkeypatch.setattr(HERE, "UNREAD", 1)
     monkeypatch.setattr(Base, "note", 1, raising=False)
@@ -404,7 +404,7 @@ def test_what_a_step_does_not_read_makes_no_new_program(monkeypatch):
         layer.cells[0].from_x.weight.mul_(0.5)
     layer.load_state_dict(layer.state_dict())
     layer(X)
-    assert choice._programs == before
+    assert run._programs == before
 
 
 def test_a_submodule_that_is_exchanged_and_the_mode(log):

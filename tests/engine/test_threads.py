@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 from rnnvanish import Recurrent, cells, mitigations
-from rnnvanish.engine import choice, programs
+from rnnvanish.engine import programs
+from rnnvanish.engine import run as engine_run
 
 THREADS, ROUNDS = 8, 3
 X = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0))
@@ -62,12 +63,12 @@ def test_first_use_in_eight_threads(shared, constrained, monkeypatch):
             moved.append(not torch.equal(elsewhere.weight, before))
             time.sleep(0.001)
 
-    monkeypatch.setattr(choice, "_said", set())
+    monkeypatch.setattr(engine_run, "_said", set())
     watch = threading.Thread(target=train)
     watch.start()
     try:
         for cell in (cells.ALL["Elman"], cells.ALL["GRU"], cells.ALL["LSTM"]):
-            monkeypatch.setattr(choice, "_programs", {})
+            monkeypatch.setattr(engine_run, "_programs", {})
             layers = (
                 [built(cell, constrained)] * THREADS if shared else [built(cell, constrained) for _ in range(THREADS)]
             )
@@ -83,8 +84,8 @@ def test_first_use_in_eight_threads(shared, constrained, monkeypatch):
             for ours in (each for mine in found for each in mine):
                 for one, other in zip(ours, expected, strict=True):
                     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * max(1e-3, float(other.abs().max())))
-            assert len(choice._programs) == 1
-            assert not choice._said
+            assert len(engine_run._programs) == 1
+            assert not engine_run._said
     finally:
         over.set()
         watch.join()
@@ -95,7 +96,7 @@ def test_first_use_in_eight_threads(shared, constrained, monkeypatch):
 
 def test_making_a_program_draws_from_nobodys_generator(monkeypatch):
     """What another thread draws meanwhile is what it would have drawn alone."""
-    monkeypatch.setattr(choice, "_programs", {})
+    monkeypatch.setattr(engine_run, "_programs", {})
     layer = mitigations.Zoneout()(built(cells.ALL["GRU"]))
     seeds = []
 
@@ -103,10 +104,10 @@ def test_making_a_program_draws_from_nobodys_generator(monkeypatch):
         seeds.append(torch.get_rng_state())
         return verify(*args)
 
-    from rnnvanish.engine import making
+    from rnnvanish.engine import compile
 
-    verify = making.verify
-    monkeypatch.setattr(making, "verify", seen)
+    verify = compile.verify
+    monkeypatch.setattr(compile, "verify", seen)
     torch.manual_seed(3)
     before, dtype = torch.get_rng_state(), torch.get_default_dtype()
     states = []

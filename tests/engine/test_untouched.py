@@ -19,7 +19,8 @@ from torch.nn.utils import parametrizations, parametrize
 
 from rnnvanish import Recurrent
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.engine import choice, programs
+from rnnvanish.engine import programs
+from rnnvanish.engine import run as engine_run
 
 X = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0))
 CALLS, STATS, LAST = [], {"steps": 0}, None
@@ -30,7 +31,7 @@ DRAWN = np.random.default_rng(0)
 
 @pytest.fixture
 def log(caplog, monkeypatch):
-    monkeypatch.setattr(choice, "_said", set())
+    monkeypatch.setattr(engine_run, "_said", set())
     caplog.set_level(logging.WARNING, logger="rnnvanish.engine")
     return caplog
 
@@ -466,10 +467,10 @@ def test_a_child_makes_programs_whoever_made_one_when_it_was_forked():
 
 
 def test_whatever_the_engine_stumbles_over_the_plain_loop_runs(log, monkeypatch):
-    from rnnvanish.engine import kept
+    from rnnvanish.engine.cache import serialise
 
-    monkeypatch.setattr(kept, "find", lambda name: 1 / 0)
-    monkeypatch.setattr(choice, "_programs", {})
+    monkeypatch.setattr(serialise, "find", lambda name: 1 / 0)
+    monkeypatch.setattr(engine_run, "_programs", {})
     layer = built(Local)
     assert layer(X)[0].shape == (40, 16, 8)
     assert "ZeroDivisionError" in log.text

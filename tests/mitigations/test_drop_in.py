@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rnnvanish import Recurrent, cells, mitigations
-from rnnvanish.diagnosis.swap import Swap
+from rnnvanish.diagnosis.advice.replace_cell import Swap
 from rnnvanish.mitigation import Build
 
 WORDS, HIDDEN, BATCH, TIME = 11, 6, 4, 7

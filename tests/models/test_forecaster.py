@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from rnnvanish import diagnose
-from rnnvanish.diagnosis.faults import find
+from rnnvanish.diagnosis.find_faults import find
 
 
 class Forecaster(nn.Module):

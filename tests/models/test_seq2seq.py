@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from rnnvanish import diagnose
-from rnnvanish.diagnosis.faults import find
+from rnnvanish.diagnosis.find_faults import find
 
 LETTERS, STEPS, HIDDEN = 4, 9, 32
 

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.functional import pad
 
 from rnnvanish import diagnose
-from rnnvanish.diagnosis.faults import find
+from rnnvanish.diagnosis.find_faults import find
 from rnnvanish.tasks import Vowels
 
 LENGTH = 100

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnnvanish import diagnose
-from rnnvanish.diagnosis.faults import find
+from rnnvanish.diagnosis.find_faults import find
 from rnnvanish.tasks import Text
 from rnnvanish.tasks.text import ALPHABET
 

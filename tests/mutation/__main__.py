@@ -27,9 +27,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src/rnnvanish")
 #: The tests of each folder.
 TESTS = {
-    "cells": ["tests/test_recurrent.py", "tests/engine/test_against_reference.py", "tests/probes/test_cells.py"],
+    "cells": ["tests/test_recurrent.py", "tests/engine/test_against_reference.py", "tests/observe/test_cell_loops.py"],
     "mitigations": ["tests/mitigations"],
-    "probes": ["tests/probes"],
+    "probes": ["tests/probes", "tests/backward"],
+    "backward": ["tests/backward", "tests/probes", "tests/observe"],
+    "observe": ["tests/observe", "tests/probes", "tests/backward"],
+    "numerics": ["tests/probes", "tests/backward", "tests/engine/ir"],
     "diagnosis": ["tests/diagnosis", "tests/models"],
     "engine": ["tests/engine"],
     "experiments": ["tests/experiments", "tests/test_experiments.py"],

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from rnnvanish.numerics.lanczos import largest
 from rnnvanish.probes import jacobian
 from rnnvanish.probes.cases import cases
-from rnnvanish.probes.lanczos import largest
 
 
 def diagonal(factors):

@@ -9,7 +9,7 @@ from torch.func import jacrev
 
 from rnnvanish import Recurrent
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.diagnosis.cause import causes
+from rnnvanish.diagnosis.cause.cause import causes
 from rnnvanish.probes import (
     bypass,
     cases,

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from rnnvanish.diagnosis.cause import causes
+from rnnvanish.diagnosis.cause.cause import causes
 from rnnvanish.probes import bypass, cases, depth, retention, sensitivity, shares, spectrum
 
 TIME, LENGTHS = 5, [3, 5, 4]

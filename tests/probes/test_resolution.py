@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from rnnvanish.numerics.norms import gains
 from rnnvanish.probes import retention
-from rnnvanish.probes.norms import gains
 from rnnvanish.probes.resolution import resolution
 
 

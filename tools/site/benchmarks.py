@@ -1,4 +1,4 @@
-"""The pages about speed and memory, made from what `bench/results` has; `bench/tools` knows how."""
+"""The pages about speed and memory, made from what `bench/results` has; `bench.pages` knows how."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def put(html: str, root: Path) -> str:
     """Fill the places that a page keeps for measured numbers."""
     if "data-rv-bench" not in html:
         return html
-    if tool := _tool(root, "page"):
+    if tool := _tool(root, "pages.places"):
         return tool.put(html, root)
     return re.sub(r'<div data-rv-bench="[\w-]+"></div>', "<p>Not available: this copy has no history.</p>", html)
 
 
 def trends(html: str, root: Path, claims: list[Any]) -> str:
     """Add to each verdict of a page how its number came out at earlier commits."""
-    if "rv-verdict" in html and (tool := _tool(root, "trend")):
+    if "rv-verdict" in html and (tool := _tool(root, "pages.claim_trend")):
         return tool.put(html, root, {each.record["id"]: each.record for each in claims})
     return html
 
@@ -50,8 +50,8 @@ def write(root: Path, site: Path) -> None:
     seconds = round(time.perf_counter() - _build["started"], 1)
     built = {"commit": commit, "seconds": seconds, "cached": _build["cached"]}  # for bench/site.py
     (site / "build.json").write_text(json.dumps(built), encoding="utf-8")
-    if (site / FOLDER).is_dir() and (tool := _tool(root, "dashboard")):
-        feed = _tool(root, "page").feed(root)
+    if (site / FOLDER).is_dir() and (tool := _tool(root, "commands.dashboard")):
+        feed = _tool(root, "pages.places").feed(root)
         (site / FOLDER / "regressions.xml").write_text(feed, encoding="utf-8")
         tool.publish(site / FOLDER / "dashboard", root)
         (site / FOLDER / "dashboard/regressions.xml").write_text(feed, encoding="utf-8")
@@ -63,6 +63,6 @@ def _tool(root: Path, name: str) -> Any:
         return None
     if str(root) not in sys.path:
         sys.path.append(str(root))
-    if not importlib.import_module("bench.tools.dashboard").whole(root):
+    if not importlib.import_module("bench.commands.dashboard").whole(root):
         return None
-    return importlib.import_module(f"bench.tools.{name}")
+    return importlib.import_module(f"bench.{name}")

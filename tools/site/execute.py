@@ -18,7 +18,7 @@ import jupytext
 from mkdocs_jupyter.convert import get_nbconvert_app
 from nbconvert.exporters import NotebookExporter
 
-from rnnvanish.provenance import provenance
+from rnnvanish.records.provenance import provenance
 
 HERE = Path(__file__).resolve().parent
 LONGEST = 600  # seconds that one cell may take

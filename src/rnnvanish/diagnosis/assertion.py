@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import nn
 
+from rnnvanish.backward.loss import Loss
 from rnnvanish.live import Cells
-from rnnvanish.probes.retention import Loss, retention
+from rnnvanish.probes.retention import retention
 
 
 def assert_retention(

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 
 from rnnvanish.console import say
-from rnnvanish.diagnosis.comparison import compare
-from rnnvanish.diagnosis.diagnosis import Diagnosis, diagnose
-from rnnvanish.diagnosis.document import read
+from rnnvanish.diagnosis.diagnose import Diagnosis, diagnose
+from rnnvanish.diagnosis.report.comparison import compare
+from rnnvanish.diagnosis.report.document import read
+from rnnvanish.diagnosis.report.text import to_text
 from rnnvanish.diagnosis.target import OURS, failure, load_target
-from rnnvanish.diagnosis.text import to_text
-from rnnvanish.files import write_whole
-from rnnvanish.ledger import NotStored
 from rnnvanish.names import WrongUse
+from rnnvanish.records.files import write_whole
+from rnnvanish.records.ledger import NotStored
 
 
 def run(
@@ -74,7 +74,7 @@ def _show(report: Diagnosis, full: bool) -> None:
         return
     from rich.console import Console
 
-    from rnnvanish.diagnosis.terminal import to_terminal
+    from rnnvanish.diagnosis.report.terminal import to_terminal
 
     console = Console()
     with console.capture() as captured:

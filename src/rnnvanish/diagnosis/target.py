@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from rnnvanish.backward.loss import Loss
 from rnnvanish.names import WrongUse, did_you_mean, listed
-from rnnvanish.probes.retention import Loss
 from rnnvanish.recurrent import Recurrent
 
 Found = TypeVar("Found")
@@ -88,8 +88,8 @@ def _own_loader(model: nn.Module) -> Any:
 def _from_checkpoint(path: Path) -> tuple[nn.Module, Any, Loss]:
     if not path.is_file():
         raise WrongUse(f"There is no checkpoint {path}.")
-    from rnnvanish.checkpoints import read_checkpoint
-    from rnnvanish.learner import Learner
+    from rnnvanish.training.checkpoints import read_checkpoint
+    from rnnvanish.training.learner import Learner
 
     try:
         checkpoint = read_checkpoint(path)

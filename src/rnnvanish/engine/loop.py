@@ -6,14 +6,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rnnvanish.engine.differentiable import differentiable
-from rnnvanish.engine.evaluate import Recipe, every
-from rnnvanish.engine.lent import in_memory, lent
-from rnnvanish.engine.packed import pack, unpack
-from rnnvanish.engine.phases import Loop, Place
-from rnnvanish.engine.staged import Staged
-from rnnvanish.engine.unshared import unshared
-from rnnvanish.engine.values import Kind, Unsupported, Value
+from rnnvanish.engine.autograd.copy_on_write import in_memory, lent
+from rnnvanish.engine.autograd.distinct_gradients import unshared
+from rnnvanish.engine.double_backward import differentiable
+from rnnvanish.engine.ir.interpret import Recipe, every
+from rnnvanish.engine.ir.values import Kind, Unsupported, Value
+from rnnvanish.engine.plan.phases import Loop, Place
+from rnnvanish.engine.plan.staged_step import Staged
+from rnnvanish.numerics.real_view import pack, unpack
 
 
 class Compiled(Protocol):

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from rnnvanish.cell import State
-from rnnvanish.engine.values import Unsupported
+from rnnvanish.engine.ir.values import Unsupported
 
 if TYPE_CHECKING:
+    from rnnvanish.engine.cache.dependencies import Check
     from rnnvanish.engine.loop import Program
-    from rnnvanish.engine.reads import Check
 
 #: Programs that are kept for cells to come; those that a living cell uses are kept besides.
 KEPT = 64
@@ -140,8 +140,8 @@ def _new(
     masked: bool,
 ) -> Any:
     """What there is for a cell that is built like another, or is made now."""
-    from rnnvanish.engine.making import reasons
-    from rnnvanish.engine.reads import Reads
+    from rnnvanish.engine.cache.dependencies import Reads
+    from rnnvanish.engine.compile import reasons
 
     known = _known.get(id(cell))
     if known is None or known.cell() is not cell:
@@ -181,9 +181,9 @@ def _try(
     cell: nn.Module, values: Mapping[str, Tensor], x: Tensor, state: State, masked: bool
 ) -> tuple[Any, frozenset[str] | None, set[CodeType]]:
     """A program or the reason against it; the names by which the step reads, where it came to its end; and its code."""
-    from rnnvanish.engine.effects import Watched
-    from rnnvanish.engine.making import make, reasons
-    from rnnvanish.engine.weights import copied
+    from rnnvanish.engine.cache.side_effects import Watched
+    from rnnvanish.engine.compile import make, reasons
+    from rnnvanish.engine.ir.parameters import copied
 
     _here.making = True
     watched = None

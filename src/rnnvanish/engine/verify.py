@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from rnnvanish.cell import State
-from rnnvanish.engine.draws import OwnDraws
+from rnnvanish.engine.ir.isolated_rng import OwnDraws
+from rnnvanish.engine.ir.parameters import weights_of
+from rnnvanish.engine.ir.values import Unsupported
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.reference import padding, scan
-from rnnvanish.engine.values import Unsupported
-from rnnvanish.engine.weights import weights_of
 
 STEPS, BATCH = 3, 2
 #: Largest difference, relative to the largest number of each result.

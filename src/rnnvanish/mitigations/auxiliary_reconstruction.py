@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Paper
 from rnnvanish.mitigation import Penalty
-from rnnvanish.probes.watch import Run, watch
+from rnnvanish.observe.watch import Run, watch
 
 #: Ridge of the read-out, relative to the mean variance of a number of the state.
 RIDGE = 1e-3

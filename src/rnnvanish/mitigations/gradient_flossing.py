@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Paper
 from rnnvanish.mitigation import Penalty
+from rnnvanish.observe.watch import Run, watch
 from rnnvanish.probes.lyapunov import drawn_basis
-from rnnvanish.probes.watch import Run, watch
 
 
 @dataclass(frozen=True)

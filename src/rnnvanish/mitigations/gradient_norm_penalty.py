@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Paper
 from rnnvanish.mitigation import Penalty
-from rnnvanish.probes.watch import Run, watch
+from rnnvanish.observe.watch import Run, watch
 
 
 @dataclass(frozen=True)

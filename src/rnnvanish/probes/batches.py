@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 
+from rnnvanish.numerics.interval import interval
 from rnnvanish.probes.curve import Curve
-from rnnvanish.probes.interval import interval
 
 
 def averaged(batches: list[dict[str, Curve]]) -> dict[str, Curve]:

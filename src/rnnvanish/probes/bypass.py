@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.probes.again import Series
-from rnnvanish.probes.totals import Loss, each_loop
-from rnnvanish.probes.travel import travelled
-from rnnvanish.probes.watch import Cells, Run
+from rnnvanish.backward.each_loop import Loss, each_loop
+from rnnvanish.backward.recurrent_path import travelled
+from rnnvanish.backward.replay import Series
+from rnnvanish.observe.watch import Cells, Run
 
 
 @dataclass(frozen=True, eq=False)

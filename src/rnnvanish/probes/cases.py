@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from rnnvanish.probes.again import Replay
-from rnnvanish.probes.complaints import need_unaltered
+from rnnvanish.backward.jacobian_product import Tail
+from rnnvanish.backward.replay import Replay
+from rnnvanish.numerics.lanczos import largest
+from rnnvanish.observe.checks import need_unaltered
+from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.jacobian import DENSE, need_lags, pick, state_size, step_jacobians
-from rnnvanish.probes.lanczos import largest
-from rnnvanish.probes.tail import Tail
-from rnnvanish.probes.watch import Cells, Run, watch
 
 #: Directions that are drawn to estimate the typical case of a large state.
 DRAWN = 32

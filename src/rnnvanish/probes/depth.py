@@ -5,12 +5,12 @@ from typing import Any
 
 from torch import nn
 
+from rnnvanish.backward.each_loop import Loss, each_loop
+from rnnvanish.backward.recurrent_path import injected
+from rnnvanish.backward.replay import Series, again
 from rnnvanish.cell import State
-from rnnvanish.engine.packed import pack
-from rnnvanish.probes.again import Series, again
-from rnnvanish.probes.totals import Loss, each_loop
-from rnnvanish.probes.travel import injected
-from rnnvanish.probes.watch import Cells, Run
+from rnnvanish.numerics.real_view import pack
+from rnnvanish.observe.watch import Cells, Run
 
 
 @dataclass(frozen=True)

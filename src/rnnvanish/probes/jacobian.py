@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.engine.packed import pack
-from rnnvanish.probes.again import Replay
-from rnnvanish.probes.complaints import need_unaltered
-from rnnvanish.probes.episodes import Episodes
-from rnnvanish.probes.lanczos import largest
-from rnnvanish.probes.tail import Tail
-from rnnvanish.probes.watch import Cells, Run, watch
+from rnnvanish.backward.episodes import Episodes
+from rnnvanish.backward.jacobian_product import Tail
+from rnnvanish.backward.replay import Replay
+from rnnvanish.numerics.lanczos import largest
+from rnnvanish.numerics.real_view import pack
+from rnnvanish.observe.checks import need_unaltered
+from rnnvanish.observe.watch import Cells, Run, watch
 
 Matrices = Float[Tensor, "sequences state state"]
 #: Largest state of which matrices are written down; beyond, nothing but products with vectors are taken.

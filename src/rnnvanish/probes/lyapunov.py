@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.probes.again import Replay
-from rnnvanish.probes.complaints import need_unaltered
+from rnnvanish.backward.replay import Replay
+from rnnvanish.observe.checks import need_unaltered
+from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.jacobian import DENSE, need_count, pick, state_size, step_jacobians
-from rnnvanish.probes.watch import Cells, Run, watch
 
 #: Blocks of time whose means give the interval, and the 97.5 % point of Student's t for one degree less.
 BLOCKS, STUDENT = 10, 2.2622

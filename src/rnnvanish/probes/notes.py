@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rnnvanish.probes.book import Run
+from rnnvanish.backward.episodes import Episodes
+from rnnvanish.observe.record import Run
 from rnnvanish.probes.curve import Curve
-from rnnvanish.probes.episodes import Episodes
 
 
 def notes(

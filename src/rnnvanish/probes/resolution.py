@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.probes.again import Series
-from rnnvanish.probes.totals import Loss, each_loop
-from rnnvanish.probes.watch import Cells, Run
+from rnnvanish.backward.each_loop import Loss, each_loop
+from rnnvanish.backward.replay import Series
+from rnnvanish.observe.watch import Cells, Run
 
 FORMATS: dict[str, torch.dtype] = {
     "float32": torch.float32,

@@ -1,6 +1,5 @@
 """Retention: how much of the gradient is left, step by step back in time, in a user's unchanged model."""
 
-import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -9,29 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnvanish.backward.contributions import injected, journey
+from rnnvanish.backward.episodes import Episodes
+from rnnvanish.backward.last_read_step import read
+from rnnvanish.backward.loss import Loss, loss_of
+from rnnvanish.backward.masked_states import carried
+from rnnvanish.backward.recurrent_path import travelled
+from rnnvanish.backward.replay import Series
+from rnnvanish.backward.state_gradients import arrived
 from rnnvanish.cell import State
-from rnnvanish.engine.packed import pack
-from rnnvanish.probes import handed
-from rnnvanish.probes.again import Series
-from rnnvanish.probes.arrived import arrived
+from rnnvanish.numerics.norms import from_the_end, gains, norm, size, together
+from rnnvanish.numerics.real_view import pack
+from rnnvanish.observe import compiled_loops
+from rnnvanish.observe.call import Call, sampled
+from rnnvanish.observe.checks import Unmeasurable
+from rnnvanish.observe.restore.borrow import unchanged
+from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.batches import averaged
-from rnnvanish.probes.calling import Call, sampled
-from rnnvanish.probes.carried import carried
-from rnnvanish.probes.complaints import Unmeasurable
 from rnnvanish.probes.curve import Curve
-from rnnvanish.probes.endpoint import read_end
-from rnnvanish.probes.episodes import Episodes
-from rnnvanish.probes.norms import from_the_end, gains, norm, size, together
 from rnnvanish.probes.notes import notes
-from rnnvanish.probes.read import read
-from rnnvanish.probes.split import injected, journey
-from rnnvanish.probes.travel import travelled
-from rnnvanish.probes.untouched import unchanged
-from rnnvanish.probes.watch import Cells, Run, watch
-
-#: What a gradient starts from: a function of what the model returns, or of that and the batch; or the name of a method
-#: of the model that takes the batch, "training_step".
-Loss = Callable[..., Tensor] | str | None
 
 
 def retention(
@@ -101,32 +96,6 @@ def _resolved(curves: dict[str, Curve]) -> bool:
     return not any(bool((part.isnan() | part.isinf()).any()) for part in every)
 
 
-def loss_of(model: nn.Module, call: Call, output: Any, runs: list[Run], loss: Loss) -> Tensor:
-    """The number that the gradient starts from.
-
-    Raises:
-        ValueError: Where it is none.
-    """
-    if loss is None:
-        value: Any = read_end(model, output, runs)
-    elif isinstance(loss, str):
-        value = output["loss"] if isinstance(output, dict) and "loss" in output else output
-    else:
-        value = loss(output, call.batch) if _takes_the_batch(loss) else loss(output)
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        raise ValueError(f"The loss must be a tensor of one number, got {getattr(value, 'shape', value)}.")
-    return value
-
-
-def _takes_the_batch(loss: Callable[..., Tensor]) -> bool:
-    try:
-        parameters = inspect.signature(loss).parameters.values()
-    except ValueError:  # one of torch's own, such as torch.sum
-        return False
-    needed = [each for each in parameters if each.default is each.empty]
-    return sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in needed) > 1
-
-
 def _curves(
     model: nn.Module,
     call: Call,
@@ -165,7 +134,7 @@ def _curves(
 def _journey(run: Run, episodes: Episodes, total: Series) -> Series:
     """The gradient by the last states of a loop alone, carried back."""
     if run.compiled:
-        return handed.through_all(run, _ends(run, total))
+        return compiled_loops.through_all(run, _ends(run, total))
     return journey(episodes.run, total, episodes.at(run.ends))
 
 
@@ -179,7 +148,7 @@ def _alone(run: Run, end: State) -> Series:
     """The gradient by the last states, of length one for each sequence, taken back through the loop alone."""
     length = norm(torch.cat(tuple(map(pack, end)), dim=-1), dim=-1)[:, None]
     unit = tuple(part / torch.where(length > 0, length, 1.0) for part in end)
-    return handed.through_steps(run, unit) if run.compiled else travelled(run, tuple(map(pack, unit)))
+    return compiled_loops.through_steps(run, unit) if run.compiled else travelled(run, tuple(map(pack, unit)))
 
 
 def _curve_of(run: Run, gradients: list[State]) -> Curve:

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from rnnvanish.probes.again import again
-from rnnvanish.probes.complaints import Unmeasurable
-from rnnvanish.probes.gates import Values, gate_values
-from rnnvanish.probes.watch import Cells, Run, watch
+from rnnvanish.backward.gate_values import Values, gate_values
+from rnnvanish.backward.replay import again
+from rnnvanish.observe.checks import Unmeasurable
+from rnnvanish.observe.watch import Cells, Run, watch
 
 #: As near to a limit as this part of the whole range counts as standing there.
 NEAR = 0.05

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.engine.packed import pack
-from rnnvanish.probes.again import Series, again
-from rnnvanish.probes.totals import Loss, each_loop
-from rnnvanish.probes.watch import Cells, Run
+from rnnvanish.backward.each_loop import Loss, each_loop
+from rnnvanish.backward.replay import Series, again
+from rnnvanish.numerics.real_view import pack
+from rnnvanish.observe.watch import Cells, Run
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,12 +11,12 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from rnnvanish.backward.gate_values import BLOCKS
 from rnnvanish.cell import Cell
 from rnnvanish.live import RECURRENT, cells_of, plain_name, torch_suffixes
 from rnnvanish.mitigation import innermost
-from rnnvanish.probes.book import Run
-from rnnvanish.probes.gates import BLOCKS
-from rnnvanish.probes.untouched import unchanged
+from rnnvanish.observe.record import Run
+from rnnvanish.observe.restore.borrow import unchanged
 
 
 @dataclass(frozen=True)

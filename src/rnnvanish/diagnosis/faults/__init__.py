@@ -1,5 +1,21 @@
-"""Faults that have a name, one file each: how one is seen in a model's run, what to do, and what that gives on a copy."""
+"""Faults that have a name, one file each: how one is seen in a loop, and what mends it. A new one is its file and one entry of `ALL`."""
 
-from rnnvanish.diagnosis.faults.fault import Finding, find
+from collections.abc import Callable
 
-__all__ = ["Finding", "find"]
+from rnnvanish.backward.replay import Series
+from rnnvanish.diagnosis.fault import Seen
+from rnnvanish.diagnosis.faults.closed_gate import closed_gate
+from rnnvanish.diagnosis.faults.detached import detached
+from rnnvanish.diagnosis.faults.padding import padding_read
+from rnnvanish.diagnosis.faults.saturation import saturated_input
+from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
+from rnnvanish.observe.record import Run
+
+#: What is looked for, in this order. Each says what it saw in a loop, or None.
+ALL: tuple[Callable[[Run, Series], Seen | None], ...] = (
+    detached,
+    padding_read,
+    saturated_input,
+    closed_gate,
+    shrinking_weights,
+)

@@ -3,14 +3,14 @@
 import torch
 from torch import nn
 
+from rnnvanish.backward.gate_values import gate_values
+from rnnvanish.backward.replay import Series, again
 from rnnvanish.cells import GRU, LSTM
-from rnnvanish.diagnosis.faults.seen import ARRIVING, Seen, arriving, module_of
+from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
 from rnnvanish.mitigation import innermost
 from rnnvanish.mitigations import OpenGate
-from rnnvanish.probes.again import Series, again
+from rnnvanish.observe.watch import Run
 from rnnvanish.probes.curve import THOUSAND
-from rnnvanish.probes.gates import gate_values
-from rnnvanish.probes.watch import Run
 
 #: A gate that keeps less than this of the state at each step is called closed. One as torch draws it keeps a half.
 CLOSED = 0.25

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from rnnvanish.diagnosis.faults.seen import ARRIVING, Seen, arriving, module_of
-from rnnvanish.probes.again import Series
-from rnnvanish.probes.watch import Run
+from rnnvanish.backward.replay import Series
+from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
+from rnnvanish.observe.watch import Run
 
 
 def detached(run: Run, total: Series) -> Seen | None:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from rnnvanish.diagnosis.faults.seen import ARRIVING, Seen, arriving, module_of
-from rnnvanish.probes.again import Series
-from rnnvanish.probes.watch import Run
+from rnnvanish.backward.replay import Series
+from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
+from rnnvanish.observe.watch import Run
 
 #: Equal steps at the end of a sequence from which on they are taken for padding.
 LEAST = 3

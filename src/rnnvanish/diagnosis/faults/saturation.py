@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnvanish.diagnosis.faults.seen import Seen, module_of, valid
-from rnnvanish.probes.again import Series, again
-from rnnvanish.probes.gates import Values, gate_values
-from rnnvanish.probes.watch import Run
+from rnnvanish.backward.gate_values import Values, gate_values
+from rnnvanish.backward.replay import Series, again
+from rnnvanish.diagnosis.fault import Seen, module_of, valid
+from rnnvanish.observe.watch import Run
 
 #: A slope that is below this part of its largest value passes next to nothing on.
 FLAT = 0.01

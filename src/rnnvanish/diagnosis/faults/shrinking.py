@@ -3,13 +3,13 @@
 import torch
 from torch import nn
 
+from rnnvanish.backward.replay import Series
 from rnnvanish.cells import Elman
-from rnnvanish.diagnosis.faults.seen import ARRIVING, Seen, arriving, module_of
+from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
 from rnnvanish.mitigation import innermost
 from rnnvanish.mitigations import OrthogonalStart
-from rnnvanish.probes.again import Series
+from rnnvanish.observe.watch import Run
 from rnnvanish.probes.curve import THOUSAND
-from rnnvanish.probes.watch import Run
 
 #: Weights whose largest singular value is below this are said to shrink every direction. Those that torch draws have 1.15.
 SHRINKS = 0.9

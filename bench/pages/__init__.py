@@ -1,0 +1,1 @@
+"""The pages about speed, made from recorded results."""

@@ -1,0 +1,80 @@
+"""Sequences that begin anew on the way, as in a rollout whose environments are reset: each episode as a sequence of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from rnnvanish.observe.record import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Episodes:
+    """The episodes of a loop.
+
+    Attributes:
+        run: The loop.
+        row: The sequence that each is of.
+        start: Its first step.
+        last: Its last one.
+    """
+
+    run: Run
+    row: Int[Tensor, " episodes"]
+    start: Int[Tensor, " episodes"]
+    last: Int[Tensor, " episodes"]
+
+    @classmethod
+    def of(cls, run: Run, latest: bool = False) -> "Episodes":
+        """Find those of a loop; the latest one of each sequence alone if `latest`."""
+        (time, batch), ends = run.x.shape[:2], run.ends
+        begins = (
+            torch.zeros(batch, time, dtype=torch.bool, device=ends.device) if run.cut is None else run.cut.T.clone()
+        )
+        begins[:, 0] = True
+        row, start = (begins & (torch.arange(time, device=ends.device) <= ends[:, None])).nonzero(as_tuple=True)
+        final = torch.ones_like(row, dtype=torch.bool)
+        final[:-1] = row[1:] != row[:-1]
+        last = torch.where(final, ends[row], start.roll(-1) - 1)
+        return cls(run, row[final], start[final], last[final]) if latest else cls(run, row, start, last)
+
+    def apart(self, whole: Tensor) -> Tensor:
+        """What there is of (time, sequences, ...) in each episode, from its first step on; its last again behind its end."""
+        if self.run.cut is None:
+            return whole
+        step = self.start + torch.arange(len(whole), device=whole.device)[:, None]
+        return whole[torch.minimum(step, self.last), self.row]
+
+    def alone(self) -> Run:
+        """The loop with episodes for sequences; where there is one in each sequence, as it is."""
+        run = self.run
+        return (
+            run
+            if run.cut is None
+            else replace(
+                run,
+                x=self.apart(run.x.detach()),
+                initial=tuple(part[self.start, self.row] for part in _stacked([e or run.initial for e in run.entries])),
+                states=self._parts(run.states),
+                entries=self._parts([entry or run.initial for entry in run.entries]),
+                lengths=self.last - self.start + 1,
+                order=None,
+                cut=None,
+            )
+        )
+
+    def at(self, ends: Tensor) -> Bool[Tensor, "time sequences"]:
+        """Where in the loop the episodes have steps with these indices."""
+        where = torch.zeros(self.run.x.shape[:2], dtype=torch.bool, device=ends.device)
+        where[self.start + ends, self.row] = True
+        return where
+
+    def _parts(self, states: Sequence[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
+        parts = [self.apart(part) for part in _stacked(states)]
+        return [tuple(each) for each in zip(*parts, strict=True)]
+
+
+def _stacked(states: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    return tuple(torch.stack([part.detach() for part in parts]) for parts in zip(*states, strict=True))

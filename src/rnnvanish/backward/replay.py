@@ -1,0 +1,238 @@
+"""Every step of a loop taken once more, all at once: where all states are known, no step has to wait for another."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, Inexact, Int
+from torch import Tensor, nn
+
+from rnnvanish.cell import Cell, State
+from rnnvanish.engine.reference import Step
+from rnnvanish.mitigation import innermost
+from rnnvanish.numerics.real_view import pack, unpack
+from rnnvanish.observe.watch import Run
+
+#: Numbers of every state of a loop: a tensor for each part of the state.
+Series = tuple[Inexact[Tensor, "time sequences _"], ...]
+
+#: Numbers of the state that are taken at once: a bound on memory, whatever the model's size.
+AT_ONCE = 2**19
+
+
+@dataclass
+class Inner:
+    """What the innermost cell read and gave while a step was taken: the cell itself, whatever is wrapped around it.
+
+    Attributes:
+        cell: The cell.
+        x: What it read, (rows, features).
+        before: The state that it was handed, tensors of the graph.
+        after: The state that it gave, tensors of the graph.
+        sums: What its linear layers gave, by their names ("from_x", "from_h"), tensors of the graph.
+    """
+
+    cell: nn.Module
+    x: Tensor = field(default_factory=lambda: torch.empty(0))
+    before: State = ()
+    after: State = ()
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    calls: int = 0
+
+    def note_input(self, cell: nn.Module, args: tuple[Any, ...]) -> None:
+        """As a hook before the cell: keep what it reads."""
+        self.x, self.before = args
+        self.calls += 1
+
+    def note_output(self, cell: nn.Module, args: tuple[Any, ...], output: State) -> State:
+        """As a hook behind the cell: copies of what it gave, so that its parts are independent: an LSTM's h reads its c."""
+        self.after = tuple(part.clone() for part in output)
+        return self.after
+
+    def note_sum(self, name: str, linear: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        """As a hook behind a linear layer of the cell: keep what it gave."""
+        self.sums[name] = output
+
+
+@dataclass(frozen=True, eq=False)
+class Again:
+    """Steps taken once more; a row is one step of one sequence, padding has none.
+
+    Attributes:
+        step: Which step it was, as the loop runs.
+        sequence: Which sequence.
+        lag: How many steps back from the sequence's own last one.
+        x: What the step read, a leaf of the graph.
+        before: The state before it, leaves of the graph; of complex numbers Re beside Im, as real coordinates.
+        after: The state after it, likewise.
+        inner: The call of the innermost cell.
+    """
+
+    step: Int[Tensor, " rows"]
+    sequence: Int[Tensor, " rows"]
+    lag: Int[Tensor, " rows"]
+    x: Float[Tensor, "rows features"]
+    before: State
+    after: State
+    inner: Inner
+
+    def rows_of(self, parts: Series) -> State:
+        """Take the rows of these steps."""
+        return tuple(part[self.step, self.sequence] for part in parts)
+
+    def back(self, gradient: State, to: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Take a gradient of the state after each step back to other tensors; zeros where nothing leads there."""
+        reached = [(part, g) for part, g in zip(self.after, gradient, strict=True) if part.requires_grad]
+        after, gradients = [list(each) for each in zip(*reached, strict=True)] if reached else ([], [])
+        found = torch.autograd.grad(after, to, gradients, retain_graph=True, allow_unused=True) if after else ()
+        return tuple(
+            torch.zeros_like(tensor) if g is None else g
+            for tensor, g in zip(to, found or (None,) * len(to), strict=True)
+        )
+
+    def onward(self) -> Callable[[State], State]:
+        """Make what takes a small change of the state before each step on to the state after it."""
+        gradient = tuple(torch.zeros_like(part, requires_grad=True) for part in self.after)
+        with torch.enable_grad():  # what `back` does is linear in its gradient: its derivative by that is the way on
+            found = torch.autograd.grad(self.after, self.before, gradient, create_graph=True, allow_unused=True)
+        inside = [place for place, part in enumerate(found) if part is not None and part.requires_grad]
+
+        def take(change: State) -> State:
+            back, changes = [found[place] for place in inside], [change[place] for place in inside]
+            onward = torch.autograd.grad(back, gradient, changes, retain_graph=True, allow_unused=True) if back else ()
+            return tuple(
+                torch.zeros_like(part) if v is None else v
+                for v, part in zip(onward or (None,) * len(gradient), self.after, strict=True)
+            )
+
+        return take
+
+
+class Unrepeatable(RuntimeError):
+    """A step that is taken again from the same state gives another one: nothing of it can be measured step by step."""
+
+
+class Replay:
+    """A loop whose steps can be taken again, each from the state that it read."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        # A step that makes its own first state has read none.
+        self.before = stacked(run, [entry or run.initial for entry in run.entries])
+        self.after = stacked(run, run.states)
+
+    def take(self, step: Int[Tensor, " rows"], sequence: Int[Tensor, " rows"]) -> Again:
+        """Take these steps of these sequences, all at once.
+
+        Raises:
+            Unrepeatable: Where a step does not give again what it gave: it draws random numbers, or mixes sequences.
+        """
+        run = self.run
+        x = run.x[step, sequence].detach().requires_grad_()
+        before = tuple(part[step, sequence].requires_grad_() for part in self.before)
+        with torch.enable_grad():
+            after, inner = self._taken(x, before)
+        for name, new, old in zip(run.cell.state_names, after, self.after, strict=True):
+            was = old[step, sequence]
+            if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
+                raise Unrepeatable(
+                    f"{run.name}: taken again from the same state, a step gives another {name}. Does it draw random "
+                    "numbers, or mix the sequences of a batch? Measure it with model.eval()."
+                )
+        return Again(step, sequence, run.ends[sequence] - step, x, before, after, inner)
+
+    def _taken(self, x: Tensor, before: State) -> tuple[State, Inner]:
+        try:
+            return taken(self.run, x, before)
+        except RuntimeError:  # written for as many sequences as there are: then step by step, sequence by sequence
+            count = self.run.x.shape[1]
+            rows = [torch.arange(start, start + count, device=x.device) for start in range(0, len(x), count)]
+            if len(x) % count:
+                raise
+            each = [taken(self.run, x[row], tuple(part[row] for part in before)) for row in rows]
+            after = tuple(torch.cat(parts) for parts in zip(*(after for after, _ in each), strict=True))
+            return after, Inner(each[0][1].cell)
+
+
+def stacked(run: Run, states: Sequence[State]) -> Series:
+    """States, or gradients by them, of every step, a tensor for each part; zero for a sequence that has left the batch."""
+    batch = run.x.shape[1]
+    like = run.states[-1]
+    whole = ([_filled(pack(_as(part.detach(), one)), batch) for part, one in zip(s, like, strict=True)] for s in states)
+    return tuple(torch.stack(parts) for parts in zip(*whole, strict=True))
+
+
+def _as(part: Tensor, like: Tensor) -> Tensor:
+    """A real number that stands for a complex one, such as the zero that a loop begins with, as a complex one."""
+    return part.to(like.dtype) if like.is_complex() else part
+
+
+def _filled(part: Tensor, batch: int) -> Tensor:
+    return part if len(part) == batch else torch.cat([part, part.new_zeros(batch - len(part), part.shape[1])])
+
+
+def again(run: Run, at_once: int = AT_ONCE) -> Iterator[Again]:
+    """Take every step of `run` once more, some steps of all sequences at a time; errors are those of `Replay.take`."""
+    batch, replay = run.x.shape[1], Replay(run)
+    stride = max(1, at_once // (batch * sum(part.shape[-1] for part in replay.before)))
+    for start in range(0, int(run.ends.max()) + 1, stride):
+        t = torch.arange(start, min(start + stride, len(run.x)), device=run.x.device)
+        going = (t[:, None] <= run.ends).nonzero()
+        yield replay.take(t[going[:, 0]], going[:, 1])
+
+
+def lag_by_lag(run: Run) -> Iterator[Again]:
+    """Take every step of `run` once more, all sequences at the same lag from their own ends: 0, 1, 2, ..."""
+    replay = Replay(run)
+    for lag in range(int(run.ends.max()) + 1):
+        sequence = (run.ends >= lag).nonzero()[:, 0]
+        yield replay.take(run.ends[sequence] - lag, sequence)
+
+
+def taken(run: Run, x: Tensor, before: State) -> tuple[State, Inner]:
+    """Take one step of `run` from given states, and see what its innermost cell does."""
+    cell = innermost(run.cell)
+    inner = Inner(cell)
+    with ExitStack() as hooks:
+        if isinstance(cell, Cell):
+            hooks.enter_context(cell.register_forward_pre_hook(inner.note_input))
+            hooks.enter_context(cell.register_forward_hook(inner.note_output))
+        for name in ("from_x", "from_h"):
+            if isinstance(linear := getattr(cell, name, None), nn.Module):
+                hooks.enter_context(linear.register_forward_hook(partial(inner.note_sum, name)))
+        return step_of(run)(x, before), inner
+
+
+def step_of(run: Run) -> Step:
+    """The step of a loop from real coordinates to real coordinates: of complex numbers Re beside Im."""
+    step, complex_ones = _in_its_precision(run), [part.is_complex() for part in run.states[-1]]
+    if not any(complex_ones):
+        return step
+
+    def taken(x: Tensor, state: State) -> State:
+        own = tuple(unpack(part) if double else part for part, double in zip(state, complex_ones, strict=True))
+        after = zip(step(x, own), run.states[-1], strict=True)
+        return tuple(pack(_as(part, like)) for part, like in after)
+
+    return taken
+
+
+def _in_its_precision(run: Run) -> Step:
+    """That may be double where the weights are single."""
+    weights, dtype = dict(run.cell.named_parameters()), run.x.dtype.to_real()
+    cast_ones = {
+        name: weight.to(dtype)
+        for name, weight in weights.items()
+        if weight.is_floating_point() and weight.dtype != dtype
+    }
+    if not cast_ones or run.step is not run.cell:
+        return run.step
+    return lambda x, state: cast(State, torch.func.functional_call(run.cell, cast_ones, (x, state)))
+
+
+def _tolerance(was: Tensor) -> float:
+    relative = {torch.float64: 1e-9, torch.float32: 1e-4}.get(was.dtype, 3e-2)
+    return relative * float(was.abs().max()) + torch.finfo(was.dtype).eps

@@ -1,0 +1,1 @@
+"""Cures, each tried on a copy of the user's own model."""

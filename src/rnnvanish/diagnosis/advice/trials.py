@@ -1,0 +1,261 @@
+"""Mitigations, each tried on a copy of the user's own model: nothing is advised that was not measured."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from rnnvanish.backward.each_loop import called
+from rnnvanish.backward.loss import Loss, loss_of
+from rnnvanish.diagnosis.advice.replace_cell import Swap
+from rnnvanish.diagnosis.advice.short_training import exercise
+from rnnvanish.diagnosis.advice.trial import Cure, Training, Trial, line, named, treated
+from rnnvanish.live import RECURRENT, unwrapped
+from rnnvanish.mitigation import Draw, Rule
+from rnnvanish.mitigations import (
+    Chrono,
+    ClipNorm,
+    Critical,
+    Identity,
+    LayerNormalisation,
+    NpRNN,
+    OpenGate,
+    OrthogonalStart,
+    SkipThroughTime,
+)
+from rnnvanish.observe.call import sampled
+from rnnvanish.observe.recorded_calls import copied
+from rnnvanish.observe.restore.borrow import unchanged
+from rnnvanish.observe.watch import Run, watch
+from rnnvanish.probes.curve import Advice, Curve
+from rnnvanish.probes.retention import retention
+from rnnvanish.recurrent import Recurrent
+
+#: What is tried where a gradient vanishes; chrono initialisation comes in addition, for the length of the task.
+VANISHING: tuple[Cure, ...] = (
+    OpenGate(1.0),
+    OpenGate(3.0),
+    OrthogonalStart(),
+    Critical(),
+    Identity(),
+    NpRNN(),
+    SkipThroughTime(),
+    LayerNormalisation(),
+    Swap("GRU"),
+    Swap("LSTM"),
+)
+#: What is tried where one explodes.
+EXPLODING: tuple[Cure, ...] = (OrthogonalStart(), Critical(), NpRNN(), Swap("GRU"), ClipNorm())
+#: A half-life that is longer by this factor is an improvement; so is a loss that is lower by the other one.
+LONGER, LOWER = 1.2, 0.99
+#: Steps of training from which on a compiled loop pays.
+COMPILED = 50
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Everything that was tried.
+
+    Attributes:
+        layers: For each layer and direction that vanishes or explodes, every cure that could be measured there: those
+            that help first, the best of them first.
+        unfit: Cures that could not be tried on this model, and why.
+        untreated: What the same training did without any cure; None where none was asked for.
+    """
+
+    layers: dict[str, tuple[Trial, ...]]
+    unfit: dict[str, str] = field(default_factory=dict)
+    untreated: Training | None = None
+
+    def advice(self, layer: str) -> tuple[Trial, ...]:
+        """The cures that help a layer; none is an answer, too."""
+        return tuple(trial for trial in self.layers.get(layer, ()) if trial.helps)
+
+
+def advise(model: nn.Module, inputs: Any, loss: Loss, before: dict[str, Curve]) -> dict[str, tuple[Advice, ...]]:
+    """Those cures of `try_cures` that help, for each layer and direction."""
+    trials = try_cures(model, inputs, loss, before)
+    return {name: trials.advice(name) for name in before}
+
+
+def try_cures(
+    model: nn.Module,
+    inputs: Any,
+    loss: Loss,
+    before: dict[str, Curve],
+    lag: int | None = None,
+    train: int = 0,
+    rate: float = 1e-3,
+    **options: Any,
+) -> Trials:
+    """Try every cure that may help on a copy of `model`, and measure it again.
+
+    The copy keeps all other weights. A cure changes what it replaces: it says how a fresh start would fare, and a
+    trained model must be trained again.
+
+    Args:
+        model: The model; it stays as it is.
+        inputs: As for `probes.retention`.
+        loss: As for `probes.retention`.
+        before: What `probes.retention` gave for it.
+        lag: The distance in steps that the task asks for, which chrono initialisation is drawn for; the length of the
+            sequences if None.
+        train: Steps of Adam that each copy, and one without a cure, is trained for besides; the loss must be given.
+        rate: Its learning rate.
+        **options: Others of `probes.retention`.
+
+    Raises:
+        ValueError: For training without a loss.
+    """
+    if train and loss is None:
+        raise ValueError(f"To try {train} steps of training, the loss is needed that you train with: loss=...")
+    bad = {name: curve for name, curve in before.items() if curve.verdict in ("vanishing", "exploding")}
+    bad = {name: curve for name, curve in bad.items() if not curve.joined}
+    model = unwrapped(model)
+    ward = _Ward(model, inputs, loss, before, train, rate, options)
+    untreated = ward.trained(copied(model)) if train and bad else None
+    found: dict[str, list[Trial]] = {name: [] for name in bad}
+    unfit = {}
+    for cure in _cures(bad, lag):
+        try:
+            measured = ward.trials(cure, untreated)
+        except Exception as error:  # noqa: BLE001  # the user's own code runs with what it was not written for
+            unfit[named(cure)] = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            continue
+        for name in bad:
+            found[name].append(measured[name])
+    return Trials({name: tuple(sorted(trials, key=_rank)) for name, trials in found.items()}, unfit, untreated)
+
+
+def _cures(bad: dict[str, Curve], lag: int | None) -> list[Cure]:
+    verdicts = {curve.verdict for curve in bad.values()}
+    steps = lag or max((len(curve.gain) for curve in bad.values()), default=0)
+    cures = list(VANISHING) if "vanishing" in verdicts else []
+    if cures and steps > 2:
+        cures.insert(2, Chrono(steps))
+    return cures + [cure for cure in EXPLODING if "exploding" in verdicts and cure not in cures]
+
+
+def _rank(trial: Trial) -> tuple[bool, float, float, bool, float]:
+    """Those that help first: by the loss after training, the half-life, whether numbers are all that changes, evenness."""
+    loss = trial.training.after if trial.training else 0.0
+    uneven = abs(math.log(trial.gain)) if trial.gain > 0 else math.inf
+    longest = 0.0 if trial.exploded else -trial.after
+    return not trial.helps, math.inf if math.isnan(loss) else loss, longest, trial.moment != Draw.moment, uneven
+
+
+@dataclass(frozen=True)
+class _Ward:
+    """Where copies of one model are treated and measured."""
+
+    model: nn.Module
+    inputs: Any
+    loss: Loss
+    before: dict[str, Curve]
+    train: int
+    rate: float
+    options: dict[str, Any]
+
+    @property
+    def batches(self) -> int:
+        """How many batches of a DataLoader are used."""
+        return int(self.options.get("batches", 8))
+
+    def trials(self, cure: Cure, untreated: Training | None) -> dict[str, Trial]:
+        """Treat a copy, and measure it; a trial for each layer."""
+        patient = treated(self.model, cure)
+        for layer in patient.modules():  # to compile a loop that runs a few times takes longer than the loop
+            if isinstance(layer, Recurrent) and self.train < COMPILED:
+                layer.engine = "reference"
+        rule = cure if isinstance(cure, Rule) else None
+        self._need_same_output(patient)
+        after = self.before if rule else self._measured(patient)
+        norms = self._norms(rule) if rule else None
+        training = self.trained(patient, rule) if untreated else None
+        return {
+            name: Trial(
+                named(cure),
+                self.before[name].half_life,
+                curve.half_life,
+                float(curve.gain[-1]),
+                moment=cure.moment,
+                exploded=self.before[name].gain[-1].item() if self.before[name].verdict == "exploding" else None,
+                helps=(norms[1] < norms[0] if norms else _better(self.before[name], curve))
+                and (untreated is None or training is None or not training.after > LOWER * untreated.after),
+                apply=line(cure),
+                training=training,
+                note=f"norm of the whole gradient {norms[0]:.3g} → {norms[1]:.3g}" if norms else "",
+            )
+            for name, curve in after.items()
+        }
+
+    def trained(self, patient: nn.Module, rule: Rule | None = None) -> Training:
+        """Train a copy, and measure what has become of it."""
+        before, after = exercise(
+            patient, sampled(patient, self.inputs, self.batches), self._objective, self.train, self.rate, rule
+        )
+        curves = self._measured(patient) if math.isfinite(after) else {}
+        return Training(self.train, before, after, {name: curve.half_life for name, curve in curves.items()})
+
+    def _need_same_output(self, patient: nn.Module) -> None:
+        """A model that takes the recurrent state apart may run with another cell, and give something else."""
+        if isinstance(self.model, RECURRENT):
+            return  # the state itself is what it gives
+        shapes = [
+            [leaf.shape for leaf in tree_leaves(self._output(model)) if isinstance(leaf, Tensor)]
+            for model in (self.model, patient)
+        ]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"With it the model returns {_listed(shapes[1])} instead of {_listed(shapes[0])}.")
+
+    def _measured(self, patient: nn.Module) -> dict[str, Curve]:
+        """Measure again, under the names that the layers have in the untreated model."""
+        after = retention(patient, self.inputs, self.loss, **self.options)
+        return dict(zip(self.before, after.values(), strict=True))
+
+    @torch.no_grad()
+    def _output(self, model: nn.Module) -> Any:
+        call = called(model, self.inputs, self.loss)
+        with unchanged(model, *call.held):
+            return call(model)
+
+    def _objective(self, model: nn.Module, inputs: Any) -> Tensor:
+        call = called(model, inputs, self.loss).map(torch.clone)  # a model may write to its input
+        return loss_of(model, call, call(model), [], self.loss)
+
+    def _norms(self, rule: Rule) -> tuple[float, float]:
+        """Norm of the gradient of all weights, as it is and as a rule leaves it."""
+        patient = copied(self.model)
+        weights = [weight for weight in patient.parameters() if weight.requires_grad]
+
+        call = called(patient, self.inputs, self.loss)
+
+        def gradients(output: Any, runs: list[Run]) -> list[Tensor | None]:
+            value = loss_of(patient, call, output, runs, self.loss)
+            return list(torch.autograd.grad(value, weights, allow_unused=True))
+
+        with torch.enable_grad():
+            found = watch(patient, call, gradients, cells=self.options.get("cells", ()))
+        for weight, gradient in zip(weights, found, strict=True):
+            weight.grad = gradient
+        before = _norm(weights)
+        rule.apply(weights)
+        return before, _norm(weights)
+
+
+def _listed(shapes: list[torch.Size]) -> str:
+    return ", ".join(str(tuple(shape)) for shape in shapes)
+
+
+def _better(before: Curve, after: Curve) -> bool:
+    if before.verdict == "exploding":
+        return after.verdict == "healthy"
+    return after.half_life > LONGER * before.half_life and after.verdict != "exploding"
+
+
+def _norm(weights: list[nn.Parameter]) -> float:
+    norms = [weight.grad.double().norm() for weight in weights if weight.grad is not None]
+    return float(torch.stack(norms).norm()) if norms else 0.0

@@ -1,0 +1,1 @@
+"""Why a layer keeps or loses its gradient."""

@@ -1,0 +1,211 @@
+"""Why a layer keeps or loses its gradient: what each step back does to it, part by part, and the sum is exact."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from rnnvanish.backward.each_loop import Loss, each_loop
+from rnnvanish.backward.replay import Again, Series, Unrepeatable, again
+from rnnvanish.cell import State
+from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
+from rnnvanish.diagnosis.cause.cell_accounts import FLOWS
+from rnnvanish.diagnosis.cause.words import in_words
+from rnnvanish.mitigation import innermost
+from rnnvanish.observe.checks import Unmeasurable, need_unaltered
+from rnnvanish.observe.watch import Cells, Run
+
+#: Roundings that the cell's equations, written again, may differ by from its own derivative.
+TOLERANCE = 1e4
+
+
+@dataclass(frozen=True, eq=False)
+class Cause:
+    """What the steps back do to the gradient of one loop, in nats.
+
+    Attributes:
+        cell: The class of the cell that the equations are of: the innermost one.
+        around: What is around it: the classes of wrappers, "projection"; empty where nothing is.
+        lag: Steps back from the end at which a step arrives: 1, 2, ...
+        gain: ln of what one step back does to the size of the gradient: the sum of all `parts`, mean over sequences.
+        parts: What each part does. "weights", "slopes" (of sigmoid, tanh, ReLU) and "gates" (values that multiply) are
+            factors on the way. "ways" is what comes of several ways through a step: they split up, add and cancel.
+            "around" is what lies around the cell (a projection, a wrapper), "loss" what the loss adds on the way: 0
+            where it reads the end alone. Of a cell that is not taken apart there is "step" instead of the first four.
+        kept: Geometric mean of the gate that keeps the state (forget gate, update gate); nan where there is none.
+        note: Why nothing could be measured; empty where it could.
+    """
+
+    cell: str
+    around: str
+    lag: Int[Tensor, " steps"]
+    gain: Float[Tensor, " steps"]
+    parts: Mapping[str, Float[Tensor, " steps"]]
+    kept: float = math.nan
+    note: str = ""
+
+    @cached_property
+    def means(self) -> dict[str, float]:
+        """Nats per step of each part, mean over the steps that were measured; without the first, an LSTM's entry."""
+        return {name: _mean(part[1:] if len(part) > 1 else part) for name, part in self.parts.items()}
+
+    @property
+    def rate(self) -> float:
+        """Nats per step: the sum of `means`, the mean slope of ln gain from lag 1 on."""
+        return sum(self.means.values())
+
+    @property
+    def main(self) -> str:
+        """The part of a step that does most in the direction in which the gradient goes; "" where none does."""
+        parts = {name: mean for name, mean in self.means.items() if name != "loss" and math.isfinite(mean)}
+        sign = 1.0 if sum(parts.values()) >= 0 else -1.0
+        strongest = max((name for name in parts if name != "ways"), key=lambda name: sign * parts[name], default="")
+        return strongest if strongest and sign * parts[strongest] > 0 else ""
+
+    @property
+    def resolved(self) -> bool:
+        """Whether no gradient was rounded to nothing."""
+        return not bool(self.gain.isnan().any())
+
+    @property
+    def words(self) -> str:
+        """All this in words."""
+        return self.note or in_words(self)
+
+
+def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Cause]:
+    """Take apart, for each recurrent layer and direction, what a step back does to the gradient that is there.
+
+    Followed is the actual gradient of this loss, the one that `probes.retention` measures, step by step: the sizes of
+    its parts before and after each operation of the cell. Elman, LSTM and GRU are taken apart, those of `torch.nn`
+    too, and inside of wrappers; of another cell the step is one part.
+
+    Arguments and errors are those of `probes.retention`. Of a step that cannot be repeated (random numbers) there is a
+    note and no number.
+    """
+    return each_loop(model, inputs, loss, cause_of, lambda cause: cause.resolved, cells)
+
+
+def cause_of(run: Run, gradients: Series) -> Cause:
+    """Take one loop apart, given the total gradient of every state; where that is not possible say why."""
+    try:
+        need_unaltered(run)
+        return _taken_to_pieces(run, gradients)
+    except (Unrepeatable, Unmeasurable) as error:
+        empty = torch.empty(0, dtype=torch.float64)
+        name = type(innermost(run.cell)).__name__
+        return Cause(name, "", torch.empty(0, dtype=torch.long), empty, {"step": empty, "loss": empty}, note=str(error))
+
+
+def _taken_to_pieces(run: Run, gradients: Series) -> Cause:
+    rows: list[tuple[Tensor, dict[str, Tensor]]] = []
+    kept: list[Tensor] = []
+    known = True
+    for steps in again(run):
+        parts = _accounts(steps, gradients)
+        known = known and "step" not in parts
+        rows.append((steps.lag, parts))
+        if known and len(steps.inner.sums) == 2:
+            kept.append(_keeps(steps))
+    names = (*PARTS, "loss") if known else ("step", "loss")
+    lag = torch.cat([lag for lag, _ in rows]) + 1
+    by_lag = {}
+    for name in names:
+        row = torch.cat([_of(parts, name) for _, parts in rows])
+        by_lag[name] = _mean_by_lag(row, lag, int(run.ends.max()))
+    gain = torch.stack(list(by_lag.values())).sum(0)
+    gate = torch.cat(kept) if kept else torch.empty(0)
+    inner = steps.inner.cell
+    return Cause(
+        cell=type(inner).__name__,
+        around=_around(run, inner),
+        lag=torch.arange(1, len(gain) + 1),
+        gain=gain,
+        parts=by_lag,
+        kept=float(gate.double().log().mean().exp()) if len(gate) else math.nan,
+    )
+
+
+def _accounts(steps: Again, gradients: Series) -> dict[str, Tensor]:
+    """Nats of each part, row by row; nan where a row is no step back inside the sequence, or has no account."""
+    now = steps.rows_of(gradients)
+    size = _size(now)
+    unit = tuple(part / torch.where(size > 0, size, 1.0)[:, None] for part in now)
+    back = steps.back(unit, steps.before)
+    earlier = torch.cat([part[(steps.step - 1).clamp(min=0), steps.sequence] for part in gradients], dim=-1)
+    parts = {"loss": log_ratio(_size((earlier,)), size * _size(back))}
+    flow = _taken_apart(steps, unit, torch.cat(back, dim=-1))
+    parts |= {"step": _size(back).log()} if flow is None else flow.account
+    # Where nothing passes, but the loss brings in more on the way, no number says how much that is of nothing.
+    outside = (steps.step == 0) | (size == 0) | ((_size(back) == 0) & (_size((earlier,)) > 0))
+    return {name: torch.where(outside, torch.nan, part.detach().double()) for name, part in parts.items()}
+
+
+def _taken_apart(steps: Again, gradient: State, back: Tensor) -> Flow | None:
+    """The way through the cell's equations, met by what goes around them; None where the equations are not known."""
+    inner = steps.inner
+    flow_of = FLOWS.get(type(inner.cell))
+    if flow_of is None or inner.calls != 1 or len(inner.sums) != 2:
+        return None
+    whole = Flow(torch.cat(gradient, dim=-1), dict.fromkeys(PARTS, torch.zeros_like(back[:, 0])))
+    into = steps.back(gradient, inner.after)
+    entry = whole.through(lambda value: torch.cat(into, dim=-1), "around")
+    through = flow_of(entry.split(*into), inner)
+    out = torch.autograd.grad(inner.after, inner.before, into, retain_graph=True)
+    known = torch.cat(out, dim=-1)
+    if not torch.allclose(through.value, known, rtol=0, atol=TOLERANCE * torch.finfo(known.dtype).eps):
+        return None
+    leaves = [part for part in inner.before if part.requires_grad]
+    passed = torch.autograd.grad(leaves, steps.before, out[: len(leaves)], retain_graph=True, allow_unused=True)
+    flat = torch.cat([torch.zeros_like(x) if g is None else g for g, x in zip(passed, steps.before, strict=True)], -1)
+    return join(through.through(lambda value: flat, "around"), whole.through(lambda value: back - flat, "around"))
+
+
+def _of(parts: Mapping[str, Tensor], name: str) -> Tensor:
+    """A part of the rows; of a step that is not taken apart, everything but the loss."""
+    if name in parts:
+        return parts[name]
+    return torch.stack([part for part_name, part in parts.items() if part_name != "loss"]).sum(0)
+
+
+def _keeps(steps: Again) -> Tensor:
+    """The gate that keeps the state, of every row and unit; empty where the cell has none."""
+    if type(steps.inner.cell).__name__ not in ("LSTM", "GRU"):
+        return torch.empty(0)
+    a = steps.inner.sums["from_x"] + steps.inner.sums["from_h"]
+    chunks = 4 if type(steps.inner.cell).__name__ == "LSTM" else 3
+    return a.detach().chunk(chunks, dim=-1)[1].sigmoid().flatten()
+
+
+def _around(run: Run, inner: nn.Module) -> str:
+    names, cell = [], run.cell
+    while cell is not inner:
+        names.append(type(cell).__name__.strip("_"))
+        cell = cell.cell  # type: ignore[assignment]
+    if run.step is not run.cell:
+        names.append("projection")
+    return ", ".join(names)
+
+
+def _mean_by_lag(rows: Tensor, lag: Tensor, longest: int) -> Float[Tensor, " steps"]:
+    """Mean over the sequences, for each lag from 1 to the longest; nan where no sequence has a number."""
+    rows, lag = rows.cpu(), lag.cpu()
+    there = ~rows.isnan() & (lag <= longest)
+    total = torch.zeros(longest, dtype=torch.float64).index_add(0, lag[there] - 1, rows[there])
+    count = torch.zeros(longest, dtype=torch.float64).index_add(0, lag[there] - 1, torch.ones_like(rows[there]))
+    return total / count
+
+
+def _size(parts: State) -> Tensor:
+    size: Tensor = torch.linalg.vector_norm(torch.cat(parts, dim=-1), dim=-1)
+    return size
+
+
+def _mean(values: Tensor) -> float:
+    there = values[~values.isnan()]
+    return float(there.mean()) if len(there) else math.nan

@@ -1,0 +1,186 @@
+"""diagnose: what a model's recurrent layers do to the gradient, why, and what helps."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from rnnvanish.backward.loss import Loss
+from rnnvanish.diagnosis.advice.trials import try_cures
+from rnnvanish.diagnosis.average import joined
+from rnnvanish.diagnosis.examine import examine
+from rnnvanish.diagnosis.fault import Finding
+from rnnvanish.diagnosis.find_faults import findings
+from rnnvanish.diagnosis.outlook.outlook import Outlook, outlook
+from rnnvanish.diagnosis.report.document import to_dict
+from rnnvanish.diagnosis.report.measures import Measures
+from rnnvanish.live import Cells, live_cells, unwrapped
+from rnnvanish.mitigation import innermost
+from rnnvanish.observe.call import sampled
+from rnnvanish.observe.restore.borrow import unchanged
+from rnnvanish.probes.curve import Curve
+from rnnvanish.probes.retention import retention
+from rnnvanish.records.files import write_whole
+from rnnvanish.records.provenance import provenance
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` found.
+
+    Attributes:
+        model: The class of the model.
+        curves: Retention of each layer and direction, with cause and advice.
+        provenance: Date, commit, processor and versions.
+        findings: Faults that have a name, where they are, and what to do.
+        measures: What else was measured of each layer.
+        outlook: Whether it can learn across the lag that was asked for; None where none was.
+        unfit: Cures that could not be tried on this model, and why.
+        intervals: Of several batches the ends of the 95 % interval of every number of `measures`, "low" and "high", by
+            the names of its fields.
+    """
+
+    model: str
+    curves: dict[str, Curve]
+    provenance: dict[str, str]
+    findings: tuple[Finding, ...] = ()
+    measures: Mapping[str, Measures] = field(default_factory=dict)
+    outlook: Outlook | None = None
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    intervals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether no layer's gradient vanishes or explodes, and no fault was found."""
+        return not self.findings and not any(
+            curve.verdict in ("vanishing", "exploding") for curve in self.curves.values()
+        )
+
+    def __str__(self) -> str:
+        from rnnvanish.diagnosis.report.text import to_text
+
+        return to_text(self)
+
+    def __rich__(self) -> "RenderableType":
+        from rnnvanish.diagnosis.report.terminal import to_terminal
+
+        return to_terminal(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as what JSON can hold: nan is null, infinity is the word; report.schema.json describes it."""
+        return to_dict(self)
+
+    def to_json(self, path: str | Path) -> Path:
+        """Write the report as JSON."""
+        return write_whole(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the report as one page that needs nothing else."""
+        from rnnvanish.diagnosis.report.page import to_html
+
+        return write_whole(path, to_html(self))
+
+    def plot(self) -> "Axes":
+        """Draw the curves with matplotlib."""
+        from rnnvanish.plots import retention
+
+        return retention(self.curves)
+
+
+def diagnose(
+    model: nn.Module,
+    inputs: Any,
+    loss: Loss = None,
+    cells: Cells = (),
+    batches: int = 8,
+    segment: int | None = None,
+    lag: int | None = None,
+    train: int = 0,
+    full: bool = False,
+) -> Diagnosis:
+    """Measure how far back the gradient reaches in each recurrent layer of `model`, why it stops, and what helps.
+
+    Everything is measured on every batch, but for worst and typical case and Lyapunov exponents: these on the first.
+    `model` is left as it was.
+
+    Args:
+        model: Any module with recurrent layers, or that calls `torch.nn.RNNCell`, `LSTMCell`, `GRUCell` or a step of its
+            own in a loop; a LightningModule too.
+        inputs: As for `probes.retention`: what `model` takes, or a DataLoader.
+        loss: As for `probes.retention`: what the gradient starts from.
+        cells: Modules that are one step of a loop which the model itself writes.
+        batches: How many batches of a DataLoader are measured.
+        segment: For models that do not fit: steps between which nothing but states is kept.
+        lag: Can it learn across so many steps? Then the report has an outlook, and chrono initialisation is for it.
+        train: Steps of training that every cure is tried with besides; the loss must be given.
+        full: Whether to measure worst and typical case and Lyapunov exponents too, which takes longer.
+
+    Raises:
+        ValueError, RuntimeError: Those of `probes.retention`; ValueError for training without a loss.
+
+    Examples:
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> diagnosis = diagnose(nn.LSTM(1, 32), torch.randn(60, 8, 1))
+        >>> curve = diagnosis.curves["LSTM/layer0/forward"]
+        >>> curve.verdict
+        'vanishing'
+        >>> curve.cause
+        'The forget gates keep 0.48 of the cell at each step: ...'
+    """
+    if lag is not None and lag < 1:
+        raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
+    with unchanged(model, loss, inputs):  # hooks and functions that it holds are shared by its copies
+        return _diagnose(model, inputs, loss, cells, batches, segment, lag, train, full)
+
+
+def _diagnose(
+    model: nn.Module,
+    inputs: Any,
+    loss: Loss,
+    cells: Cells,
+    batches: int,
+    segment: int | None,
+    lag: int | None,
+    train: int,
+    full: bool,
+) -> Diagnosis:
+    options: dict[str, Any] = {"cells": cells, "batches": batches, "segment": segment}
+    curves = retention(model, inputs, loss, **options)
+    chosen = sampled(model, inputs, batches)
+    examined = [examine(model, batch, loss, cells, full and not number) for number, batch in enumerate(chosen)]
+    seen = {name: joined([one[name].cause for one in examined if name in one])[0] for name in examined[0]}
+    measured = {name: joined([one[name].measures for one in examined if name in one]) for name in examined[0]}
+    trials = try_cures(model, inputs, loss, curves, lag, train, **options)
+    advised = {
+        name: replace(curve, cause=seen[name].words if name in seen else "", advice=trials.advice(name))
+        for name, curve in curves.items()
+    }
+    return Diagnosis(
+        type(unwrapped(model)).__name__,
+        advised,
+        provenance(),
+        findings(model, chosen, loss, cells, [{name: each.looks for name, each in one.items()} for one in examined]),
+        {name: mean for name, (mean, _, _) in measured.items()},
+        None if lag is None else _outlook(model, curves, lag),
+        trials.unfit,
+        {name: {"low": low, "high": high} for name, (_, low, high) in measured.items() if low is not None},
+    )
+
+
+def _outlook(model: nn.Module, curves: dict[str, Curve], lag: int) -> Outlook | None:
+    """That of the layer which loses its gradient the slowest; None where no layer has a half-life."""
+    known = {name: curve for name, curve in curves.items() if not (math.isnan(curve.half_life) or curve.joined)}
+    if not known:
+        return None
+    best = max(known, key=lambda name: known[name].half_life)
+    kinds = {type(innermost(cell)).__name__ for cell in live_cells(model)}
+    return outlook(known[best], lag, kinds.pop() if len(kinds) == 1 else "")

@@ -1,0 +1,75 @@
+"""Looking for faults that have a name, and trying what mends each on a copy of the model."""
+
+import math
+import re
+from typing import Any
+
+from torch import nn
+
+from rnnvanish.backward.each_loop import Loss, each_loop
+from rnnvanish.backward.replay import Series, Unrepeatable
+from rnnvanish.diagnosis import faults
+from rnnvanish.diagnosis.fault import Finding, Seen
+from rnnvanish.observe.checks import Unmeasurable, need_unaltered
+from rnnvanish.observe.recorded_calls import copied
+from rnnvanish.observe.watch import Cells, Run
+
+
+def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> tuple[Finding, ...]:
+    """Look for every fault in every loop of `model`, and try what mends it on a copy.
+
+    Arguments and errors are those of `probes.retention`; `model` is left as it was.
+    """
+    return findings(model, [inputs], loss, cells, [each_loop(model, inputs, loss, look, resolved, cells)])
+
+
+def findings(
+    model: nn.Module, batches: list[Any], loss: Loss, cells: Cells, looks: list[dict[str, list[Seen | None]]]
+) -> tuple[Finding, ...]:
+    """Try what mends each fault that was seen, on the first batch in which it was; `looks` are those at each batch."""
+    seen: dict[tuple[str, str], list[tuple[int, str, Seen]]] = {}  # a module is told of once, for its first loop
+    for number, by_loop in enumerate(looks):
+        for name, row in by_loop.items():
+            for each in filter(None, row):
+                seen.setdefault((each.fault, each.module), []).append((number, name, each))
+    return tuple(
+        _tried(model, batches[found[0][0]], loss, cells, *found[0][1:], len({n for n, *_ in found}), len(batches))
+        for found in seen.values()
+    )
+
+
+def look(run: Run, total: Series) -> list[Seen | None]:
+    """Look for every fault in one loop; none can be seen in steps that cannot be repeated, for the numbers they draw."""
+    try:
+        need_unaltered(run)
+        return [fault(run, total) for fault in faults.ALL]
+    except (Unrepeatable, Unmeasurable):
+        return []
+
+
+def _tried(
+    model: nn.Module, inputs: Any, loss: Loss, cells: Cells, name: str, seen: Seen, times: int, batches: int
+) -> Finding:
+    patient = copied(model)
+    after = math.nan
+    try:
+        seen.mend(_module(patient, seen.module))
+        after = each_loop(patient, inputs, loss, seen.value, bool, cells)[_first_call(name)]
+    except (ValueError, RuntimeError, KeyError):  # it cannot be mended from outside: the finding stands
+        pass
+    says = seen.says if batches == 1 else f"{seen.says} So it is in {times} of {batches} batches."
+    return Finding(seen.fault, name, says, seen.remedy, seen.measure, seen.before, after)
+
+
+def resolved(looks: list[Seen | None]) -> bool:
+    """Whether no measure was rounded to zero."""
+    return all(look is None or look.before > 0 or look.fault == "detached state" for look in looks)
+
+
+def _first_call(name: str) -> str:
+    """The name of the loop that a second call goes on with, once it does."""
+    return re.sub(r" \(call \d+\)", "", name)
+
+
+def _module(model: nn.Module, name: str) -> nn.Module:
+    return next((module for each, module in model.named_modules() if each == name), model)

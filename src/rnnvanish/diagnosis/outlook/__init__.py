@@ -1,0 +1,1 @@
+"""Whether a network like this one learns across so many steps."""

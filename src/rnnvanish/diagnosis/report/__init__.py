@@ -1,0 +1,1 @@
+"""A report of what was found: as rows, as text, on a terminal, as a page, as data."""

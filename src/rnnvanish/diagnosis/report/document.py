@@ -1,0 +1,180 @@
+"""The report as data: what JSON holds of it, described by report.schema.json, and read again."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from rnnvanish.probes.curve import Curve
+
+if TYPE_CHECKING:
+    from rnnvanish.diagnosis.diagnose import Diagnosis
+    from rnnvanish.diagnosis.outlook.outlook import Outlook
+
+#: Version of the JSON report; it changes when a reader of the older one would misread the newer.
+SCHEMA = 1
+#: Bytes of the largest report that is read.
+LARGEST = 2**28
+HUGE = 2**63  # for a whole number; as a float it is still one
+NEEDED = "A report is needed, as `rnnvanish diagnose TARGET --json > earlier.json` writes it"
+UNITS = {"half_life": "steps", "rate": "nats per step", "reach": "steps", "lag": "steps", "gain": "ratio"}
+
+
+def to_dict(diagnosis: "Diagnosis") -> dict[str, Any]:
+    """Everything that was measured, as what JSON can hold: nan is null, infinity is the word."""
+    return {
+        "schema": SCHEMA,
+        "model": diagnosis.model,
+        "units": UNITS,
+        "findings": [_plain(finding) for finding in diagnosis.findings],
+        "layers": {
+            name: _layer(curve)
+            | {
+                "measures": _plain(diagnosis.measures.get(name, {})),
+                "intervals": _plain(diagnosis.intervals.get(name)),
+            }
+            for name, curve in diagnosis.curves.items()
+        },
+        "outlook": None if diagnosis.outlook is None else _outlook(diagnosis.outlook),
+        "unfit": dict(diagnosis.unfit),
+        "provenance": diagnosis.provenance,
+    }
+
+
+def _layer(curve: Curve) -> dict[str, Any]:
+    return {
+        "verdict": curve.verdict,
+        "half_life": number(curve.half_life),
+        "rate": number(curve.rate),
+        "rates": _plain(curve.rates),
+        "reach": curve.reach,
+        "joined": curve.joined,
+        "cause": curve.cause,
+        "notes": list(curve.notes),
+        "advice": [_plain(advice) for advice in curve.advice],
+        "lag": curve.lag.tolist(),
+        "gain": _plain(curve.gain),
+        "low": _plain(curve.low),
+        "high": _plain(curve.high),
+        "parts": _plain(curve.parts),
+        "injected": _plain(curve.injected),
+        "journey": None if curve.journey is None else _plain(curve.journey.gain),
+    }
+
+
+def _outlook(outlook: "Outlook") -> dict[str, Any]:
+    parts = {name: getattr(outlook, name) for name in ("lag", "half_life", "chance", "needed", "decades", "verdict")}
+    return _plain(parts | {"says": str(outlook)})  # type: ignore[no-any-return]
+
+
+def _plain(value: Any) -> Any:
+    """Put what was measured into what JSON can hold, field by field."""
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Tensor):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return number(value) if isinstance(value, float) else value
+
+
+def number(value: float) -> float | str | None:
+    """Put a float into JSON, which knows neither nan nor infinity."""
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        return "infinity" if value > 0 else "-infinity"
+    return value
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read a report that `Diagnosis.to_json` wrote.
+
+    Raises:
+        ValueError: Where there is no such file, or it holds something else: says which.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ValueError(f"{NEEDED}; {path} has more than {LARGEST >> 20} MiB.")
+        report = json.loads(content.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+    except OSError as error:
+        raise ValueError(f"{NEEDED}; {path}: {error.strerror}.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{NEEDED}; {path} is no JSON: {error}.") from error
+    except ValueError as error:  # what JSON can hold, and a report does not
+        raise ValueError(str(error) if str(error).startswith(NEEDED) else f"{NEEDED}; {path}: {error}") from error
+    what = str(path)
+    if not isinstance(report, dict) or "schema" not in report or not isinstance(report.get("layers"), dict):
+        raise ValueError(f"{NEEDED}; {what} holds other JSON.")
+    if type(report["schema"]) is not int or report["schema"] != SCHEMA:
+        raise ValueError(
+            f"{what} is a report of schema {_short(report['schema'])}, and this rnnvanish reads {SCHEMA}: make it again."
+        )
+    check_layers(report["layers"], what)
+    return report
+
+
+def check_layers(layers: Mapping[str, Any], what: str = "the report") -> None:
+    """Make sure of whatever a comparison reads of each layer.
+
+    Raises:
+        ValueError: Says what is not as it should be, and where.
+    """
+    for name, layer in layers.items():
+        if not isinstance(layer, dict):
+            raise ValueError(f"{NEEDED}; in {what}, {name!r} is no layer.")
+        for key, (fits, needed) in FIELDS.items():
+            if key not in layer:
+                raise ValueError(f"{NEEDED}; in {what}, the layer {name!r} lacks {key!r}.")
+            if not fits(layer[key]):
+                came = _short(layer[key])
+                raise ValueError(f"{NEEDED}; in {what}, {key!r} of the layer {name!r} has to be {needed}, got {came}.")
+
+
+def value_of(number: float | str | None) -> float:
+    """A number as `number` has put it into JSON."""
+    return math.nan if number is None else float(number)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number of at least zero, as a report holds it: infinity is the word, and nan null."""
+    if value is None or value == "infinity":
+        return True
+    return type(value) in (int, float) and 0 <= value < (math.inf if type(value) is float else HUGE)
+
+
+#: Of each layer what a comparison reads: whether a value fits, and what is needed.
+FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "verdict": (lambda value: isinstance(value, str), "a word"),
+    "half_life": (_is_number, 'a number of steps, null or "infinity"'),
+    "reach": (lambda value: type(value) is int and 0 <= value < HUGE, "a whole number of steps"),
+    "joined": (lambda value: isinstance(value, bool), "true or false"),
+    "gain": (lambda value: isinstance(value, list) and all(map(_is_number, value)), "a list of numbers"),
+}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"it has {max(names, key=names.count)!r} twice.")
+    return dict(pairs)
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number of JSON.")
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
+        return f"a {type(value).__name__}"
+    return text if len(text) < 60 else f"{text[:57]}..."

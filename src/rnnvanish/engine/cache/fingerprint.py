@@ -1,0 +1,129 @@
+"""What a staged step is known by: the operations of torch that it runs, in order, with all their arguments.
+
+That is all that tracing sees, too: so whatever is changed that a step computes from (its source, a setting, a function
+that it calls, torch itself) is another step. To list them is to run the step once. To trace it takes seconds, most of
+them to import the tracer, and finds the same in every process: so what was found is kept on disk under this name.
+"""
+
+import platform
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnnvanish.engine.cache import disk
+from rnnvanish.engine.cache.side_effects import OF_BATCH, OF_GRADIENT, Watched
+from rnnvanish.engine.ir.isolated_rng import OwnDraws
+from rnnvanish.engine.ir.parameters import batch_for, weights_of
+from rnnvanish.engine.ir.values import Unsupported
+
+#: A number of sequences that no step is likely to expect.
+MANY = 1000
+
+
+class _Operations(OwnDraws):
+    """Lists operations as text; tensors are counted in the order in which they appear."""
+
+    def __init__(self, *inputs: Tensor) -> None:
+        super().__init__(inputs[-1].device)
+        self.lines: list[str] = []
+        self.number: dict[int, int] = {}
+        self.alive: list[Tensor] = []  # an id counts for as long as its tensor lives
+        self.given: set[int] = set()  # where what the step did not make itself lies in memory
+        for tensor in inputs:
+            self._new(tensor)
+            self.given.add(_memory(tensor))
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = self.text(args), self.text(list(kwargs.items()))
+        for argument, tensor in zip(func._schema.arguments, args, strict=False):
+            written = argument.alias_info is not None and argument.alias_info.is_write
+            if written and isinstance(tensor, Tensor) and _memory(tensor) in self.given:
+                raise Unsupported(f"buffer that its step changes in place ({func})")
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        for tensor in out if isinstance(out, list | tuple) else [out]:
+            if isinstance(tensor, Tensor) and id(tensor) not in self.number:
+                self._new(tensor)
+        self.lines.append(f"{func} {given} {self.text(out)}")
+        return out
+
+    def _new(self, tensor: Tensor) -> None:
+        self.number[id(tensor)] = len(self.number)
+        self.alive.append(tensor)
+        self.lines.append(f"{tensor.dtype} {tuple(tensor.shape)} {tensor.stride()}")
+
+    def text(self, arg: Any) -> str:
+        """An argument; of a tensor that no operation has made, all numbers."""
+        if isinstance(arg, Tensor):
+            if id(arg) not in self.number:
+                if arg.requires_grad:
+                    raise Unsupported(
+                        "gradient for a tensor that its step reads and that is no parameter (nn.Parameter)"
+                    )
+                self._new(arg)
+                self.given.add(_memory(arg))
+                self.lines.append(repr(arg.tolist()))
+            return f"%{self.number[id(arg)]}"
+        if isinstance(arg, list | tuple):
+            return f"[{', '.join(map(self.text, arg))}]"
+        return repr(arg)
+
+
+def fingerprint(
+    cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, watched: Watched | None = None
+) -> str:
+    """The name of a step of `cell`, a copy that nobody uses; other arguments are those of `stage`.
+
+    Raises:
+        Unsupported: Where the step does more than compute.
+    """
+    watched = Watched(cell) if watched is None else watched
+    weights = weights_of(dict(cell.named_modules()))
+    batch = batch_for(*weights.values(), x[:1], *(part[:1] for part in state))
+
+    def lines(batch: int, learns: bool = False) -> list[str]:
+        for weight in weights.values():
+            weight.requires_grad_(learns and (weight.is_floating_point() or weight.is_complex()))
+        inputs = [tensor.new_zeros(batch, *tensor.shape[1:], requires_grad=learns) for tensor in (x, *state)]
+        operations = _Operations(*weights.values(), *inputs)
+        with torch.set_grad_enabled(learns), operations:
+            new = watched(lambda: cell(inputs[0], tuple(inputs[1:])))
+        return [*operations.lines, operations.text(new)]
+
+    found = lines(batch)
+    if watched.names & OF_GRADIENT and _operations(lines(batch, learns=True)) != _operations(found):
+        raise Unsupported("way to see all that its step does: it asks whether there is a gradient")
+    if watched.names & OF_BATCH and not all(_scaled(found, batch, lines(each), each) for each in (1, MANY)):
+        raise Unsupported("way to see all that its step does: it asks how many sequences there are")
+    known = [_versions(), x.device.type, str(masked), *found]
+    return disk.name_for("step", *map(str.encode, known))
+
+
+def _operations(lines: list[str]) -> list[str]:
+    """Operations without what autograd detaches besides, and so without the tensors' numbers."""
+    operations = [line for line in lines if line.startswith("aten.") and not line.startswith("aten.detach")]
+    return [re.sub(r"%\d+", "%", line) for line in operations]
+
+
+def _scaled(lines: list[str], batch: int, others: list[str], many: int) -> bool:
+    """Whether the operations are the same, for another number of sequences."""
+    parts = [re.split(r"(?<![\w.%-])(\d+)(?![\w.])", "\n".join(_operations(each))) for each in (lines, others)]
+    return len(parts[0]) == len(parts[1]) and all(
+        one == other or (one.isdigit() and other.isdigit() and int(one) * many == int(other) * batch)
+        for one, other in zip(*parts, strict=True)
+    )
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+@cache
+def _versions() -> str:
+    """Of all that stages a step and reads it again; of this package the text, as it changes between releases."""
+    sources = (path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parents[1].rglob("*.py")))
+    return "\n".join([torch.__version__, platform.python_version(), *sources])

@@ -1,0 +1,137 @@
+"""The loop on the CPU: printed and compiled once for a structure and a dtype, run over plain memory."""
+
+import os
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnvanish.engine.autograd.copy_on_write import address
+from rnnvanish.engine.cpu import blas
+from rnnvanish.engine.cpu.codegen import Printer
+from rnnvanish.engine.cpu.machine_code import compiled
+from rnnvanish.engine.ir.values import Unsupported, Value
+from rnnvanish.engine.plan.phases import DTYPES, Loop
+
+#: Fewer sequences a thread than this are not worth a thread, nor are fewer numbers of the widest buffer.
+ROWS_PER_THREAD, NUMBERS_PER_THREAD = 16, 2**18
+
+
+class CPULoop:
+    """One direction of a loop, printed and compiled.
+
+    Args:
+        loop: What it does at each step.
+        widths: Width of every buffer.
+        back: Whether it runs from the last step to the first.
+        dtype: Of all its numbers.
+    """
+
+    def __init__(self, loop: Loop, widths: Mapping[str, int], back: bool, dtype: torch.dtype) -> None:
+        if dtype not in DTYPES:
+            raise Unsupported(f"{dtype} on the CPU")
+        self.printer = Printer(loop, dict(widths), back)
+        self.run = compiled(self.printer.text(DTYPES[dtype]))
+        self.sizes = array("q", self.printer.sizes)
+        self.constants = torch.tensor([1.0, 0.0], dtype=dtype)
+        self.letters = torch.tensor([ord("N"), ord("T")], dtype=torch.uint8)
+        #: What the matrix products are told, for each number of rows and each way their matrices lie.
+        self.products: dict[Any, tuple[dict[str, int], list[Any]]] = {}
+
+    def __call__(
+        self, steps: int, batch: int, buffers: Mapping[str, Tensor], matrices: Mapping[Value, Tensor], mask: int
+    ) -> None:
+        """Run over all steps.
+
+        Args:
+            steps: How many.
+            batch: Sequences.
+            buffers: Memory by its name: contiguous.
+            matrices: What rows are multiplied by.
+            mask: Of the slots of carries: 1 for two of them in turn, -1 for one a step.
+        """
+        known = {name: address(buffer) for name, buffer in buffers.items()}
+        known.setdefault("outputs", 0)
+        left = tuple(matrices[product.matrix] for product in self.printer.products)
+        for index, matrix in enumerate(left):
+            known[f"product{index}.matrix"] = address(matrix)
+        strides = tuple(matrix.stride() for matrix in left)
+        numbers = steps * batch * max(self.printer.widths.values())
+        worth = min(batch // ROWS_PER_THREAD, numbers // NUMBERS_PER_THREAD)
+        threads = min(torch.get_num_threads(), max(worth, 1))
+        cuts = [batch * part // threads for part in range(threads + 1)]
+        jobs = []
+        for first, last in pairwise(cuts):
+            if (last - first, strides) not in self.products:
+                self.products[last - first, strides] = self._products(last - first, left)
+            here = known | self.products[last - first, strides][0]
+            jobs.append(array("q", [here[name] for name in self.printer.addresses]))
+        dense = "outputs" in buffers
+
+        def run(addresses, first, last):  # type: ignore[no-untyped-def]
+            with _flushed():
+                self.run(
+                    addresses.buffer_info()[0], self.sizes.buffer_info()[0], steps, batch, first, last, mask, dense
+                )
+
+        if threads == 1:
+            run(jobs[0], 0, batch)
+            return
+        for each in [_pool().submit(run, job, *cut) for job, cut in zip(jobs, pairwise(cuts), strict=True)]:
+            each.result()
+
+    def _products(self, rows: int, matrices: Sequence[Tensor]) -> tuple[dict[str, int], list[Any]]:
+        """Addresses of what the matrix products are told, for so many rows; and what must stay alive for them."""
+        one, letters = self.constants.data_ptr(), self.letters.data_ptr()
+        known, keep = {"one": one, "plain": letters}, []
+        for index, (product, matrix) in enumerate(zip(self.printer.products, matrices, strict=True)):
+            turned = matrix.stride(1) != 1
+            step = matrix.stride(0) if not turned else matrix.stride(1)
+            widths = self.printer.widths
+            sizes = np.array(
+                [matrix.shape[1], rows, matrix.shape[0], max(step, 1), widths[product.left.buffer],
+                 widths[product.out.buffer]], dtype=np.int32,
+            )  # fmt: skip
+            keep.append(sizes)
+            known |= {
+                f"product{index}.turn": letters + turned,
+                f"product{index}.sizes": sizes.ctypes.data,
+                f"product{index}.beta": one if product.accumulate else one + self.constants.element_size(),
+            }
+        return known, keep
+
+
+def _pool() -> ThreadPoolExecutor:
+    return _pool_of(os.getpid())
+
+
+@cache
+def _pool_of(process: int) -> ThreadPoolExecutor:
+    """One for each process: after a fork there are no threads in that of the parent, and it would wait for them."""
+    return ThreadPoolExecutor(os.cpu_count(), "rnnvanish", initializer=blas.one_thread)
+
+
+class _flushed:
+    """Count numbers below the smallest normal one as zero: a vanishing gradient ends in them, and they are slow."""
+
+    def __enter__(self) -> None:
+        self.before = _flushes()
+        torch.set_flush_denormal(True)
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_flush_denormal(self.before)
+
+
+_TINY = sys.float_info.min / 4
+
+
+def _flushes() -> bool:
+    """Whether this thread counts denormal numbers as zero."""
+    return _TINY == 0.0

@@ -1,0 +1,1 @@
+"""The intermediate representation of a step: traced, lowered to values, put in stages, interpreted."""

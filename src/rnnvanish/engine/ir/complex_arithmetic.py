@@ -1,0 +1,264 @@
+"""Complex arithmetic on pairs of real tensors: every operation of torch on complex numbers that is known."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from rnnvanish.engine.ir.values import Unsupported
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A complex tensor, or a number.
+
+    Attributes:
+        re: Real part.
+        im: Imaginary part; None where it is zero because the number is a real one.
+        minus: -im of a matrix: a loop multiplies by matrices as they are and does not negate them.
+    """
+
+    re: Any
+    im: Any = None
+    minus: Any = None
+
+    @property
+    def whole_im(self) -> Tensor:
+        """The imaginary part as a tensor, also where it is zero."""
+        return torch.zeros_like(self.re) if self.im is None else self.im
+
+
+@dataclass(frozen=True, eq=False)
+class Stacked:
+    """Re and Im along one more dimension, the last: what `view_as_real` gives and `view_as_complex` takes."""
+
+    parts: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Angle:
+    """The angle of a complex tensor, of which only a direction is ever made."""
+
+    of: Pair
+
+
+def as_pair(number: Any) -> Pair:
+    """A tensor or a number as a complex one."""
+    if isinstance(number, Pair):
+        return number
+    if isinstance(number, Stacked | Angle):
+        raise Unsupported(f"{'angle' if isinstance(number, Angle) else 'view_as_real'} of complex numbers")
+    return Pair(number.real, number.imag) if isinstance(number, complex) else Pair(number)
+
+
+# Sums and products, in which None is zero
+
+
+def _plus(left: Any, right: Any) -> Any:
+    return right if left is None else left if right is None else left + right
+
+
+def _minus(left: Any, right: Any) -> Any:
+    return left if right is None else -right if left is None else left - right
+
+
+def _times(left: Any, right: Any) -> Any:
+    return None if left is None or right is None else left * right
+
+
+def _add(node: fx.Node, left: Any, right: Any, alpha: Any = 1) -> Pair:
+    a, b = as_pair(left), as_pair(right) if alpha == 1 else _product(as_pair(right), as_pair(alpha))
+    return _wide(node, Pair(_plus(a.re, b.re), _plus(a.im, b.im)))
+
+
+def _sub(node: fx.Node, left: Any, right: Any, alpha: Any = 1) -> Pair:
+    a, b = as_pair(left), as_pair(right) if alpha == 1 else _product(as_pair(right), as_pair(alpha))
+    return _wide(node, Pair(a.re - b.re, _minus(a.im, b.im)))
+
+
+def _mul(node: fx.Node, left: Any, right: Any) -> Pair:
+    return _wide(node, _product(as_pair(left), as_pair(right)))
+
+
+def _product(a: Pair, b: Pair) -> Pair:
+    re = _minus(a.re * b.re, _times(a.im, b.im))
+    return Pair(re, _plus(_times(a.re, b.im), _times(a.im, b.re)))
+
+
+def _wide(node: fx.Node, pair: Pair) -> Pair:
+    """Both parts as wide as the result of an operation.
+
+    Of what a real number is added to only the real part grows by itself. And what is computed of a parameter within a
+    loop is computed for each sequence, so that its gradient is summed at the very end.
+    """
+    shape = node.meta["val"].shape
+    return Pair(*(part if part is None or part.shape == shape else part.expand(shape) for part in (pair.re, pair.im)))
+
+
+def _div(node: fx.Node, left: Any, right: Any) -> Pair:
+    a, b = as_pair(left), as_pair(right)
+    if b.im is None:
+        return _wide(node, Pair(a.re / b.re, None if a.im is None else a.im / b.re))
+    size, c, d = _scaled(_wide(node, b))
+    inverse = 1 / ((c * c + d * d) * size)
+    return _mul(node, a, Pair(c * inverse, -d * inverse))
+
+
+def _scaled(z: Pair) -> tuple[Any, Tensor, Tensor]:
+    """A size, and the real and imaginary part divided by it, whose squares neither vanish nor overflow.
+
+    Whatever comes of it does not depend on the size, so it counts as a constant on the way back.
+    """
+    re, im = z.re, z.im
+    size = torch.maximum(re.abs(), im.abs()).detach()
+    size = torch.where((size > 0) & (size < torch.inf), size, 1.0)
+    return size, re / size, im / size
+
+
+def _size(z: Pair) -> tuple[Tensor, Tensor]:
+    """|z|, and where it is zero; there its gradient is too, as in torch."""
+    size, re, im = _scaled(z)
+    square = re * re + im * im
+    zero = square == 0
+    return torch.where(zero, 0.0, size * torch.where(zero, 1.0, square).sqrt()), zero
+
+
+def _direction(z: Pair) -> tuple[Pair, Tensor]:
+    """z / |z|, zero where z is, and where that is."""
+    if z.im is None:
+        return Pair(z.re.sign()), z.re == 0
+    size, zero = _size(z)
+    inverse = torch.where(zero, 0.0, 1 / torch.where(zero, 1.0, size))
+    return Pair(z.re * inverse, z.im * inverse), zero
+
+
+def _mm(node: fx.Node, left: Any, right: Any) -> Pair:
+    a, b = as_pair(left), as_pair(right)
+    re = a.re @ b.re
+    if a.im is not None and b.im is not None:
+        re = re + a.im @ (-b.im if b.minus is None else b.minus)
+    ways = [x @ y for x, y in ((a.re, b.im), (a.im, b.re)) if x is not None and y is not None]
+    return Pair(re, reduce(_plus, ways, None))
+
+
+def _addmm(node: fx.Node, rest: Any, left: Any, right: Any) -> Pair:
+    return _add(node, _mm(node, left, right), rest)
+
+
+# Functions
+
+
+def _exp(node: fx.Node, z: Pair) -> Pair:
+    return Pair(z.re.exp()) if z.im is None else _polar(node, z.re.exp(), z.im)
+
+
+def _polar(node: fx.Node, size: Any, angle: Any) -> Pair:
+    if not isinstance(angle, Angle):
+        angle = angle.expand(node.meta["val"].shape)
+        return Pair(size * angle.cos(), size * angle.sin())
+    direction, zero = _direction(angle.of)
+    return Pair(size * torch.where(zero, 1.0, direction.re), size * direction.im)
+
+
+def _tanh(node: fx.Node, z: Pair) -> Pair:
+    if z.im is None:
+        return Pair(z.re.tanh())
+    t, c, s = z.re.tanh(), z.im.cos(), z.im.sin()
+    inverse = 1 / (c * c + t * t * s * s)
+    return Pair(t * inverse, (1 - t * t) * s * c * inverse)
+
+
+def _pow(node: fx.Node, z: Pair, exponent: Any) -> Pair:
+    if exponent not in (1, 2, 3, 4):
+        raise Unsupported(f"power {exponent} of complex numbers")
+    return reduce(_product, [z] * int(exponent))
+
+
+def _where(node: fx.Node, mask: Tensor, left: Any, right: Any) -> Pair:
+    a, b = as_pair(left), as_pair(right)
+    im = None if a.im is None and b.im is None else torch.where(mask, _or_zero(a.im), _or_zero(b.im))
+    return _wide(node, Pair(torch.where(mask, a.re, b.re), im))
+
+
+def _or_zero(part: Any) -> Any:
+    return 0.0 if part is None else part
+
+
+def _filled(node: fx.Node, *args: Any, **kwargs: Any) -> Pair:
+    name, like = str(node.target), node.meta["val"]
+    number = complex(0 if "zeros" in name else 1 if "ones" in name else args[-1])
+    dtype = like.dtype.to_real()
+    re, im = (torch.full(like.shape, part, dtype=dtype, device=like.device) for part in (number.real, number.imag))
+    return Pair(re, im if number.imag else None)
+
+
+def _stack(node: fx.Node, tensors: Sequence[Any], dim: int = 0) -> Any:
+    """Two real tensors that become a complex one stay two."""
+    to_complex = all(user.target == aten.view_as_complex.default for user in node.users)
+    if to_complex and len(tensors) == 2 and dim in (-1, node.meta["val"].dim() - 1):
+        return Stacked((tensors[0], tensors[1]))
+    return aten.stack.default(tensors, dim)
+
+
+def _one(node: fx.Node, stacked: Stacked, dim: int, index: int) -> Tensor:
+    return _parts(node, stacked, dim)[index]
+
+
+def _parts(node: fx.Node, stacked: Any, dim: int = 0) -> list[Tensor]:
+    """Re and Im of what is stacked along the dimension that has them."""
+    arg = node.args[0]
+    assert isinstance(arg, fx.Node)
+    if not isinstance(stacked, Stacked) or dim not in (-1, arg.meta["val"].dim() - 1):
+        raise Unsupported(f"{node.target} of complex numbers seen as real ones")
+    return list(stacked.parts)
+
+
+def _view_as_complex(node: fx.Node, stacked: Any) -> Pair:
+    if not isinstance(stacked, Stacked):
+        raise Unsupported("view_as_complex of other than two stacked tensors")
+    return Pair(*stacked.parts)
+
+
+def _conj(node: fx.Node, z: Pair) -> Pair:
+    return Pair(z.re, _minus(None, z.im))
+
+
+#: What gives or takes complex numbers; each is given the node, and its arguments as they are here.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "add": _add,
+    "sub": _sub,
+    "rsub": lambda node, left, right, alpha=1: _sub(node, right, left, alpha),
+    "mul": _mul,
+    "div": _div,
+    "neg": lambda node, z: Pair(-z.re, _minus(None, z.im)),
+    "reciprocal": lambda node, z: _div(node, 1.0, z),
+    "mm": _mm,
+    "addmm": _addmm,
+    "exp": _exp,
+    "tanh": _tanh,
+    "pow": _pow,
+    "sgn": lambda node, z: _direction(z)[0],
+    "abs": lambda node, z: z.re.abs() if z.im is None else _size(z)[0],
+    "angle": lambda node, z: Angle(z),
+    "polar": _polar,
+    "complex": lambda node, re, im: _wide(node, Pair(re, im)),
+    "where": _where,
+    "view_as_real": lambda node, z: Stacked((z.re, z.whole_im)),
+    "view_as_complex": _view_as_complex,
+    "select": _one,
+    "unbind": _parts,
+    "stack": _stack,
+    "real": lambda node, z: z.re,
+    "imag": lambda node, z: z.whole_im,
+    "_neg_view": lambda node, stacked: Stacked((-stacked.parts[0], -stacked.parts[1])),
+    "_to_copy": lambda node, z, **kwargs: as_pair(z),
+    **dict.fromkeys(("_conj", "conj_physical", "_conj_physical"), _conj),
+    **dict.fromkeys(
+        ("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones", "full", "full_like", "scalar_tensor"), _filled
+    ),
+}  # fmt: skip

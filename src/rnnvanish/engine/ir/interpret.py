@@ -1,0 +1,108 @@
+"""Computing values with torch: for all time steps at once, and as the plain meaning of what a printer prints."""
+
+from collections.abc import Callable, Container, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from rnnvanish.engine.ir.values import ELEMENTWISE, Value
+
+#: What torch calls otherwise than we do.
+_NAMES = {"and": "logical_and", "or": "logical_or", "not": "logical_not"}
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {op: getattr(torch, _NAMES.get(op, op)) for op in ELEMENTWISE}
+
+
+class Recipe:
+    """How to compute values from others: which of these it needs, and what to do in which order.
+
+    Args:
+        wanted: What to compute.
+        given: What is known.
+
+    Attributes:
+        reads: What it needs of what is given.
+    """
+
+    def __init__(self, wanted: Iterable[Value], given: Container[Value]) -> None:
+        order: dict[Value, None] = {}
+
+        def visit(value: Value) -> None:
+            if value in order:
+                return
+            if value not in given:
+                for arg in value.args:
+                    visit(arg)
+            order[value] = None
+
+        wanted = list(wanted)
+        for value in wanted:
+            visit(value)
+        self.reads = [value for value in order if value in given]
+        computed = [value for value in order if value not in given]
+        slots = {value: slot for slot, value in enumerate([*self.reads, *computed])}
+        self.steps = [(_function(value), [slots[arg] for arg in value.args]) for value in computed]
+        self.wanted = [slots[value] for value in wanted]
+
+    def __call__(self, tensors: Sequence[Tensor], rows: int, like: Tensor) -> list[Tensor]:
+        """Compute what is wanted.
+
+        Args:
+            tensors: Those of `reads`: rows of shape (rows, width), lines (1, width), matrices.
+            rows: How many rows there are.
+            like: Has the dtype and the device of the numbers that are written in the cell.
+        """
+        known = list(tensors)
+        for function, args in self.steps:
+            known.append(function(rows, like, *[known[arg] for arg in args]))
+        return [known[slot] for slot in self.wanted]
+
+
+def _function(value: Value) -> Callable[..., Tensor]:
+    """What computes a value from the number of rows, a tensor like the result, and its arguments."""
+    width, widths = value.width, [arg.width for arg in value.args]
+    match value.op:
+        case "constant":
+            number = value.detail[0]
+            return lambda _, like: torch.full((1, 1), number, dtype=like.dtype, device=like.device)
+        case "linear" if value.detail[0]:
+            return lambda _, __, rest, *products: _linear(rest, products)
+        case "linear":
+            return lambda _, __, row, matrix, *products: _linear(row @ matrix, products)
+        case "slice":
+            start = value.detail[0]
+            return lambda _, __, row: row[:, start : start + width]
+        case "pieces":
+            return lambda rows, _, *parts: torch.cat(
+                [part.expand(rows, width) for part, width in zip(parts, widths, strict=True)], dim=1
+            )
+        case "expand":
+            return lambda _, __, row: row.expand(-1, width)
+        case "transpose":
+            return lambda _, __, matrix: matrix.t()
+        case "outer":
+            if widths[0] > widths[1]:  # products are fastest with the wider factor on the right
+                return lambda rows, _, left, right: (every(right, rows).t() @ every(left, rows)).t()
+            return lambda rows, _, left, right: every(left, rows).t() @ every(right, rows)
+        case "rowsum":
+            return lambda _, __, row: row.sum(1, keepdim=True)
+        case "colsum":
+            return lambda rows, like, row: like.new_ones(1, rows) @ every(row, rows)  # twice as fast as sum()
+        case "reshape":
+            shape = value.shape
+            return lambda _, __, tensor: (
+                tensor.reshape(shape) if tensor.numel() == shape[0] * shape[1] else tensor.sum_to_size(shape)
+            )
+    function = FUNCTIONS[value.op]
+    return lambda _, __, *args: function(*args)
+
+
+def every(tensor: Tensor, rows: int) -> Tensor:
+    """A line as so many rows; rows as they are."""
+    return tensor if len(tensor) == rows else tensor.expand(rows, -1)
+
+
+def _linear(rest: Tensor, products: Sequence[Tensor]) -> Tensor:
+    """rest + row @ matrix + ..."""
+    for row, matrix in zip(products[::2], products[1::2], strict=True):
+        rest = torch.addmm(rest, row, matrix)
+    return rest

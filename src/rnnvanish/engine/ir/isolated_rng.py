@@ -1,0 +1,41 @@
+"""Random numbers for trying a step: of a generator of their own, so that nobody else's are touched, in any thread."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from rnnvanish.engine.ir.values import Unsupported
+
+#: What of a step's randomness can be drawn again outside of it.
+DRAWS = ("rand", "randn", "rand_like", "randn_like")
+
+
+class OwnDraws(TorchDispatchMode):
+    """What torch draws in this context comes from a generator that starts at `seed`.
+
+    Raises:
+        Unsupported: For other random numbers than `DRAWS`, and for those of a generator of the step's own.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to be skipped by torch's compiler would import it
+
+    def __init__(self, device: torch.device, seed: int = 0) -> None:
+        super().__init__()
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
+        name = func.__name__.partition(".")[0]
+        if name not in DRAWS or kwargs.get("generator") is not None:
+            raise Unsupported(f"random numbers by {func}")
+        like = args[0] if isinstance(args[0], Tensor) else torch.empty(0, device=kwargs.get("device"))
+        size = args[0].shape if isinstance(args[0], Tensor) else args[0]
+        draw = getattr(torch, name.removesuffix("_like"))
+        dtype = kwargs.get("dtype") or like.dtype
+        return draw(size, generator=self.generator, dtype=dtype, device=kwargs.get("device") or like.device)

@@ -1,0 +1,1 @@
+"""How a loop is laid out before code is generated: its phases, its memory, a parallel scan."""

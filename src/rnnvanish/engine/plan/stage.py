@@ -1,0 +1,138 @@
+"""What of a step is computed once, what for all time steps at once, and what step by step."""
+
+from collections.abc import Container, Iterable
+
+from torch import Tensor, nn
+
+from rnnvanish.engine.ir.lower import Reader
+from rnnvanish.engine.ir.trace import trace
+from rnnvanish.engine.ir.values import Kind, Stage, Unsupported, Value, Values, walk
+from rnnvanish.engine.plan.memory import overlay
+from rnnvanish.engine.plan.phases import Place, schedule
+from rnnvanish.engine.plan.staged_step import Staged
+
+
+def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> Staged:
+    """Stage a step of `cell`; arguments and errors are those of `trace`."""
+    traced = trace(cell, x, state, masked)
+    values = Values()
+
+    def leaf(op: str, index: int, width: int, stage: Stage, boolean: bool = False) -> Value:
+        return values.value(op, (), (index,), kind=Kind.ROW, stage=stage, shape=(1, width), boolean=boolean)
+
+    placeholders = [node for node in traced.forward.nodes if node.op == "placeholder"]
+    shapes = [tuple(node.meta["val"].shape) for node in placeholders]
+    count = len(traced.floating)
+    onces = tuple(_once(values, index, shape) for index, shape in enumerate(shapes[:count]))
+    early = len(placeholders) - count - len(state)
+    inputs = tuple(
+        leaf("input", index, shape[1], Stage.ALL, boolean=index == 1)
+        for index, shape in enumerate(shapes[count : count + early])
+    )
+    widths = [shape[1] for shape in shapes[count + early :]]
+    states = tuple(leaf("state", index, width, Stage.STEP) for index, width in enumerate(widths))
+    gradients = tuple(leaf("gradient", index, width, Stage.STEP) for index, width in enumerate(widths))
+    new = Reader(values, traced.batch).read(traced.forward, [*onces, *inputs, *states])
+    back = Reader(values, traced.batch).read(traced.backward, [*onces, *inputs, *states, *gradients])
+    floating = sum(traced.floating)
+    once_gradients, input_gradient, old = back[:floating], back[floating], back[floating + 1 :]
+
+    at = {
+        value: Place(("x", "ended")[index] if index < 2 else f"draw{index - 2}") for index, value in enumerate(inputs)
+    }
+    at |= {value: Place(f"state{index}") for index, value in enumerate(states)}
+    frontier = _early(walk(new, at), at)
+    carried = {value: Place(f"carry{index}", shift=1) for index, value in enumerate(gradients)}
+    # What the way back needs of the input by a product or a sum is kept from the way there.
+    frontier += [
+        value
+        for value in walk(old, {**at, **dict.fromkeys(frontier), **carried})
+        if value.stage == Stage.ALL and value.op in ("linear", "rowsum")
+    ]
+    early_buffers = tuple((value, f"early{index}") for index, value in enumerate(frontier))
+    at |= {value: Place(name) for value, name in early_buffers}
+    live = walk([*new, *back], ())
+    forward = schedule([(value, Place(f"state{index}", shift=1)) for index, value in enumerate(new)], at, "kept", live)
+
+    after = [input_gradient, *once_gradients]
+    at |= forward.kept | carried
+    at |= overlay(forward, [*old, *after], at)
+    inside = set(walk(old, at))
+    # Rows put side by side for afterwards: they are written there at once.
+    inside |= {value for value in walk(after, at) if value.op == "pieces" and all(arg in inside for arg in value.args)}
+    read = {at[value].buffer for value in _reach([*old, *after], at, set()) if value in at}
+    tape = [value for value in _reach(after, at, inside) if value in inside and _is_row(value)]
+    stores = [(value, Place(f"tape{index}")) for index, value in enumerate(tape)]
+    stores += [(value, Place(f"carry{index}")) for index, value in enumerate(old)]
+    backward = schedule(stores, at, "scratch", live)
+    at |= {value: place for value, place in stores[: len(tape)] if value not in at}
+    keeps = any(value.op == "gradient" for value in _reach(after, at, set()))
+    return Staged(
+        traced.once,
+        traced.draws,
+        traced.floating,
+        traced.complex,
+        onces,
+        inputs,
+        early_buffers,
+        forward,
+        backward,
+        states,
+        tuple(new),
+        at,
+        input_gradient,
+        tuple(once_gradients),
+        frozenset(read),
+        keeps,
+    )
+
+
+def _once(values: Values, index: int, shape: tuple[int, ...]) -> Value:
+    """The leaf of something that is computed once: a matrix, or a line."""
+    if len(shape) > 2:
+        raise Unsupported(f"a parameter of {len(shape)} dimensions")
+    if len(shape) == 2 and shape[0] > 1:
+        return values.value("once", (), (index,), kind=Kind.MATRIX, stage=Stage.ONCE, shape=(shape[0], shape[1]))
+    width = shape[-1] if shape else 1
+    return values.value("once", (), (index,), kind=Kind.LINE, stage=Stage.ONCE, shape=(1, width))
+
+
+def _reach(roots: Iterable[Value], known: Container[Value], stop: Container[Value]) -> list[Value]:
+    """What `roots` are computed from, down to what is `known` and to the rows in `stop`, both included."""
+    found: dict[Value, None] = {}
+
+    def visit(value: Value) -> None:
+        if value in found:
+            return
+        found[value] = None
+        if value not in known and not (value in stop and _is_row(value)):
+            for arg in value.args:
+                visit(arg)
+
+    for root in roots:
+        visit(root)
+    return list(found)
+
+
+def _is_row(value: Value) -> bool:
+    """Whether it is worth a place in memory: a row of numbers that are not all written in the cell."""
+    return value.kind == Kind.ROW and not value.boolean and value.op != "expand"
+
+
+def _early(needed: Iterable[Value], known: Container[Value]) -> list[Value]:
+    """What a loop reads of all that is computed for all time steps at once."""
+    found: dict[Value, None] = {}
+
+    def visit(value: Value) -> None:
+        # A line is added where the rest is read.
+        plus_line = value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.LINE
+        if value.op in ("slice", "expand") or plus_line:
+            visit(value.args[0])
+        elif value.stage == Stage.ALL and value not in known:
+            found[value] = None
+
+    for value in needed:
+        if value.stage == Stage.STEP:
+            for arg in value.args:
+                visit(arg)
+    return list(found)

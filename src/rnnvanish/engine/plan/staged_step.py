@@ -1,0 +1,48 @@
+"""A cell's step in stages: all that a loop needs of it, and nothing of how it was found."""
+
+from dataclasses import dataclass
+
+from rnnvanish.engine.ir.prologue import Draw, Once
+from rnnvanish.engine.ir.values import Value
+from rnnvanish.engine.plan.phases import Loop, Place
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A cell's step, in stages.
+
+    Attributes:
+        once: Parameters and buffers -> what the step needs of them.
+        draws: What draws each random number of a step.
+        floating: Which of the values of `once` are floating-point.
+        complex: Which parts of the state are complex: a row of such a one is packed, see `pack`.
+        onces: What is computed once, in the order of `once`.
+        inputs: Values of x, ended and the draws.
+        early: What is computed for all time steps at once, and its buffer.
+        forward: The loop from the first step to the last.
+        backward: The loop back.
+        states: Values of the state before a step.
+        new: Values of the state after it.
+        at: Where the rows of forward and backward lie, after both.
+        input_gradient: The gradient of x, for all time steps at once; None where x is not read.
+        once_gradients: Those of the floating `onces`, summed over time.
+        saved: Buffers of the loop there that the way back reads.
+        keeps_carries: Whether these need the gradients of the states at every step.
+    """
+
+    once: Once
+    draws: tuple[Draw, ...]
+    floating: tuple[bool, ...]
+    complex: tuple[bool, ...]
+    onces: tuple[Value, ...]
+    inputs: tuple[Value, ...]
+    early: tuple[tuple[Value, str], ...]
+    forward: Loop
+    backward: Loop
+    states: tuple[Value, ...]
+    new: tuple[Value, ...]
+    at: dict[Value, Place]
+    input_gradient: Value
+    once_gradients: tuple[Value, ...]
+    saved: frozenset[str]
+    keeps_carries: bool

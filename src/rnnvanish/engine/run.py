@@ -1,0 +1,144 @@
+"""Which engine runs a cell: the fastest that can, and a line in the log where that is the plain loop."""
+
+import logging
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.modules import module as module_hooks
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
+
+from rnnvanish.cell import Cell, State
+from rnnvanish.engine import reference
+from rnnvanish.engine.ir.parameters import constrained, holding, weights_of
+from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.programs import Table, is_making, program_for
+
+logger = logging.getLogger("rnnvanish.engine")
+ENGINES = ("auto", "reference", "cpu", "gpu")
+#: A loop over fewer numbers (steps x sequences x width of the state) is not worth compiling.
+WORTH = 2048
+
+_programs: Table = {}
+_said: set[tuple[str, str]] = set()
+
+
+def run(
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    engine: str = "auto",
+    trace: list[Tensor] | None = None,
+    values: Mapping[str, Tensor] | None = None,
+) -> tuple[Tensor, State]:
+    """Run a cell over time.
+
+    Args:
+        cell: The step.
+        x: Input, (time, batch, features).
+        state: State before the first step.
+        lengths: Steps in each sequence, or None where all fill the batch.
+        engine: One of `ENGINES`.
+        trace: See `Program`; `Unsupported` is raised where no compiled engine can give it.
+        values: See `constrained`: the weights that are computed from others, where that has been done for this run.
+
+    Returns:
+        The first part of the state after each step, and the state after the last.
+
+    Raises:
+        RuntimeError: Where an engine is named that cannot run this cell.
+    """
+    modules = dict(cell.named_modules())
+    values = constrained(modules) if values is None else values
+    worth = x.shape[0] * sum(part.numel() for part in state) >= WORTH
+    if not is_making() and (engine in ("cpu", "gpu") or (engine == "auto" and (worth or trace is not None))):
+        try:
+            # Not a decorator: that would import torch's compiler, two seconds, for everybody who imports this package.
+            compiled = _out_of_torchs_compiler() if "torch._dynamo" in sys.modules else _compiled
+            return cast(tuple[Tensor, State], compiled(cell, modules, values, x, state, lengths, engine, trace))
+        except Unsupported as reason:
+            name = type(cell).__name__
+            if trace is not None:
+                raise
+            if engine != "auto":
+                raise RuntimeError(f"engine={engine!r} cannot run {name}: {reason}. engine='auto' can.") from None
+            if (name, str(reason)) not in _said:
+                _said.add((name, str(reason)))
+                logger.warning("%s runs as a plain Python loop: the compiled engine has no %s.", name, str(reason))
+    states = reference.scan(holding(cell, values), x, state, lengths)
+    return torch.stack([parts[0] for parts in states]), states[-1]
+
+
+@cache
+def _out_of_torchs_compiler() -> Any:
+    """What torch's own compiler is not to look into."""
+    return torch.compiler.disable(_compiled)
+
+
+def _compiled(
+    cell: Cell,
+    modules: Mapping[str, nn.Module],
+    values: Mapping[str, Tensor],
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    engine: str,
+    trace: list[Tensor] | None,
+) -> tuple[Tensor, State]:
+    """Run a cell by a program; `Unsupported` where there can be none, with the reason."""
+    weights = weights_of(modules, values)
+    _check(modules.values(), (x, *state, *weights.values()), x, state, engine)
+    situation = (
+        *((name, weight.shape, weight.dtype) for name, weight in weights.items()),
+        *((part.shape[1:], part.dtype) for part in state),
+        (x.shape[2:], x.dtype, x.device.type, lengths is not None),
+        (torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()),
+    )
+    program = program_for(_programs, cell, values, situation, x, state, lengths is not None)
+    ended = None if lengths is None else reference.padding(len(x), lengths).unsqueeze(-1)
+    onces = program.staged.once(*weights.values())
+    if trace is not None:  # the gradients of the states are asked for, not those of the weights
+        onces = [value.detach() for value in onces]
+    return program(x, ended, onces, state, trace)
+
+
+def _check(modules: Iterable[nn.Module], tensors: Iterable[Tensor], x: Tensor, state: State, engine: str) -> None:
+    """Refuse what a compiled loop would silently do otherwise than the plain one."""
+    device = x.device.type
+    if device not in ("cpu", "cuda"):
+        raise Unsupported(f"printer for {device}")
+    if engine not in ("auto", {"cuda": "gpu"}.get(device, device)):
+        missing = ", and torch sees no GPU here" if engine == "gpu" and not torch.cuda.is_available() else ""
+        raise Unsupported(f"way with tensors on {device}{missing}")
+    for tensor in tensors:
+        if type(tensor) not in (Tensor, nn.Parameter):
+            raise Unsupported(f"tensors of class {type(tensor).__name__}")
+        if tensor.layout != torch.strided:
+            raise Unsupported(f"tensors of layout {tensor.layout}")
+    if torch._C._get_tracing_state() is not None:
+        raise Unsupported("torch.jit.trace")
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        raise Unsupported("torch.func transforms (vmap, grad)")
+    if forward_ad._current_level >= 0:
+        raise Unsupported("forward mode of automatic differentiation")
+    if torch.is_autocast_enabled(device):
+        raise Unsupported("autocast")
+    if torch._C._len_torch_dispatch_stack() > 0:
+        raise Unsupported("dispatch modes")
+    if torch._C._len_torch_function_stack() > 0 and not all(
+        isinstance(mode, DeviceContext) and mode.device.type == device for mode in _get_current_function_mode_stack()
+    ):
+        raise Unsupported("modes of torch functions")
+    if any(tensor.dtype.to_real() != x.dtype.to_real() for tensor in state):
+        raise Unsupported("a state of another dtype than its input")
+    if module_hooks._has_any_global_hook() or any(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+        for module in modules
+    ):
+        raise Unsupported("hooks")

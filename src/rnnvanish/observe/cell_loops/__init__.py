@@ -1,0 +1,1 @@
+"""Loops that a model writes itself: the calls of its own step, recorded, and the state found among their arguments."""

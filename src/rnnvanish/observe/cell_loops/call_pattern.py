@@ -1,0 +1,168 @@
+"""The call pattern of a step: which of its arguments come back, as the next state, in what it returns.
+
+Learned from the model's own ordinary run: a number that a step returned and that a later call is handed again is part
+of the state, whatever the argument is called and wherever it stands.
+"""
+
+import inspect
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnnvanish.live import has_own_forward
+from rnnvanish.observe.autograd_graph import nodes_of, reached
+from rnnvanish.observe.carry import numbered
+from rnnvanish.observe.pytree import Leaves, leaves
+
+#: Calls that are looked at, and earlier ones whose results are looked for.
+LEARNED, REMEMBERED = 64, 8
+
+
+class Pattern:
+    """What is known of one step.
+
+    Attributes:
+        name: The module, as its user knows it.
+        module: The step.
+        plain: Whether it is a cell of torch's, called by torch's own forward.
+        pairs: For each part of the state, where it stands among the arguments and where in what is returned.
+    """
+
+    def __init__(self, name: str, module: nn.Module, others: list["Pattern"]) -> None:
+        """Begin to learn, beside `others`, the patterns of all steps of a model."""
+        self.name, self.module, self._others = name, module, others
+        self.plain = isinstance(module, nn.RNNCellBase) and not has_own_forward(module)
+        self._signature = inspect.signature(module.forward)
+        self._links: Counter[tuple[str, str]] = Counter()
+        self._exact: Counter[tuple[str, str]] = Counter()
+        self._alike: Counter[tuple[tuple[str, str], ...]] = Counter()
+        self._earlier: deque[Leaves] = deque(maxlen=REMEMBERED)
+        self._calls = 0
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+        """Give every argument its name."""
+        return self._signature.bind(*args, **kwargs)
+
+    def learn(self, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run the step as it is, and look where its results go."""
+        given = leaves(self.bind(args, kwargs).arguments)  # before it changes a mapping
+        output = forward(*args, **kwargs)
+        self._calls += 1
+        if self._calls > LEARNED:
+            return output
+        returned = leaves(output)
+        for place, leaf in given.items():
+            source, exact = self._source(leaf) if _numbers(leaf) else (None, False)
+            if source is not None:
+                self._links[place, source] += 1
+                self._exact[place, source] += exact
+        if alike := _alike(given, returned):
+            self._alike[alike] += 1
+        self._earlier.append(returned)
+        return output
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """For each part of the state, where it stands among the arguments and where in what is returned."""
+        if self.plain and isinstance(self.module, nn.LSTMCell):
+            return ("['hx'][0]", "[0]"), ("['hx'][1]", "[1]")
+        if self.plain:
+            return (("['hx']", ""),)
+        if self._links:
+            most = max(self._links.values())  # what is fed back now and then, as in teacher forcing, is no state
+            often = [link for link, count in self._links.items() if count == most or 2 * count > self._calls]
+            # A result that is handed back as it is is no part for a second time where something is computed from it.
+            whole = {source for place, source in often if 2 * self._exact[place, source] > self._links[place, source]}
+            found: dict[str, str] = {}
+            for place, source in often:
+                if source not in whole or 2 * self._exact[place, source] > self._links[place, source]:
+                    found.setdefault(place, source)
+            by_source = {source: place for place, source in found.items()}  # handed back twice it is one part
+            return tuple((place, source) for place, source in found.items() if by_source[source] == place)
+        return self._alike.most_common(1)[0][0] if self._alike else ()
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """A name for each part: the argument's, or the field's within it."""
+        if self.plain:
+            return ("h", "c")[: len(self.pairs)]
+        if len(self.pairs) == 1:
+            return ("h",)
+        return tuple(_readable(place) for place, _ in self.pairs)
+
+    def check(self) -> None:
+        """Complain of a module that was named as a step, was called, and is none."""
+        if self._calls and not self.pairs:
+            own = isinstance(self.module, nn.RNNCellBase)
+            how = "has a forward of its own" if own else "was named in cells="
+            raise ValueError(
+                f"{self.name}, a {type(self.module).__name__}, {how}, but none of its arguments comes back "
+                "in what it returns: a step is called (x, state) -> state or (output, state), with a state of tensors."
+            )
+
+    def _source(self, leaf: Tensor) -> tuple[str | None, bool]:
+        """Where in an earlier result a tensor stood, and whether it is what stood there, or was computed from it."""
+        fits = [{p: r for p, r in e.items() if _numbers(r) and r.shape[1:] == leaf.shape[1:]} for e in self._earlier]
+        for earlier in reversed(fits):
+            for place, result in earlier.items():
+                if result.data_ptr() == leaf.data_ptr() and result.stride() == leaf.stride():
+                    return place, True
+        alike = [{p: r for p, r in earlier.items() if r.shape == leaf.shape} for earlier in fits]
+        for earlier in reversed(alike):
+            for place, result in earlier.items():
+                if bool(leaf.any()) and torch.equal(leaf, result) and _is_copied(leaf, result):
+                    return place, True
+        barred = [node for other in self._others if other is not self for node in other._nodes()]
+        for earlier in reversed(alike):
+            made = {place: result for place, result in earlier.items() if result.requires_grad}
+            while made and (node := reached([leaf], nodes_of(list(made.values())), barred)) is not None:
+                here = [place for place in made if node in nodes_of([made[place]])]
+                for place in here:
+                    if bool(_back(leaf, made.pop(place)).any()):
+                        return place, False
+        return None, False
+
+    def _nodes(self) -> list[Any]:
+        """The nodes of autograd's graph of its latest results."""
+        return nodes_of([leaf for earlier in self._earlier for leaf in earlier.values() if _numbers(leaf)])
+
+
+def _is_copied(leaf: Tensor, result: Tensor) -> bool:
+    """Whether nothing was computed on the way, equal numbers that they are: no mask of ones, for instance."""
+    return not leaf.requires_grad or not result.requires_grad or torch.equal(_back(leaf, result), numbered(leaf))
+
+
+def _back(leaf: Tensor, result: Tensor) -> Tensor:
+    """What comes back at `result` where a gradient is sent from `leaf`."""
+    try:
+        (found,) = torch.autograd.grad(leaf, result, numbered(leaf), retain_graph=True, allow_unused=True)
+    except RuntimeError:  # something on the way cannot be taken back: then nobody knows
+        found = torch.ones_like(result)
+    return torch.zeros_like(result) if found is None else found
+
+
+def _alike(given: Leaves, returned: Leaves) -> tuple[tuple[str, str], ...]:
+    """The last argument whose tensors have the shapes of the last ones of what is returned."""
+    results = [(place, leaf.shape) for place, leaf in returned.items() if _numbers(leaf)]
+    arguments: dict[str, list[tuple[str, Any]]] = {}
+    for place, leaf in given.items():
+        if _numbers(leaf):
+            arguments.setdefault(place.partition("]")[0], []).append((place, leaf.shape))
+    for parts in reversed(arguments.values()):
+        last = results[-len(parts) :]
+        if [shape for _, shape in parts] == [shape for _, shape in last]:
+            return tuple((place, source) for (place, _), (source, _) in zip(parts, last, strict=True))
+    return ()
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def _readable(place: str) -> str:
+    """ "['state'][0]" is state0, "['h']" is h, "['state'].c" is c."""
+    words = [word for word in place.replace("[", ".").replace("]", "").replace("'", "").split(".") if word]
+    return words[-1] if not words[-1].isdigit() else "".join(words[-2:])

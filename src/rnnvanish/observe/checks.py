@@ -1,0 +1,144 @@
+"""What makes a measurement impossible, said of the module at fault: what was needed, what came, what to do."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnnvanish.names import listed
+from rnnvanish.numerics.norms import real
+from rnnvanish.observe.call import Call, mapped
+from rnnvanish.observe.opaque import check_foreign
+from rnnvanish.observe.record import Run
+from rnnvanish.observe.restore.borrow import borrowed
+
+
+class Unmeasurable(ValueError):
+    """A model or a loss that gives no number worth having, at whatever precision."""
+
+
+def check(model: nn.Module, call: Call, layers: dict[str, nn.Module], own: dict[str, nn.Module]) -> None:
+    """Before the model runs: there is a recurrent layer, and its weights are numbers."""
+    foreign = check_foreign(model, alone=not layers and not own)
+    if not layers and not own:
+        kinds = {type(module).__name__ for module in model.modules()}
+        raise ValueError(
+            "A recurrent layer is needed (torch.nn.RNN, LSTM, GRU or their Cell classes, or rnnvanish.Recurrent), got a "
+            f"{type(model).__name__} made of {listed(kinds)}. If one of these is a step of a loop that the model writes "
+            f"itself, (x, state) -> state or (output, state), name it: cells=[{type(model).__name__}].{foreign}"
+        )
+    for name, module in {**layers, **own}.items():
+        for parameter, values in module.named_parameters():
+            _finite(values, f"the parameter {name}.{parameter}")
+
+
+def checked(forward: Callable[..., Any], name: str, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """Run a layer or a step as it is, on at least one sequence of at least one step."""
+    x = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
+    if x is not None and x.dim() > 1 and 0 in x.shape[:-1]:
+        time = 1 if x.dim() == 3 and getattr(module, "batch_first", False) else 0
+        time = time if hasattr(module, "batch_first") else -1  # a step reads no time
+        what = "sequences of no steps" if time >= 0 and x.shape[time] == 0 else "an empty batch"
+        raise ValueError(
+            f"{name} was given {what}, an input of shape {tuple(x.shape)}: it needs at least one sequence of at least "
+            "one step. Leave empty ones out of the batch."
+        )
+    return forward(*args, **kwargs)
+
+
+@contextmanager
+def in_place(model: nn.Module) -> Iterator[None]:
+    """Say what to do about autograd's complaint of an operation in place."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "inplace operation" not in str(error):
+            raise
+        raise Unmeasurable(
+            f"{type(model).__name__} changes a tensor in place that its gradient needs: {error} Write a = a * b instead "
+            "of a *= b, and torch.where or torch.stack instead of assignments to a part."
+        ) from error
+
+
+def check_finite(model: nn.Module, call: Call, output: list[Tensor]) -> None:
+    """What the model returns are numbers; if not, say where the first that are none come from."""
+    if all(map(finite, output)):
+        return
+    for name, parameter in model.named_parameters():
+        _finite(parameter, f"the parameter {name}")
+    for place, value in [*enumerate(call.args), *call.kwargs.items()]:
+        mapped(value, partial(_finite, what=f"the input {place!r}"))
+    raise ValueError(
+        f"{type(model).__name__} returns infinities or nan: there is no gradient to follow. Its parameters and inputs "
+        "are finite; look for a division, a logarithm or an overflow in its forward."
+    )
+
+
+def check_seen(unseen: dict[str, str], runs: list[Run]) -> None:
+    """Say which layers ran by a forward of their own that never came to torch's: an error where nothing else ran."""
+    for name, kind in unseen.items():
+        said = (
+            f"{name} is not measured: the forward of {kind} computes its steps itself, not by torch's layer below it. "
+            "Put one step of it into a module of its own, (x, state) -> state, and name that: cells=[...]."
+        )
+        if not runs:
+            raise ValueError(said)
+        warnings.warn(said, stacklevel=2)
+
+
+def check_runs(model: nn.Module, runs: list[Run], names: Iterable[str]) -> None:
+    """Some loop was run, and no state was changed in place."""
+    if not runs:
+        raise ValueError(f"{type(model).__name__} has {listed(names)}, but called none of them.")
+
+
+def need_unaltered(run: Run) -> None:
+    """Refuse a loop whose state the model changes between steps: the steps alone are not the way that a change takes."""
+    if run.altered:
+        raise Unmeasurable(
+            f"{run.name}: the model changes its state between steps, by a mask for instance, so what its steps do one after "
+            "the other is not what the model does. Put the change into the step, a module of its own, (x, state) -> state, "
+            "and name it: cells=[...]."
+        )
+
+
+def differs(model: nn.Module, call: Call) -> str:
+    """Why the run that was measured may not be the ordinary one: run that twice."""
+    from rnnvanish.observe.agreement import agree, numbers
+
+    outputs = []
+    for _ in range(2):
+        with borrowed(model, None, *call.held):
+            outputs.append([number.clone() for number in numbers(call(model))])
+    said = (
+        f"The run of {type(model).__name__} that was measured differs from its ordinary one, so the numbers would not be "
+        "the model's. "
+    )
+    if not agree(*outputs):
+        return said + (
+            "Two ordinary runs differ, too: its forward draws random numbers from a generator that it does not "
+            "hold, or remembers earlier calls in a place that is not its own. Have it draw by torch, or switch that off while "
+            "measuring."
+        )
+    return said + (
+        "Does a class of its own change the forward of a recurrent layer? Have it hold such a layer instead of being one."
+    )
+
+
+def finite(values: Tensor) -> bool:
+    """Whether all of them are finite: the least and the largest tell, and nan is both."""
+    return not values.numel() or bool(torch.stack(values.detach().aminmax()).isfinite().all())
+
+
+def _finite(values: Tensor, what: str) -> Tensor:
+    if (values.is_floating_point() or values.is_complex()) and not finite(real(values)):
+        bad = int((~values.isfinite()).sum())
+        raise ValueError(
+            f"{what[0].upper()}{what[1:]} is not finite: {bad} of its {values.numel()} numbers are nan or infinite. "
+            "There is no gradient to follow: repair that first."
+        )
+    return values

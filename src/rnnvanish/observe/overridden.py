@@ -1,0 +1,92 @@
+"""Torch's layer below a class of the user's: a forward of its own runs as it is, and leads to torch's operation.
+
+A subclass of `torch.nn.LSTM` may pack, take other arguments, drop weights or return something else. What its forward
+computes by torch's recurrent operation, whether by `super().forward`, `nn.LSTM.forward(self, ...)` or directly, is what
+a loop in plain sight stands in for.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.overrides import TorchFunctionMode
+
+from rnnvanish.live import has_own_forward
+from rnnvanish.observe import unroll
+from rnnvanish.observe.record import Book
+
+#: Torch's recurrent operations: what a layer calls with its input, state, weights and options.
+OPERATIONS = {torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu}
+
+
+class Below(TorchFunctionMode):
+    """Stands in for torch's recurrent operations while a layer with a forward of its own runs."""
+
+    def __init__(self, book: Book, segment: int | None, way: unroll.Way) -> None:
+        super().__init__()
+        self.book, self.segment, self.way = book, segment, way
+        self.unseen: dict[str, str] = {}  # what ran without leading to torch's operation, and its class
+        self._running: list[tuple[nn.RNNBase, str]] = []
+        self._packed: list[unroll.Layer] | None = None
+        self._seen: set[str] = set()
+
+    def around(self, module: nn.RNNBase, name: str) -> Callable[..., Any]:
+        """The forward of `module`, for whose operations this stands in."""
+        own = vars(module)
+        own["permute_hidden"] = partial(self._permute, module.permute_hidden)
+        return partial(self._run, module, name, module.forward)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func not in OPERATIONS or not self._running:
+            return func(*args, **(kwargs or {}))
+        module, name = self._running[-1]
+        self._seen.add(name)
+        x, second, third, *_ = args
+        packed = isinstance(third, Tensor | tuple | list) and isinstance(second, Tensor) and second.dim() == 1
+        hx, weights = (third, args[3]) if packed else (second, third)
+        named = dict(zip((name for names in module._all_weights for name in names), weights, strict=True))
+        given = PackedSequence(x, second) if packed else x
+        output, final = unroll.forward(module, name, self.book, self.segment, self.way, given, hx, weights=named)
+        if packed:
+            self._packed = self._last(module) if self.book.open else None
+            output = cast(PackedSequence, output).data
+        return (output, *final) if isinstance(final, tuple) else (output, final)
+
+    def _run(self, module: nn.RNNBase, name: str, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._running.append((module, name))
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            self._running.pop()
+            if name not in self._seen:
+                self.unseen[name] = type(module).__name__
+
+    def _permute(self, original: Callable[..., Any], hidden: Any, permutation: Tensor | None) -> Any:
+        """As torch brings the final states back into the caller's order: so the order of the sequences is known."""
+        if self._packed is not None and permutation is not None:
+            order = permutation.argsort()
+            self._packed[:] = [replace(layer, order=order) for layer in self._packed]
+        self._packed = None
+        return original(hidden, permutation)
+
+    def _last(self, module: nn.Module) -> list[unroll.Layer]:
+        calls: list[unroll.Layer] = next(loop for loop in reversed(self.book.loops) if loop.module is module).calls[-1]
+        return calls
+
+
+def below(layers: dict[str, nn.Module], book: Book, segment: int | None, way: unroll.Way) -> Below | None:
+    """What stands in below the forwards that are the user's own; None where there are none."""
+    own = any(isinstance(module, nn.RNNBase) and has_own_forward(module) for module in layers.values())
+    return Below(book, segment, way) if own else None
+
+
+def active(mode: Below | None) -> AbstractContextManager[Any]:
+    """Have it stand in."""
+    return nullcontext() if mode is None else mode

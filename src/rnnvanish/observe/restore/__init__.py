@@ -1,0 +1,1 @@
+"""A model is borrowed and given back as it was: its tensors, its attributes, random number generators."""

@@ -1,0 +1,177 @@
+"""Running a user's model with every recurrent loop in plain sight, and leaving no trace.
+
+`torch.nn.RNN`, `LSTM` and `GRU` hide their states: on most devices a whole layer is one node of autograd's graph. While
+a model is watched, each of its recurrent modules runs as a plain loop over its own live weights instead, and every
+state on the way is a tensor of the graph. For a measure that asks for gradients alone a long loop runs compiled, and hands
+them out: see `handed`. A step that the model calls by itself runs as it is; the states that it reads
+and returns are noted. Nothing else of the model is replaced.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from rnnvanish.live import Cells, has_own_forward, recurrent_modules, step_modules
+from rnnvanish.observe import checks, compiled_loops, unroll
+from rnnvanish.observe.agreement import agree, numbers
+from rnnvanish.observe.call import Call
+from rnnvanish.observe.cell_loops import hook
+from rnnvanish.observe.cell_loops.call_pattern import Pattern
+from rnnvanish.observe.overridden import active, below
+from rnnvanish.observe.record import Book, Run
+from rnnvanish.observe.restore.borrow import borrowed, cast_to, materialised
+from rnnvanish.recurrent import Recurrent
+
+__all__ = ["Cells", "Run", "watch"]
+
+Measured = TypeVar("Measured")
+
+
+def watch(
+    model: nn.Module,
+    inputs: Any,
+    measure: Callable[[Any, list[Run]], Measured],
+    resolved: Callable[[Measured], bool] = lambda measured: True,
+    cells: Cells = (),
+    segment: int | None = None,
+    compiled: bool = False,
+) -> Measured:
+    """Run `model` with its loops in sight and measure; then make sure that this was the model's ordinary run.
+
+    Args:
+        model: Any module with recurrent layers.
+        inputs: What it takes, in any form that `Call.of` knows.
+        measure: Takes what the model returned and its loops, in the order in which they began.
+        resolved: Whether the model's own precision held what was measured; if not, it is measured again in double.
+            So it is where the two runs differ (a chaotic network magnifies rounding), and where a state has less than
+            single precision.
+        cells: Modules that are one step of a loop which the model itself writes.
+        segment: Steps of a layer's loop between which nothing but states is kept; a named step is kept one by one.
+        compiled: Whether loops may run compiled, for a measure that asks for gradients alone: see `handed`.
+
+    Raises:
+        ValueError: Where there is nothing to measure: says what is there, and what to do.
+        RuntimeError: Where the watched run is not the ordinary one.
+    """
+    if segment is not None and segment < 1:
+        raise ValueError(f"A segment has at least one step, got segment={segment}.")
+    call = Call.of(model, inputs)
+    with ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(materialised(model, call, *call.held))
+        call = call.map(lambda value: value.clone() if value.is_inference() else value)
+        measured, same, precise, ordinary = _measure(model, call, measure, cells, segment, compiled)
+        if same and precise and resolved(measured):
+            return measured
+        try:
+            again = partial(_measure, model, call, measure, cells, segment, compiled, torch.float64)
+            in_double, same_in_double, _, _ = again(ordinary if same else None)
+            if same and not same_in_double:  # rounding alone can part a run in single precision from one in double
+                in_double, same_in_double, _, _ = again()
+        except checks.Unmeasurable:
+            raise
+        except Exception as error:  # it ran a moment ago: something in it insists on its own precision
+            if not same:
+                raise RuntimeError(checks.differs(model, call)) from error
+            return measured
+    if not same_in_double:
+        raise RuntimeError(checks.differs(model, call))
+    return in_double
+
+
+def _measure(
+    model: nn.Module,
+    call: Call,
+    measure: Callable[[Any, list[Run]], Measured],
+    cells: Cells,
+    segment: int | None,
+    compiled: bool,
+    dtype: torch.dtype | None = None,
+    known: list[Tensor] | None = None,
+) -> tuple[Measured, bool, bool, list[Tensor]]:
+    """Measure, and hold the run that was watched against the ordinary one.
+
+    Args:
+        known: What the ordinary run returned in the model's own precision, where the watched run did, too.
+
+    Returns:
+        What was measured, whether the run is the ordinary one, whether all states had single precision, and what the
+        ordinary run returned.
+    """
+    layers, own = recurrent_modules(model), step_modules(model, cells)
+    checks.check(model, call, layers, own)
+    call = call.map(lambda value: cast_to(value, dtype))
+    engines = {name: module.engine for name, module in layers.items() if compiled and isinstance(module, Recurrent)}
+    # Of a layer that stands alone and runs compiled anyway, the watched run is the ordinary one.
+    alone = compiled and type(model) is Recurrent and "forward" not in vars(model)
+    patterns: dict[str, Pattern] = {}
+    if (known is None and not alone) or own:
+        known, patterns = _ordinary(model, call, layers, own, segment, engines, dtype)
+    book, way = (
+        Book(),
+        compiled_loops.compiled if alone else compiled_loops.where_worth_it if compiled else compiled_loops.stepped,
+    )
+    deeper = below(layers, book, segment, way)
+    with borrowed(model, dtype, *call.held), parametrize.cached():
+        for name, module in layers.items():
+            stand_in = partial(unroll.forward, module, name, book, segment, way)
+            if deeper is not None and isinstance(module, nn.RNNBase) and has_own_forward(module):
+                module.__dict__["forward"] = deeper.around(module, name)
+            else:
+                module.__dict__["stand_in" if has_own_forward(module) else "forward"] = stand_in
+            if isinstance(module, Recurrent) and name in engines:
+                module.engine = engines[name]
+        for name, module in own.items():
+            module.__dict__["forward"] = partial(
+                hook.forward, module, module.forward, patterns[name], book, segment is not None
+            )
+        with active(deeper):
+            output = call(model)
+        found = numbers(output)
+        if known is None:
+            checks.check_finite(model, call, found)
+        with book.closed():
+            runs = book.runs()
+            checks.check_seen({} if deeper is None else deeper.unseen, runs)
+            checks.check_runs(model, runs, [*layers, *own])
+            with checks.in_place(model):
+                measured = measure(output, runs)
+    precise = all(part.dtype.to_real() in (torch.float32, torch.float64) for run in runs for part in run.states[-1])
+    return measured, known is None or agree(found, known), precise, found if known is None else known
+
+
+def _ordinary(
+    model: nn.Module,
+    call: Call,
+    layers: dict[str, nn.Module],
+    own: dict[str, nn.Module],
+    segment: int | None,
+    engines: dict[str, str],
+    dtype: torch.dtype | None,
+) -> tuple[list[Tensor], dict[str, Pattern]]:
+    """Run the model as it is: what it returns, and how it calls its own steps."""
+    with borrowed(model, dtype, *call.held):
+        beside: list[Pattern] = []
+        for name, module in own.items():
+            beside.append(Pattern(name, module, beside))
+        patterns = {pattern.name: pattern for pattern in beside}
+        for name, module in own.items():
+            forward = partial(checks.checked, module.forward, name, module)
+            module.__dict__["forward"] = partial(patterns[name].learn, forward)
+        for name, module in layers.items():
+            forward = partial(module.forward)
+            if isinstance(module, Recurrent) and name in engines:
+                forward = partial(compiled_loops.by_its_engine, engines[name], module.forward, module)
+            module.__dict__["forward"] = partial(checks.checked, forward, name, module)
+        with nullcontext() if segment is None else torch.no_grad():  # a graph of its own would take the memory
+            ordinary = [number.clone() for number in numbers(call(model))]  # it may return what is put back
+        for pattern in patterns.values():
+            pattern.check()
+    checks.check_finite(model, call, ordinary)
+    return ordinary, patterns

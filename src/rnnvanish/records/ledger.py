@@ -1,0 +1,117 @@
+"""Stored measurements: what is too dear to measure at every build, and whether the code has changed since.
+
+One JSON file a claim, in git: what was measured stays when a run is cut off, and a change shows in its own file.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rnnvanish.records.files import write_whole
+
+FOLDER = Path(__file__).parent
+#: What carries a number and does not make it.
+CARRIERS = {
+    f"rnnvanish.{name}" for name in ("claim", "records.ledger", "records.files", "names", "plots", "records.provenance")
+}
+
+
+class NotStored(Exception):
+    """A claim that is stored, but has not been measured yet."""
+
+
+def write(name: str, record: dict[str, Any]) -> None:
+    """Keep the record of a claim; a reader never sees half of it."""
+    write_whole(FOLDER / f"{name}.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return the record of a claim.
+
+    Raises:
+        NotStored: There is none; names the command that makes it.
+    """
+    try:
+        record: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotStored(
+            f"{name} is too dear to measure here, and no measurement of it is stored. "
+            f"Make one: rnnvanish claims --update --only {name}"
+        ) from None
+    return record
+
+
+def digest(module: str) -> str:
+    """Name the code that a module computes with: its own and all that it imports from the package, without prose.
+
+    Docstrings, comments, line breaks and what stands in `@claim(...)` do not count: sentences may change, and the
+    bounds are held against a stored measurement each time that it is read.
+    """
+    known = hashlib.sha256()
+    for name in sorted(_reached(module)):
+        known.update(name.encode() + ast.dump(_Code().visit(_parsed(name))).encode())
+    return known.hexdigest()[:16]
+
+
+def _reached(module: str) -> set[str]:
+    """Return a module and every module of the package that its code comes from.
+
+    Of a catalogue, such as `cells`, only what is named counts (`cells.LSTM`): a new cell makes no measurement old. All
+    of it counts where the module itself walks through it (`cells.ALL`).
+    """
+    found, todo = set(), {module}
+    while todo:
+        found.add(name := todo.pop())
+        nodes = list(ast.walk(_parsed(name)))
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rnnvanish"):
+                for each in node.names:
+                    home = _home(node.module or "", each.name)
+                    if hasattr(sys.modules.get(home), "__path__"):  # a catalogue
+                        used = {_home(home, attribute) for attribute in _attributes(nodes, each.asname or each.name)}
+                        todo |= used if name == module else used - {home}
+                    else:
+                        todo.add(home)
+            elif isinstance(node, ast.Import):
+                todo |= {each.name for each in node.names if each.name.startswith("rnnvanish.")}
+        todo -= found | CARRIERS
+    return found
+
+
+def _attributes(nodes: list[ast.AST], name: str) -> set[str]:
+    """Return what is taken from `name`: LSTM in cells.LSTM."""
+    dotted = (node for node in nodes if isinstance(node, ast.Attribute))
+    return {node.attr for node in dotted if isinstance(node.value, ast.Name) and node.value.id == name}
+
+
+def _home(module: str, name: str) -> str:
+    """Return where a name is written that is imported from a module: a package often only hands it on."""
+    value = getattr(importlib.import_module(module), name, None)
+    if value is None or isinstance(value, ModuleType):
+        return f"{module}.{name}"
+    home = getattr(value, "__module__", module)
+    return home if isinstance(home, str) and home.startswith("rnnvanish") else module
+
+
+def _parsed(module: str) -> ast.Module:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"There is no source of {module} to compare a stored measurement with.")
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+
+
+class _Code(ast.NodeTransformer):
+    """Leave the code of a module, and no prose."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.decorator_list = [each for each in node.decorator_list if "id='claim'" not in ast.dump(each)]
+        return self.generic_visit(node)

@@ -1,0 +1,1 @@
+"""Training by Lightning: a learner, its data, its runs, and a monitor of gradient retention beside any training."""

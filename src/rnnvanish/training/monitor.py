@@ -1,0 +1,165 @@
+"""RetentionMonitor: a Lightning callback that measures retention while a model trains."""
+
+import math
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from torch import nn
+
+from rnnvanish.live import Cells, step_modules
+from rnnvanish.names import printable
+from rnnvanish.observe.restore.random_state import kept_draws
+from rnnvanish.probes.curve import Curve
+from rnnvanish.training.watched_step import Look, left_out
+
+#: Without a fixed interval: the share of the training's time that measuring may take, and the steps between at least.
+SHARE, AT_LEAST = 0.03, 50
+
+
+class RetentionMonitor(Callback):
+    """Log how far back the gradient reaches in every recurrent layer while any LightningModule trains.
+
+    Each recurrent module is measured by itself, on a few sequences of the batch that it was just trained on and with the
+    weights that it was trained with, from the end of its own sequence. Steps that a model calls in a loop of its own are
+    measured in a copy of the outermost module that was called and holds them; where none was called, through the
+    model's `forward`, given the batch.
+
+    The training run is not touched: the same seed gives the same losses with the callback and without it. What cannot be
+    measured does not end it: that is said once, with the layer's name and the reason, and left out.
+
+    Logs numbers, to every logger: `retention/<layer>/half_life` in steps, `retention/<layer>/decades_lost` over the whole
+    sequence, `retention/<layer>/reach` in steps. One that is infinite or below resolution is left out at that step.
+    Warns once when a layer's gradient comes to vanish or explode, and says so when it no longer does; `alerts` keeps what
+    was said.
+
+    Args:
+        every_n_steps: Optimiser steps from one measurement to the next. None: 50, or as many as keep the time it takes
+            under 5 % of the training's.
+        sequences: How many sequences of a batch are measured, the first ones. A PackedSequence is measured whole, and so
+            is what a class of its own reads.
+        cells: Modules that are one step of a loop which the model itself writes, as in `probes.retention`.
+    """
+
+    def __init__(self, every_n_steps: int | None = None, sequences: int = 4, cells: Cells = ()) -> None:
+        for name, value in {"every_n_steps": every_n_steps, "sequences": sequences}.items():
+            if value is not None and value < 1:
+                raise ValueError(f"RetentionMonitor needs {name} >= 1, got {value}.")
+        self.every_n_steps, self.sequences, self.cells = every_n_steps, sequences, cells
+        self.alerts: list[str] = []
+        self._verdicts: dict[str, str] = {}
+        self._complaints: set[tuple[str, str]] = set()
+        self._past_hooks: set[str] = set()  # layers whose `forward` is called directly, if they are called at all
+        self._called: set[str] = set()
+        self._look: Look | None = None
+        self._again = False  # whether to look at the very next step, at layers that no hook saw
+        self._last: tuple[int, float, float] | None = None  # step and time of the last measurement, and what it took
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Take note of what each recurrent module reads, on the steps that are measured."""
+        self._forget()
+        if self._due(trainer.global_step):
+            with left_out(type(pl_module).__name__, self._complain), kept_draws():
+                steps = self._steps(pl_module)
+                self._look = Look(pl_module, batch, steps, self.sequences, self._past_hooks, self._complain)
+                self._look.begin()
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        """Measure, before the weights change."""
+        if self._look is not None:
+            began = time.perf_counter()
+            with left_out(type(pl_module).__name__, self._complain), kept_draws():
+                self._measure(self._look, trainer)
+            self._forget()
+            now = time.perf_counter()
+            self._last = trainer.global_step, now, now - began
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave no hook behind."""
+        self._forget()
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave no hook behind, and say where there never was anything to measure."""
+        if self._last is None and self._look is not None:
+            self._complain(type(pl_module).__name__, "no optimiser took a step by way of the Trainer.")
+        self._forget()
+
+    def _due(self, step: int) -> bool:
+        if self._again:
+            return True
+        if self.every_n_steps is not None:
+            before = step - 1 if self._last is None else self._last[0]
+            return step // self.every_n_steps > before // self.every_n_steps
+        if self._last is None:
+            return True
+        last, when, took = self._last
+        return step - last >= AT_LEAST and (time.perf_counter() - when) * SHARE >= took
+
+    def _measure(self, look: Look, trainer: Trainer) -> None:
+        """Measure and log, and say what was not measured."""
+        look.end()
+        self._again = False
+        measured: dict[str, float] = {}
+        for name, curve in look.curves().items():
+            measured |= self._numbers(name, curve, trainer.global_step)
+        # To the loggers, not by self.log(): that would repeat the last value at every step in between.
+        for logger in trainer.loggers if measured else ():
+            with left_out(type(logger).__name__, self._complain):
+                logger.log_metrics(measured, step=trainer.global_step)
+        if not look.layers and not look.steps:
+            self._complain(type(look.model).__name__, "it has no recurrent layer.")
+        self._called |= look.layers.keys() - look.unseen
+        for name in sorted(look.unseen & self._past_hooks - self._called):
+            self._complain(name, "it was not called in the steps that were looked at.")
+        self._again = not look.unseen <= self._past_hooks
+        self._past_hooks |= look.unseen
+
+    def _steps(self, pl_module: LightningModule) -> dict[str, nn.Module]:
+        with left_out("cells=", self._complain):
+            return step_modules(pl_module, self.cells)
+        return step_modules(pl_module)
+
+    def _numbers(self, name: str, curve: Curve, step: int) -> dict[str, float]:
+        """What is logged of a layer, by the names of the metrics."""
+        layer = re.sub(r"[^\w./-]+", "_", name).replace("_/", "/").strip("_")
+        if curve.verdict == "unmeasured":
+            self._complain(name, " ".join(curve.notes) or "no gradient comes back from the end of its sequences.")
+            return {}
+        self._alert(layer, curve, step)
+        lost = curve.decades_lost(len(curve.gain) - 1)
+        values = {"half_life": curve.half_life, "decades_lost": lost, "reach": float(curve.reach)}
+        return {f"retention/{layer}/{key}": value for key, value in values.items() if math.isfinite(value)}
+
+    def _alert(self, layer: str, curve: Curve, step: int) -> None:
+        """Say that a layer's verdict is another than it was: healthy, before the first measurement."""
+        before, self._verdicts[layer] = self._verdicts.get(layer, "healthy"), curve.verdict
+        if curve.verdict == before:
+            return
+        said = f"{layer}: " + {
+            "vanishing": f"gradients from beyond {curve.reach} steps vanished at step {step}.",
+            "exploding": f"gradients explode over {len(curve.gain) - 1} steps at step {step}.",
+            "healthy": f"gradients reach back all {len(curve.gain) - 1} steps again at step {step}.",
+        }.get(curve.verdict, "")
+        self._say(said, rank_zero_info if curve.verdict == "healthy" else rank_zero_warn)
+
+    def _complain(self, name: str, why: str) -> None:
+        """Say why something is not measured: once for each kind of reason, since its words may differ at every step."""
+        if (key := (name, why.partition(":")[0])) not in self._complaints:
+            self._complaints.add(key)
+            self._say(f"{name} is left out of what is measured: {why} The training goes on.", rank_zero_warn)
+
+    def _say(self, said: str, how: Callable[[str], None]) -> None:
+        said = printable(" ".join(said.split()))
+        self.alerts.append(said)
+        try:
+            how(said)
+        except Warning:  # where warnings are errors this one is none, since it would end the training
+            rank_zero_info(said)
+
+    def _forget(self) -> None:
+        if self._look is not None:
+            self._look.end()
+        self._look = None

@@ -1,0 +1,157 @@
+"""Causes: the parts add up to what retention measures by itself, and each is the one that was planted."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from rnnvanish import Recurrent, cells, mitigations
+from rnnvanish.cell import Cell, Paper
+from rnnvanish.diagnosis.cause.cause import causes
+from rnnvanish.probes import retention
+
+MODELS = {
+    "tanh": lambda: nn.RNN(2, 5),
+    "relu": lambda: nn.RNN(2, 5, nonlinearity="relu", num_layers=2),
+    "sigmoid": lambda: Recurrent(cells.Elman, 2, 5, nonlinearity="sigmoid"),
+    "LSTM": lambda: nn.LSTM(2, 5, num_layers=2, bidirectional=True),
+    "projected LSTM": lambda: nn.LSTM(2, 5, proj_size=3),
+    "GRU": lambda: nn.GRU(2, 5, bidirectional=True),
+    "normalised": lambda: mitigations.LayerNormalisation()(nn.LSTM(2, 5)),
+    "skipping": lambda: mitigations.SkipThroughTime(3)(nn.GRU(2, 5)),
+    "zoned out": lambda: mitigations.Zoneout()(nn.LSTM(2, 5)).eval(),
+    "constrained": lambda: mitigations.OrthogonalConstraint()(nn.RNN(2, 5)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_parts_of_each_step_add_up_to_what_retention_measures(name):
+    """Retention knows nothing of cells: it is the derivative of the loss with respect to each state."""
+    torch.manual_seed(1)
+    model, x = MODELS[name]().double(), torch.randn(12, 3, 2).double()
+    found, curves = causes(model, x), retention(model, x)
+    assert found.keys() == curves.keys()
+    for loop, cause in found.items():
+        assert set(cause.parts) == {"weights", "slopes", "gates", "ways", "around", "loss"}
+        whole = torch.stack(list(cause.parts.values())).sum(0)
+        torch.testing.assert_close(whole, cause.gain, rtol=0, atol=1e-13)
+        torch.testing.assert_close(cause.gain, curves[loop].gain.log().diff(), rtol=0, atol=1e-11)
+
+
+def test_they_add_up_where_the_loss_reads_every_step_and_sequences_end_early():
+    torch.manual_seed(0)
+    layer = Recurrent(cells.GRU, 2, 5).double()
+    inputs = (torch.randn(9, 1, 2).double(), None, torch.tensor([7]))
+
+    def loss(output):
+        return output[0].sum()
+
+    (cause,), (curve,) = causes(layer, inputs, loss).values(), retention(layer, inputs, loss).values()
+    torch.testing.assert_close(cause.gain[:6], curve.gain[:7].log().diff(), rtol=0, atol=1e-11)
+    assert cause.parts["loss"].abs().min() > 0.01
+    assert "The loss reads this loop on the way, too" in cause.words
+
+
+def zero(module):
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.zero_()
+    return module.double()
+
+
+def test_a_scalar_network_by_hand():
+    """h ← tanh(w h + b) at its fixed point: weights ln w, slopes ln(1 − h²)."""
+    w, b, h = 0.9, 1.5, 0.0
+    for _ in range(300):
+        h = math.tanh(w * h + b)
+    module = zero(nn.RNN(1, 1))
+    with torch.no_grad():
+        module.weight_hh_l0.fill_(w)
+        module.bias_hh_l0.fill_(b)
+    (cause,) = causes(module, (torch.zeros(12, 1, 1).double(), torch.full((1, 1, 1), h).double())).values()
+    expected = {"weights": math.log(w), "slopes": math.log(1 - h * h), "gates": 0, "ways": 0, "around": 0, "loss": 0}
+    assert cause.means == pytest.approx(expected, abs=1e-9)
+    assert cause.main == "slopes"
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_gates_alone_by_hand(kind):
+    """Without recurrent weights all that is left is the gate: ln f, and for GRU ln z."""
+    module = zero(getattr(nn, kind)(1, 6))
+    with torch.no_grad():
+        module.bias_ih_l0[6:12] = 0.7
+        module.bias_ih_l0[12:18] = 0.3
+    (cause,) = causes(module, torch.zeros(20, 2, 1).double()).values()
+    kept = 1 / (1 + math.exp(-0.7))
+    assert cause.kept == pytest.approx(kept, rel=1e-12)
+    torch.testing.assert_close(cause.parts["gates"][1:], torch.full((18,), math.log(kept)).double())
+    for name in ("weights", "slopes", "ways", "around", "loss"):
+        torch.testing.assert_close(cause.parts[name][1:], torch.zeros(18).double())
+    assert cause.main == "gates"
+
+
+def test_an_orthogonal_matrix_is_its_gain_in_every_step():
+    torch.manual_seed(0)
+    module = mitigations.OrthogonalStart(1.2)(nn.RNN(2, 8).double())
+    (cause,) = causes(module, torch.randn(30, 3, 2).double()).values()
+    torch.testing.assert_close(cause.parts["weights"], torch.full((29,), math.log(1.2)).double())
+    assert (cause.parts["slopes"] < 0).all()
+
+
+def test_an_lstm_whose_memory_comes_back_by_h_alone():
+    """The forget gates are shut: what is left came through the recurrent weights, and the account says so."""
+    torch.manual_seed(0)
+    module = nn.LSTM(1, 8).double()
+    with torch.no_grad():
+        module.bias_ih_l0[8:16] = -40.0
+        module.weight_hh_l0.mul_(0.1)
+    (cause,) = causes(module, torch.randn(15, 2, 1).double()).values()
+    assert cause.kept < 1e-12
+    assert cause.main == "weights"
+    assert cause.means["gates"] > cause.means["weights"]
+
+
+class Leak(Cell):
+    """Not one of those that are taken apart."""
+
+    paper = Paper("nobody", 2000, "Leak", "https://example.org")
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.rate = nn.Parameter(torch.tensor(0.8))
+
+    def forward(self, x, state):
+        return (self.rate * state[0] + x.sum(-1, keepdim=True),)
+
+
+def test_of_another_cell_the_step_is_one_part():
+    (cause,) = causes(Recurrent(Leak, 2, 4).double(), torch.randn(9, 2, 2).double()).values()
+    assert cause.means == pytest.approx({"step": math.log(0.8), "loss": 0}, abs=1e-7)  # 0.8 as float32 has it
+    assert cause.words == "A step back multiplies the gradient by 0.8. The equations of Leak are not taken apart."
+
+
+def test_what_is_around_a_cell_has_its_part():
+    """Zoneout in evaluation keeps p of the old state; the cell inside keeps nothing."""
+    layer = mitigations.Zoneout(output=0.25, memory=0.0)(zero(nn.RNN(1, 3))).eval()
+    (cause,) = causes(layer, torch.zeros(8, 2, 1).double()).values()
+    assert cause.gain.tolist() == pytest.approx([math.log(0.25)] * 7, abs=1e-12)
+    assert cause.around == "ZonedOut"
+
+
+def test_a_step_that_cannot_be_repeated_says_so():
+    layer = mitigations.Zoneout()(nn.LSTM(1, 8)).train()
+    (cause,) = causes(layer, torch.randn(8, 2, 1)).values()
+    assert cause.words.startswith("Recurrent/layer0/forward: taken again from the same state, a step gives another h.")
+    assert cause.words.endswith("Measure it with model.eval().")
+    assert len(cause.gain) == 0
+
+
+def test_what_single_precision_cannot_hold_is_followed_in_double():
+    torch.manual_seed(0)
+    for layer in (nn.RNN(1, 4), Recurrent(cells.Elman, 1, 4)):
+        with torch.no_grad():
+            layer.get_parameter(next(name for name, w in layer.named_parameters() if w.shape == (4, 4))).mul_(0.05)
+        (cause,) = causes(layer, torch.randn(60, 2, 1)).values()
+        assert not cause.gain.isnan().any()
+        assert cause.rate < -2

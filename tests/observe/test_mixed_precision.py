@@ -1,0 +1,73 @@
+"""Reduced and mixed precision, against an explicit loop in the same arithmetic: as near as that has digits."""
+
+import pytest
+import torch
+from torch import nn
+
+from rnnvanish.diagnosis.cause.cause import causes
+from rnnvanish.probes import resolution, retention
+
+TIME, BATCH, INPUT, HIDDEN = 8, 6, 3, 16
+
+
+class Reader(nn.Module):
+    """A layer, then a loop of a cell; the loop `explicit` computes the same with a zero added to each of its states."""
+
+    def __init__(self, within=False):
+        super().__init__()
+        self.layer, self.cell, self.within = nn.LSTM(INPUT, HIDDEN), nn.GRUCell(HIDDEN, HIDDEN), within
+        self.head = nn.Linear(HIDDEN, 2)
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.within or torch.is_autocast_enabled("cpu")):
+            h = x.new_zeros(x.shape[1], HIDDEN)
+            for now in self.layer(x)[0]:
+                h = self.cell(now, h)
+            return self.head(h)
+
+    def explicit(self, x):
+        zeros = [[torch.zeros(x.shape[1], HIDDEN, requires_grad=True) for _ in range(3)] for _ in x]
+        h, c, g = torch.zeros(3, x.shape[1], HIDDEN, dtype=x.dtype)
+        step = nn.LSTMCell(INPUT, HIDDEN)
+        weights = {name.removesuffix("_l0"): weight for name, weight in self.layer.named_parameters()}
+        for now, (of_h, of_c, of_g) in zip(x, zeros, strict=True):
+            h, c = torch.func.functional_call(step, weights, (now, (h, c)))
+            h, c = h + of_h.to(h.dtype), c + of_c.to(c.dtype)
+            g = self.cell(h, g)
+            g = g + of_g.to(g.dtype)
+        every = [zero for step in zeros for zero in step]
+        found = iter(torch.autograd.grad(self.head(g).float().sum(), every, materialize_grads=True))
+        steps = [[next(found).double() for _ in step] for step in zeros]
+        layer = torch.stack([torch.cat([a, b], -1).norm(dim=-1) for a, b, _ in steps]).flip(0)
+        cell = torch.stack([c.norm(dim=-1) for _, _, c in steps]).flip(0)
+        return [(norms / norms[0]).log().mean(1).exp() for norms in (layer, cell)]
+
+
+@pytest.mark.parametrize("how", ["autocast inside", "autocast outside", "a bfloat16 model"])
+def test_equals_an_explicit_loop_in_the_same_arithmetic(how):
+    torch.manual_seed(0)
+    model, x = Reader(how == "autocast inside"), torch.randn(TIME, BATCH, INPUT)
+    if how == "a bfloat16 model":
+        model, x = model.bfloat16(), x.bfloat16()
+    kept = {name: weight.clone() for name, weight in model.state_dict().items()}
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=how == "autocast outside"):
+        curves = retention(model, x)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled="autocast" in how):
+        expected = model.explicit(x)
+    assert list(curves) == ["layer/layer0/forward", "cell"]
+    for curve, gain in zip(curves.values(), expected, strict=True):
+        torch.testing.assert_close(curve.gain.log(), gain.log(), rtol=0, atol=0.05)  # the gains span two decades
+    assert all(torch.equal(weight, kept[name]) for name, weight in model.state_dict().items())
+
+
+def test_measures_of_reduced_precision_are_those_of_the_same_numbers():
+    """What bfloat16 holds double holds, too: what is measured is what is measured of a copy in double."""
+    torch.manual_seed(0)
+    model, x = Reader().bfloat16(), torch.randn(TIME, BATCH, INPUT).bfloat16()
+    exact = Reader().double()
+    exact.load_state_dict(model.state_dict())
+    found, expected = causes(model, x), causes(exact, x.double())
+    assert {name: cause.means for name, cause in found.items()} == {
+        name: pytest.approx(cause.means, rel=1e-9, abs=1e-12) for name, cause in expected.items()
+    }
+    assert {each.own for each in resolution(model, x).values()} == {"bfloat16"}

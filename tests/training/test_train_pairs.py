@@ -1,0 +1,108 @@
+"""`rnnvanish train` with every pair of cell, task, mitigation and structure: it trains, or refuses before its first step."""
+
+import itertools
+import warnings
+from collections import Counter
+from functools import cache
+
+import pytest
+import torch
+
+from rnnvanish import Recurrent, cells, mitigations, tasks
+from rnnvanish.__main__ import main
+from rnnvanish.mitigation import Draw
+
+#: Options that make a task small; one without a size of its own is as large as its data.
+SMALL = {
+    "adding": "--task_options.length 8",
+    "copying": "--task_options.delay 3",
+    "recall": "--task_options.length 6",
+    "sunspots": "--task_options.window 8",
+    "text": "--task_options.length 8",
+}
+#: Mitigations that need an option, or a smaller one to act on so few steps.
+OPTIONS = {
+    "Chrono": "(span=9)",
+    "GradientFlossing": "(count=2)",
+    "SkipThroughTime": "(lag=2)",
+    "TruncatedBackpropagation": "(window=3)",
+    "Zoneout": "(0.1)",
+}
+STRUCTURES = {
+    "plain": "",
+    "both ways": "--bidirectional",
+    "two layers": "--num_layers 2 --dropout 0.5 --skip residual",
+    "compiled": "--engine cpu",
+    "unclipped": "--engine reference --clip 0",
+}
+CURES = ["", *mitigations.ALL]
+RELU = "Elman --cell_options.nonlinearity relu"  # some mitigations are for it alone
+CELLS = [*cells.ALL, RELU]
+
+
+def built(cure):
+    return mitigations.ALL[cure](**({"span": 9} if cure == "Chrono" else {}))
+
+
+@cache
+def suits(cell, cure):
+    """Whether a mitigation finds something to draw in a layer of this cell; the other kinds act on any."""
+    if not cure or not issubclass(mitigations.ALL[cure], Draw):
+        return True
+    try:
+        options = {"nonlinearity": "relu"} if cell == RELU else {}
+        built(cure)(Recurrent(cells.ALL[cell.split()[0]], 2, 3, **options))
+    except ValueError:
+        return False
+    return True
+
+
+def fits(row):
+    cell, task, cure, structure = row
+    return suits(cell, cure) and not (structure == "both ways" and tasks.ALL[task].forward_only)
+
+
+def pairs(row):
+    return set(itertools.combinations(enumerate(row), 2))
+
+
+def table():
+    """Rows in which every pair of values that fit stands at least once: the row with most new pairs first."""
+    rows = [row for row in itertools.product(CELLS, tasks.ALL, CURES, STRUCTURES) if fits(row)]
+    left = set().union(*map(pairs, rows))
+    chosen = []
+    while left:
+        row = max(rows, key=lambda row: len(pairs(row) & left))
+        chosen.append(row)
+        left -= pairs(row)
+    return chosen
+
+
+def command(row, folder):
+    cell, task, cure, structure = row
+    words = f"train --cell {cell} --task {task} {SMALL.get(task, '')} {STRUCTURES[structure]} --hidden_size 3"
+    steps = "--epochs 1 --steps_per_epoch 2 --batch_size 3 --monitor 1 --json --out"
+    return [*words.split(), *steps.split(), str(folder), "--mitigations", cure + OPTIONS.get(cure, "")]
+
+
+def test_every_pair_trains(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rnnvanish.training.command.find_spec", lambda name: None)  # TensorBoard has a test of its own
+    torch.set_num_threads(1)
+    chosen = table()
+    for place, row in enumerate(chosen):
+        with warnings.catch_warnings(action="ignore"):
+            assert main(command(row, tmp_path / str(place))) == 0, (row, capsys.readouterr().err)
+    capsys.readouterr()
+    counts = Counter(value for row in chosen for value in row)
+    assert set(counts) == {*CELLS, *tasks.ALL, *CURES, *STRUCTURES}
+
+
+WRONG = [(cell, "recall", cure, "plain") for cell in CELLS for cure in CURES if not suits(cell, cure)]
+WRONG += [("GRU", task, "", "both ways") for task in tasks.ALL if tasks.ALL[task].forward_only]
+
+
+@pytest.mark.parametrize("row", WRONG, ids="-".join)
+def test_what_does_not_fit_is_refused_before_anything_is_kept(row, tmp_path, capsys):
+    assert main(command(row, tmp_path / "run")) == 2
+    assert (row[2] or row[1]) in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
