@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ..stored.suite import ROOT
 from ..stored.recorded import Recorded
+from ..stored.suite import ROOT
 from . import speed as speed_page
 from . import trends as trends_page
 

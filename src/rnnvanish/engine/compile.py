@@ -9,7 +9,7 @@ from rnnvanish.cell import State
 from rnnvanish.engine.cache import serialise
 from rnnvanish.engine.cache.fingerprint import fingerprint
 from rnnvanish.engine.cache.side_effects import Watched
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.loop import Print, Program
 from rnnvanish.engine.plan.staged_step import Staged
 from rnnvanish.engine.verify import verify

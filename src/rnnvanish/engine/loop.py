@@ -10,7 +10,8 @@ from rnnvanish.engine.autograd.copy_on_write import in_memory, lent
 from rnnvanish.engine.autograd.distinct_gradients import unshared
 from rnnvanish.engine.double_backward import differentiable
 from rnnvanish.engine.ir.interpret import Recipe, every
-from rnnvanish.engine.ir.values import Kind, Unsupported, Value
+from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.ir.values import Kind, Value
 from rnnvanish.engine.plan.phases import Loop, Place
 from rnnvanish.engine.plan.staged_step import Staged
 from rnnvanish.numerics.real_view import pack, unpack

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from rnnvanish.cell import State
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 
 if TYPE_CHECKING:
     from rnnvanish.engine.cache.dependencies import Check

@@ -16,7 +16,7 @@ from torch.utils._device import DeviceContext
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine import reference
 from rnnvanish.engine.ir.parameters import constrained, holding, weights_of
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.programs import Table, is_making, program_for
 
 logger = logging.getLogger("rnnvanish.engine")

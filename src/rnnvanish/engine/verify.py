@@ -9,7 +9,7 @@ from torch import Tensor
 from rnnvanish.cell import State
 from rnnvanish.engine.ir.isolated_rng import OwnDraws
 from rnnvanish.engine.ir.parameters import weights_of
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.reference import padding, scan
 

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine import run as engine_run
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step
 from rnnvanish.mitigation import Wrapper
 from rnnvanish.numerics.norms import size, together

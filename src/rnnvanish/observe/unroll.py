@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
 from rnnvanish.cell import Cell, State
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step, scan
 from rnnvanish.layers import one_of, parts_of, run_layers, whole_state
 from rnnvanish.live import cells_of, torch_suffixes

@@ -16,7 +16,7 @@ from rnnvanish.engine.cache.fingerprint import fingerprint
 from rnnvanish.engine.cpu import cpu_loop, machine_code
 from rnnvanish.engine.cpu.codegen import HEAD
 from rnnvanish.engine.ir.parameters import constrained, copied
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.plan import stage
 
 X, LENGTHS = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0)), torch.arange(25, 41)

@@ -12,7 +12,8 @@ from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.gpu.gpu_loop import GPULoop
 from rnnvanish.engine.ir.interpret import Recipe
-from rnnvanish.engine.ir.values import COMPARISONS, ELEMENTWISE, Kind, Stage, Unsupported, Values
+from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.ir.values import COMPARISONS, ELEMENTWISE, Kind, Stage, Values
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.plan.phases import Loop, Phase, Place
 from rnnvanish.engine.plan.stage import stage

@@ -13,7 +13,7 @@ from rnnvanish.cell import Cell, Paper
 from rnnvanish.engine import run as engine_run
 from rnnvanish.engine.ir.complex import Real
 from rnnvanish.engine.ir.parameters import batch_for
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.numerics.real_view import pack
 
 OPERATIONS = {

@@ -31,7 +31,7 @@ from torch.nn.utils import parametrize
 
 from rnnvanish.engine.cache.library_code import is_library, is_library_function, is_pure
 from rnnvanish.engine.ir.parameters import CONSTRAINTS
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 
 #: Whether a value that stands in the same place is what it was.
 Check = Callable[[Any], bool]

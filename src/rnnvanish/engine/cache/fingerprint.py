@@ -18,7 +18,7 @@ from rnnvanish.engine.cache import disk
 from rnnvanish.engine.cache.side_effects import OF_BATCH, OF_GRADIENT, Watched
 from rnnvanish.engine.ir.isolated_rng import OwnDraws
 from rnnvanish.engine.ir.parameters import batch_for, weights_of
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 
 #: A number of sequences that no step is likely to expect.
 MANY = 1000

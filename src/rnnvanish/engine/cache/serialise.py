@@ -19,7 +19,8 @@ from torch import Tensor
 
 from rnnvanish.engine.cache import disk
 from rnnvanish.engine.ir.prologue import Operation, Slot
-from rnnvanish.engine.ir.values import Unsupported, Value, walk
+from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.ir.values import Value, walk
 from rnnvanish.engine.plan.staged_step import Staged
 
 #: The words of a staged step: names of operations, of memory, of arguments.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rnnvanish.engine.cache.dependencies import Check, Reads, loaded, names_in
 from rnnvanish.engine.cache.library_code import is_library_code, is_pure
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 
 #: Of Python's own functions, those that do more than compute from their arguments.
 BUILTINS = frozenset({

@@ -7,7 +7,7 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import torch
 
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 
 
 @cache

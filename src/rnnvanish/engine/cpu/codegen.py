@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnvanish.engine.ir.values import Unsupported, Value
+from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.ir.values import Value
 from rnnvanish.engine.plan.phases import Loop, Phase, Place, Product
 
 #: How each elementwise operation is written. nan goes through as in torch.

@@ -17,7 +17,8 @@ from rnnvanish.engine.autograd.copy_on_write import address
 from rnnvanish.engine.cpu import blas
 from rnnvanish.engine.cpu.codegen import Printer
 from rnnvanish.engine.cpu.machine_code import compiled
-from rnnvanish.engine.ir.values import Unsupported, Value
+from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.ir.values import Value
 from rnnvanish.engine.plan.phases import DTYPES, Loop
 
 #: Fewer sequences a thread than this are not worth a thread, nor are fewer numbers of the widest buffer.

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from rnnvanish.engine.gpu.codegen import Printer
 from rnnvanish.engine.gpu.scan_codegen import ScanPrinter
-from rnnvanish.engine.ir.values import Unsupported, Value
+from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.ir.values import Value
 from rnnvanish.engine.plan.parallel_scan import linear_recurrence
 from rnnvanish.engine.plan.phases import DTYPES, Loop
 

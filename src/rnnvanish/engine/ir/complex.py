@@ -16,7 +16,7 @@ from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves
 
 from rnnvanish.engine.ir.complex_arithmetic import FUNCTIONS, Angle, Pair, Stacked, as_pair
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 
 aten = torch.ops.aten
 

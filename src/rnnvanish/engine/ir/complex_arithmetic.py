@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 
 aten = torch.ops.aten
 

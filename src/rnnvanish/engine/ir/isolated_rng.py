@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 
 #: What of a step's randomness can be drawn again outside of it.
 DRAWS = ("rand", "randn", "rand_like", "randn_like")

@@ -8,7 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx
 
-from rnnvanish.engine.ir.values import ELEMENTWISE, Kind, Stage, Unsupported, Value, Values
+from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.ir.values import ELEMENTWISE, Kind, Stage, Value, Values
 
 aten = torch.ops.aten
 #: What torch calls otherwise than we do.

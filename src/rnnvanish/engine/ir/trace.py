@@ -15,7 +15,7 @@ from rnnvanish.engine.ir.complex import Real, hand_on, is_complex
 from rnnvanish.engine.ir.isolated_rng import DRAWS, OwnDraws
 from rnnvanish.engine.ir.parameters import batch_for, weights_of
 from rnnvanish.engine.ir.prologue import Draw, Once, Operation, Slot
-from rnnvanish.engine.ir.values import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.numerics.real_view import pack
 
 aten = torch.ops.aten

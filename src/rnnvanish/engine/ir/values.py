@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, cast
 
-
-class Unsupported(Exception):
-    """An operation that this engine cannot stage or print."""
+from rnnvanish.engine.ir.unsupported import Unsupported
 
 
 class Stage(IntEnum):

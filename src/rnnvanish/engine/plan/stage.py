@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from rnnvanish.engine.ir.lower import Reader
 from rnnvanish.engine.ir.trace import trace
-from rnnvanish.engine.ir.values import Kind, Stage, Unsupported, Value, Values, walk
+from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.ir.values import Kind, Stage, Value, Values, walk
 from rnnvanish.engine.plan.memory import overlay
 from rnnvanish.engine.plan.phases import Place, schedule
 from rnnvanish.engine.plan.staged_step import Staged

@@ -1,0 +1,5 @@
+"""Why a step cannot be compiled: it runs as a plain loop then, and the reason stands in the log."""
+
+
+class Unsupported(Exception):
+    """Something that the compiled engine has no way to do; the text goes on from "the compiled engine has no"."""
