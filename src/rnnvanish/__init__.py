@@ -2,6 +2,8 @@
 
 from importlib import import_module
 
+from rnnvanish import deprecated  # noqa: F401  # finds old modules
+
 TYPE_CHECKING = False  # typing would have to be imported first
 if TYPE_CHECKING:
     from rnnvanish import cells, mitigations, probes

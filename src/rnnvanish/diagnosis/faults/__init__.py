@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from rnnvanish.backward.replay import Series
+from rnnvanish.deprecated import forward
 from rnnvanish.diagnosis.fault import Seen
 from rnnvanish.diagnosis.faults.closed_gate import closed_gate
 from rnnvanish.diagnosis.faults.detached import detached
@@ -19,3 +20,5 @@ ALL: tuple[Callable[[Run, Series], Seen | None], ...] = (
     closed_gate,
     shrinking_weights,
 )
+
+forward(__name__)
