@@ -70,7 +70,7 @@ import json
 
 from rnnvanish import plots
 
-schema = json.loads((importlib.resources.files("rnnvanish.diagnosis") / "report.schema.json").read_text())
+schema = json.loads((importlib.resources.files("rnnvanish.diagnosis.report") / "report.schema.json").read_text())
 
 
 def fields(properties):
@@ -91,7 +91,7 @@ plots.say(fields(schema["$defs"]["outlook"]["properties"]))
 
 # %% [markdown]
 # ??? info "For engineers"
-#     These lists are read from the JSON Schema that comes with the package, `rnnvanish/diagnosis/report.schema.json`. The
+#     These lists are read from the JSON Schema that comes with the package, `rnnvanish/diagnosis/report/report.schema.json`. The
 #     tests hold every report against it. `schema` is its version: it changes when a reader of the older format would
 #     misread the newer, and `--against` refuses a report of another version. Half-lives of more than ten times the
 #     sequence count as equal when two reports are compared: the sequence cannot tell them apart.

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from rnnvanish.console import say
-from rnnvanish.diagnosis.diagnose import Diagnosis, diagnose
-from rnnvanish.diagnosis.report.comparison import compare
+from rnnvanish.diagnosis.comparison import compare
+from rnnvanish.diagnosis.diagnose import diagnose
 from rnnvanish.diagnosis.report.document import read
 from rnnvanish.diagnosis.report.text import to_text
+from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.diagnosis.target import OURS, failure, load_target
 from rnnvanish.names import WrongUse
 from rnnvanish.records.files import write_whole
@@ -62,7 +63,7 @@ def _what_failed(error: BaseException, target: str) -> str:
 
 
 def _save(report: Diagnosis, out: str) -> None:
-    write_whole(f"{out}/report.txt", f"{to_text(report, full=True)}\n")
+    write_whole(f"{out}/report.txt", f"{to_text(report.contents(full=True))}\n")
     report.to_json(f"{out}/report.json")
     report.to_html(f"{out}/report.html")
 
@@ -70,7 +71,7 @@ def _save(report: Diagnosis, out: str) -> None:
 def _show(report: Diagnosis, full: bool) -> None:
     """On a terminal in colour; into a file or a pipe as plain text, the same everywhere."""
     if not sys.stdout.isatty():
-        say(f"{to_text(report, full)}\n")
+        say(f"{to_text(report.contents(full))}\n")
         return
     from rich.console import Console
 
@@ -78,5 +79,5 @@ def _show(report: Diagnosis, full: bool) -> None:
 
     console = Console()
     with console.capture() as captured:
-        console.print(to_terminal(report, full))
+        console.print(to_terminal(report.contents(full)))
     say(captured.get())

@@ -1,11 +1,8 @@
 """diagnose: what a model's recurrent layers do to the gradient, why, and what helps."""
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -13,86 +10,16 @@ from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.advice.trials import try_cures
 from rnnvanish.diagnosis.average import joined
 from rnnvanish.diagnosis.examine import examine
-from rnnvanish.diagnosis.fault import Finding
 from rnnvanish.diagnosis.find_faults import findings
 from rnnvanish.diagnosis.outlook.outlook import Outlook, outlook
-from rnnvanish.diagnosis.report.document import to_dict
-from rnnvanish.diagnosis.report.measures import Measures
+from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.live import Cells, live_cells, unwrapped
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.call import sampled
 from rnnvanish.observe.restore.borrow import unchanged
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import retention
-from rnnvanish.records.files import write_whole
 from rnnvanish.records.provenance import provenance
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from rich.console import RenderableType
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What `diagnose` found.
-
-    Attributes:
-        model: The class of the model.
-        curves: Retention of each layer and direction, with cause and advice.
-        provenance: Date, commit, processor and versions.
-        findings: Faults that have a name, where they are, and what to do.
-        measures: What else was measured of each layer.
-        outlook: Whether it can learn across the lag that was asked for; None where none was.
-        unfit: Cures that could not be tried on this model, and why.
-        intervals: Of several batches the ends of the 95 % interval of every number of `measures`, "low" and "high", by
-            the names of its fields.
-    """
-
-    model: str
-    curves: dict[str, Curve]
-    provenance: dict[str, str]
-    findings: tuple[Finding, ...] = ()
-    measures: Mapping[str, Measures] = field(default_factory=dict)
-    outlook: Outlook | None = None
-    unfit: Mapping[str, str] = field(default_factory=dict)
-    intervals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @property
-    def healthy(self) -> bool:
-        """Whether no layer's gradient vanishes or explodes, and no fault was found."""
-        return not self.findings and not any(
-            curve.verdict in ("vanishing", "exploding") for curve in self.curves.values()
-        )
-
-    def __str__(self) -> str:
-        from rnnvanish.diagnosis.report.text import to_text
-
-        return to_text(self)
-
-    def __rich__(self) -> "RenderableType":
-        from rnnvanish.diagnosis.report.terminal import to_terminal
-
-        return to_terminal(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, as what JSON can hold: nan is null, infinity is the word; report.schema.json describes it."""
-        return to_dict(self)
-
-    def to_json(self, path: str | Path) -> Path:
-        """Write the report as JSON."""
-        return write_whole(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
-
-    def to_html(self, path: str | Path) -> Path:
-        """Write the report as one page that needs nothing else."""
-        from rnnvanish.diagnosis.report.page import to_html
-
-        return write_whole(path, to_html(self))
-
-    def plot(self) -> "Axes":
-        """Draw the curves with matplotlib."""
-        from rnnvanish.plots import retention
-
-        return retention(self.curves)
 
 
 def diagnose(

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.backward.replay import Series
+from rnnvanish.diagnosis.report.contents import Section
+from rnnvanish.diagnosis.report.text import told
+from rnnvanish.names import printable
 from rnnvanish.observe.watch import Run
 from rnnvanish.plots import one_in
 
@@ -63,10 +66,14 @@ class Finding:
         """What the remedy gave on a copy, in words."""
         return f"{self.measure}: {one_in(self.before)} → {one_in(self.after)}"
 
-    def __str__(self) -> str:
-        from rnnvanish.diagnosis.report.text import told
+    @property
+    def section(self) -> Section:
+        """What a report says of it."""
+        said = ("seen", self.seen), ("to do", self.remedy), ("tried", self.tried)
+        return Section(f"{self.fault} in {printable(self.layer)}", [(label, printable(text)) for label, text in said])
 
-        return told(self)
+    def __str__(self) -> str:
+        return told(self.section)
 
 
 #: What `arriving` is, in words.

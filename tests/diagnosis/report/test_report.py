@@ -75,7 +75,7 @@ def diagnosis():
 
 @pytest.fixture(scope="module")
 def validator():
-    schema = json.loads((importlib.resources.files("rnnvanish.diagnosis") / "report.schema.json").read_text())
+    schema = json.loads((importlib.resources.files("rnnvanish.diagnosis.report") / "report.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
@@ -152,7 +152,7 @@ def test_what_was_found_comes_first_and_colour_only_on_a_terminal(diagnosis):
 
 
 def test_the_full_report_says_more(diagnosis):
-    brief, full = to_text(diagnosis), to_text(diagnosis, full=True)
+    brief, full = to_text(diagnosis.contents()), to_text(diagnosis.contents(full=True))
     assert len(full) > len(brief)
     measured = diagnosis.measures["memory/layer0/forward"]
     assert f"99.9 % of their gradient comes from the last {measured.shares.steps(0.999)} of 40 steps" in brief

@@ -15,7 +15,7 @@ from rnnvanish.backward.replay import Again, Series, Unrepeatable, again
 from rnnvanish.cell import State
 from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
 from rnnvanish.diagnosis.cause.cell_accounts import FLOWS
-from rnnvanish.diagnosis.cause.words import in_words
+from rnnvanish.diagnosis.cause.words import explanation
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.checks import Unmeasurable, need_unaltered
 from rnnvanish.observe.watch import Cells, Run
@@ -75,7 +75,9 @@ class Cause:
     @property
     def words(self) -> str:
         """All this in words."""
-        return self.note or in_words(self)
+        if self.note or not len(self.gain):
+            return self.note
+        return explanation(self.cell, self.around, self.means, self.main, self.kept)
 
 
 def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Cause]:

@@ -1,10 +1,7 @@
 """A cause in words that a practitioner can act on."""
 
 import math
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rnnvanish.diagnosis.cause.cause import Cause
+from collections.abc import Mapping
 
 #: How a part is called in a sentence.
 NAMES = {
@@ -23,38 +20,40 @@ SMALL = 0.005
 ENOUGH = 0.05
 
 
-def in_words(cause: "Cause") -> str:
-    """Say what a step back does, which parts it is made of, and which of them is mainly the cause."""
-    parts = {name: nats for name, nats in cause.means.items() if name != "loss"}
+def explanation(cell: str, around: str, means: Mapping[str, float], main: str, kept: float) -> str:
+    """Say what a step back does, which parts it is made of, and which of them is mainly the cause.
+
+    The arguments are what a `Cause` holds under these names.
+    """
+    parts = {name: nats for name, nats in means.items() if name != "loss"}
     step = sum(parts.values())
-    if not len(cause.gain) or math.isnan(step):
+    if math.isnan(step):
         return ""
     said = []
-    if not math.isnan(cause.kept):
-        gates, what = KEEPS[cause.cell]
-        said.append(f"The {gates} keep {cause.kept:.2g} of the {what} at each step: {_memory(cause.kept)}.")
-        if cause.kept > 0 and abs(step - math.log(cause.kept)) < ENOUGH and abs(cause.means["loss"]) < SMALL:
+    if not math.isnan(kept):
+        gates, what = KEEPS[cell]
+        said.append(f"The {gates} keep {kept:.2g} of the {what} at each step: {_memory(kept)}.")
+        if kept > 0 and abs(step - math.log(kept)) < ENOUGH and abs(means["loss"]) < SMALL:
             return said[0]
     total = f"A step back multiplies the gradient by {_factor(step)}"
-    named = [f"{_factor(nats)} ({_called(name, cause)})" for name, nats in parts.items() if _tells(name, nats, cause)]
+    named = [f"{_factor(nats)} ({_called(name, around)})" for name, nats in parts.items() if _tells(name, nats, cell)]
     said.append(f"{total}: {' × '.join(named)}." if len(named) > 1 else f"{total}.")
-    if cause.main == "step":
-        said.append(f"The equations of {cause.cell} are not taken apart.")
-    elif cause.main and abs(step) >= SMALL:
-        said.append(f"Mainly {_called(cause.main, cause)} {'is' if cause.main == 'around' else 'are'} the cause.")
-    if abs(cause.means["loss"]) >= SMALL:
-        said.append(
-            f"The loss reads this loop on the way, too; with what it adds, {_factor(cause.rate)} a step is left."
-        )
+    if main == "step":
+        said.append(f"The equations of {cell} are not taken apart.")
+    elif main and abs(step) >= SMALL:
+        said.append(f"Mainly {_called(main, around)} {'is' if main == 'around' else 'are'} the cause.")
+    if abs(means["loss"]) >= SMALL:
+        rate = sum(means.values())
+        said.append(f"The loss reads this loop on the way, too; with what it adds, {_factor(rate)} a step is left.")
     return " ".join(said)
 
 
-def _tells(name: str, nats: float, cause: "Cause") -> bool:
-    return abs(nats) >= SMALL or (cause.cell == "Elman" and name in ("weights", "slopes"))
+def _tells(name: str, nats: float, cell: str) -> bool:
+    return abs(nats) >= SMALL or (cell == "Elman" and name in ("weights", "slopes"))
 
 
-def _called(name: str, cause: "Cause") -> str:
-    return f"{cause.around}, around the cell" if name == "around" and cause.around else NAMES[name]
+def _called(name: str, around: str) -> str:
+    return f"{around}, around the cell" if name == "around" and around else NAMES[name]
 
 
 def _factor(nats: float) -> str:

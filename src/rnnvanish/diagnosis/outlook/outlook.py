@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -40,6 +41,17 @@ class Outlook:
         if self.explodes:
             return "open"
         return "likely" if self.chance[1] > 0.5 else "unlikely" if self.chance[2] < 0.5 else "open"
+
+    @property
+    def title(self) -> str:
+        """The question."""
+        return f"Can it learn across {self.lag} steps?"
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What data has of it."""
+        names = ("lag", "half_life", "chance", "needed", "decades", "verdict")
+        return {name: getattr(self, name) for name in names} | {"says": str(self)}
 
     def __str__(self) -> str:
         across = f"Across {self.lag} step{'s' if self.lag > 1 else ''}"

@@ -5,15 +5,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from rnnvanish.probes.curve import Curve
-
-if TYPE_CHECKING:
-    from rnnvanish.diagnosis.diagnose import Diagnosis
-    from rnnvanish.diagnosis.outlook.outlook import Outlook
 
 #: Version of the JSON report; it changes when a reader of the older one would misread the newer.
 SCHEMA = 1
@@ -24,63 +20,38 @@ NEEDED = "A report is needed, as `rnnvanish diagnose TARGET --json > earlier.jso
 UNITS = {"half_life": "steps", "rate": "nats per step", "reach": "steps", "lag": "steps", "gain": "ratio"}
 
 
-def to_dict(diagnosis: "Diagnosis") -> dict[str, Any]:
-    """Everything that was measured, as what JSON can hold: nan is null, infinity is the word."""
-    return {
-        "schema": SCHEMA,
-        "model": diagnosis.model,
-        "units": UNITS,
-        "findings": [_plain(finding) for finding in diagnosis.findings],
-        "layers": {
-            name: _layer(curve)
-            | {
-                "measures": _plain(diagnosis.measures.get(name, {})),
-                "intervals": _plain(diagnosis.intervals.get(name)),
-            }
-            for name, curve in diagnosis.curves.items()
-        },
-        "outlook": None if diagnosis.outlook is None else _outlook(diagnosis.outlook),
-        "unfit": dict(diagnosis.unfit),
-        "provenance": diagnosis.provenance,
-    }
-
-
-def _layer(curve: Curve) -> dict[str, Any]:
+def layer(curve: Curve) -> dict[str, Any]:
+    """What data has of a curve."""
     return {
         "verdict": curve.verdict,
         "half_life": number(curve.half_life),
         "rate": number(curve.rate),
-        "rates": _plain(curve.rates),
+        "rates": plain(curve.rates),
         "reach": curve.reach,
         "joined": curve.joined,
         "cause": curve.cause,
         "notes": list(curve.notes),
-        "advice": [_plain(advice) for advice in curve.advice],
+        "advice": [plain(advice) for advice in curve.advice],
         "lag": curve.lag.tolist(),
-        "gain": _plain(curve.gain),
-        "low": _plain(curve.low),
-        "high": _plain(curve.high),
-        "parts": _plain(curve.parts),
-        "injected": _plain(curve.injected),
-        "journey": None if curve.journey is None else _plain(curve.journey.gain),
+        "gain": plain(curve.gain),
+        "low": plain(curve.low),
+        "high": plain(curve.high),
+        "parts": plain(curve.parts),
+        "injected": plain(curve.injected),
+        "journey": None if curve.journey is None else plain(curve.journey.gain),
     }
 
 
-def _outlook(outlook: "Outlook") -> dict[str, Any]:
-    parts = {name: getattr(outlook, name) for name in ("lag", "half_life", "chance", "needed", "decades", "verdict")}
-    return _plain(parts | {"says": str(outlook)})  # type: ignore[no-any-return]
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Put what was measured into what JSON can hold, field by field."""
     if is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Tensor):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, Mapping):
-        return {str(name): _plain(each) for name, each in value.items()}
+        return {str(name): plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     return number(value) if isinstance(value, float) else value
 
 

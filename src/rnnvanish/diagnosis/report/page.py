@@ -3,58 +3,51 @@
 from collections.abc import Iterable
 from importlib.resources import files
 from itertools import groupby
-from typing import TYPE_CHECKING
 
-from rnnvanish.diagnosis.fault import Finding
-from rnnvanish.diagnosis.report.measures import Measures
-from rnnvanish.diagnosis.report.rows import finding_rows, rows
+from rnnvanish.diagnosis.report.contents import Contents, Layer, Row, Section
 from rnnvanish.diagnosis.report.svg import drawing, table
-from rnnvanish.diagnosis.report.text import origin, title
 from rnnvanish.names import escaped
-from rnnvanish.probes.curve import Curve
-
-if TYPE_CHECKING:
-    from rnnvanish.diagnosis.diagnose import Diagnosis
 
 
-def to_html(diagnosis: "Diagnosis") -> str:
+def to_html(contents: Contents) -> str:
     """Write the whole page."""
     here = files("rnnvanish.diagnosis.report")
     style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    found = "".join(map(_finding, diagnosis.findings))
-    layers = "".join(_layer(name, curve, diagnosis.measures.get(name)) for name, curve in diagnosis.curves.items())
+    found = "".join(map(_finding, contents.findings))
+    layers = "".join(map(_layer, contents.layers))
     rest = ""
-    if diagnosis.outlook is not None:
-        rest += f"<section><h2>Can it learn across {diagnosis.outlook.lag} steps?</h2><p>{escaped(str(diagnosis.outlook))}</p></section>"
-    if diagnosis.unfit:
-        each = "".join(f"<li>{escaped(f'{cure}: {why}')}</li>" for cure, why in diagnosis.unfit.items())
+    if contents.outlook is not None:
+        said = "".join(f"<p>{escaped(text)}</p>" for _, text in contents.outlook.rows)
+        rest += f"<section><h2>{escaped(contents.outlook.title)}</h2>{said}</section>"
+    if contents.unfit:
+        each = "".join(f"<li>{escaped(f'{cure}: {why}')}</li>" for cure, why in contents.unfit.items())
         rest += f"<section><h2>Could not be tried</h2><ul>{each}</ul></section>"
-    head = escaped(title(diagnosis))
+    head = escaped(contents.title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{head}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>\n{style}</style></head>\n'
         f"<body><main><h1>{head}</h1>{found}{layers}{rest}</main>"
-        f"<footer>{escaped(origin(diagnosis))}</footer><script>\n{script}</script></body></html>\n"
+        f"<footer>{escaped(contents.origin)}</footer><script>\n{script}</script></body></html>\n"
     )
 
 
-def _finding(finding: Finding) -> str:
-    said = "".join(f"<p>{escaped(text)}</p>" for _, text in finding_rows(finding))
-    return f'<section class="fault"><h2>{escaped(finding.fault)} in {escaped(finding.layer)}</h2>{said}</section>'
+def _finding(finding: Section) -> str:
+    said = "".join(f"<p>{escaped(text)}</p>" for _, text in finding.rows)
+    return f'<section class="fault"><h2>{escaped(finding.title)}</h2>{said}</section>'
 
 
-def _layer(name: str, curve: Curve, measured: Measures | None) -> str:
-    figure = ""
+def _layer(layer: Layer) -> str:
+    curve, figure = layer.curve, ""
     if curve.verdict != "unmeasured":
         values = f"<details><summary>All values</summary>{table(curve)}</details>"
         figure = f"<figure>{drawing(curve)}{values}</figure>"
     return (
-        f'<section><h2>{escaped(name)}: <span class="{curve.verdict}">{curve.verdict}</span></h2>{figure}'
-        f'<table class="said">{_rows(rows(curve, measured, full=True))}</table></section>\n'
+        f'<section><h2>{escaped(layer.name)}: <span class="{curve.verdict}">{curve.verdict}</span></h2>{figure}'
+        f'<table class="said">{_rows(layer.rows)}</table></section>\n'
     )
 
 
-def _rows(said: Iterable[tuple[str, str]]) -> str:
+def _rows(said: Iterable[Row]) -> str:
     """A row for each label; what is said in several rows in turn stands under one."""
     written = ""
     for label, group in groupby(said, key=lambda row: row[0]):

@@ -3,7 +3,7 @@
 import math
 
 from rnnvanish.diagnosis.advice.trial import Trial
-from rnnvanish.diagnosis.fault import Finding
+from rnnvanish.diagnosis.report.contents import Row
 from rnnvanish.diagnosis.report.measures import Measures, main_rows, rest_rows
 from rnnvanish.names import printable
 from rnnvanish.probes.curve import Curve
@@ -12,12 +12,12 @@ from rnnvanish.probes.curve import Curve
 SHOWN = 3
 
 
-def rows(curve: Curve, measured: Measures | None = None, full: bool = False) -> list[tuple[str, str]]:
+def rows(curve: Curve, measured: Measures | None = None, full: bool = False) -> list[Row]:
     """Say what was measured: pairs of what it is and what came out; several rows in turn may share their first half."""
     return [(label, printable(text)) for label, text in _rows(curve, measured, full)]
 
 
-def _rows(curve: Curve, measured: Measures | None, full: bool) -> list[tuple[str, str]]:
+def _rows(curve: Curve, measured: Measures | None, full: bool) -> list[Row]:
     notes = [("note", note) for note in curve.notes]
     if curve.verdict == "unmeasured":
         why = "it ran for a single step" if len(curve.gain) < 2 else "the loss does not read the end of this loop"
@@ -47,13 +47,7 @@ def _rows(curve: Curve, measured: Measures | None, full: bool) -> list[tuple[str
     return said
 
 
-def finding_rows(finding: Finding) -> list[tuple[str, str]]:
-    """Say what was found: in the same form."""
-    said = ("seen", finding.seen), ("to do", finding.remedy), ("tried", finding.tried)
-    return [(label, printable(text)) for label, text in said]
-
-
-def _cures(curve: Curve, full: bool) -> list[tuple[str, str]]:
+def _cures(curve: Curve, full: bool) -> list[Row]:
     if not curve.advice:
         return [("tried", "nothing that was tried helps here")]
     shown = curve.advice if full else curve.advice[:SHOWN]

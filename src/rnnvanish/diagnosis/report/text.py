@@ -2,18 +2,13 @@
 
 import math
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from rnnvanish.diagnosis.fault import Finding
-from rnnvanish.diagnosis.report.measures import Measures
-from rnnvanish.diagnosis.report.rows import finding_rows, rows
+from rnnvanish.diagnosis.report.contents import Contents, Layer, Row, Section
 from rnnvanish.names import printable
 from rnnvanish.probes.curve import Curve
-
-if TYPE_CHECKING:
-    from rnnvanish.diagnosis.diagnose import Diagnosis
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 40
@@ -22,57 +17,42 @@ PAGE = 78
 DECADES = 6
 
 
-def to_text(diagnosis: "Diagnosis", full: bool = False) -> str:
+def to_text(contents: Contents) -> str:
     """Write the report: a paragraph for each layer and direction."""
-    blocks = [title(diagnosis), *map(told, diagnosis.findings)]
-    blocks += [_layer(name, curve, diagnosis.measures.get(name), full) for name, curve in diagnosis.curves.items()]
-    if diagnosis.outlook is not None:
-        blocks.append(textwrap.fill(str(diagnosis.outlook), PAGE))
-    if full and diagnosis.unfit:
+    blocks = [contents.title, *map(told, contents.findings), *map(_layer, contents.layers)]
+    if contents.outlook is not None:
+        blocks += [textwrap.fill(said, PAGE) for _, said in contents.outlook.rows]
+    if contents.unfit:
         blocks.append(
-            "\n".join(
-                ["Could not be tried:", *(f"  {cure}: {printable(why)}" for cure, why in diagnosis.unfit.items())]
-            )
+            "\n".join(["Could not be tried:", *(f"  {cure}: {printable(why)}" for cure, why in contents.unfit.items())])
         )
-    blocks.append(textwrap.fill(origin(diagnosis), PAGE))
+    blocks.append(textwrap.fill(contents.origin, PAGE))
     return "\n\n".join(blocks)
 
 
-def title(diagnosis: "Diagnosis") -> str:
-    """What the report is about."""
-    return f"{printable(diagnosis.model)}: how much of the gradient reaches back in time"
-
-
-def origin(diagnosis: "Diagnosis") -> str:
-    """Where its numbers come from."""
-    return printable(", ".join(f"{name} {value}" for name, value in diagnosis.provenance.items()))
-
-
-def told(finding: Finding) -> str:
+def told(finding: Section) -> str:
     """Tell of a finding in a paragraph."""
-    lines = [f"FOUND: {finding.fault} in {printable(finding.layer)}"]
-    for label, said in finding_rows(finding):
-        lines += textwrap.wrap(
-            said, PAGE, initial_indent=f"  {label:<11}", subsequent_indent=" " * 13, break_on_hyphens=False
-        )
-    return "\n".join(lines)
+    return "\n".join([f"FOUND: {finding.title}", *_lines(finding.rows)])
 
 
-def _layer(name: str, curve: Curve, measured: Measures | None, full: bool) -> str:
-    lines = [f"{printable(name)}: {curve.verdict}"]
-    if curve.verdict != "unmeasured":
-        lines.append(f"  {sparkline(curve.gain)}  {scale(curve)}")
+def _layer(layer: Layer) -> str:
+    lines = [f"{printable(layer.name)}: {layer.curve.verdict}"]
+    if layer.curve.verdict != "unmeasured":
+        lines.append(f"  {sparkline(layer.curve.gain)}  {scale(layer.curve)}")
+    return "\n".join([*lines, *_lines(layer.rows)])
+
+
+def _lines(rows: Sequence[Row]) -> Iterator[str]:
     before = ""
-    for label, said in rows(curve, measured, full):
+    for label, said in rows:
         head = f"  {'' if label == before else label:<11}"
-        whole = label == "to apply"  # what is to be typed stays in one piece
-        lines += (
-            [head + said]
-            if whole
-            else textwrap.wrap(said, PAGE, initial_indent=head, subsequent_indent=" " * 13, break_on_hyphens=False)
-        )
+        if label == "to apply":  # what is to be typed stays in one piece
+            yield head + said
+        else:
+            yield from textwrap.wrap(
+                said, PAGE, initial_indent=head, subsequent_indent=" " * 13, break_on_hyphens=False
+            )
         before = label
-    return "\n".join(lines)
 
 
 def scale(curve: Curve) -> str:

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnvanish.diagnosis.diagnose import Diagnosis
 from rnnvanish.diagnosis.report.document import check_layers, number, read, value_of
+from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.names import printable
 
 Report = Diagnosis | Mapping[str, Any] | str | Path

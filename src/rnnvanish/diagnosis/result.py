@@ -1,0 +1,108 @@
+"""What `diagnose` found, and the forms in which it is shown and kept."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnvanish.diagnosis.fault import Finding
+from rnnvanish.diagnosis.outlook.outlook import Outlook
+from rnnvanish.diagnosis.report.contents import Contents, Layer, Section
+from rnnvanish.diagnosis.report.document import SCHEMA, UNITS, layer, plain
+from rnnvanish.diagnosis.report.measures import Measures
+from rnnvanish.diagnosis.report.rows import rows
+from rnnvanish.diagnosis.report.text import to_text
+from rnnvanish.names import printable
+from rnnvanish.probes.curve import Curve
+from rnnvanish.records.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` found.
+
+    Attributes:
+        model: The class of the model.
+        curves: Retention of each layer and direction, with cause and advice.
+        provenance: Date, commit, processor and versions.
+        findings: Faults that have a name, where they are, and what to do.
+        measures: What else was measured of each layer.
+        outlook: Whether it can learn across the lag that was asked for; None where none was.
+        unfit: Cures that could not be tried on this model, and why.
+        intervals: Of several batches the ends of the 95 % interval of every number of `measures`, "low" and "high", by
+            the names of its fields.
+    """
+
+    model: str
+    curves: dict[str, Curve]
+    provenance: dict[str, str]
+    findings: tuple[Finding, ...] = ()
+    measures: Mapping[str, Measures] = field(default_factory=dict)
+    outlook: Outlook | None = None
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    intervals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether no layer's gradient vanishes or explodes, and no fault was found."""
+        return not self.findings and not any(
+            curve.verdict in ("vanishing", "exploding") for curve in self.curves.values()
+        )
+
+    def contents(self, full: bool = False) -> Contents:
+        """What a report says, all of it or in short."""
+        measures = self.measures.get
+        return Contents(
+            title=f"{printable(self.model)}: how much of the gradient reaches back in time",
+            findings=[finding.section for finding in self.findings],
+            layers=[Layer(name, curve, rows(curve, measures(name), full)) for name, curve in self.curves.items()],
+            outlook=None if self.outlook is None else Section(self.outlook.title, [("", str(self.outlook))]),
+            unfit=self.unfit if full else {},
+            origin=printable(", ".join(f"{name} {value}" for name, value in self.provenance.items())),
+        )
+
+    def __str__(self) -> str:
+        return to_text(self.contents())
+
+    def __rich__(self) -> "RenderableType":
+        from rnnvanish.diagnosis.report.terminal import to_terminal
+
+        return to_terminal(self.contents())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as what JSON can hold: nan is null, infinity is the word; report.schema.json describes it."""
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "units": UNITS,
+            "findings": plain(self.findings),
+            "layers": {
+                name: layer(curve)
+                | {"measures": plain(self.measures.get(name, {})), "intervals": plain(self.intervals.get(name))}
+                for name, curve in self.curves.items()
+            },
+            "outlook": None if self.outlook is None else plain(self.outlook.parts),
+            "unfit": dict(self.unfit),
+            "provenance": self.provenance,
+        }
+
+    def to_json(self, path: str | Path) -> Path:
+        """Write the report as JSON."""
+        return write_whole(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the report as one page that needs nothing else."""
+        from rnnvanish.diagnosis.report.page import to_html
+
+        return write_whole(path, to_html(self.contents(full=True)))
+
+    def plot(self) -> "Axes":
+        """Draw the curves with matplotlib."""
+        from rnnvanish.plots import retention
+
+        return retention(self.curves)
