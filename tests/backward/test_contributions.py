@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, TensorDataset
 
 from rnnvanish import Recurrent, cells
-from rnnvanish.numerics.interval import interval, student
+from rnnvanish.numerics.interval import confidence_interval, student_quantile
 from rnnvanish.probes import retention
 
 TIME, BATCH, INPUT, HIDDEN = 7, 3, 2, 4
@@ -232,8 +232,8 @@ def test_a_lag_is_averaged_over_the_batches_that_reach_it():
 def test_students_quantiles():
     """From printed tables."""
     for freedom, quantile in {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 9: 2.262, 30: 2.042}.items():
-        assert student(freedom) == pytest.approx(quantile, abs=5e-4)
-    low, high = interval(torch.tensor([[1.0, torch.nan], [2.0, 5.0]]))
+        assert student_quantile(freedom) == pytest.approx(quantile, abs=5e-4)
+    low, high = confidence_interval(torch.tensor([[1.0, torch.nan], [2.0, 5.0]]))
     assert low[1].isnan()
     assert high[0] > 2
 

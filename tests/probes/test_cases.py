@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from rnnvanish.numerics.lanczos import largest
+from rnnvanish.numerics.lanczos import largest_singular_values
 from rnnvanish.probes import jacobian
 from rnnvanish.probes.cases import cases
 
@@ -91,7 +91,7 @@ def test_products_with_vectors_say_the_same_as_matrices(kind, monkeypatch):
 def test_lanczos_against_a_matrix():
     torch.manual_seed(0)
     matrices = torch.randn(2, 30, 30).double()
-    found = largest(
+    found = largest_singular_values(
         lambda v: (matrices @ v[..., None]).squeeze(-1),
         lambda u: (matrices.mT @ u[..., None]).squeeze(-1),
         torch.randn(2, 30).double(),

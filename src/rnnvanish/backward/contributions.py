@@ -1,15 +1,15 @@
-"""Of a loss that reads every step: what of a gradient came in on the way, and what travelled."""
+"""Of a loss that reads every step: the share of the gradient that comes in at each step, and what the end alone sends back."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rnnvanish.backward.replay import Series
-from rnnvanish.numerics.norms import from_the_end
+from rnnvanish.numerics.norms import align_ends
 from rnnvanish.observe.record import Run
 
 
-def injected(came_in: Float[Tensor, "time sequences"], back: Tensor, ends: Tensor) -> Float[Tensor, " lags"]:
+def injected_share(came_in: Float[Tensor, "time sequences"], back: Tensor, ends: Tensor) -> Float[Tensor, " lags"]:
     """Measure the share of the gradient at each lag that came in at this very step, from 0 to 1.
 
     The total at step t is what came in there, plus what step t + 1 passes back: the gradient by the state as it read it.
@@ -20,13 +20,13 @@ def injected(came_in: Float[Tensor, "time sequences"], back: Tensor, ends: Tenso
         back: Norms of what the next step passes back.
         ends: Index of each sequence's own last step.
     """
-    came, travelled = from_the_end(came_in, ends), from_the_end(back, ends)
-    share: Tensor = (came / (came + travelled)).nanmean(1)
+    came, passed = align_ends(came_in, ends), align_ends(back, ends)
+    share: Tensor = (came / (came + passed)).nanmean(1)
     return share
 
 
-def journey(run: Run, total: Series, at: Bool[Tensor, "time sequences"]) -> Series:
-    """Carry the gradient by some states back, such as each sequence's own last, without what comes in on the way.
+def journey_gradient(run: Run, total: Series, at: Bool[Tensor, "time sequences"]) -> Series:
+    """Backpropagate the gradient by some states, such as each sequence's own last, without what comes in at other steps.
 
     Args:
         run: The loop.

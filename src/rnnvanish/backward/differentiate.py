@@ -10,12 +10,12 @@ from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.record import Run
 
 #: The parts of a state, in whatever form.
-Parts = tuple[Tensor, ...]
+Tensors = tuple[Tensor, ...]
 
 
-def gradients(
-    model: nn.Module, runs: list[Run], value: Tensor, states: Sequence[Parts], keep: bool = False
-) -> list[Parts]:
+def differentiate(
+    model: nn.Module, runs: list[Run], value: Tensor, states: Sequence[Tensors], keep: bool = False
+) -> list[Tensors]:
     """Compute the derivative of `value` by every part of `states`, zero where none leads there.
 
     Args:
@@ -32,7 +32,7 @@ def gradients(
     there = value.requires_grad and inside
     found = torch.autograd.grad(value, inside, allow_unused=True, retain_graph=keep) if there else ()
     if all(gradient is None for gradient in found):
-        raise Unmeasurable(_no_gradient(model, runs, value))
+        raise Unmeasurable(_missing_gradient(model, runs, value))
     remaining = iter(found)
     every = [[next(remaining) if part.requires_grad else None for part in state] for state in states]
     return [
@@ -41,7 +41,7 @@ def gradients(
     ]
 
 
-def _no_gradient(model: nn.Module, runs: list[Run], value: Tensor) -> str:
+def _missing_gradient(model: nn.Module, runs: list[Run], value: Tensor) -> str:
     said = f"The loss does not depend on a recurrent layer of {type(model).__name__}. Seen were {listed(r.name for r in runs)}. "
     if not any(run.graph for run in runs):
         return (

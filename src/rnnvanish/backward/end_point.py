@@ -8,11 +8,11 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from torch.utils._pytree import tree_leaves
 
 from rnnvanish.live import RECURRENT, unwrapped
-from rnnvanish.numerics.norms import real
+from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.record import Run
 
 
-def read_end(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:
+def sum_end_point(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:
     """Sum what `model` returned, at the end of the sequence.
 
     Of a bare recurrent module: the final states of its top layer. Of another: every number that it returns; of a
@@ -23,7 +23,7 @@ def read_end(model: nn.Module, output: Any, runs: list[Run]) -> Tensor:
     else:
         leaves = tree_leaves(output, is_leaf=lambda value: isinstance(value, PackedSequence))
         numbers = [_last_step(leaf, runs) for leaf in leaves if isinstance(leaf, PackedSequence | Tensor)]
-    numbers = [real(number) for number in numbers if number.is_floating_point() or number.is_complex()]
+    numbers = [as_real(number) for number in numbers if number.is_floating_point() or number.is_complex()]
     if not numbers:
         raise ValueError(
             f"{type(model).__name__} returned no tensor of numbers for a gradient to start from, but a "

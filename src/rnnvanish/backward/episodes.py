@@ -40,14 +40,14 @@ class Episodes:
         last = torch.where(final, ends[row], start.roll(-1) - 1)
         return cls(run, row[final], start[final], last[final]) if latest else cls(run, row, start, last)
 
-    def apart(self, whole: Tensor) -> Tensor:
-        """What there is of (time, sequences, ...) in each episode, from its first step on; its last again behind its end."""
+    def split(self, whole: Tensor) -> Tensor:
+        """Split by episode: what there is of (time, sequences, ...) in each episode, from its first step on; its last again behind its end."""
         if self.run.cut is None:
             return whole
         step = self.start + torch.arange(len(whole), device=whole.device)[:, None]
         return whole[torch.minimum(step, self.last), self.row]
 
-    def alone(self) -> Run:
+    def as_run(self) -> Run:
         """The loop with episodes for sequences; where there is one in each sequence, as it is."""
         run = self.run
         return (
@@ -55,7 +55,7 @@ class Episodes:
             if run.cut is None
             else replace(
                 run,
-                x=self.apart(run.x.detach()),
+                x=self.split(run.x.detach()),
                 initial=tuple(part[self.start, self.row] for part in _stacked([e or run.initial for e in run.entries])),
                 states=self._parts(run.states),
                 entries=self._parts([entry or run.initial for entry in run.entries]),
@@ -65,14 +65,14 @@ class Episodes:
             )
         )
 
-    def at(self, ends: Tensor) -> Bool[Tensor, "time sequences"]:
+    def mask_at(self, ends: Tensor) -> Bool[Tensor, "time sequences"]:
         """Where in the loop the episodes have steps with these indices."""
         where = torch.zeros(self.run.x.shape[:2], dtype=torch.bool, device=ends.device)
         where[self.start + ends, self.row] = True
         return where
 
     def _parts(self, states: Sequence[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
-        parts = [self.apart(part) for part in _stacked(states)]
+        parts = [self.split(part) for part in _stacked(states)]
         return [tuple(each) for each in zip(*parts, strict=True)]
 
 

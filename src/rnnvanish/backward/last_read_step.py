@@ -1,4 +1,4 @@
-"""Where a loss stops to read: the last state of each sequence that it depends on, from which lags are counted.
+"""The last step that a loss reads: the last state of each sequence that it depends on, from which lags are counted.
 
 Of a padded batch that is read at each sequence's own end (`output[range(batch), lengths - 1]`, a mask, a list of rows) that
 is the end that packing would have said. Where a step makes its output of the state before it, no loss reads the last state.
@@ -14,7 +14,7 @@ from torch import Tensor
 from rnnvanish.observe.record import Run
 
 
-def read(runs: Sequence[Run], sizes: Sequence[Tensor]) -> list[Run]:
+def end_at_last_read(runs: Sequence[Run], sizes: Sequence[Tensor]) -> list[Run]:
     """Have the sequences of each loop end where the loss stops to read them.
 
     A lower layer is read as far as the one above it: where nothing comes from there at the end, that end is dead, and no
@@ -28,7 +28,7 @@ def read(runs: Sequence[Run], sizes: Sequence[Tensor]) -> list[Run]:
     for place in range(len(runs) - 1, -1, -1):
         run, size = runs[place], sizes[place]
         module, _, layer = run.name.partition("/")
-        last = _last(size > 0, run.ends)
+        last = _last_true(size > 0, run.ends)
         key = module, layer.rpartition("/")[2]
         higher = above.get(key)
         if higher is not None and layer and len(higher) == len(last):
@@ -40,7 +40,7 @@ def read(runs: Sequence[Run], sizes: Sequence[Tensor]) -> list[Run]:
     return found
 
 
-def _last(there: Bool[Tensor, "time sequences"], ends: Tensor) -> Tensor:
+def _last_true(there: Bool[Tensor, "time sequences"], ends: Tensor) -> Tensor:
     """Index of each sequence's last step that is there, up to its end; -1 where none is."""
     steps = torch.arange(len(there), device=there.device)[:, None]
     return torch.where(there & (steps <= ends), steps, -1).amax(0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rnnvanish.backward.end_point import read_end
+from rnnvanish.backward.end_point import sum_end_point
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Run
 
@@ -15,24 +15,24 @@ from rnnvanish.observe.record import Run
 Loss = Callable[..., Tensor] | str | None
 
 
-def loss_of(model: nn.Module, call: Call, output: Any, runs: list[Run], loss: Loss) -> Tensor:
+def evaluate_loss(model: nn.Module, call: Call, output: Any, runs: list[Run], loss: Loss) -> Tensor:
     """The number that the gradient starts from.
 
     Raises:
         ValueError: Where it is none.
     """
     if loss is None:
-        value: Any = read_end(model, output, runs)
+        value: Any = sum_end_point(model, output, runs)
     elif isinstance(loss, str):
         value = output["loss"] if isinstance(output, dict) and "loss" in output else output
     else:
-        value = loss(output, call.batch) if _takes_the_batch(loss) else loss(output)
+        value = loss(output, call.batch) if _takes_batch(loss) else loss(output)
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise ValueError(f"The loss must be a tensor of one number, got {getattr(value, 'shape', value)}.")
     return value
 
 
-def _takes_the_batch(loss: Callable[..., Tensor]) -> bool:
+def _takes_batch(loss: Callable[..., Tensor]) -> bool:
     try:
         parameters = inspect.signature(loss).parameters.values()
     except ValueError:  # one of torch's own, such as torch.sum

@@ -1,4 +1,4 @@
-"""A state that the model changes between steps: the gradient by what it carries on, not by what the step returned.
+"""Masked states, which the model changes between steps: the gradient by the state that it carries on, not by what a step returned.
 
 A mask is the common case, hₜ = m oₜ + (1 − m) hₜ₋₁ for what the step returned, oₜ: it holds sequences that have ended, or
 lets a unit rest. The old state then passes the step by, and the gradient by oₜ alone says nothing of that way.
@@ -10,20 +10,20 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.differentiate import Parts, gradients
+from rnnvanish.backward.differentiate import Tensors, differentiate
 from rnnvanish.cell import State
 from rnnvanish.observe.carry import numbered
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.record import Run
 
-_UNSEEN = (
+HIDDEN_CHANGE = (
     "The model changes the state of {} between one call and the next, and leads the old state past the call: how much "
     "cannot be seen from outside where a call takes several steps, or fewer sequences than the one before. Put what happens "
     "between steps into the step, a module of its own, (x, state) -> state, and name it: cells=[...]."
 )
 
 
-def carried(model: nn.Module, run: Run, value: Tensor, total: list[State]) -> tuple[Run, list[State]] | None:
+def masked_gradients(model: nn.Module, run: Run, value: Tensor, total: list[State]) -> tuple[Run, list[State]] | None:
     """Find the gradient by the states that a model carries from step to step, if some of the old state passes the step by.
 
     All but the last are seen: they are what the next step is handed. Of a mask the gradient by hₜ is what comes to oₜ and
@@ -43,24 +43,24 @@ def carried(model: nn.Module, run: Run, value: Tensor, total: list[State]) -> tu
     Raises:
         ValueError: Of a layer that is called with several steps, or on fewer sequences as they end.
     """
-    if not any(bool(part.any()) for state in total for part in state) or not _passes_by(run):
+    if not any(bool(part.any()) for state in total for part in state) or not _bypasses_steps(run):
         return None
     if run.flat is None or any(len(part) != len(run.ends) for state in run.handed[1:] for part in run.flat(state)):
-        raise Unmeasurable(_UNSEEN.format(run.name))
-    found = gradients(model, [run], value, [*run.handed, *run.taken], keep=True)
+        raise Unmeasurable(HIDDEN_CHANGE.format(run.name))
+    found = differentiate(model, [run], value, [*run.handed, *run.taken], keep=True)
     came, through = ([run.flat(part) for part in half] for half in (found[: len(total)], found[len(total) :]))
     masked = [
         tuple(o + whole - part for o, whole, part in zip(*each, strict=True))
         for each in zip(total[1:], came[1:], through[1:], strict=True)
     ]
-    lengths = _steps(run, run.flat, total[-1])
+    lengths = _lengths_until_held(run, run.flat, total[-1])
     if any(_differ(one, other) for one, other in zip(came[2:], masked[:-1], strict=True)):
         ends = replace(run, x=run.x[:-1], states=run.states[:-1], lengths=lengths.clamp(max=len(total) - 1))
         return ends, came[1:]
     return replace(run, lengths=lengths), [*came[1:], masked[-1]]
 
 
-def _passes_by(run: Run) -> bool:
+def _bypasses_steps(run: Run) -> bool:
     """Whether any way leads from a state that is carried on to a later one, but through a step."""
     handed = [part for state in run.handed[1:] for part in state if part.requires_grad]
     sent = list(map(numbered, handed))
@@ -69,14 +69,14 @@ def _passes_by(run: Run) -> bool:
     return any(not came.equal(each) for came, each in zip(found, sent, strict=True))
 
 
-def _differ(one: Parts, other: Parts) -> bool:
+def _differ(one: Tensors, other: Tensors) -> bool:
     """Whether two gradients differ by more than rounding."""
     pairs = list(zip(one, other, strict=True))
     size = max((float(a.norm()) for a, _ in pairs), default=0.0)
     return any(float((a - b).norm()) > torch.finfo(a.dtype).eps ** 0.5 * size for a, b in pairs)
 
 
-def _steps(run: Run, flat: Callable[[Parts], State], last: State) -> Tensor:
+def _lengths_until_held(run: Run, flat: Callable[[Tensors], State], last: State) -> Tensor:
     """Steps of each sequence before it is held for good: its state stays, whatever the step returns."""
     states = [torch.cat(flat(state), dim=-1).detach() for state in run.handed[1:]]
     returned = [torch.cat(state, dim=-1).detach() for state in run.states]

@@ -1,39 +1,39 @@
-"""What of a gradient takes the recurrence, and what comes in on the way."""
+"""The recurrent path: what of a gradient passes back through every step of the loop, and what comes in at each step."""
 
 import torch
 from torch import Tensor
 
-from rnnvanish.backward.replay import Replay, Series, again, step_of
+from rnnvanish.backward.replay import Replay, Series, real_step, replay_all
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import Step, padding
 from rnnvanish.observe.checks import need_unaltered
 from rnnvanish.observe.watch import Run
 
 
-def travelled(run: Run, end: State) -> Series:
-    """Take a gradient back through every step of a loop, one after the other.
+def recurrent_gradient(run: Run, end: State) -> Series:
+    """Backpropagate a gradient by the last states through every step of a loop, and by no other path.
 
     Args:
         run: The loop.
         end: The gradient of each sequence's own last state, (sequences, size) for each part.
 
     Returns:
-        The gradient of every state by this way alone, (time, sequences, size) for each part; 0 beyond a sequence's end.
+        The gradient by every state along this path, (time, sequences, size) for each part; 0 beyond a sequence's end.
     """
     need_unaltered(run)
-    step, ends, before = step_of(run), run.ends, Replay(run).before
+    step, ends, before = real_step(run), run.ends, Replay(run).before
     steps: list[State] = [()] * len(run.states)
     gradient = tuple(torch.zeros_like(part) for part in end)
     for t in range(len(run.states) - 1, -1, -1):
         gradient = tuple(torch.where((ends == t)[:, None], new, old) for new, old in zip(end, gradient, strict=True))
         steps[t] = gradient
         if t > 0:
-            back = _back(step, run.x[t].detach(), tuple(part[t].clone().requires_grad_() for part in before), gradient)
+            back = _vjp(step, run.x[t].detach(), tuple(part[t].clone().requires_grad_() for part in before), gradient)
             gradient = tuple(torch.where((ends < t)[:, None], 0.0, part) for part in back)
     return tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
 
 
-def _back(step: Step, x: Tensor, before: State, gradient: State) -> State:
+def _vjp(step: Step, x: Tensor, before: State, gradient: State) -> State:
     with torch.enable_grad():
         after = step(x, before)
     reached = [(part, g) for part, g in zip(after, gradient, strict=True) if part.requires_grad]
@@ -41,7 +41,7 @@ def _back(step: Step, x: Tensor, before: State, gradient: State) -> State:
     return tuple(torch.zeros_like(part) if g is None else g for part, g in zip(before, found, strict=True))
 
 
-def injected(run: Run, gradients: Series) -> Series:
+def injected_gradient(run: Run, gradients: Series) -> Series:
     """The part of every state's gradient that did not come back through the loop's own next step.
 
     It came in at this very step: from the loss, from a layer above, from attention that reads this state.
@@ -53,8 +53,8 @@ def injected(run: Run, gradients: Series) -> Series:
     need_unaltered(run)
     beyond = padding(len(run.states), run.ends + 1)[..., None]  # there the last state stands still, and has a gradient
     came_in = tuple(part.masked_fill(beyond, 0.0) for part in gradients)
-    for steps in again(run):
-        back = steps.back(steps.rows_of(gradients), steps.before)
+    for steps in replay_all(run):
+        back = steps.vjp(steps.rows_of(gradients), steps.before)
         inside = steps.step > 0
         for part, passed in zip(came_in, back, strict=True):
             part[steps.step[inside] - 1, steps.sequence[inside]] -= passed[inside]

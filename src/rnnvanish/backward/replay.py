@@ -1,4 +1,8 @@
-"""Every step of a loop taken once more, all at once: where all states are known, no step has to wait for another."""
+"""Replay: a recorded loop's steps computed again, many at once, since where all states are known no step waits for another.
+
+`probes.shares`, `depth`, `sensitivity`, the Jacobians and the faults take their numbers from it: `replay_all` and
+`replay_by_lag` give the steps of a `Run`, and `ReplayedSteps.vjp` and `jvp` the products with their Jacobians.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,13 +23,13 @@ from rnnvanish.observe.watch import Run
 #: Numbers of every state of a loop: a tensor for each part of the state.
 Series = tuple[Inexact[Tensor, "time sequences _"], ...]
 
-#: Numbers of the state that are taken at once: a bound on memory, whatever the model's size.
-AT_ONCE = 2**19
+#: Numbers of the state that are replayed at once: a bound on memory, whatever the model's size.
+CHUNK_NUMBERS = 2**19
 
 
 @dataclass
-class Inner:
-    """What the innermost cell read and gave while a step was taken: the cell itself, whatever is wrapped around it.
+class InnermostCall:
+    """What the innermost cell read and returned in a replayed step: the cell itself, whatever is wrapped around it.
 
     Attributes:
         cell: The cell.
@@ -58,8 +62,8 @@ class Inner:
 
 
 @dataclass(frozen=True, eq=False)
-class Again:
-    """Steps taken once more; a row is one step of one sequence, padding has none.
+class ReplayedSteps:
+    """Steps computed again, with their graph; a row is one step of one sequence, padding has none.
 
     Attributes:
         step: Which step it was, as the loop runs.
@@ -77,14 +81,14 @@ class Again:
     x: Float[Tensor, "rows features"]
     before: State
     after: State
-    inner: Inner
+    inner: InnermostCall
 
     def rows_of(self, parts: Series) -> State:
         """Take the rows of these steps."""
         return tuple(part[self.step, self.sequence] for part in parts)
 
-    def back(self, gradient: State, to: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Take a gradient of the state after each step back to other tensors; zeros where nothing leads there."""
+    def vjp(self, gradient: State, to: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Vector-Jacobian product: a gradient by the state after each step, taken back to the tensors `to`; zeros elsewhere."""
         reached = [(part, g) for part, g in zip(self.after, gradient, strict=True) if part.requires_grad]
         after, gradients = [list(each) for each in zip(*reached, strict=True)] if reached else ([], [])
         found = torch.autograd.grad(after, to, gradients, retain_graph=True, allow_unused=True) if after else ()
@@ -93,14 +97,16 @@ class Again:
             for tensor, g in zip(to, found or (None,) * len(to), strict=True)
         )
 
-    def onward(self) -> Callable[[State], State]:
-        """Make what takes a small change of the state before each step on to the state after it."""
+    def jvp(self) -> Callable[[State], State]:
+        """Jacobian-vector product: the function that takes a change of the state before each step to the state after it."""
         gradient = tuple(torch.zeros_like(part, requires_grad=True) for part in self.after)
-        with torch.enable_grad():  # what `back` does is linear in its gradient: its derivative by that is the way on
+        with (
+            torch.enable_grad()
+        ):  # a vector-Jacobian product is linear in its gradient, and its derivative by that is the Jacobian-vector one
             found = torch.autograd.grad(self.after, self.before, gradient, create_graph=True, allow_unused=True)
         inside = [place for place, part in enumerate(found) if part is not None and part.requires_grad]
 
-        def take(change: State) -> State:
+        def push(change: State) -> State:
             back, changes = [found[place] for place in inside], [change[place] for place in inside]
             onward = torch.autograd.grad(back, gradient, changes, retain_graph=True, allow_unused=True) if back else ()
             return tuple(
@@ -108,24 +114,24 @@ class Again:
                 for v, part in zip(onward or (None,) * len(gradient), self.after, strict=True)
             )
 
-        return take
+        return push
 
 
-class Unrepeatable(RuntimeError):
-    """A step that is taken again from the same state gives another one: nothing of it can be measured step by step."""
+class UnrepeatableStep(RuntimeError):
+    """A step replayed from the same state gives another one: nothing of it can be measured step by step."""
 
 
 class Replay:
-    """A loop whose steps can be taken again, each from the state that it read."""
+    """A loop whose steps can be computed again, each from the state that it read."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
         # A step that makes its own first state has read none.
-        self.before = stacked(run, [entry or run.initial for entry in run.entries])
-        self.after = stacked(run, run.states)
+        self.before = stack_steps(run, [entry or run.initial for entry in run.entries])
+        self.after = stack_steps(run, run.states)
 
-    def take(self, step: Int[Tensor, " rows"], sequence: Int[Tensor, " rows"]) -> Again:
-        """Take these steps of these sequences, all at once.
+    def steps_at(self, step: Int[Tensor, " rows"], sequence: Int[Tensor, " rows"]) -> ReplayedSteps:
+        """Compute these steps of these sequences again, all at once.
 
         Raises:
             Unrepeatable: Where a step does not give again what it gave: it draws random numbers, or mixes sequences.
@@ -134,68 +140,71 @@ class Replay:
         x = run.x[step, sequence].detach().requires_grad_()
         before = tuple(part[step, sequence].requires_grad_() for part in self.before)
         with torch.enable_grad():
-            after, inner = self._taken(x, before)
+            after, inner = self._call_step(x, before)
         for name, new, old in zip(run.cell.state_names, after, self.after, strict=True):
             was = old[step, sequence]
             if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
-                raise Unrepeatable(
+                raise UnrepeatableStep(
                     f"{run.name}: taken again from the same state, a step gives another {name}. Does it draw random "
                     "numbers, or mix the sequences of a batch? Measure it with model.eval()."
                 )
-        return Again(step, sequence, run.ends[sequence] - step, x, before, after, inner)
+        return ReplayedSteps(step, sequence, run.ends[sequence] - step, x, before, after, inner)
 
-    def _taken(self, x: Tensor, before: State) -> tuple[State, Inner]:
+    def _call_step(self, x: Tensor, before: State) -> tuple[State, InnermostCall]:
         try:
-            return taken(self.run, x, before)
+            return call_step(self.run, x, before)
         except RuntimeError:  # written for as many sequences as there are: then step by step, sequence by sequence
             count = self.run.x.shape[1]
             rows = [torch.arange(start, start + count, device=x.device) for start in range(0, len(x), count)]
             if len(x) % count:
                 raise
-            each = [taken(self.run, x[row], tuple(part[row] for part in before)) for row in rows]
+            each = [call_step(self.run, x[row], tuple(part[row] for part in before)) for row in rows]
             after = tuple(torch.cat(parts) for parts in zip(*(after for after, _ in each), strict=True))
-            return after, Inner(each[0][1].cell)
+            return after, InnermostCall(each[0][1].cell)
 
 
-def stacked(run: Run, states: Sequence[State]) -> Series:
+def stack_steps(run: Run, states: Sequence[State]) -> Series:
     """States, or gradients by them, of every step, a tensor for each part; zero for a sequence that has left the batch."""
     batch = run.x.shape[1]
     like = run.states[-1]
-    whole = ([_filled(pack(_as(part.detach(), one)), batch) for part, one in zip(s, like, strict=True)] for s in states)
+    whole = (
+        [_pad_batch(pack(_to_complex(part.detach(), one)), batch) for part, one in zip(s, like, strict=True)]
+        for s in states
+    )
     return tuple(torch.stack(parts) for parts in zip(*whole, strict=True))
 
 
-def _as(part: Tensor, like: Tensor) -> Tensor:
+def _to_complex(part: Tensor, like: Tensor) -> Tensor:
     """A real number that stands for a complex one, such as the zero that a loop begins with, as a complex one."""
     return part.to(like.dtype) if like.is_complex() else part
 
 
-def _filled(part: Tensor, batch: int) -> Tensor:
+def _pad_batch(part: Tensor, batch: int) -> Tensor:
     return part if len(part) == batch else torch.cat([part, part.new_zeros(batch - len(part), part.shape[1])])
 
 
-def again(run: Run, at_once: int = AT_ONCE) -> Iterator[Again]:
-    """Take every step of `run` once more, some steps of all sequences at a time; errors are those of `Replay.take`."""
+def replay_all(run: Run, chunk_numbers: int = CHUNK_NUMBERS) -> Iterator[ReplayedSteps]:
+    """Replay every step of `run`, some steps of all sequences at a time; errors are those of `Replay.steps_at`."""
     batch, replay = run.x.shape[1], Replay(run)
-    stride = max(1, at_once // (batch * sum(part.shape[-1] for part in replay.before)))
+    stride = max(1, chunk_numbers // (batch * sum(part.shape[-1] for part in replay.before)))
     for start in range(0, int(run.ends.max()) + 1, stride):
         t = torch.arange(start, min(start + stride, len(run.x)), device=run.x.device)
         going = (t[:, None] <= run.ends).nonzero()
-        yield replay.take(t[going[:, 0]], going[:, 1])
+        yield replay.steps_at(t[going[:, 0]], going[:, 1])
 
 
-def lag_by_lag(run: Run) -> Iterator[Again]:
-    """Take every step of `run` once more, all sequences at the same lag from their own ends: 0, 1, 2, ..."""
+def replay_by_lag(run: Run) -> Iterator[ReplayedSteps]:
+    """Replay every step of `run`, all sequences at the same lag from their own ends: 0, 1, 2, ..."""
     replay = Replay(run)
     for lag in range(int(run.ends.max()) + 1):
         sequence = (run.ends >= lag).nonzero()[:, 0]
-        yield replay.take(run.ends[sequence] - lag, sequence)
+        yield replay.steps_at(run.ends[sequence] - lag, sequence)
 
 
-def taken(run: Run, x: Tensor, before: State) -> tuple[State, Inner]:
-    """Take one step of `run` from given states, and see what its innermost cell does."""
+def call_step(run: Run, x: Tensor, before: State) -> tuple[State, InnermostCall]:
+    """Call the step of `run` from given states, with hooks that record what its innermost cell does."""
     cell = innermost(run.cell)
-    inner = Inner(cell)
+    inner = InnermostCall(cell)
     with ExitStack() as hooks:
         if isinstance(cell, Cell):
             hooks.enter_context(cell.register_forward_pre_hook(inner.note_input))
@@ -203,25 +212,25 @@ def taken(run: Run, x: Tensor, before: State) -> tuple[State, Inner]:
         for name in ("from_x", "from_h"):
             if isinstance(linear := getattr(cell, name, None), nn.Module):
                 hooks.enter_context(linear.register_forward_hook(partial(inner.note_sum, name)))
-        return step_of(run)(x, before), inner
+        return real_step(run)(x, before), inner
 
 
-def step_of(run: Run) -> Step:
+def real_step(run: Run) -> Step:
     """The step of a loop from real coordinates to real coordinates: of complex numbers Re beside Im."""
-    step, complex_ones = _in_its_precision(run), [part.is_complex() for part in run.states[-1]]
+    step, complex_ones = _step_in_precision(run), [part.is_complex() for part in run.states[-1]]
     if not any(complex_ones):
         return step
 
-    def taken(x: Tensor, state: State) -> State:
+    def real(x: Tensor, state: State) -> State:
         own = tuple(unpack(part) if double else part for part, double in zip(state, complex_ones, strict=True))
         after = zip(step(x, own), run.states[-1], strict=True)
-        return tuple(pack(_as(part, like)) for part, like in after)
+        return tuple(pack(_to_complex(part, like)) for part, like in after)
 
-    return taken
+    return real
 
 
-def _in_its_precision(run: Run) -> Step:
-    """That may be double where the weights are single."""
+def _step_in_precision(run: Run) -> Step:
+    """The step in the precision of the run, which may be double where the weights are single."""
     weights, dtype = dict(run.cell.named_parameters()), run.x.dtype.to_real()
     cast_ones = {
         name: weight.to(dtype)

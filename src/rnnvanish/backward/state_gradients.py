@@ -1,4 +1,4 @@
-"""What arrives at every state of a model's loops, whether these ran step by step or compiled."""
+"""The gradient of a loss by every state of a model's loops, whether these ran step by step or compiled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.differentiate import Parts, gradients
+from rnnvanish.backward.differentiate import Tensors, differentiate
 from rnnvanish.backward.replay import Series
 from rnnvanish.cell import State
-from rnnvanish.numerics.norms import size, together
+from rnnvanish.numerics.norms import joint_norm, row_norms
 from rnnvanish.observe import compiled_loops
 from rnnvanish.observe.record import Run
 
 
 @dataclass(frozen=True)
-class Arrived:
+class StateGradients:
     """The gradient of a loss by every state of one loop.
 
     Attributes:
         states: State by state; empty of a loop that ran compiled.
         total: A tensor for each part of the state.
         sizes: The norms of these, (time, sequences).
-        ways: Norms of what came in at each step, and of the rest, which came back through the next step, both
+        origins: Norms of what came in at each step, and of the rest, which came back through the next step, both
             (time, sequences); None where that was not asked for, and of a loop whose states the model changes: what is
             passed back is then not the gradient by the state.
     """
@@ -30,48 +30,50 @@ class Arrived:
     states: list[State]
     total: Series
     sizes: list[Tensor]
-    ways: tuple[Tensor, Tensor] | None
+    origins: tuple[Tensor, Tensor] | None
 
 
-def arrived(model: nn.Module, runs: list[Run], value: Tensor, split: bool) -> list[Arrived]:
-    """Take the gradient of `value` back to every state; errors are those of `gradients`.
+def state_gradients(model: nn.Module, runs: list[Run], value: Tensor, split: bool) -> list[StateGradients]:
+    """Differentiate `value` by every state; errors are those of `differentiate`.
 
     Args:
         model: For the message.
         runs: Its loops.
         value: A number.
-        split: Whether to tell what came in at each step from what came back.
+        split: Whether to split the norms into what came in at each step and what the next step passed back.
     """
-    asked = [_asked(run, split) for run in runs]
+    asked = [_differentiated(run, split) for run in runs]
     keep = split or any(run.altered or run.compiled for run in runs)
     compiled_loops.forget(runs)
-    found = iter(gradients(model, runs, value, [parts for each in asked for parts in each], keep))
+    found = iter(differentiate(model, runs, value, [parts for each in asked for parts in each], keep))
     return [_of_loop(run, [next(found) for _ in each], split) for run, each in zip(runs, asked, strict=True)]
 
 
-def _asked(run: Run, split: bool) -> list[Parts]:
-    """By which tensors gradients are asked for."""
+def _differentiated(run: Run, split: bool) -> list[Tensors]:
+    """The tensors to differentiate by."""
     if run.compiled:
         return [(*call.entry, call.outputs) if split else call.entry for call in run.compiled]
     return [*run.states, *(run.entries if split else ())]
 
 
-def _of_loop(run: Run, found: list[Parts], split: bool) -> Arrived:
+def _of_loop(run: Run, found: list[Tensors], split: bool) -> StateGradients:
     if run.compiled:
         total = compiled_loops.handed_out(run)
-        sizes = list(map(size, total))
-        ways = compiled_loops.arrivals(run, total, sizes, [parts[-1] for parts in found]) if split else None
-        return Arrived([], total, sizes, ways)
+        sizes = list(map(row_norms, total))
+        origins = compiled_loops.arrivals(run, total, sizes, [parts[-1] for parts in found]) if split else None
+        return StateGradients([], total, sizes, origins)
     states, entries = found[: len(run.states)], found[len(run.states) :]
     total = tuple(torch.stack(parts) for parts in zip(*states, strict=True))
-    return Arrived(states, total, list(map(size, total)), _ways(total, entries) if split and not run.altered else None)
+    return StateGradients(
+        states, total, list(map(row_norms, total)), _split_norms(total, entries) if split and not run.altered else None
+    )
 
 
-def _ways(total: Series, entries: Sequence[Parts]) -> tuple[Tensor, Tensor]:
+def _split_norms(total: Series, entries: Sequence[Tensors]) -> tuple[Tensor, Tensor]:
     """What came in at each step, and what came back: the gradient by the state as the next step read it."""
     back = tuple(map(torch.zeros_like, total))
     for t, parts in enumerate(entries[1:]):
         for whole, rows in zip(back, parts, strict=False):  # a step that makes its own first state has read none
             whole[t, : len(rows)] = rows
     came_in = [whole - part for whole, part in zip(total, back, strict=True)]
-    return together(list(map(size, came_in))), together(list(map(size, back)))
+    return joint_norm(list(map(row_norms, came_in))), joint_norm(list(map(row_norms, back)))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnvanish.numerics.interval import interval
+from rnnvanish.numerics.interval import confidence_interval
 from rnnvanish.probes.shares import Shares
 
 
@@ -40,7 +40,7 @@ def joined(found: Sequence[Any], beyond: float = torch.nan) -> tuple[Any, Any, A
         return max(values, key=len), None, None  # lags
     if isinstance(first, float | Tensor):
         rows = _aligned([torch.as_tensor(value, dtype=torch.float64) for value in values], beyond)
-        results = rows.nanmean(0), *interval(rows)
+        results = rows.nanmean(0), *confidence_interval(rows)
         return tuple(map(float, results)) if isinstance(first, float) else results  # type: ignore[return-value]
     return first, None, None
 

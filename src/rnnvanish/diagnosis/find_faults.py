@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from rnnvanish.backward.each_loop import Loss, each_loop
-from rnnvanish.backward.replay import Series, Unrepeatable
+from rnnvanish.backward.replay import Series, UnrepeatableStep
 from rnnvanish.diagnosis import faults
 from rnnvanish.diagnosis.fault import Finding, Seen
 from rnnvanish.observe.checks import Unmeasurable, need_unaltered
@@ -43,7 +43,7 @@ def look(run: Run, total: Series) -> list[Seen | None]:
     try:
         need_unaltered(run)
         return [fault(run, total) for fault in faults.ALL]
-    except (Unrepeatable, Unmeasurable):
+    except (UnrepeatableStep, Unmeasurable):
         return []
 
 

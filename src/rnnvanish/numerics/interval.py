@@ -9,7 +9,7 @@ from torch import Tensor
 CONFIDENCE = 0.95
 
 
-def interval(values: Tensor) -> tuple[Tensor, Tensor]:
+def confidence_interval(values: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the ends of Student's interval of the mean over the first axis; nan where fewer than two values are.
 
     Args:
@@ -24,21 +24,23 @@ def interval(values: Tensor) -> tuple[Tensor, Tensor]:
     count = there.sum(0)
     mean = values.nanmean(0)
     squares = torch.where(there, values - mean, 0.0).square().sum(0)
-    quantiles = torch.tensor([math.nan, math.nan, *(student(n) for n in range(1, len(values)))], dtype=values.dtype)
+    quantiles = torch.tensor(
+        [math.nan, math.nan, *(student_quantile(n) for n in range(1, len(values)))], dtype=values.dtype
+    )
     half = quantiles[count] * (squares / (count - 1) / count).sqrt()
     return mean - half, mean + half
 
 
-def student(freedom: int) -> float:
+def student_quantile(freedom: int) -> float:
     """Compute the quantile t of Student's distribution with P(|x| < t) = 0.95 (Abramowitz & Stegun 26.7.3 and 26.7.4)."""
     low, high = 0.0, 1e3
     for _ in range(100):
         middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, freedom) < CONFIDENCE else (low, middle)
+        low, high = (middle, high) if _probability_within(middle, freedom) < CONFIDENCE else (low, middle)
     return middle
 
 
-def _within(t: float, freedom: int) -> float:
+def _probability_within(t: float, freedom: int) -> float:
     """Probability that a number from Student's distribution lies between -t and t."""
     angle = math.atan(t / math.sqrt(freedom))
     term, total = (math.cos(angle), 0.0) if freedom % 2 else (1.0, 0.0)

@@ -11,7 +11,9 @@ Vectors = Float[Tensor, "maps size"]
 Map = Callable[[Vectors], Vectors]
 
 
-def largest(forward: Map, back: Map, start: Vectors, count: int = 1, limit: int = 100) -> Float[Tensor, "maps count"]:
+def largest_singular_values(
+    forward: Map, back: Map, start: Vectors, count: int = 1, limit: int = 100
+) -> Float[Tensor, "maps count"]:
     """Compute the `count` largest singular values of several maps at once, descending.
 
     By Golub-Kahan-Lanczos bidiagonalisation (Golub & Kahan 1965, https://doi.org/10.1137/0702016), every new vector
@@ -25,7 +27,7 @@ def largest(forward: Map, back: Map, start: Vectors, count: int = 1, limit: int 
         limit: Most steps that are taken; the values are lower bounds where these were not enough for them to stand
             still to within a thousand roundings.
     """
-    right: list[Tensor] = [_unit(start)[0]]
+    right: list[Tensor] = [_normalise(start)[0]]
     left: list[Tensor] = []
     diagonal: list[Tensor] = []
     beside: list[Tensor] = []
@@ -33,10 +35,10 @@ def largest(forward: Map, back: Map, start: Vectors, count: int = 1, limit: int 
     known = torch.zeros(len(start), count, dtype=start.dtype)
     for step in range(min(limit, start.shape[1])):
         u = forward(right[-1])
-        u, alpha = _unit(_apart(u, left))
+        u, alpha = _normalise(_orthogonalise(u, left))
         left.append(u)
         diagonal.append(alpha)
-        v, beta = _unit(_apart(back(u), right))
+        v, beta = _normalise(_orthogonalise(back(u), right))
         right.append(v)
         matrix = torch.diag_embed(torch.stack(diagonal, -1))
         if beside:
@@ -51,12 +53,12 @@ def largest(forward: Map, back: Map, start: Vectors, count: int = 1, limit: int 
     return known
 
 
-def _unit(vectors: Vectors) -> tuple[Vectors, Float[Tensor, " maps"]]:
+def _normalise(vectors: Vectors) -> tuple[Vectors, Float[Tensor, " maps"]]:
     size: Tensor = torch.linalg.vector_norm(vectors, dim=-1)
     return vectors / torch.where(size > 0, size, 1.0)[:, None], size
 
 
-def _apart(vectors: Vectors, others: list[Vectors]) -> Vectors:
+def _orthogonalise(vectors: Vectors, others: list[Vectors]) -> Vectors:
     """Without what lies along `others`; twice, since once leaves rounding."""
     if others:
         basis = torch.stack(others, -1)

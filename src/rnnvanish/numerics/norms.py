@@ -11,7 +11,7 @@ from torch import Tensor
 Norms = Float[Tensor, "lags sequences"]
 
 
-def from_the_end(steps: Float[Tensor, "time sequences"], ends: Tensor) -> Norms:
+def align_ends(steps: Float[Tensor, "time sequences"], ends: Tensor) -> Norms:
     """Count back from each sequence's own last step instead of forward from the common first."""
     if bool((ends == len(steps) - 1).all()):
         return steps.flip(0).cpu()
@@ -21,37 +21,37 @@ def from_the_end(steps: Float[Tensor, "time sequences"], ends: Tensor) -> Norms:
 
 def gains(parts: list[Norms], dtype: torch.dtype) -> list[Float[Tensor, " lags"]]:
     """Gain of the whole state and of each of its parts, all over the norm of the whole at lag 0."""
-    whole = together(parts)
+    whole = joint_norm(parts)
     read = whole[0] > 0  # a sequence whose end the loss does not read has no curve
     every = torch.stack([whole, *parts])[..., read]
-    held = _below_is_nan(every, torch.finfo(dtype).tiny / torch.finfo(dtype).eps) / every[0, 0]
+    held = _nan_below(every, torch.finfo(dtype).tiny / torch.finfo(dtype).eps) / every[0, 0]
     # The geometric mean over the sequences that reach back to each lag.
     there = ~every[0].isnan()
     logs = torch.where(there, held.log(), 0.0)
     return list((logs.sum(-1) / there.sum(-1)).exp())
 
 
-def size(gradient: Inexact[Tensor, "*rows numbers"]) -> Float[Tensor, "*rows"]:
+def row_norms(gradient: Inexact[Tensor, "*rows numbers"]) -> Float[Tensor, "*rows"]:
     """Norm of each row, in double precision; infinite where it is no number, as infinity minus infinity is none."""
     gradient = gradient.abs() if gradient.is_complex() else gradient
     if gradient.dtype == torch.float64:
-        found = norm(gradient, dim=-1)
+        found = stable_norm(gradient, dim=-1)
     else:  # the squares of what single precision holds neither vanish nor overflow
         found = torch.linalg.vector_norm(gradient, dim=-1, dtype=torch.float64)
     return found.nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 
-def real(tensor: Tensor) -> Tensor:
+def as_real(tensor: Tensor) -> Tensor:
     """Of complex numbers Re and Im, in a last axis of their own; a real tensor as it is."""
     return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
-def together(norms: Sequence[Tensor]) -> Tensor:
+def joint_norm(norms: Sequence[Tensor]) -> Tensor:
     """Norm of the whole from those of its parts."""
     return reduce(torch.hypot, norms)
 
 
-def norm(x: Tensor, dim: int) -> Tensor:
+def stable_norm(x: Tensor, dim: int) -> Tensor:
     """Euclidean norm of numbers whose squares no format holds; nan beyond what there is."""
     plain: Tensor = torch.linalg.vector_norm(x, dim=dim)
     limits = torch.finfo(x.dtype)
@@ -62,7 +62,7 @@ def norm(x: Tensor, dim: int) -> Tensor:
     return scaled * scale.where(scale.isfinite(), 1.0).squeeze(dim)
 
 
-def _below_is_nan(norms: Float[Tensor, "parts lags sequences"], resolution: float) -> Tensor:
+def _nan_below(norms: Float[Tensor, "parts lags sequences"], resolution: float) -> Tensor:
     """Mark what the number format cannot hold, but keep an exact zero: one that follows a number it can hold."""
     small = norms < resolution
     if not small.any():

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_leaves
 
-from rnnvanish.numerics.norms import real
+from rnnvanish.numerics.norms import as_real
 
 
 def numbers(output: Any) -> list[Tensor]:
@@ -15,7 +15,7 @@ def numbers(output: Any) -> list[Tensor]:
     leaves = tree_leaves(output, is_leaf=lambda value: isinstance(value, PackedSequence))
     tensors = [leaf.data if isinstance(leaf, PackedSequence) else leaf for leaf in leaves]
     found = [leaf.detach() for leaf in tensors if isinstance(leaf, Tensor)]
-    return [real(leaf) for leaf in found if leaf.is_floating_point() or leaf.is_complex()]
+    return [as_real(leaf) for leaf in found if leaf.is_floating_point() or leaf.is_complex()]
 
 
 def agree(watched: list[Tensor], ordinary: list[Tensor]) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.names import listed
-from rnnvanish.numerics.norms import real
+from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.call import Call, mapped
 from rnnvanish.observe.opaque import check_foreign
 from rnnvanish.observe.record import Run
@@ -135,7 +135,7 @@ def finite(values: Tensor) -> bool:
 
 
 def _finite(values: Tensor, what: str) -> Tensor:
-    if (values.is_floating_point() or values.is_complex()) and not finite(real(values)):
+    if (values.is_floating_point() or values.is_complex()) and not finite(as_real(values)):
         bad = int((~values.isfinite()).sum())
         raise ValueError(
             f"{what[0].upper()}{what[1:]} is not finite: {bad} of its {values.numel()} numbers are nan or infinite. "

@@ -16,7 +16,7 @@ from rnnvanish.engine import run as engine_run
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step
 from rnnvanish.mitigation import Wrapper
-from rnnvanish.numerics.norms import size, together
+from rnnvanish.numerics.norms import joint_norm, row_norms
 from rnnvanish.observe.record import Handed, Run
 from rnnvanish.recurrent import Recurrent
 
@@ -95,14 +95,14 @@ def arrivals(run: Run, total: Gradients, sizes: list[Tensor], of_outputs: list[T
     """
     direct = of_outputs[0] if len(of_outputs) == 1 else torch.cat(of_outputs)
     if direct.any():
-        came, back = size(direct), together([size(total[0] - direct), *sizes[1:]])
+        came, back = row_norms(direct), joint_norm([row_norms(total[0] - direct), *sizes[1:]])
     else:
-        came, back = torch.zeros_like(sizes[0]), together(sizes).clone()
+        came, back = torch.zeros_like(sizes[0]), joint_norm(sizes).clone()
     for start, after in zip([*run.starts[1:], len(run.x)], [*run.compiled[1:], None], strict=True):
         last = [part[start - 1] for part in total]
         passed = list(map(torch.zeros_like, last)) if after is None else [part[0] for part in _trace(after)]
-        came[start - 1] = together([size(whole - part) for whole, part in zip(last, passed, strict=True)])
-        back[start - 1] = together(list(map(size, passed)))
+        came[start - 1] = joint_norm([row_norms(whole - part) for whole, part in zip(last, passed, strict=True)])
+        back[start - 1] = joint_norm(list(map(row_norms, passed)))
     return came, back
 
 

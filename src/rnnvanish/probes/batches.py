@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from rnnvanish.numerics.interval import interval
+from rnnvanish.numerics.interval import confidence_interval
 from rnnvanish.probes.curve import Curve
 
 
@@ -24,7 +24,7 @@ def _average(curves: list[Curve]) -> Curve:
     longest = max(read, key=lambda curve: len(curve.gain))
     logs = _aligned([curve.gain.log() for curve in read])
     mean = logs.nanmean(0)
-    low, high = (torch.where(mean.isfinite(), end, mean) for end in interval(logs))
+    low, high = (torch.where(mean.isfinite(), end, mean) for end in confidence_interval(logs))
     unresolved = torch.stack([_longer(curve.gain.isnan().double(), len(mean)) == 1 for curve in read]).any(0)
     gain = torch.where(unresolved, torch.nan, mean.exp())
     parts = {

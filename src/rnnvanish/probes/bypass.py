@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import Loss, each_loop
-from rnnvanish.backward.recurrent_path import travelled
+from rnnvanish.backward.recurrent_path import recurrent_gradient
 from rnnvanish.backward.replay import Series
 from rnnvanish.observe.watch import Cells, Run
 
@@ -49,7 +49,7 @@ def bypass_of(run: Run, gradients: Series) -> Bypass:
     """Measure one loop, given the total gradient of every state."""
     rows = torch.arange(len(run.ends), device=run.ends.device)
     whole = _aligned(gradients, run)
-    alone = _aligned(travelled(run, tuple(part[run.ends, rows] for part in gradients)), run)
+    alone = _aligned(recurrent_gradient(run, tuple(part[run.ends, rows] for part in gradients)), run)
     squares = whole.square().sum(-1).sum(1)
     first = squares[0]
     return Bypass(

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from rnnvanish.backward.jacobian_product import Tail
+from rnnvanish.backward.jacobian_product import JacobianProduct
 from rnnvanish.backward.replay import Replay
-from rnnvanish.numerics.lanczos import largest
+from rnnvanish.numerics.lanczos import largest_singular_values
 from rnnvanish.observe.checks import need_unaltered
 from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.jacobian import DENSE, need_lags, pick, state_size, step_jacobians
@@ -101,8 +101,11 @@ def _exactly(run: Run, lags: list[int]) -> Cases:
 def _by_products(run: Run, lags: list[int]) -> Cases:
     rows = []
     for lag in lags:
-        tail = Tail(run, lag)
-        rows.append(largest(tail.forward, tail.back, tail.drawn())[:, 0].log() + tail.log_scale)
+        linear_map = JacobianProduct(run, lag)
+        rows.append(
+            largest_singular_values(linear_map.jvp, linear_map.vjp, linear_map.drawn_vectors())[:, 0].log()
+            + linear_map.log_scale
+        )
     typical, error = _drawn(run, lags)
     return Cases(torch.tensor(lags), torch.stack(rows).double().cpu(), typical, error)
 
@@ -118,8 +121,8 @@ def _drawn(run: Run, lags: list[int]) -> tuple[Float[Tensor, "lags sequences"], 
     found = []
     for lag in range(lags[-1] + 1):
         if lag > 0:
-            steps = replay.take(run.ends[rows] - lag + 1, rows)
-            vectors = torch.cat(steps.back(tuple(vectors.split(sizes, dim=-1)), steps.before), dim=-1)
+            steps = replay.steps_at(run.ends[rows] - lag + 1, rows)
+            vectors = torch.cat(steps.vjp(tuple(vectors.split(sizes, dim=-1)), steps.before), dim=-1)
             size = torch.linalg.vector_norm(vectors, dim=-1)
             vectors = vectors / torch.where(size > 0, size, 1.0)[:, None]
             log_size = log_size + size.double().cpu().log()

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rnnvanish.numerics.interval import interval
+from rnnvanish.numerics.interval import confidence_interval
 
 #: A gradient that lost more than this on its way to the beginning has vanished, one that grew by more has exploded.
 THOUSAND = 1e3
@@ -104,7 +104,7 @@ class Curve:
         rates = torch.tensor(self.rates, dtype=torch.float64)
         if len(rates) < 2:
             return None
-        low, high = interval(rates)
+        low, high = confidence_interval(rates)
         return float(low), float(high)
 
     @property

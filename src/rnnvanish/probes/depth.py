@@ -6,8 +6,8 @@ from typing import Any
 from torch import nn
 
 from rnnvanish.backward.each_loop import Loss, each_loop
-from rnnvanish.backward.recurrent_path import injected
-from rnnvanish.backward.replay import Series, again
+from rnnvanish.backward.recurrent_path import injected_gradient
+from rnnvanish.backward.replay import Series, replay_all
 from rnnvanish.cell import State
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.watch import Cells, Run
@@ -50,9 +50,9 @@ def depth(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -
 def passage_of(run: Run, gradients: Series) -> Passage:
     """Measure one loop, given the total gradient of every state."""
     leaves = 0.0
-    for steps in again(run):
-        leaves += _square(steps.back(steps.rows_of(gradients), (steps.x,)))
-    return Passage(_square(injected(run, gradients)) ** 0.5, leaves**0.5)
+    for steps in replay_all(run):
+        leaves += _square(steps.vjp(steps.rows_of(gradients), (steps.x,)))
+    return Passage(_square(injected_gradient(run, gradients)) ** 0.5, leaves**0.5)
 
 
 def _square(parts: State | Series) -> float:

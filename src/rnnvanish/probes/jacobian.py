@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.backward.episodes import Episodes
-from rnnvanish.backward.jacobian_product import Tail
+from rnnvanish.backward.jacobian_product import JacobianProduct
 from rnnvanish.backward.replay import Replay
-from rnnvanish.numerics.lanczos import largest
+from rnnvanish.numerics.lanczos import largest_singular_values
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.checks import need_unaltered
 from rnnvanish.observe.watch import Cells, Run, watch
@@ -63,9 +63,9 @@ def jacobian(
                 product = product @ step_jacobians(replay, run.ends - back).cpu()
             values: Tensor = torch.linalg.svdvals(product)[:, :count]
             return values
-        tail = Tail(run, lag)
-        scaled = largest(tail.forward, tail.back, tail.drawn(), count or 1)
-        return (scaled.log() + tail.log_scale[:, None]).exp().double().cpu()
+        linear_map = JacobianProduct(run, lag)
+        scaled = largest_singular_values(linear_map.jvp, linear_map.vjp, linear_map.drawn_vectors(), count or 1)
+        return (scaled.log() + linear_map.log_scale[:, None]).exp().double().cpu()
 
     return watch(model, inputs, measure, cells=cells)
 
@@ -74,10 +74,10 @@ def pick(runs: list[Run], layer: str | None) -> Run:
     """Find a layer's loop by name; the only one needs none. Of sequences that begin anew on the way, the latest episode."""
     named = {run.name: run for run in runs}
     if layer is None and len(named) == 1:
-        return Episodes.of(runs[0], latest=True).alone()
+        return Episodes.of(runs[0], latest=True).as_run()
     if layer not in named:
         raise ValueError(f"Which layer is needed, of {', '.join(named)}; got layer={layer!r}.")
-    return Episodes.of(named[layer], latest=True).alone()
+    return Episodes.of(named[layer], latest=True).as_run()
 
 
 def state_size(run: Run) -> int:
@@ -109,7 +109,7 @@ def step_jacobians(replay: Replay, at: Tensor) -> Matrices:
     sizes = [part.shape[-1] for part in replay.before]
     batch, size = len(at), sum(sizes)
     rows = torch.arange(batch, device=at.device).repeat_interleave(size)
-    steps = replay.take(at[rows], rows)
+    steps = replay.steps_at(at[rows], rows)
     each = torch.eye(size, dtype=steps.after[0].dtype, device=at.device).repeat(batch, 1)
-    back = steps.back(tuple(each.split(sizes, dim=-1)), steps.before)
+    back = steps.vjp(tuple(each.split(sizes, dim=-1)), steps.before)
     return torch.cat(back, dim=-1).view(batch, size, size).detach().double()

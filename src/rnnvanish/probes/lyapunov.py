@@ -133,9 +133,9 @@ def _onward(
     if size <= DENSE:
         return step_jacobians(replay, at).cpu() @ basis
     rows = torch.arange(batch, device=at.device).repeat_interleave(count)
-    steps = replay.take(at[rows], rows)
+    steps = replay.steps_at(at[rows], rows)
     flat = basis.mT.reshape(batch * count, size).to(steps.after[0])
-    onward = torch.cat(steps.onward()(tuple(flat.split([part.shape[-1] for part in replay.before], dim=-1))), dim=-1)
+    onward = torch.cat(steps.jvp()(tuple(flat.split([part.shape[-1] for part in replay.before], dim=-1))), dim=-1)
     return onward.double().cpu().view(batch, count, size).mT
 
 

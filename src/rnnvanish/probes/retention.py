@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.contributions import injected, journey
+from rnnvanish.backward.contributions import injected_share, journey_gradient
 from rnnvanish.backward.episodes import Episodes
-from rnnvanish.backward.last_read_step import read
-from rnnvanish.backward.loss import Loss, loss_of
-from rnnvanish.backward.masked_states import carried
-from rnnvanish.backward.recurrent_path import travelled
+from rnnvanish.backward.last_read_step import end_at_last_read
+from rnnvanish.backward.loss import Loss, evaluate_loss
+from rnnvanish.backward.masked_states import masked_gradients
+from rnnvanish.backward.recurrent_path import recurrent_gradient
 from rnnvanish.backward.replay import Series
-from rnnvanish.backward.state_gradients import arrived
+from rnnvanish.backward.state_gradients import state_gradients
 from rnnvanish.cell import State
-from rnnvanish.numerics.norms import from_the_end, gains, norm, size, together
+from rnnvanish.numerics.norms import align_ends, gains, joint_norm, row_norms, stable_norm
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe import compiled_loops
 from rnnvanish.observe.call import Call, sampled
@@ -104,29 +104,29 @@ def _curves(
     output: Any,
     runs: list[Run],
 ) -> dict[str, Curve]:
-    value = loss_of(model, call, output, runs, loss)
-    every = arrived(model, runs, value, split=loss is not None)
+    value = evaluate_loss(model, call, output, runs, loss)
+    every = state_gradients(model, runs, value, split=loss is not None)
     curves = {}
     episodes = list(map(Episodes.of, runs))
-    sizes = [list(map(each.apart, own.sizes)) for each, own in zip(episodes, every, strict=True)]
-    ending = read([each.alone() for each in episodes], list(map(together, sizes)))
+    sizes = [list(map(each.split, own.sizes)) for each, own in zip(episodes, every, strict=True)]
+    ending = end_at_last_read([each.as_run() for each in episodes], list(map(joint_norm, sizes)))
     for run, each, size_of, own in zip(ending, episodes, sizes, every, strict=True):
-        masked = carried(model, run, value, own.states) if run.altered else None
+        masked = masked_gradients(model, run, value, own.states) if run.altered else None
         curve = _curve(run, size_of) if masked is None else _curve_of(*masked)
         if curve.verdict == "exploding" and not run.altered:
-            total = tuple(map(each.apart, own.total))
+            total = tuple(map(each.split, own.total))
             curve = replace(curve, journey=_curve(run, _sizes(_alone(run, _ends(run, total)))))
         if loss is not None and masked is None:
             share = (
                 None
-                if own.ways is None
-                else injected(each.apart(own.ways[0]), each.apart(own.ways[1]), run.ends)[: len(curve.gain)]
+                if own.origins is None
+                else injected_share(each.split(own.origins[0]), each.split(own.origins[1]), run.ends)[: len(curve.gain)]
             )
             # Where nothing comes in behind the end, all of the gradient is on the journey.
             alone = share is not None and not (share[1:] > 0).any() and not curve.gain.isinf().any()
-            on_its_way = size_of if alone else _sizes(map(each.apart, _journey(run, each, own.total)))
+            on_its_way = size_of if alone else _sizes(map(each.split, _journey(run, each, own.total)))
             curve = replace(curve, injected=share, journey=_curve(run, on_its_way))
-        curve = replace(curve, notes=notes(run, each, together(size_of), curve, masked[0] if masked else None))
+        curve = replace(curve, notes=notes(run, each, joint_norm(size_of), curve, masked[0] if masked else None))
         curves[run.name] = replace(curve, cause=explain(each.run, curve)) if explain else curve
     return curves
 
@@ -135,7 +135,7 @@ def _journey(run: Run, episodes: Episodes, total: Series) -> Series:
     """The gradient by the last states of a loop alone, carried back."""
     if run.compiled:
         return compiled_loops.through_all(run, _ends(run, total))
-    return journey(episodes.run, total, episodes.at(run.ends))
+    return journey_gradient(episodes.run, total, episodes.mask_at(run.ends))
 
 
 def _ends(run: Run, total: Series) -> State:
@@ -146,28 +146,28 @@ def _ends(run: Run, total: Series) -> State:
 
 def _alone(run: Run, end: State) -> Series:
     """The gradient by the last states, of length one for each sequence, taken back through the loop alone."""
-    length = norm(torch.cat(tuple(map(pack, end)), dim=-1), dim=-1)[:, None]
+    length = stable_norm(torch.cat(tuple(map(pack, end)), dim=-1), dim=-1)[:, None]
     unit = tuple(part / torch.where(length > 0, length, 1.0) for part in end)
-    return compiled_loops.through_steps(run, unit) if run.compiled else travelled(run, tuple(map(pack, unit)))
+    return compiled_loops.through_steps(run, unit) if run.compiled else recurrent_gradient(run, tuple(map(pack, unit)))
 
 
 def _curve_of(run: Run, gradients: list[State]) -> Curve:
     """The curve of a loop whose states are led past its steps."""
     sizes = _sizes(zip(*gradients, strict=True))
-    (run,) = read([run], [together(sizes)])
+    (run,) = end_at_last_read([run], [joint_norm(sizes)])
     return _curve(run, sizes)
 
 
 def _curve(run: Run, sizes: list[Tensor]) -> Curve:
     """The curve of one loop from the norms of the gradients by its states."""
-    aligned = [from_the_end(part, run.ends) for part in sizes]
+    aligned = [align_ends(part, run.ends) for part in sizes]
     dtype = run.states[-1][0].dtype.to_real()
     if dtype == torch.float64 and any(bool(part[0].isinf().any()) for part in aligned):
         raise Unmeasurable(
             f"The gradient of the loss is nan or infinite at the end of {run.name} already: look between it and the loss "
             "for what has no derivative, such as a square root, a norm or a logarithm at zero."
         )
-    begun = (together(aligned)[0] > 0).to(run.ends.device)
+    begun = (joint_norm(aligned)[0] > 0).to(run.ends.device)
     steps = int(run.ends[begun].max()) + 1 if begun.any() else len(run.states)
     gain, *parts = (part[:steps] for part in gains(aligned, dtype))
     return Curve(torch.arange(len(gain)), gain, dict(zip(run.cell.state_names, parts, strict=True)))
@@ -175,4 +175,4 @@ def _curve(run: Run, sizes: list[Tensor]) -> Curve:
 
 def _sizes(series: Iterable[Any]) -> list[Tensor]:
     """The norms of gradients, (time, sequences) for each part of the state."""
-    return [size(part if isinstance(part, Tensor) else torch.stack(part)) for part in series]
+    return [row_norms(part if isinstance(part, Tensor) else torch.stack(part)) for part in series]

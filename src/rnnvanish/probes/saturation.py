@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from rnnvanish.backward.gate_values import Values, gate_values
-from rnnvanish.backward.replay import again
+from rnnvanish.backward.gate_values import GateValues, gate_values
+from rnnvanish.backward.replay import replay_all
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.watch import Cells, Run, watch
 
@@ -74,21 +74,21 @@ def saturation_of(run: Run) -> dict[str, Gate]:
                 f"{run.name}: its state {name} is made of complex numbers. These have no lower and no upper limit to stand at: "
                 "there is nothing to measure of saturation. probes.retention, cases and lyapunov take complex states."
             )
-    gates: dict[str, list[Values]] = {}
+    gates: dict[str, list[GateValues]] = {}
     for name, values in _values(run):
         gates.setdefault(name, []).append(values)
     return {name: _gate(chunks) for name, chunks in gates.items()}
 
 
-def _values(run: Run) -> Iterator[tuple[str, Values]]:
-    for steps in again(run):
+def _values(run: Run) -> Iterator[tuple[str, GateValues]]:
+    for steps in replay_all(run):
         unknown = zip(run.cell.state_names, steps.after, strict=True)
         yield from (
-            gate_values(steps.inner) or {name: Values(part.detach(), -math.inf, math.inf) for name, part in unknown}
+            gate_values(steps.inner) or {name: GateValues(part.detach(), -math.inf, math.inf) for name, part in unknown}
         ).items()
 
 
-def _gate(chunks: list[Values]) -> Gate:
+def _gate(chunks: list[GateValues]) -> Gate:
     value = torch.cat([chunk.value for chunk in chunks]).double().cpu()
     low, high = chunks[0].low, chunks[0].high
     width = high - low

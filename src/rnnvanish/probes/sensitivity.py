@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import Loss, each_loop
-from rnnvanish.backward.replay import Series, again
+from rnnvanish.backward.replay import Series, replay_all
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.watch import Cells, Run
 
@@ -43,8 +43,8 @@ def sensitivity_of(run: Run, gradients: Series) -> Sensitivity:
     """Measure one loop, given the total gradient of every state."""
     longest = int(run.ends.max()) + 1
     total, count = torch.zeros(2, longest, dtype=torch.float64)
-    for steps in again(run):
-        (of_x,) = steps.back(steps.rows_of(gradients), (steps.x,))
+    for steps in replay_all(run):
+        (of_x,) = steps.vjp(steps.rows_of(gradients), (steps.x,))
         square, lag = pack(of_x).double().square().sum(-1).cpu(), steps.lag.cpu()
         total.index_add_(0, lag, square)
         count.index_add_(0, lag, torch.ones_like(square))

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import Loss, each_loop
-from rnnvanish.backward.replay import Series, lag_by_lag
+from rnnvanish.backward.replay import Series, replay_by_lag
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.watch import Cells, Run
 
@@ -62,8 +62,8 @@ def shares_of(run: Run, gradients: Series) -> Shares:
     """Measure one loop, given the total gradient of every state."""
     named = {name: weight for name, weight in run.module.named_parameters() if weight.requires_grad}
     sizes: dict[str, list[float]] = {name: [] for name in named}
-    for steps in lag_by_lag(run):
-        found = steps.back(steps.rows_of(gradients), tuple(named.values()))
+    for steps in replay_by_lag(run):
+        found = steps.vjp(steps.rows_of(gradients), tuple(named.values()))
         for name, addition in zip(named, found, strict=True):
             sizes[name].append(float(torch.linalg.vector_norm(pack(addition).double())))
     by_weight = {name: torch.tensor(size, dtype=torch.float64) for name, size in sizes.items() if any(size)}

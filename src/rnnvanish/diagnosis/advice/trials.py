@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from rnnvanish.backward.each_loop import called
-from rnnvanish.backward.loss import Loss, loss_of
+from rnnvanish.backward.each_loop import resolve_call
+from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.diagnosis.advice.replace_cell import Swap
 from rnnvanish.diagnosis.advice.short_training import exercise
 from rnnvanish.diagnosis.advice.trial import Cure, Training, Trial, line, named, treated
@@ -218,23 +218,23 @@ class _Ward:
 
     @torch.no_grad()
     def _output(self, model: nn.Module) -> Any:
-        call = called(model, self.inputs, self.loss)
+        call = resolve_call(model, self.inputs, self.loss)
         with unchanged(model, *call.held):
             return call(model)
 
     def _objective(self, model: nn.Module, inputs: Any) -> Tensor:
-        call = called(model, inputs, self.loss).map(torch.clone)  # a model may write to its input
-        return loss_of(model, call, call(model), [], self.loss)
+        call = resolve_call(model, inputs, self.loss).map(torch.clone)  # a model may write to its input
+        return evaluate_loss(model, call, call(model), [], self.loss)
 
     def _norms(self, rule: Rule) -> tuple[float, float]:
         """Norm of the gradient of all weights, as it is and as a rule leaves it."""
         patient = copied(self.model)
         weights = [weight for weight in patient.parameters() if weight.requires_grad]
 
-        call = called(patient, self.inputs, self.loss)
+        call = resolve_call(patient, self.inputs, self.loss)
 
         def gradients(output: Any, runs: list[Run]) -> list[Tensor | None]:
-            value = loss_of(patient, call, output, runs, self.loss)
+            value = evaluate_loss(patient, call, output, runs, self.loss)
             return list(torch.autograd.grad(value, weights, allow_unused=True))
 
         with torch.enable_grad():

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import Loss, each_loop
-from rnnvanish.backward.replay import Again, Series, Unrepeatable, again
+from rnnvanish.backward.replay import ReplayedSteps, Series, UnrepeatableStep, replay_all
 from rnnvanish.cell import State
 from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
 from rnnvanish.diagnosis.cause.cell_accounts import FLOWS
@@ -98,7 +98,7 @@ def cause_of(run: Run, gradients: Series) -> Cause:
     try:
         need_unaltered(run)
         return _taken_to_pieces(run, gradients)
-    except (Unrepeatable, Unmeasurable) as error:
+    except (UnrepeatableStep, Unmeasurable) as error:
         empty = torch.empty(0, dtype=torch.float64)
         name = type(innermost(run.cell)).__name__
         return Cause(name, "", torch.empty(0, dtype=torch.long), empty, {"step": empty, "loss": empty}, note=str(error))
@@ -108,7 +108,7 @@ def _taken_to_pieces(run: Run, gradients: Series) -> Cause:
     rows: list[tuple[Tensor, dict[str, Tensor]]] = []
     kept: list[Tensor] = []
     known = True
-    for steps in again(run):
+    for steps in replay_all(run):
         parts = _accounts(steps, gradients)
         known = known and "step" not in parts
         rows.append((steps.lag, parts))
@@ -133,12 +133,12 @@ def _taken_to_pieces(run: Run, gradients: Series) -> Cause:
     )
 
 
-def _accounts(steps: Again, gradients: Series) -> dict[str, Tensor]:
+def _accounts(steps: ReplayedSteps, gradients: Series) -> dict[str, Tensor]:
     """Nats of each part, row by row; nan where a row is no step back inside the sequence, or has no account."""
     now = steps.rows_of(gradients)
     size = _size(now)
     unit = tuple(part / torch.where(size > 0, size, 1.0)[:, None] for part in now)
-    back = steps.back(unit, steps.before)
+    back = steps.vjp(unit, steps.before)
     earlier = torch.cat([part[(steps.step - 1).clamp(min=0), steps.sequence] for part in gradients], dim=-1)
     parts = {"loss": log_ratio(_size((earlier,)), size * _size(back))}
     flow = _taken_apart(steps, unit, torch.cat(back, dim=-1))
@@ -148,14 +148,14 @@ def _accounts(steps: Again, gradients: Series) -> dict[str, Tensor]:
     return {name: torch.where(outside, torch.nan, part.detach().double()) for name, part in parts.items()}
 
 
-def _taken_apart(steps: Again, gradient: State, back: Tensor) -> Flow | None:
+def _taken_apart(steps: ReplayedSteps, gradient: State, back: Tensor) -> Flow | None:
     """The way through the cell's equations, met by what goes around them; None where the equations are not known."""
     inner = steps.inner
     flow_of = FLOWS.get(type(inner.cell))
     if flow_of is None or inner.calls != 1 or len(inner.sums) != 2:
         return None
     whole = Flow(torch.cat(gradient, dim=-1), dict.fromkeys(PARTS, torch.zeros_like(back[:, 0])))
-    into = steps.back(gradient, inner.after)
+    into = steps.vjp(gradient, inner.after)
     entry = whole.through(lambda value: torch.cat(into, dim=-1), "around")
     through = flow_of(entry.split(*into), inner)
     out = torch.autograd.grad(inner.after, inner.before, into, retain_graph=True)
@@ -175,7 +175,7 @@ def _of(parts: Mapping[str, Tensor], name: str) -> Tensor:
     return torch.stack([part for part_name, part in parts.items() if part_name != "loss"]).sum(0)
 
 
-def _keeps(steps: Again) -> Tensor:
+def _keeps(steps: ReplayedSteps) -> Tensor:
     """The gate that keeps the state, of every row and unit; empty where the cell has none."""
     if type(steps.inner.cell).__name__ not in ("LSTM", "GRU"):
         return torch.empty(0)

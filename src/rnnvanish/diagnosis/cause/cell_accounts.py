@@ -11,19 +11,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.replay import Inner
+from rnnvanish.backward.replay import InnermostCall
 from rnnvanish.cells import GRU, LSTM, Elman
 from rnnvanish.diagnosis.cause.account import Flow, beside, join
 
 
-def elman(gradient: list[Flow], inner: Inner) -> Flow:
+def elman(gradient: list[Flow], inner: InnermostCall) -> Flow:
     """h ← φ(a): a step back is Uᵀ diag(φ′)."""
     assert isinstance(inner.cell, Elman)
     a = inner.sums["from_x"].detach() + inner.sums["from_h"].detach()
     return gradient[0].times(slope(inner.cell.nonlinearity, a), "slopes").through(recurrent(inner))
 
 
-def lstm(gradient: list[Flow], inner: Inner) -> Flow:
+def lstm(gradient: list[Flow], inner: InnermostCall) -> Flow:
     """c ← f c + i g, h ← o tanh(c): along c by the forget gate, along h by everything else."""
     a = (inner.sums["from_x"] + inner.sums["from_h"]).detach().chunk(4, dim=-1)
     i, f, o, g = a[0].sigmoid(), a[1].sigmoid(), a[3].sigmoid(), a[2].tanh()
@@ -39,7 +39,7 @@ def lstm(gradient: list[Flow], inner: Inner) -> Flow:
     return beside(sums.through(recurrent(inner)), cell.times(f, "gates"))
 
 
-def gru(gradient: list[Flow], inner: Inner) -> Flow:
+def gru(gradient: list[Flow], inner: InnermostCall) -> Flow:
     """h ← (1 − z) n + z h: by the update gate directly, and by the recurrent weights of r, z and n."""
     (xr, xz, xn), (hr, hz, hn) = (inner.sums[name].detach().chunk(3, dim=-1) for name in ("from_x", "from_h"))
     r, z = (xr + hr).sigmoid(), (xz + hz).sigmoid()
@@ -55,10 +55,10 @@ def gru(gradient: list[Flow], inner: Inner) -> Flow:
 
 
 #: How a step back goes, for the cells that are taken apart.
-FLOWS: dict[type[nn.Module], Callable[[list[Flow], Inner], Flow]] = {Elman: elman, LSTM: lstm, GRU: gru}
+FLOWS: dict[type[nn.Module], Callable[[list[Flow], InnermostCall], Flow]] = {Elman: elman, LSTM: lstm, GRU: gru}
 
 
-def recurrent(inner: Inner) -> Callable[[Tensor], Tensor]:
+def recurrent(inner: InnermostCall) -> Callable[[Tensor], Tensor]:
     """The way back through the recurrent layer, whatever it is made of (weights with a mask, normalised ones)."""
     return lambda value: torch.autograd.grad(inner.sums["from_h"], inner.before[0], value, retain_graph=True)[0]
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from rnnvanish.backward.gate_values import gate_values
-from rnnvanish.backward.replay import Series, again
+from rnnvanish.backward.replay import Series, replay_all
 from rnnvanish.cells import GRU, LSTM
 from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
 from rnnvanish.mitigation import innermost
@@ -23,7 +23,7 @@ def closed_gate(run: Run, total: Series) -> Seen | None:
     if type(cell) not in GATES:
         return None
     name, letter = GATES[type(cell)]
-    kept = float(torch.cat([gate_values(piece.inner)[letter].value for piece in again(run)]).mean())
+    kept = float(torch.cat([gate_values(piece.inner)[letter].value for piece in replay_all(run)]).mean())
     left = arriving(run, total)
     if kept >= CLOSED or left > 1 / THOUSAND:
         return None

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnvanish.backward.gate_values import Values, gate_values
-from rnnvanish.backward.replay import Series, again
+from rnnvanish.backward.gate_values import GateValues, gate_values
+from rnnvanish.backward.replay import Series, replay_all
 from rnnvanish.diagnosis.fault import Seen, module_of, valid
 from rnnvanish.observe.watch import Run
 
@@ -26,7 +26,7 @@ def saturated_input(run: Run, total: Series) -> Seen | None:
     flat = flat_part(run, total)
     if not flat > MOST:
         return None
-    pieces = list(again(run))
+    pieces = list(replay_all(run))
     from_x, from_h = (
         float(torch.cat([piece.inner.sums[name].detach() for piece in pieces]).double().square().mean().sqrt())
         for name in ("from_x", "from_h")
@@ -53,12 +53,15 @@ def saturated_input(run: Run, total: Series) -> Seen | None:
 def flat_part(run: Run, total: Series) -> float:
     """The part of all gates and units, over all steps, whose slope is below a hundredth of its largest value."""
     flat = [
-        _flat(values) for piece in again(run) for name, values in gate_values(piece.inner).items() if name != "tanh c"
+        _flat(values)
+        for piece in replay_all(run)
+        for name, values in gate_values(piece.inner).items()
+        if name != "tanh c"
     ]
     return float(torch.cat(flat).double().mean()) if flat else 0.0
 
 
-def _flat(gate: Values) -> Tensor:
+def _flat(gate: GateValues) -> Tensor:
     """Of a sigmoid or a tanh: its slope is a parabola of its value, largest half-way between its limits."""
     place = (gate.value.double() - gate.low) / (gate.high - gate.low)
     return 4 * place * (1 - place) < FLAT if math.isfinite(gate.high) else torch.zeros_like(place, dtype=torch.bool)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, State
 from rnnvanish.live import cells_of
-from rnnvanish.numerics.norms import real
+from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.cell_loops.call_pattern import Pattern
 from rnnvanish.observe.pytree import Leaves, changed, leaves
 from rnnvanish.observe.record import Loop, Run
@@ -149,7 +149,7 @@ def _columns(calls: list[StepCall]) -> dict[str, torch.Size]:
         found = [call.read.get(place) for call in calls]
         if not all(isinstance(one, Tensor) for one in found):
             continue
-        each = [real(one) for one in cast(list[Tensor], found)]
+        each = [as_real(one) for one in cast(list[Tensor], found)]
         shapes = {one.shape if single else one.shape[1:] for one in each}
         batched = single or all(
             one.dim() > 0 and len(one) == call.rows for one, call in zip(cast(list[Tensor], found), calls, strict=True)
@@ -161,7 +161,7 @@ def _columns(calls: list[StepCall]) -> dict[str, torch.Size]:
 
 def _packed(call: StepCall, columns: dict[str, torch.Size], dtype: torch.dtype) -> Tensor:
     """What one call read, (rows, numbers)."""
-    read = [real(cast(Tensor, call.read[place])).reshape(call.rows, -1).to(dtype) for place in columns]
+    read = [as_real(cast(Tensor, call.read[place])).reshape(call.rows, -1).to(dtype) for place in columns]
     return torch.cat(read, dim=-1) if read else call.state[0].new_zeros(call.rows, 0)
 
 
