@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from rnnvanish.backward.loss import Loss
-from rnnvanish.diagnosis.advice.trials import try_cures
+from rnnvanish.diagnosis.advice.trials import trials_of
 from rnnvanish.diagnosis.average import joined
 from rnnvanish.diagnosis.examine import examine
 from rnnvanish.diagnosis.find_faults import findings
@@ -18,7 +18,7 @@ from rnnvanish.mitigation import innermost
 from rnnvanish.observe.call import sampled
 from rnnvanish.observe.restore.borrow import unchanged
 from rnnvanish.probes.curve import Curve
-from rnnvanish.probes.retention import retention
+from rnnvanish.probes.retention import retention_of
 from rnnvanish.records.provenance import provenance
 
 
@@ -80,13 +80,12 @@ def _diagnose(
     train: int,
     full: bool,
 ) -> Diagnosis:
-    options: dict[str, Any] = {"cells": cells, "batches": batches, "segment": segment}
-    curves = retention(model, inputs, loss, **options)
-    chosen = sampled(model, inputs, batches)
-    examined = [examine(model, batch, loss, cells, full and not number) for number, batch in enumerate(chosen)]
+    calls = sampled(model, inputs, batches)
+    curves = retention_of(model, calls, loss, cells, segment)
+    examined = [examine(model, call, loss, cells, full and not number) for number, call in enumerate(calls)]
     seen = {name: joined([one[name].cause for one in examined if name in one])[0] for name in examined[0]}
     measured = {name: joined([one[name].measures for one in examined if name in one]) for name in examined[0]}
-    trials = try_cures(model, inputs, loss, curves, lag, train, **options)
+    trials = trials_of(model, calls, loss, curves, lag, train, cells=cells, segment=segment)
     advised = {
         name: replace(curve, cause=seen[name].words if name in seen else "", advice=trials.advice(name))
         for name, curve in curves.items()
@@ -95,7 +94,7 @@ def _diagnose(
         type(unwrapped(model)).__name__,
         advised,
         provenance(),
-        findings(model, chosen, loss, cells, [{name: each.looks for name, each in one.items()} for one in examined]),
+        findings(model, calls, loss, cells, [{name: each.looks for name, each in one.items()} for one in examined]),
         {name: mean for name, (mean, _, _) in measured.items()},
         None if lag is None else _outlook(model, curves, lag),
         trials.unfit,

@@ -10,6 +10,7 @@ from rnnvanish.backward.each_loop import Loss, each_loop
 from rnnvanish.backward.replay import Series, UnrepeatableStep
 from rnnvanish.diagnosis import faults
 from rnnvanish.diagnosis.fault import Finding, Seen
+from rnnvanish.observe.call import Call, sampled
 from rnnvanish.observe.checks import Unmeasurable, need_unaltered
 from rnnvanish.observe.recorded_calls import copied
 from rnnvanish.observe.watch import Cells, Run
@@ -20,11 +21,12 @@ def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) ->
 
     Arguments and errors are those of `probes.retention`; `model` is left as it was.
     """
-    return findings(model, [inputs], loss, cells, [each_loop(model, inputs, loss, look, resolved, cells)])
+    calls = sampled(model, inputs, 1)
+    return findings(model, calls, loss, cells, [each_loop(model, call, loss, look, resolved, cells) for call in calls])
 
 
 def findings(
-    model: nn.Module, batches: list[Any], loss: Loss, cells: Cells, looks: list[dict[str, list[Seen | None]]]
+    model: nn.Module, calls: list[Call], loss: Loss, cells: Cells, looks: list[dict[str, list[Seen | None]]]
 ) -> tuple[Finding, ...]:
     """Try what mends each fault that was seen, on the first batch in which it was; `looks` are those at each batch."""
     seen: dict[tuple[str, str], list[tuple[int, str, Seen]]] = {}  # a module is told of once, for its first loop
@@ -33,7 +35,7 @@ def findings(
             for each in filter(None, row):
                 seen.setdefault((each.fault, each.module), []).append((number, name, each))
     return tuple(
-        _tried(model, batches[found[0][0]], loss, cells, *found[0][1:], len({n for n, *_ in found}), len(batches))
+        _tried(model, calls[found[0][0]], loss, cells, *found[0][1:], len({n for n, *_ in found}), len(calls))
         for found in seen.values()
     )
 
@@ -48,13 +50,13 @@ def look(run: Run, total: Series) -> list[Seen | None]:
 
 
 def _tried(
-    model: nn.Module, inputs: Any, loss: Loss, cells: Cells, name: str, seen: Seen, times: int, batches: int
+    model: nn.Module, call: Call, loss: Loss, cells: Cells, name: str, seen: Seen, times: int, batches: int
 ) -> Finding:
     patient = copied(model)
     after = math.nan
     try:
         seen.mend(_module(patient, seen.module))
-        after = each_loop(patient, inputs, loss, seen.value, bool, cells)[_first_call(name)]
+        after = each_loop(patient, call, loss, seen.value, bool, cells)[_first_call(name)]
     except (ValueError, RuntimeError, KeyError):  # it cannot be mended from outside: the finding stands
         pass
     says = seen.says if batches == 1 else f"{seen.says} So it is in {times} of {batches} batches."

@@ -78,10 +78,11 @@ class Call:
         return replace(self, args=args, kwargs=kwargs, batch=batch)
 
 
-def sampled(model: nn.Module, inputs: Any, batches: int) -> list[Any]:
-    """The batches to measure: of a DataLoader its first ones, where the weights are; else the one that was given.
+def sampled(model: nn.Module, inputs: Any, batches: int) -> list[Call]:
+    """The calls to measure: of a DataLoader its first batches, where the weights are; else the one that was given.
 
-    What is last in a batch of a DataLoader counts as targets, and is not given to the model unless it needs that many.
+    A DataLoader is asked once, at the door of whatever measures: another time it may give other batches, and starts its
+    workers anew. What is last in a batch of it counts as targets, and is not given to the model unless it needs that many.
 
     Raises:
         ValueError: For fewer than one batch, or a DataLoader that has none.
@@ -89,7 +90,7 @@ def sampled(model: nn.Module, inputs: Any, batches: int) -> list[Any]:
     if batches < 1:
         raise ValueError(f"At least one batch has to be measured, got batches={batches}.")
     if not isinstance(inputs, DataLoader):
-        return [inputs]
+        return [Call.of(model, inputs)]
     drawing = (inputs, inputs.sampler, inputs.batch_sampler, inputs.dataset)  # from the caller's generators
     with unchanged(*(each for holder in drawing for each in generators_in(getattr(holder, "__dict__", {})))):
         found = list(islice(inputs, batches))

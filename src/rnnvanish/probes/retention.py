@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.backward.contributions import injected_share, journey_gradient
+from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.last_read_step import end_at_last_read
 from rnnvanish.backward.loss import Loss, evaluate_loss
@@ -76,10 +77,22 @@ def retention(
         >>> curves["LSTM/layer0/forward"].verdict
         'vanishing'
     """
+    return retention_of(model, sampled(model, inputs, batches), loss, cells, segment, explain)
+
+
+def retention_of(
+    model: nn.Module,
+    calls: Iterable[Call],
+    loss: Loss = None,
+    cells: Cells = (),
+    segment: int | None = None,
+    explain: Callable[[Run, Curve], str] | None = None,
+) -> dict[str, Curve]:
+    """Measure what `retention` measures, of batches that have been drawn."""
     found = []
     with torch.enable_grad(), unchanged(loss):
-        for batch in sampled(model, inputs, batches):
-            call = Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)
+        for each in calls:
+            call = resolve_call(model, each, loss)
             measured = partial(
                 watch, model, call, partial(_curves, model, call, loss, explain), _resolved, cells, segment
             )

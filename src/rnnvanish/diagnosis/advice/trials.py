@@ -13,7 +13,7 @@ from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.diagnosis.advice.replace_cell import Swap
 from rnnvanish.diagnosis.advice.short_training import exercise
 from rnnvanish.diagnosis.advice.trial import Cure, Training, Trial, line, named, treated
-from rnnvanish.live import RECURRENT, unwrapped
+from rnnvanish.live import RECURRENT, Cells, unwrapped
 from rnnvanish.mitigation import Draw, Rule
 from rnnvanish.mitigations import (
     Chrono,
@@ -26,12 +26,12 @@ from rnnvanish.mitigations import (
     OrthogonalStart,
     SkipThroughTime,
 )
-from rnnvanish.observe.call import sampled
+from rnnvanish.observe.call import Call, sampled
 from rnnvanish.observe.recorded_calls import copied
 from rnnvanish.observe.restore.borrow import unchanged
 from rnnvanish.observe.watch import Run, watch
 from rnnvanish.probes.curve import Advice, Curve
-from rnnvanish.probes.retention import retention
+from rnnvanish.probes.retention import retention_of
 from rnnvanish.recurrent import Recurrent
 
 #: What is tried where a gradient vanishes; chrono initialisation comes in addition, for the length of the task.
@@ -89,7 +89,9 @@ def try_cures(
     lag: int | None = None,
     train: int = 0,
     rate: float = 1e-3,
-    **options: Any,
+    cells: Cells = (),
+    batches: int = 8,
+    segment: int | None = None,
 ) -> Trials:
     """Try every cure that may help on a copy of `model`, and measure it again.
 
@@ -105,17 +107,35 @@ def try_cures(
             sequences if None.
         train: Steps of Adam that each copy, and one without a cure, is trained for besides; the loss must be given.
         rate: Its learning rate.
-        **options: Others of `probes.retention`.
+        cells: As for `probes.retention`.
+        batches: As for `probes.retention`.
+        segment: As for `probes.retention`.
 
     Raises:
         ValueError: For training without a loss.
     """
+    calls = sampled(model, inputs, batches)
+    return trials_of(model, calls, loss, before, lag, train, rate, cells, segment)
+
+
+def trials_of(
+    model: nn.Module,
+    calls: list[Call],
+    loss: Loss,
+    before: dict[str, Curve],
+    lag: int | None = None,
+    train: int = 0,
+    rate: float = 1e-3,
+    cells: Cells = (),
+    segment: int | None = None,
+) -> Trials:
+    """Try what `try_cures` tries, on batches that have been drawn: those that `before` was measured on."""
     if train and loss is None:
         raise ValueError(f"To try {train} steps of training, the loss is needed that you train with: loss=...")
     bad = {name: curve for name, curve in before.items() if curve.verdict in ("vanishing", "exploding")}
     bad = {name: curve for name, curve in bad.items() if not curve.joined}
     model = unwrapped(model)
-    ward = _Ward(model, inputs, loss, before, train, rate, options)
+    ward = _Ward(model, calls, loss, before, train, rate, cells, segment)
     untreated = ward.trained(copied(model)) if train and bad else None
     found: dict[str, list[Trial]] = {name: [] for name in bad}
     unfit = {}
@@ -152,17 +172,13 @@ class _Ward:
     """Where copies of one model are treated and measured."""
 
     model: nn.Module
-    inputs: Any
+    calls: list[Call]
     loss: Loss
     before: dict[str, Curve]
     train: int
     rate: float
-    options: dict[str, Any]
-
-    @property
-    def batches(self) -> int:
-        """How many batches of a DataLoader are used."""
-        return int(self.options.get("batches", 8))
+    cells: Cells
+    segment: int | None
 
     def trials(self, cure: Cure, untreated: Training | None) -> dict[str, Trial]:
         """Treat a copy, and measure it; a trial for each layer."""
@@ -194,9 +210,7 @@ class _Ward:
 
     def trained(self, patient: nn.Module, rule: Rule | None = None) -> Training:
         """Train a copy, and measure what has become of it."""
-        before, after = exercise(
-            patient, sampled(patient, self.inputs, self.batches), self._objective, self.train, self.rate, rule
-        )
+        before, after = exercise(patient, self.calls, self._objective, self.train, self.rate, rule)
         curves = self._measured(patient) if math.isfinite(after) else {}
         return Training(self.train, before, after, {name: curve.half_life for name, curve in curves.items()})
 
@@ -213,17 +227,17 @@ class _Ward:
 
     def _measured(self, patient: nn.Module) -> dict[str, Curve]:
         """Measure again, under the names that the layers have in the untreated model."""
-        after = retention(patient, self.inputs, self.loss, **self.options)
+        after = retention_of(patient, self.calls, self.loss, self.cells, self.segment)
         return dict(zip(self.before, after.values(), strict=True))
 
     @torch.no_grad()
     def _output(self, model: nn.Module) -> Any:
-        call = resolve_call(model, self.inputs, self.loss)
+        call = resolve_call(model, self.calls[0], self.loss)
         with unchanged(model, *call.held):
             return call(model)
 
-    def _objective(self, model: nn.Module, inputs: Any) -> Tensor:
-        call = resolve_call(model, inputs, self.loss).map(torch.clone)  # a model may write to its input
+    def _objective(self, model: nn.Module, call: Call) -> Tensor:
+        call = resolve_call(model, call, self.loss).map(torch.clone)  # a model may write to its input
         return evaluate_loss(model, call, call(model), [], self.loss)
 
     def _norms(self, rule: Rule) -> tuple[float, float]:
@@ -231,14 +245,14 @@ class _Ward:
         patient = copied(self.model)
         weights = [weight for weight in patient.parameters() if weight.requires_grad]
 
-        call = resolve_call(patient, self.inputs, self.loss)
+        call = resolve_call(patient, self.calls[0], self.loss)
 
         def gradients(output: Any, runs: list[Run]) -> list[Tensor | None]:
             value = evaluate_loss(patient, call, output, runs, self.loss)
             return list(torch.autograd.grad(value, weights, allow_unused=True))
 
         with torch.enable_grad():
-            found = watch(patient, call, gradients, cells=self.options.get("cells", ()))
+            found = watch(patient, call, gradients, cells=self.cells)
         for weight, gradient in zip(weights, found, strict=True):
             weight.grad = gradient
         before = _norm(weights)
