@@ -11,7 +11,7 @@ from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.engine.cache import disk, serialise
 from rnnvanish.engine.cpu.codegen import Printer
 from rnnvanish.engine.ir.parameters import weights_of
-from rnnvanish.engine.ir.prologue import Operation, Slot
+from rnnvanish.engine.ir.prologue import Call, Slot
 from rnnvanish.engine.ir.values import Stage, Value
 from rnnvanish.engine.plan import stage
 from rnnvanish.engine.plan.phases import Place
@@ -161,7 +161,7 @@ def test_an_object_has_all_its_parts_and_no_more():
 )  # fmt: skip
 def test_operations_that_do_more_than_compute_are_not_read(operation):
     staged = stage.stage(cells.ALL["Elman"](5, 8), X, (X.new_zeros(16, 8),), False)
-    once = replace(staged.once, operations=(*staged.once.operations, Operation(operation, ("here",))))
+    once = replace(staged.once, calls=(*staged.once.calls, Call(operation, ("here",))))
     data, values, numbers = content(replace(staged, once=once))
     disk.write(NAME, {"values": values, "staged": data}, numbers)
     assert serialise.find(NAME) is None
@@ -170,11 +170,11 @@ def test_operations_that_do_more_than_compute_are_not_read(operation):
 def test_what_cannot_be_written_as_data_is_not_kept(folder):
     staged = stage.stage(cells.ALL["Elman"](5, 8), X, (X.new_zeros(16, 8),), False)
     for odd in (
-        Operation("aten.add_.Tensor", ()),
-        Operation("rnnvanish_test.half.default", (Slot(0),)),
-        Operation("aten.mul.Tensor", (object(),)),
-        Operation("aten.mul.Tensor", ("a b",)),
+        Call("aten.add_.Tensor", ()),
+        Call("rnnvanish_test.half.default", (Slot(0),)),
+        Call("aten.mul.Tensor", (object(),)),
+        Call("aten.mul.Tensor", ("a b",)),
     ):
-        once = replace(staged.once, operations=(*staged.once.operations, odd))
+        once = replace(staged.once, calls=(*staged.once.calls, odd))
         serialise.keep(NAME, replace(staged, once=once))
         assert not list(folder.iterdir())

@@ -12,8 +12,9 @@ from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.gpu.gpu_loop import GPULoop
 from rnnvanish.engine.ir.interpret import Recipe
+from rnnvanish.engine.ir.operations import OPERATIONS
 from rnnvanish.engine.ir.unsupported import Unsupported
-from rnnvanish.engine.ir.values import COMPARISONS, ELEMENTWISE, Kind, Stage, Values
+from rnnvanish.engine.ir.values import Kind, Stage, Values
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.plan.phases import Loop, Phase, Place
 from rnnvanish.engine.plan.stage import stage
@@ -228,10 +229,15 @@ def test_every_operation_means_what_torch_means(dtype):
     )
     flags = [values.elementwise("gt", each, values.constant(0.5)) for each in (first, second)]
     wanted = {}
-    for op in sorted(ELEMENTWISE):
-        args = {"where": (flags[0], first, second), "and": flags, "or": flags, "not": flags[:1]}.get(op)
+    for op in OPERATIONS:
+        args = {
+            "where": (flags[0], first, second),
+            "logical_and": flags,
+            "logical_or": flags,
+            "logical_not": flags[:1],
+        }.get(op)
         if args is None:
-            args = (first, second) if op in COMPARISONS or op in BINARY else (first,)
+            args = (first, second) if OPERATIONS[op].boolean or op in BINARY else (first,)
         value = values.elementwise(op, *args)
         if value.boolean:
             value = values.elementwise("where", value, values.constant(1.0), values.constant(0.0))

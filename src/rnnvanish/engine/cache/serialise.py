@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.engine.cache import disk
-from rnnvanish.engine.ir.prologue import Operation, Slot
+from rnnvanish.engine.ir.prologue import Call, Slot
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Value, walk
 from rnnvanish.engine.plan.staged_step import Staged
@@ -59,20 +59,20 @@ def keep(name: str, result: Staged | Unsupported) -> None:
         staged = writer.data(result)
     except (TypeError, RecursionError):  # nested too deeply: it is made anew
         return
-    if all(map(_only_computes, result.once.operations)):
+    if all(map(_only_computes, result.once.calls)):
         disk.write(name, {"values": writer.values, "staged": staged}, bytes(writer.numbers))
 
 
-def _only_computes(operation: Operation) -> bool:
+def _only_computes(call: Call) -> bool:
     """Whether it is one of torch's own that changes nothing, and does not open files."""
-    if operation.function is operator.getitem:
+    if call.function is operator.getitem:
         return True
-    if not isinstance(operation.function, torch._ops.OpOverload):
+    if not isinstance(call.function, torch._ops.OpOverload):
         return False
-    schema = operation.function._schema
+    schema = call.function._schema
     kinds = [str(arg.type) for arg in schema.arguments]
     named = "str" in kinds and not any("Tensor" in kind for kind in kinds)
-    return operation.function.namespace in ("aten", "prims") and not schema.is_mutable and not named
+    return call.function.namespace in ("aten", "prims") and not schema.is_mutable and not named
 
 
 class _Writer:
@@ -130,7 +130,7 @@ class _Reader:
     def staged(self, data: Any) -> Staged:
         """The step."""
         staged: Staged = self._object(Staged, data)
-        if not all(map(_only_computes, staged.once.operations)):
+        if not all(map(_only_computes, staged.once.calls)):
             raise ValueError("an operation that does more than to compute")
         return staged
 
@@ -166,7 +166,7 @@ class _Reader:
         return kind(*(self.read(each, item) for each, item in zip(_kinds(kind), data, strict=True)))
 
     def _argument(self, data: Any) -> Any:
-        """An argument of an operation of torch."""
+        """An argument of a call."""
         match data:
             case list():
                 return tuple(map(self._argument, data))

@@ -8,22 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from rnnvanish.engine.ir.operations import OPERATIONS, Operation
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Value
 from rnnvanish.engine.plan.phases import Loop, Phase, Place, Product
 
-#: How each elementwise operation is written. nan goes through as in torch.
-PRINTED = {
-    "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}", "neg": "-{0}",
-    "reciprocal": "one / {0}", "sqrt": "math.sqrt({0})", "rsqrt": "one / math.sqrt({0})", "abs": "abs({0})",
-    "tanh": "tanh({0})", "sigmoid": "sigmoid({0})", "exp": "exp({0})", "log": "math.log({0})",
-    "log1p": "math.log1p({0})", "expm1": "math.expm1({0})", "sin": "math.sin({0})", "cos": "math.cos({0})",
-    "erf": "math.erf({0})", "floor": "real(math.floor({0}))", "pow": "{0} ** {1}",
-    "relu": "(zero if {0} < zero else {0})", "sign": "(one if {0} > zero else (-one if {0} < zero else zero))",
-    "maximum": "({0} if {0} > {1} or {0} != {0} else {1})", "minimum": "({0} if {0} < {1} or {0} != {0} else {1})",
-    "gt": "{0} > {1}", "ge": "{0} >= {1}", "lt": "{0} < {1}", "le": "{0} <= {1}", "eq": "{0} == {1}",
-    "ne": "{0} != {1}", "and": "{0} & {1}", "or": "{0} | {1}", "not": "not {0}", "where": "({1} if {0} else {2})",
-}  # fmt: skip
 HEAD = """import math
 import numpy as np
 from numba import njit
@@ -242,9 +231,15 @@ class Lanes:
                 if lane < part.width:
                     return self._lane(part, lane, single)
                 lane -= part.width
-        if value.op not in PRINTED:
+        if value.op not in OPERATIONS:
             raise Unsupported(f"{value.op} in the loop")
-        return PRINTED[value.op].format(*(self._lane(arg, lane, single) for arg in value.args))
+        text = self._text(OPERATIONS[value.op])
+        return text.format(*(self._lane(arg, lane, single) for arg in value.args))
+
+    def _text(self, operation: Operation) -> str:
+        if operation.numba is None:
+            raise Unsupported(f"{operation.name} on the CPU")
+        return operation.numba
 
     def _memory(self, place: Place, lane: int, single: bool) -> str:
         """Address and index of a lane."""

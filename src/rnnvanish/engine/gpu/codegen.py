@@ -11,23 +11,13 @@ import numpy as np
 
 from rnnvanish.engine.cpu.codegen import Lanes
 from rnnvanish.engine.gpu.mathematics import TEXT
+from rnnvanish.engine.ir.operations import Operation
+from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Value
 from rnnvanish.engine.plan.phases import Loop, Phase, Place, Product
 
 #: Sequences, or steps of a scan, in a tile; its lanes; lines of a matrix in a tile of a product.
 ROWS, LANES, DEPTH = 16, 64, 32
-PRINTED = {
-    "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}", "neg": "-{0}",
-    "reciprocal": "1.0 / {0}", "sqrt": "tl.sqrt({0})", "rsqrt": "1.0 / tl.sqrt({0})", "abs": "tl.abs({0})",
-    "tanh": "tanh({0})", "sigmoid": "sigmoid({0})", "exp": "tl.exp({0})", "log": "tl.log({0})",
-    "log1p": "log1p({0})", "expm1": "expm1({0})", "sin": "tl.sin({0})", "cos": "tl.cos({0})", "erf": "tl.erf({0})",
-    "floor": "tl.floor({0})", "pow": "power({0}, {1})", "relu": "tl.where({0} < 0, 0.0, {0})",
-    "sign": "tl.where({0} > 0, 1.0, tl.where({0} < 0, -1.0, 0.0))",
-    "maximum": "tl.where(({0} > {1}) | ({0} != {0}), {0}, {1})",
-    "minimum": "tl.where(({0} < {1}) | ({0} != {0}), {0}, {1})",
-    "gt": "{0} > {1}", "ge": "{0} >= {1}", "lt": "{0} < {1}", "le": "{0} <= {1}", "eq": "{0} == {1}",
-    "ne": "{0} != {1}", "and": "{0} & {1}", "or": "{0} | {1}", "not": "{0} == 0", "where": "tl.where({0}, {1}, {2})",
-}  # fmt: skip
 KERNEL = """
 
 @triton.jit(do_not_specialize=["steps", "batch", "mask"])
@@ -217,9 +207,12 @@ class Tiles(Lanes):
             if single:
                 return f"{self.printer.number(0.0)} + tl.load({name} + {lane})"
             return f"tl.load({name} + {lane} + j, j < {self.width}, other=0)"
-        if value.op in PRINTED:
-            return PRINTED[value.op].format(*(self._lane(arg, lane, single) for arg in value.args))
         return super()._expression(value, lane, single)
+
+    def _text(self, operation: Operation) -> str:
+        if operation.triton is None:
+            raise Unsupported(f"{operation.name} on the GPU")
+        return operation.triton
 
     def _memory(self, place: Place, lane: int, single: bool) -> str:
         """Address of a lane."""

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves
 
-from rnnvanish.engine.ir.complex_arithmetic import FUNCTIONS, Angle, Pair, Stacked, as_pair
+from rnnvanish.engine.ir.complex_arithmetic import RULES, Angle, Pair, Stacked, as_pair
+from rnnvanish.engine.ir.operations import NAMES, OPERATIONS
 from rnnvanish.engine.ir.unsupported import Unsupported
 
 aten = torch.ops.aten
@@ -109,12 +110,16 @@ def _call(node: fx.Node, args: Any, kwargs: Any) -> Any:
         return cast(Callable[..., Any], node.target)(*args, **kwargs)
     if name in STRUCTURE and any(isinstance(each, Pair) for each in tree_leaves(args[0])):
         result = _by_halves(node.target, args, kwargs)
-    elif name in FUNCTIONS:
-        result = FUNCTIONS[name](node, *args, **kwargs)
+    elif (rule := _rule(name)) is not None:
+        result = rule(node, *args, **kwargs)
     else:
         raise Unsupported(f"{name} of complex numbers")
     _check(name, node.meta["val"], result)
     return result
+
+
+def _rule(name: str) -> Callable[..., Any] | None:
+    return OPERATIONS[NAMES[name]].complex if name in NAMES else RULES.get(name)
 
 
 def _check(name: str, expected: Any, result: Any) -> None:

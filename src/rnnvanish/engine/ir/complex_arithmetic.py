@@ -1,4 +1,8 @@
-"""Complex arithmetic on pairs of real tensors: every operation of torch on complex numbers that is known."""
+"""Complex arithmetic on pairs of real tensors: the rules for every operation of torch on complex numbers that is known.
+
+A rule is given the traced node, and its arguments as they are here. Those of operations that real numbers have too stand
+in the rows of `operations`; `RULES` are the others.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -71,18 +75,21 @@ def _times(left: Any, right: Any) -> Any:
     return None if left is None or right is None else left * right
 
 
-def _add(node: fx.Node, left: Any, right: Any, alpha: Any = 1) -> Pair:
+def add(node: fx.Node, left: Any, right: Any, alpha: Any = 1) -> Pair:
+    """a + alpha b."""
     a, b = as_pair(left), as_pair(right) if alpha == 1 else _product(as_pair(right), as_pair(alpha))
-    return _wide(node, Pair(_plus(a.re, b.re), _plus(a.im, b.im)))
+    return _broadcast(node, Pair(_plus(a.re, b.re), _plus(a.im, b.im)))
 
 
-def _sub(node: fx.Node, left: Any, right: Any, alpha: Any = 1) -> Pair:
+def sub(node: fx.Node, left: Any, right: Any, alpha: Any = 1) -> Pair:
+    """a − alpha b."""
     a, b = as_pair(left), as_pair(right) if alpha == 1 else _product(as_pair(right), as_pair(alpha))
-    return _wide(node, Pair(a.re - b.re, _minus(a.im, b.im)))
+    return _broadcast(node, Pair(a.re - b.re, _minus(a.im, b.im)))
 
 
-def _mul(node: fx.Node, left: Any, right: Any) -> Pair:
-    return _wide(node, _product(as_pair(left), as_pair(right)))
+def mul(node: fx.Node, left: Any, right: Any) -> Pair:
+    """a b."""
+    return _broadcast(node, _product(as_pair(left), as_pair(right)))
 
 
 def _product(a: Pair, b: Pair) -> Pair:
@@ -90,7 +97,7 @@ def _product(a: Pair, b: Pair) -> Pair:
     return Pair(re, _plus(_times(a.re, b.im), _times(a.im, b.re)))
 
 
-def _wide(node: fx.Node, pair: Pair) -> Pair:
+def _broadcast(node: fx.Node, pair: Pair) -> Pair:
     """Both parts as wide as the result of an operation.
 
     Of what a real number is added to only the real part grows by itself. And what is computed of a parameter within a
@@ -100,13 +107,24 @@ def _wide(node: fx.Node, pair: Pair) -> Pair:
     return Pair(*(part if part is None or part.shape == shape else part.expand(shape) for part in (pair.re, pair.im)))
 
 
-def _div(node: fx.Node, left: Any, right: Any) -> Pair:
+def neg(node: fx.Node, z: Pair) -> Pair:
+    """−z."""
+    return Pair(-z.re, _minus(None, z.im))
+
+
+def reciprocal(node: fx.Node, z: Pair) -> Pair:
+    """1 / z."""
+    return div(node, 1.0, z)
+
+
+def div(node: fx.Node, left: Any, right: Any) -> Pair:
+    """a / b; the squares within neither vanish nor overflow."""
     a, b = as_pair(left), as_pair(right)
     if b.im is None:
-        return _wide(node, Pair(a.re / b.re, None if a.im is None else a.im / b.re))
-    size, c, d = _scaled(_wide(node, b))
+        return _broadcast(node, Pair(a.re / b.re, None if a.im is None else a.im / b.re))
+    size, c, d = _scaled(_broadcast(node, b))
     inverse = 1 / ((c * c + d * d) * size)
-    return _mul(node, a, Pair(c * inverse, -d * inverse))
+    return mul(node, a, Pair(c * inverse, -d * inverse))
 
 
 def _scaled(z: Pair) -> tuple[Any, Tensor, Tensor]:
@@ -120,7 +138,7 @@ def _scaled(z: Pair) -> tuple[Any, Tensor, Tensor]:
     return size, re / size, im / size
 
 
-def _size(z: Pair) -> tuple[Tensor, Tensor]:
+def _modulus(z: Pair) -> tuple[Tensor, Tensor]:
     """|z|, and where it is zero; there its gradient is too, as in torch."""
     size, re, im = _scaled(z)
     square = re * re + im * im
@@ -132,9 +150,19 @@ def _direction(z: Pair) -> tuple[Pair, Tensor]:
     """z / |z|, zero where z is, and where that is."""
     if z.im is None:
         return Pair(z.re.sign()), z.re == 0
-    size, zero = _size(z)
+    size, zero = _modulus(z)
     inverse = torch.where(zero, 0.0, 1 / torch.where(zero, 1.0, size))
     return Pair(z.re * inverse, z.im * inverse), zero
+
+
+def sgn(node: fx.Node, z: Pair) -> Pair:
+    """z / |z|, zero where z is."""
+    return _direction(z)[0]
+
+
+def absolute(node: fx.Node, z: Pair) -> Tensor:
+    """|z|, a real number."""
+    return z.re.abs() if z.im is None else _modulus(z)[0]
 
 
 def _mm(node: fx.Node, left: Any, right: Any) -> Pair:
@@ -147,13 +175,14 @@ def _mm(node: fx.Node, left: Any, right: Any) -> Pair:
 
 
 def _addmm(node: fx.Node, rest: Any, left: Any, right: Any) -> Pair:
-    return _add(node, _mm(node, left, right), rest)
+    return add(node, _mm(node, left, right), rest)
 
 
 # Functions
 
 
-def _exp(node: fx.Node, z: Pair) -> Pair:
+def exp(node: fx.Node, z: Pair) -> Pair:
+    """exp(Re z) (cos Im z + i sin Im z)."""
     return Pair(z.re.exp()) if z.im is None else _polar(node, z.re.exp(), z.im)
 
 
@@ -165,7 +194,8 @@ def _polar(node: fx.Node, size: Any, angle: Any) -> Pair:
     return Pair(size * torch.where(zero, 1.0, direction.re), size * direction.im)
 
 
-def _tanh(node: fx.Node, z: Pair) -> Pair:
+def tanh(node: fx.Node, z: Pair) -> Pair:
+    """By tanh of the real part, cosine and sine of the imaginary one."""
     if z.im is None:
         return Pair(z.re.tanh())
     t, c, s = z.re.tanh(), z.im.cos(), z.im.sin()
@@ -173,23 +203,25 @@ def _tanh(node: fx.Node, z: Pair) -> Pair:
     return Pair(t * inverse, (1 - t * t) * s * c * inverse)
 
 
-def _pow(node: fx.Node, z: Pair, exponent: Any) -> Pair:
+def power(node: fx.Node, z: Pair, exponent: Any) -> Pair:
+    """Products, of the small whole exponents."""
     if exponent not in (1, 2, 3, 4):
         raise Unsupported(f"power {exponent} of complex numbers")
     return reduce(_product, [z] * int(exponent))
 
 
-def _where(node: fx.Node, mask: Tensor, left: Any, right: Any) -> Pair:
+def where(node: fx.Node, mask: Tensor, left: Any, right: Any) -> Pair:
+    """Of both parts."""
     a, b = as_pair(left), as_pair(right)
     im = None if a.im is None and b.im is None else torch.where(mask, _or_zero(a.im), _or_zero(b.im))
-    return _wide(node, Pair(torch.where(mask, a.re, b.re), im))
+    return _broadcast(node, Pair(torch.where(mask, a.re, b.re), im))
 
 
 def _or_zero(part: Any) -> Any:
     return 0.0 if part is None else part
 
 
-def _filled(node: fx.Node, *args: Any, **kwargs: Any) -> Pair:
+def _full(node: fx.Node, *args: Any, **kwargs: Any) -> Pair:
     name, like = str(node.target), node.meta["val"]
     number = complex(0 if "zeros" in name else 1 if "ones" in name else args[-1])
     dtype = like.dtype.to_real()
@@ -205,11 +237,11 @@ def _stack(node: fx.Node, tensors: Sequence[Any], dim: int = 0) -> Any:
     return aten.stack.default(tensors, dim)
 
 
-def _one(node: fx.Node, stacked: Stacked, dim: int, index: int) -> Tensor:
-    return _parts(node, stacked, dim)[index]
+def _select(node: fx.Node, stacked: Stacked, dim: int, index: int) -> Tensor:
+    return _unbind(node, stacked, dim)[index]
 
 
-def _parts(node: fx.Node, stacked: Any, dim: int = 0) -> list[Tensor]:
+def _unbind(node: fx.Node, stacked: Any, dim: int = 0) -> list[Tensor]:
     """Re and Im of what is stacked along the dimension that has them."""
     arg = node.args[0]
     assert isinstance(arg, fx.Node)
@@ -228,30 +260,18 @@ def _conj(node: fx.Node, z: Pair) -> Pair:
     return Pair(z.re, _minus(None, z.im))
 
 
-#: What gives or takes complex numbers; each is given the node, and its arguments as they are here.
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "add": _add,
-    "sub": _sub,
-    "rsub": lambda node, left, right, alpha=1: _sub(node, right, left, alpha),
-    "mul": _mul,
-    "div": _div,
-    "neg": lambda node, z: Pair(-z.re, _minus(None, z.im)),
-    "reciprocal": lambda node, z: _div(node, 1.0, z),
+#: What is no operation on real numbers unit by unit, and so has no row in the table of operations.
+RULES: dict[str, Callable[..., Any]] = {
+    "rsub": lambda node, left, right, alpha=1: sub(node, right, left, alpha),
     "mm": _mm,
     "addmm": _addmm,
-    "exp": _exp,
-    "tanh": _tanh,
-    "pow": _pow,
-    "sgn": lambda node, z: _direction(z)[0],
-    "abs": lambda node, z: z.re.abs() if z.im is None else _size(z)[0],
     "angle": lambda node, z: Angle(z),
     "polar": _polar,
-    "complex": lambda node, re, im: _wide(node, Pair(re, im)),
-    "where": _where,
+    "complex": lambda node, re, im: _broadcast(node, Pair(re, im)),
     "view_as_real": lambda node, z: Stacked((z.re, z.whole_im)),
     "view_as_complex": _view_as_complex,
-    "select": _one,
-    "unbind": _parts,
+    "select": _select,
+    "unbind": _unbind,
     "stack": _stack,
     "real": lambda node, z: z.re,
     "imag": lambda node, z: z.whole_im,
@@ -259,6 +279,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "_to_copy": lambda node, z, **kwargs: as_pair(z),
     **dict.fromkeys(("_conj", "conj_physical", "_conj_physical"), _conj),
     **dict.fromkeys(
-        ("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones", "full", "full_like", "scalar_tensor"), _filled
+        ("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones", "full", "full_like", "scalar_tensor"), _full
     ),
 }  # fmt: skip

@@ -5,11 +5,8 @@ from collections.abc import Callable, Container, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from rnnvanish.engine.ir.values import ELEMENTWISE, Value
-
-#: What torch calls otherwise than we do.
-_NAMES = {"and": "logical_and", "or": "logical_or", "not": "logical_not"}
-FUNCTIONS: dict[str, Callable[..., Tensor]] = {op: getattr(torch, _NAMES.get(op, op)) for op in ELEMENTWISE}
+from rnnvanish.engine.ir.operations import OPERATIONS
+from rnnvanish.engine.ir.values import Value
 
 
 class Recipe:
@@ -92,7 +89,7 @@ def _function(value: Value) -> Callable[..., Tensor]:
             return lambda _, __, tensor: (
                 tensor.reshape(shape) if tensor.numel() == shape[0] * shape[1] else tensor.sum_to_size(shape)
             )
-    function = FUNCTIONS[value.op]
+    function = OPERATIONS[value.op].function
     return lambda _, __, *args: function(*args)
 
 

@@ -8,13 +8,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx
 
+from rnnvanish.engine.ir.operations import NAMES
 from rnnvanish.engine.ir.unsupported import Unsupported
-from rnnvanish.engine.ir.values import ELEMENTWISE, Kind, Stage, Value, Values
+from rnnvanish.engine.ir.values import Kind, Stage, Value, Values
 
 aten = torch.ops.aten
-#: What torch calls otherwise than we do.
-NAMES = {"logical_and": "and", "logical_or": "or", "logical_not": "not", "bitwise_and": "and", "bitwise_or": "or",
-         "bitwise_not": "not", "sgn": "sign"}  # fmt: skip
 SAME = {"clone", "detach", "alias", "lift_fresh_copy", "contiguous", "_to_copy"}
 RESHAPES = {"view", "reshape", "_unsafe_view", "unsqueeze", "squeeze", "expand"}
 FILLED: dict[str, Callable[..., Any]] = {
@@ -89,10 +87,9 @@ class Reader:
         if name in FILLED:
             number = FILLED[name](*node.args)
             return self._shaped(self.values.constant(float(number)), node)
-        name = NAMES.get(name, name)
-        if name not in ELEMENTWISE:
+        if name not in NAMES:
             raise Unsupported(str(node.target))
-        return self.values.elementwise(name, *map(self._argument, node.args))
+        return self.values.elementwise(NAMES[name], *map(self._argument, node.args))
 
     def _shape(self, node: fx.Node) -> tuple[int, ...]:
         return tuple(node.meta["val"].shape)
@@ -168,9 +165,6 @@ class Reader:
         if alpha != 1:
             right = self.values.elementwise("mul", right, self.values.constant(cast(float, alpha)))
         return self.values.elementwise("sub", left, right)
-
-    def _rsub(self, node: fx.Node) -> Value:
-        return self.values.elementwise("sub", self._argument(node.args[1]), self._argument(node.args[0]))
 
     def _mm(self, node: fx.Node) -> Value:
         left, right = self._argument(node.args[0]), self._argument(node.args[1])

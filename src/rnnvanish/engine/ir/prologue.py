@@ -34,7 +34,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Slot:
-    """A tensor that is known by then: the constants first, the weights, and the results of all operations before.
+    """A tensor that is known by then: the constants first, the weights, and the results of all calls before.
 
     Attributes:
         index: Its place among these.
@@ -44,8 +44,8 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Operation:
-    """An operation of torch, by its name: to be looked up, and never a text that is run.
+class Call:
+    """A call of an operation of torch, by its name: to be looked up, and never a text that is run.
 
     Attributes:
         name: As torch writes it, "aten.mul.Tensor"; "getitem" takes one of several results.
@@ -71,26 +71,26 @@ class Once:
 
     Attributes:
         constants: Tensors that are written in the cell.
-        operations: What is computed, in this order.
+        calls: What is computed, in this order.
         results: What is handed on.
     """
 
     constants: tuple[Tensor, ...]
-    operations: tuple[Operation, ...]
+    calls: tuple[Call, ...]
     results: tuple[Slot, ...]
 
     def __call__(self, *weights: Tensor) -> list[Tensor]:
         """Compute it from parameters and buffers."""
         known: list[Any] = [*self.constants, *(parting(weights) if self.joins else weights)]
-        for each in self.operations:
-            options = {name: _filled(arg, known) for name, arg in each.options}
-            known.append(each.function(*[_filled(arg, known) for arg in each.args], **options))
+        for call in self.calls:
+            options = {name: _filled(arg, known) for name, arg in call.options}
+            known.append(call.function(*[_filled(arg, known) for arg in call.args], **options))
         return [known[slot.index] for slot in self.results]
 
     @cached_property
     def joins(self) -> bool:
-        """Whether an operation reads two tensors: its gradient may then go to both."""
-        return any(len(set(_slots((each.args, each.options)))) > 1 for each in self.operations)
+        """Whether a call reads two tensors: its gradient may then go to both."""
+        return any(len(set(_slots((call.args, call.options)))) > 1 for call in self.calls)
 
 
 def _slots(arg: Any) -> Iterator[Slot]:

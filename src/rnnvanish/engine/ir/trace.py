@@ -14,7 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from rnnvanish.engine.ir.complex import Real, hand_on, is_complex
 from rnnvanish.engine.ir.isolated_rng import DRAWS, OwnDraws
 from rnnvanish.engine.ir.parameters import batch_for, weights_of
-from rnnvanish.engine.ir.prologue import Draw, Once, Operation, Slot
+from rnnvanish.engine.ir.prologue import Call, Draw, Once, Slot
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.numerics.real_view import pack
 
@@ -201,7 +201,7 @@ def _once(module: fx.GraphModule) -> Once:
     return Once(
         tuple(operator.attrgetter(str(node.target))(module) for node in constants),
         tuple(
-            Operation(
+            Call(
                 "getitem" if node.target is operator.getitem else str(node.target),
                 given(node.args),
                 tuple((name, given(arg)) for name, arg in node.kwargs.items()),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, cast
 
+from rnnvanish.engine.ir.operations import OPERATIONS
 from rnnvanish.engine.ir.unsupported import Unsupported
 
 
@@ -35,8 +36,8 @@ class Value:
     """One value of a step.
 
     Attributes:
-        op: Name of the operation: a leaf ("x", "state", "gradient", "once", "constant"), an elementwise one of
-            `ELEMENTWISE`, or one of "linear" (rest + row @ matrix + ...), "rowsum", "slice", "pieces", "expand",
+        op: Name of the operation: a leaf ("x", "state", "gradient", "once", "constant"), an one of
+            `OPERATIONS`, or one of "linear" (rest + row @ matrix + ...), "rowsum", "slice", "pieces", "expand",
             "transpose", "outer", "colsum", "reshape".
         args: What it is computed from.
         detail: Numbers that belong to the operation: which leaf, where a slice starts.
@@ -59,37 +60,6 @@ class Value:
 
     def __repr__(self) -> str:
         return f"{self.op}{list(self.detail) or ''}({', '.join(arg.op for arg in self.args)})"
-
-
-#: Operations on numbers, lane by lane. A printer owes each of them a line.
-COMPARISONS = frozenset({"gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not"})
-ELEMENTWISE = COMPARISONS | {
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "neg",
-    "tanh",
-    "sigmoid",
-    "exp",
-    "log",
-    "log1p",
-    "expm1",
-    "sqrt",
-    "rsqrt",
-    "reciprocal",
-    "abs",
-    "sin",
-    "cos",
-    "erf",
-    "relu",
-    "sign",
-    "floor",
-    "pow",
-    "maximum",
-    "minimum",
-    "where",
-}
 
 
 @dataclass
@@ -126,7 +96,7 @@ class Values:
         if len(widths) > 1:
             raise Unsupported(f"{op} of widths {sorted(widths)}")
         kind = Kind.ROW if any(arg.kind == Kind.ROW for arg in args) else Kind.LINE
-        boolean = op in COMPARISONS or (op == "where" and args[1].boolean)
+        boolean = OPERATIONS[op].boolean or (op == "where" and args[1].boolean)
         stage = max(arg.stage for arg in args)
         return self.value(op, args, kind=kind, stage=stage, shape=(1, max(widths, default=1)), boolean=boolean)
 

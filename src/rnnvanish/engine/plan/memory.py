@@ -7,11 +7,10 @@ costs no memory, and the way back need not compute it again.
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from rnnvanish.engine.ir.values import ELEMENTWISE, Stage, Value, walk
+from rnnvanish.engine.ir.operations import OPERATIONS
+from rnnvanish.engine.ir.values import Stage, Value, walk
 from rnnvanish.engine.plan.phases import Loop, Place
 
-#: Operations that take much longer than reading a number.
-DEAR = frozenset({"tanh", "sigmoid", "exp", "log", "log1p", "expm1", "sin", "cos", "erf", "pow"})
 #: A stretch of lanes of a buffer's row.
 Stretch = tuple[str, int, int]
 
@@ -38,7 +37,8 @@ def overlay(forward: Loop, back: list[Value], at: Mapping[Value, Place]) -> dict
     used |= {place.buffer for phase in forward.phases for _, place in [*phase.stores, *phase.sums]}
     kept: dict[Value, Place] = {}
     for value, index in first.items():
-        if value.op not in DEAR or value.stage != Stage.STEP or value.width == 1 or value not in needed:
+        expensive = value.op in OPERATIONS and OPERATIONS[value.op].expensive
+        if not expensive or value.stage != Stage.STEP or value.width == 1 or value not in needed:
             continue
         later = {product.out.buffer for phase in forward.phases[index:] for product in phase.products}
         others = [stretch for roots, known in contexts for stretch in _read(roots, known, {*kept, value})]
@@ -57,7 +57,7 @@ def overlay(forward: Loop, back: list[Value], at: Mapping[Value, Place]) -> dict
 
 def _room(value: Value, lane: int, width: int, at: Mapping[Value, Place]) -> Iterator[Place]:
     """Lanes in memory that some lanes of a value are computed from, one by one."""
-    if value.op != "slice" and value.op not in ELEMENTWISE:
+    if value.op != "slice" and value.op not in OPERATIONS:
         return
     lane += value.detail[0] if value.op == "slice" else 0
     for arg in value.args:
@@ -81,7 +81,7 @@ def _read(roots: Iterable[Value], at: Mapping[Value, Place], known: Container[Va
         for arg in value.args:
             if value.op == "slice":
                 yield from visit(arg, lane + value.detail[0], width)
-            elif value.op in ELEMENTWISE and arg.width == value.width:
+            elif value.op in OPERATIONS and arg.width == value.width:
                 yield from visit(arg, lane, width)
             else:
                 yield from visit(arg, 0, arg.width)
