@@ -10,7 +10,7 @@ from rnnvanish import experiments
 
 ROOT = Path(__file__).resolve().parents[1]
 HIGHEST = 9.0
-FOR_ENGINEERS = {"changelog.md", "contributing.md"}
+FOR_ENGINEERS = {"architecture.md", "changelog.md", "contributing.md"}
 PAGES = [
     path
     for path in sorted((ROOT / "docs").rglob("*"))

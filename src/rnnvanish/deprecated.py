@@ -13,8 +13,6 @@ MOVED = {
     "rnnvanish.diagnosis.advice.try_cures": "rnnvanish.diagnosis.advice.trials.try_cures",
     "rnnvanish.diagnosis.cause.Cause": "rnnvanish.diagnosis.cause.cause.Cause",
     "rnnvanish.diagnosis.cause.causes": "rnnvanish.diagnosis.cause.cause.causes",
-    "rnnvanish.diagnosis.comparison.Comparison": "rnnvanish.diagnosis.report.comparison.Comparison",
-    "rnnvanish.diagnosis.comparison.compare": "rnnvanish.diagnosis.report.comparison.compare",
     "rnnvanish.diagnosis.diagnosis.Diagnosis": "rnnvanish.diagnosis.diagnose.Diagnosis",
     "rnnvanish.diagnosis.diagnosis.diagnose": "rnnvanish.diagnosis.diagnose.diagnose",
     "rnnvanish.diagnosis.faults.Finding": "rnnvanish.diagnosis.fault.Finding",
@@ -28,7 +26,7 @@ MOVED = {
     "rnnvanish.learner.Learner": "rnnvanish.training.learner.Learner",
     "rnnvanish.probes.monitor.RetentionMonitor": "rnnvanish.training.monitor.RetentionMonitor",
     "rnnvanish.probes.totals.each_loop": "rnnvanish.backward.each_loop.each_loop",
-    "rnnvanish.probes.totals.totals": "rnnvanish.backward.each_loop.totals",
+    "rnnvanish.probes.totals.totals": "rnnvanish.backward.each_loop.total_gradients",
     "rnnvanish.provenance.provenance": "rnnvanish.records.provenance.provenance",
     "rnnvanish.training.train": "rnnvanish.training.command.train",
 }

@@ -21,6 +21,7 @@ import cited
 import collected
 import extras
 import glossary
+import import_map
 import mathematics
 import mkdocs_jupyter.plugin as jupyter
 import notebook
@@ -36,7 +37,7 @@ _outputs: dict[str, list[str]] = {}
 _claims: list[collected.Shown] = []
 _notebooks: dict[str, dict] = {}
 WORDS = "glossary.md"
-UNEXPLAINED = re.compile(r"(glossary|changelog|contributing)\.md|reference/.*")
+UNEXPLAINED = re.compile(r"(glossary|changelog|contributing|architecture)\.md|reference/.*")
 
 
 class Components(Extension):
@@ -115,6 +116,7 @@ def on_page_content(html, page, config, files):
     except mathematics.MathError as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from error
     html = benchmarks.put(html, Path(config.config_file_path).parent)
+    html = import_map.put(html, Path(config.config_file_path).parent / "src/rnnvanish")
     html = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)  # Markdown knows no corner of a table
     if (words := files.get_file_from_path(WORDS)) and not UNEXPLAINED.fullmatch(page.file.src_uri):
         known = glossary.read(Path(words.abs_src_path))
