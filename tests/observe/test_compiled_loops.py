@@ -56,7 +56,7 @@ class Windows(nn.Module):
 @pytest.fixture(autouse=True)
 def worth_it(monkeypatch):
     """Have loops run compiled however short they are."""
-    monkeypatch.setattr(compiled_loops, "STEPS", 2)
+    monkeypatch.setattr(compiled_loops, "MIN_STEPS", 2)
     monkeypatch.setattr(run, "WORTH", 0)
 
 
@@ -66,19 +66,19 @@ def measured(monkeypatch):
 
     def both(model, inputs, loss=None, loops=None):
         calls = []
-        original = compiled_loops.compiled
+        original = compiled_loops.run_compiled
 
         def counted(*args):
             calls.append(original(*args))
             return calls[-1]
 
         with monkeypatch.context() as patch:
-            patch.setattr(compiled_loops, "compiled", counted)
+            patch.setattr(compiled_loops, "run_compiled", counted)
             fast = retention(model, inputs, loss)
         assert len(calls) % (loops or len(fast)) == 0
         assert calls
         with monkeypatch.context() as patch:
-            patch.setattr(compiled_loops, "compiled", refused)
+            patch.setattr(compiled_loops, "run_compiled", refused)
             slow = retention(model, inputs, loss)
         assert list(fast) == list(slow)
         for ours, theirs in zip(fast.values(), slow.values(), strict=True):
@@ -164,6 +164,6 @@ def test_frozen_weights_and_a_second_derivative(monkeypatch):
     for parameter in model.layers.parameters():
         parameter.requires_grad_(False)
     (ours,) = retention(model, words, penalty).values()
-    monkeypatch.setattr(compiled_loops, "compiled", refused)
+    monkeypatch.setattr(compiled_loops, "run_compiled", refused)
     (theirs,) = retention(model, words, penalty).values()
     equal(ours, theirs, rtol=0)

@@ -43,7 +43,7 @@ def differentiate(
 
 def _missing_gradient(model: nn.Module, runs: list[Run], value: Tensor) -> str:
     said = f"The loss does not depend on a recurrent layer of {type(model).__name__}. Seen were {listed(r.name for r in runs)}. "
-    if not any(run.graph for run in runs):
+    if not any(run.has_graph for run in runs):
         return (
             said + "All of them ran under no_grad() or inference_mode(): leave that out of the forward to measure it."
         )

@@ -17,8 +17,8 @@ from rnnvanish.backward.last_read_step import end_at_last_read
 from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.backward.replay import Series, stack_steps
 from rnnvanish.numerics.norms import joint_norm, row_norms
-from rnnvanish.observe.call import Call, sampled
-from rnnvanish.observe.restore.borrow import unchanged
+from rnnvanish.observe.call import Call, sample_batches
+from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run, watch
 
 __all__ = ["Loss", "each_loop", "resolve_call", "total_gradients"]
@@ -58,7 +58,7 @@ def each_loop(
         )
         return {run.name: measure(run, differentiate) for run, differentiate in zip(ending, found, strict=True)}
 
-    with torch.enable_grad(), unchanged(loss):
+    with torch.enable_grad(), preserve(loss):
         return watch(model, call, of_all, lambda found: all(map(resolved, found.values())), cells)
 
 
@@ -66,7 +66,7 @@ def resolve_call(model: nn.Module, inputs: Any, loss: Loss) -> Call:
     """The call of `model` that is measured; of a DataLoader its first batch."""
     if isinstance(inputs, Call) and inputs.method != "forward":
         return inputs
-    (batch,) = sampled(model, inputs, 1)
+    (batch,) = sample_batches(model, inputs, 1)
     return Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)
 
 

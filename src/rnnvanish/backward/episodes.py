@@ -31,7 +31,9 @@ class Episodes:
         """Find those of a loop; the latest one of each sequence alone if `latest`."""
         (time, batch), ends = run.x.shape[:2], run.ends
         begins = (
-            torch.zeros(batch, time, dtype=torch.bool, device=ends.device) if run.cut is None else run.cut.T.clone()
+            torch.zeros(batch, time, dtype=torch.bool, device=ends.device)
+            if run.resets is None
+            else run.resets.T.clone()
         )
         begins[:, 0] = True
         row, start = (begins & (torch.arange(time, device=ends.device) <= ends[:, None])).nonzero(as_tuple=True)
@@ -42,7 +44,7 @@ class Episodes:
 
     def split(self, whole: Tensor) -> Tensor:
         """Split by episode: what there is of (time, sequences, ...) in each episode, from its first step on; its last again behind its end."""
-        if self.run.cut is None:
+        if self.run.resets is None:
             return whole
         step = self.start + torch.arange(len(whole), device=whole.device)[:, None]
         return whole[torch.minimum(step, self.last), self.row]
@@ -52,7 +54,7 @@ class Episodes:
         run = self.run
         return (
             run
-            if run.cut is None
+            if run.resets is None
             else replace(
                 run,
                 x=self.split(run.x.detach()),
@@ -61,7 +63,7 @@ class Episodes:
                 entries=self._parts([entry or run.initial for entry in run.entries]),
                 lengths=self.last - self.start + 1,
                 order=None,
-                cut=None,
+                resets=None,
             )
         )
 

@@ -36,7 +36,7 @@ def end_at_last_read(runs: Sequence[Run], sizes: Sequence[Tensor]) -> list[Run]:
         above[key] = last
         own = torch.where(last < 0, run.ends, last)
         if not own.equal(run.ends):
-            found[place] = replace(run, read=own)
+            found[place] = replace(run, last_read=own)
     return found
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.differentiate import Tensors, differentiate
 from rnnvanish.cell import State
-from rnnvanish.observe.carry import numbered
+from rnnvanish.observe.carry import distinct_gradient
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.record import Run
 
@@ -45,15 +45,17 @@ def masked_gradients(model: nn.Module, run: Run, value: Tensor, total: list[Stat
     """
     if not any(bool(part.any()) for state in total for part in state) or not _bypasses_steps(run):
         return None
-    if run.flat is None or any(len(part) != len(run.ends) for state in run.handed[1:] for part in run.flat(state)):
+    if run.flatten is None or any(
+        len(part) != len(run.ends) for state in run.received_states[1:] for part in run.flatten(state)
+    ):
         raise Unmeasurable(HIDDEN_CHANGE.format(run.name))
-    found = differentiate(model, [run], value, [*run.handed, *run.taken], keep=True)
-    came, through = ([run.flat(part) for part in half] for half in (found[: len(total)], found[len(total) :]))
+    found = differentiate(model, [run], value, [*run.received_states, *run.consumed_states], keep=True)
+    came, through = ([run.flatten(part) for part in half] for half in (found[: len(total)], found[len(total) :]))
     masked = [
         tuple(o + whole - part for o, whole, part in zip(*each, strict=True))
         for each in zip(total[1:], came[1:], through[1:], strict=True)
     ]
-    lengths = _lengths_until_held(run, run.flat, total[-1])
+    lengths = _lengths_until_held(run, run.flatten, total[-1])
     if any(_differ(one, other) for one, other in zip(came[2:], masked[:-1], strict=True)):
         ends = replace(run, x=run.x[:-1], states=run.states[:-1], lengths=lengths.clamp(max=len(total) - 1))
         return ends, came[1:]
@@ -62,9 +64,9 @@ def masked_gradients(model: nn.Module, run: Run, value: Tensor, total: list[Stat
 
 def _bypasses_steps(run: Run) -> bool:
     """Whether any way leads from a state that is carried on to a later one, but through a step."""
-    handed = [part for state in run.handed[1:] for part in state if part.requires_grad]
-    sent = list(map(numbered, handed))
-    with run.gate.closed():
+    handed = [part for state in run.received_states[1:] for part in state if part.requires_grad]
+    sent = list(map(distinct_gradient, handed))
+    with run.gradient_stop.engaged():
         found = torch.autograd.grad(handed, handed, sent, retain_graph=True)
     return any(not came.equal(each) for came, each in zip(found, sent, strict=True))
 
@@ -76,9 +78,9 @@ def _differ(one: Tensors, other: Tensors) -> bool:
     return any(float((a - b).norm()) > torch.finfo(a.dtype).eps ** 0.5 * size for a, b in pairs)
 
 
-def _lengths_until_held(run: Run, flat: Callable[[Tensors], State], last: State) -> Tensor:
+def _lengths_until_held(run: Run, flatten: Callable[[Tensors], State], last: State) -> Tensor:
     """Steps of each sequence before it is held for good: its state stays, whatever the step returns."""
-    states = [torch.cat(flat(state), dim=-1).detach() for state in run.handed[1:]]
+    states = [torch.cat(flatten(state), dim=-1).detach() for state in run.received_states[1:]]
     returned = [torch.cat(state, dim=-1).detach() for state in run.states]
     held = [
         (now == before).all(-1) & (now != new).any(-1)

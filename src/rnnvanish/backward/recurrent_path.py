@@ -6,7 +6,7 @@ from torch import Tensor
 from rnnvanish.backward.replay import Replay, Series, real_step, replay_all
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import Step, padding
-from rnnvanish.observe.checks import need_unaltered
+from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.watch import Run
 
 
@@ -20,7 +20,7 @@ def recurrent_gradient(run: Run, end: State) -> Series:
     Returns:
         The gradient by every state along this path, (time, sequences, size) for each part; 0 beyond a sequence's end.
     """
-    need_unaltered(run)
+    require_unaltered(run)
     step, ends, before = real_step(run), run.ends, Replay(run).before
     steps: list[State] = [()] * len(run.states)
     gradient = tuple(torch.zeros_like(part) for part in end)
@@ -50,7 +50,7 @@ def injected_gradient(run: Run, gradients: Series) -> Series:
         run: The loop.
         gradients: The total gradient of every state.
     """
-    need_unaltered(run)
+    require_unaltered(run)
     beyond = padding(len(run.states), run.ends + 1)[..., None]  # there the last state stands still, and has a gradient
     came_in = tuple(part.masked_fill(beyond, 0.0) for part in gradients)
     for steps in replay_all(run):

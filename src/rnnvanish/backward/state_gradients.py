@@ -43,24 +43,24 @@ def state_gradients(model: nn.Module, runs: list[Run], value: Tensor, split: boo
         split: Whether to split the norms into what came in at each step and what the next step passed back.
     """
     asked = [_differentiated(run, split) for run in runs]
-    keep = split or any(run.altered or run.compiled for run in runs)
-    compiled_loops.forget(runs)
+    keep = split or any(run.altered or run.compiled_calls for run in runs)
+    compiled_loops.clear_gradients(runs)
     found = iter(differentiate(model, runs, value, [parts for each in asked for parts in each], keep))
     return [_of_loop(run, [next(found) for _ in each], split) for run, each in zip(runs, asked, strict=True)]
 
 
 def _differentiated(run: Run, split: bool) -> list[Tensors]:
     """The tensors to differentiate by."""
-    if run.compiled:
-        return [(*call.entry, call.outputs) if split else call.entry for call in run.compiled]
+    if run.compiled_calls:
+        return [(*call.entry, call.outputs) if split else call.entry for call in run.compiled_calls]
     return [*run.states, *(run.entries if split else ())]
 
 
 def _of_loop(run: Run, found: list[Tensors], split: bool) -> StateGradients:
-    if run.compiled:
-        total = compiled_loops.handed_out(run)
+    if run.compiled_calls:
+        total = compiled_loops.returned_gradients(run)
         sizes = list(map(row_norms, total))
-        origins = compiled_loops.arrivals(run, total, sizes, [parts[-1] for parts in found]) if split else None
+        origins = compiled_loops.split_norms(run, total, sizes, [parts[-1] for parts in found]) if split else None
         return StateGradients([], total, sizes, origins)
     states, entries = found[: len(run.states)], found[len(run.states) :]
     total = tuple(torch.stack(parts) for parts in zip(*states, strict=True))

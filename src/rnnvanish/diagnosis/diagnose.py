@@ -15,8 +15,8 @@ from rnnvanish.diagnosis.outlook.outlook import Outlook, outlook
 from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.live import Cells, live_cells, unwrapped
 from rnnvanish.mitigation import innermost
-from rnnvanish.observe.call import sampled
-from rnnvanish.observe.restore.borrow import unchanged
+from rnnvanish.observe.call import sample_batches
+from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import retention_of
 from rnnvanish.records.provenance import provenance
@@ -65,7 +65,7 @@ def diagnose(
     """
     if lag is not None and lag < 1:
         raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
-    with unchanged(model, loss, inputs):  # hooks and functions that it holds are shared by its copies
+    with preserve(model, loss, inputs):  # hooks and functions that it holds are shared by its copies
         return _diagnose(model, inputs, loss, cells, batches, segment, lag, train, full)
 
 
@@ -80,7 +80,7 @@ def _diagnose(
     train: int,
     full: bool,
 ) -> Diagnosis:
-    calls = sampled(model, inputs, batches)
+    calls = sample_batches(model, inputs, batches)
     curves = retention_of(model, calls, loss, cells, segment)
     examined = [examine(model, call, loss, cells, full and not number) for number, call in enumerate(calls)]
     seen = {name: joined([one[name].cause for one in examined if name in one])[0] for name in examined[0]}

@@ -10,9 +10,9 @@ from rnnvanish.backward.each_loop import Loss, each_loop
 from rnnvanish.backward.replay import Series, UnrepeatableStep
 from rnnvanish.diagnosis import faults
 from rnnvanish.diagnosis.fault import Finding, Seen
-from rnnvanish.observe.call import Call, sampled
-from rnnvanish.observe.checks import Unmeasurable, need_unaltered
-from rnnvanish.observe.recorded_calls import copied
+from rnnvanish.observe.call import Call, sample_batches
+from rnnvanish.observe.checks import Unmeasurable, require_unaltered
+from rnnvanish.observe.recorded_calls import copy_model
 from rnnvanish.observe.watch import Cells, Run
 
 
@@ -21,7 +21,7 @@ def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) ->
 
     Arguments and errors are those of `probes.retention`; `model` is left as it was.
     """
-    calls = sampled(model, inputs, 1)
+    calls = sample_batches(model, inputs, 1)
     return findings(model, calls, loss, cells, [each_loop(model, call, loss, look, resolved, cells) for call in calls])
 
 
@@ -43,7 +43,7 @@ def findings(
 def look(run: Run, total: Series) -> list[Seen | None]:
     """Look for every fault in one loop; none can be seen in steps that cannot be repeated, for the numbers they draw."""
     try:
-        need_unaltered(run)
+        require_unaltered(run)
         return [fault(run, total) for fault in faults.ALL]
     except (UnrepeatableStep, Unmeasurable):
         return []
@@ -52,7 +52,7 @@ def look(run: Run, total: Series) -> list[Seen | None]:
 def _tried(
     model: nn.Module, call: Call, loss: Loss, cells: Cells, name: str, seen: Seen, times: int, batches: int
 ) -> Finding:
-    patient = copied(model)
+    patient = copy_model(model)
     after = math.nan
     try:
         seen.mend(_module(patient, seen.module))

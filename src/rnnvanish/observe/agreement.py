@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 from rnnvanish.numerics.norms import as_real
 
 
-def numbers(output: Any) -> list[Tensor]:
+def numeric_tensors(output: Any) -> list[Tensor]:
     """The numbers that a model returned."""
     leaves = tree_leaves(output, is_leaf=lambda value: isinstance(value, PackedSequence))
     tensors = [leaf.data if isinstance(leaf, PackedSequence) else leaf for leaf in leaves]

@@ -9,24 +9,24 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 #: How many nodes are searched for the one that a tensor was computed from.
-SEARCHED = 2000
+SEARCH_LIMIT = 2000
 
 
-def leaf_of(part: Tensor) -> Tensor:
+def as_leaf(part: Tensor) -> Tensor:
     """The same numbers as a tensor that a graph starts from, where there are graphs at all."""
     part = part.detach()
     return part.requires_grad_() if torch.is_grad_enabled() and not torch.is_inference_mode_enabled() else part
 
 
-def nodes_of(tensors: Sequence[Tensor]) -> list[Any]:
+def gradient_nodes(tensors: Sequence[Tensor]) -> list[Any]:
     """The nodes of autograd's graph that computed these tensors."""
     return [get_gradient_edge(tensor).node for tensor in tensors if tensor.requires_grad]
 
 
-def reached(tensors: Sequence[Tensor], wanted: Sequence[Any], barred: Sequence[Any] = ()) -> Any:
+def first_ancestor(tensors: Sequence[Tensor], wanted: Sequence[Any], barred: Sequence[Any] = ()) -> Any:
     """The first of some nodes that is met on the way back from `tensors`, but not behind `barred`; None where none is."""
-    waiting, seen, sought = deque(nodes_of(tensors)), set[Any](barred), set(wanted)
-    while waiting and sought and len(seen) < SEARCHED + len(barred):
+    waiting, seen, sought = deque(gradient_nodes(tensors)), set[Any](barred), set(wanted)
+    while waiting and sought and len(seen) < SEARCH_LIMIT + len(barred):
         node = waiting.popleft()
         if node in sought:
             return node

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader
 
 from rnnvanish.live import unwrapped
-from rnnvanish.observe.restore.borrow import unchanged
+from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.restore.snapshot import generators_in
 
 
@@ -46,9 +46,9 @@ class Call:
         if isinstance(inputs, DataLoader):
             raise ValueError("One batch is needed here, got a DataLoader: give next(iter(loader)).")
         if isinstance(inputs, Mapping):
-            return cls((), kwargs, inputs) if (kwargs := _known(model, inputs)) else cls((inputs,), {}, inputs)
+            return cls((), kwargs, inputs) if (kwargs := _known_keywords(model, inputs)) else cls((inputs,), {}, inputs)
         if isinstance(inputs, tuple) and not isinstance(inputs, PackedSequence):
-            return cls(inputs[: _most(model)], {}, inputs)
+            return cls(inputs[: _max_arguments(model)], {}, inputs)
         return cls((inputs,), {}, inputs)
 
     @classmethod
@@ -68,17 +68,17 @@ class Call:
         )
 
     @property
-    def held(self) -> tuple[Any, ...]:
+    def contents(self) -> tuple[Any, ...]:
         """What a model could write to."""
         return self.args, self.kwargs, self.batch
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Call":
         """The same call with other tensors."""
-        args, kwargs, batch = (mapped(value, change) for value in (self.args, self.kwargs, self.batch))
+        args, kwargs, batch = (map_tensors(value, change) for value in (self.args, self.kwargs, self.batch))
         return replace(self, args=args, kwargs=kwargs, batch=batch)
 
 
-def sampled(model: nn.Module, inputs: Any, batches: int) -> list[Call]:
+def sample_batches(model: nn.Module, inputs: Any, batches: int) -> list[Call]:
     """The calls to measure: of a DataLoader its first batches, where the weights are; else the one that was given.
 
     A DataLoader is asked once, at the door of whatever measures: another time it may give other batches, and starts its
@@ -92,35 +92,35 @@ def sampled(model: nn.Module, inputs: Any, batches: int) -> list[Call]:
     if not isinstance(inputs, DataLoader):
         return [Call.of(model, inputs)]
     drawing = (inputs, inputs.sampler, inputs.batch_sampler, inputs.dataset)  # from the caller's generators
-    with unchanged(*(each for holder in drawing for each in generators_in(getattr(holder, "__dict__", {})))):
+    with preserve(*(each for holder in drawing for each in generators_in(getattr(holder, "__dict__", {})))):
         found = list(islice(inputs, batches))
     if not found:
         raise ValueError("The DataLoader has no batch to measure.")
     weight = next(model.parameters(), torch.empty(0))
-    return [loaded(model, mapped(batch, lambda value: value.to(weight.device))) for batch in found]
+    return [call_with_batch(model, map_tensors(batch, lambda value: value.to(weight.device))) for batch in found]
 
 
-def loaded(model: nn.Module, batch: Any) -> Call:
+def call_with_batch(model: nn.Module, batch: Any) -> Call:
     """The call of `model` with a batch as a DataLoader gives it: a list where it was collated by default."""
-    return _sample(model, tuple(batch) if isinstance(batch, list) else batch)
+    return _without_targets(model, tuple(batch) if isinstance(batch, list) else batch)
 
 
-def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """What holds tensors, with other tensors."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, PackedSequence):
         return PackedSequence(change(value.data), *value[1:])
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(mapped(each, change) for each in value))
+        return type(value)(*(map_tensors(each, change) for each in value))
     if isinstance(value, tuple | list):
-        return type(value)(mapped(each, change) for each in value)
+        return type(value)(map_tensors(each, change) for each in value)
     if isinstance(value, dict):
-        return type(value)((key, mapped(each, change)) for key, each in value.items())
+        return type(value)((key, map_tensors(each, change)) for key, each in value.items())
     return value
 
 
-def _sample(model: nn.Module, batch: Any) -> Call:
+def _without_targets(model: nn.Module, batch: Any) -> Call:
     call = Call.of(model, batch)
     if len(call.args) < 2 or len(call.args) < len(batch):
         return call
@@ -132,7 +132,7 @@ def _parameters(model: nn.Module) -> list[inspect.Parameter]:
     return list(inspect.signature(unwrapped(model).forward).parameters.values())
 
 
-def _most(model: nn.Module) -> int | None:
+def _max_arguments(model: nn.Module) -> int | None:
     """How many arguments `model` takes; None for any number."""
     parameters = _parameters(model)
     if any(each.kind is each.VAR_POSITIONAL for each in parameters):
@@ -140,7 +140,7 @@ def _most(model: nn.Module) -> int | None:
     return sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters)
 
 
-def _known(model: nn.Module, inputs: Mapping[Any, Any]) -> dict[str, Any]:
+def _known_keywords(model: nn.Module, inputs: Mapping[Any, Any]) -> dict[str, Any]:
     """What of a mapping `model` takes as keyword arguments."""
     parameters = _parameters(model)
     if any(each.kind is each.VAR_KEYWORD for each in parameters):

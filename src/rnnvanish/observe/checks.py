@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from rnnvanish.names import listed
 from rnnvanish.numerics.norms import as_real
-from rnnvanish.observe.call import Call, mapped
-from rnnvanish.observe.opaque import check_foreign
+from rnnvanish.observe.call import Call, map_tensors
+from rnnvanish.observe.opaque import check_opaque
 from rnnvanish.observe.record import Run
-from rnnvanish.observe.restore.borrow import borrowed
+from rnnvanish.observe.restore.borrow import borrow
 
 
 class Unmeasurable(ValueError):
     """A model or a loss that gives no number worth having, at whatever precision."""
 
 
-def check(model: nn.Module, call: Call, layers: dict[str, nn.Module], own: dict[str, nn.Module]) -> None:
+def check_model(model: nn.Module, call: Call, layers: dict[str, nn.Module], own: dict[str, nn.Module]) -> None:
     """Before the model runs: there is a recurrent layer, and its weights are numbers."""
-    foreign = check_foreign(model, alone=not layers and not own)
+    foreign = check_opaque(model, alone=not layers and not own)
     if not layers and not own:
         kinds = {type(module).__name__ for module in model.modules()}
         raise ValueError(
@@ -33,10 +33,10 @@ def check(model: nn.Module, call: Call, layers: dict[str, nn.Module], own: dict[
         )
     for name, module in {**layers, **own}.items():
         for parameter, values in module.named_parameters():
-            _finite(values, f"the parameter {name}.{parameter}")
+            _require_finite(values, f"the parameter {name}.{parameter}")
 
 
-def checked(forward: Callable[..., Any], name: str, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+def checked_forward(forward: Callable[..., Any], name: str, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """Run a layer or a step as it is, on at least one sequence of at least one step."""
     x = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
     if x is not None and x.dim() > 1 and 0 in x.shape[:-1]:
@@ -51,7 +51,7 @@ def checked(forward: Callable[..., Any], name: str, module: nn.Module, *args: An
 
 
 @contextmanager
-def in_place(model: nn.Module) -> Iterator[None]:
+def explain_in_place(model: nn.Module) -> Iterator[None]:
     """Say what to do about autograd's complaint of an operation in place."""
     try:
         yield
@@ -66,19 +66,19 @@ def in_place(model: nn.Module) -> Iterator[None]:
 
 def check_finite(model: nn.Module, call: Call, output: list[Tensor]) -> None:
     """What the model returns are numbers; if not, say where the first that are none come from."""
-    if all(map(finite, output)):
+    if all(map(is_finite, output)):
         return
     for name, parameter in model.named_parameters():
-        _finite(parameter, f"the parameter {name}")
+        _require_finite(parameter, f"the parameter {name}")
     for place, value in [*enumerate(call.args), *call.kwargs.items()]:
-        mapped(value, partial(_finite, what=f"the input {place!r}"))
+        map_tensors(value, partial(_require_finite, what=f"the input {place!r}"))
     raise ValueError(
         f"{type(model).__name__} returns infinities or nan: there is no gradient to follow. Its parameters and inputs "
         "are finite; look for a division, a logarithm or an overflow in its forward."
     )
 
 
-def check_seen(unseen: dict[str, str], runs: list[Run]) -> None:
+def check_unseen(unseen: dict[str, str], runs: list[Run]) -> None:
     """Say which layers ran by a forward of their own that never came to torch's: an error where nothing else ran."""
     for name, kind in unseen.items():
         said = (
@@ -96,7 +96,7 @@ def check_runs(model: nn.Module, runs: list[Run], names: Iterable[str]) -> None:
         raise ValueError(f"{type(model).__name__} has {listed(names)}, but called none of them.")
 
 
-def need_unaltered(run: Run) -> None:
+def require_unaltered(run: Run) -> None:
     """Refuse a loop whose state the model changes between steps: the steps alone are not the way that a change takes."""
     if run.altered:
         raise Unmeasurable(
@@ -106,14 +106,14 @@ def need_unaltered(run: Run) -> None:
         )
 
 
-def differs(model: nn.Module, call: Call) -> str:
+def describe_difference(model: nn.Module, call: Call) -> str:
     """Why the run that was measured may not be the ordinary one: run that twice."""
-    from rnnvanish.observe.agreement import agree, numbers
+    from rnnvanish.observe.agreement import agree, numeric_tensors
 
     outputs = []
     for _ in range(2):
-        with borrowed(model, None, *call.held):
-            outputs.append([number.clone() for number in numbers(call(model))])
+        with borrow(model, None, *call.contents):
+            outputs.append([number.clone() for number in numeric_tensors(call(model))])
     said = (
         f"The run of {type(model).__name__} that was measured differs from its ordinary one, so the numbers would not be "
         "the model's. "
@@ -129,13 +129,13 @@ def differs(model: nn.Module, call: Call) -> str:
     )
 
 
-def finite(values: Tensor) -> bool:
+def is_finite(values: Tensor) -> bool:
     """Whether all of them are finite: the least and the largest tell, and nan is both."""
     return not values.numel() or bool(torch.stack(values.detach().aminmax()).isfinite().all())
 
 
-def _finite(values: Tensor, what: str) -> Tensor:
-    if (values.is_floating_point() or values.is_complex()) and not finite(as_real(values)):
+def _require_finite(values: Tensor, what: str) -> Tensor:
+    if (values.is_floating_point() or values.is_complex()) and not is_finite(as_real(values)):
         bad = int((~values.isfinite()).sum())
         raise ValueError(
             f"{what[0].upper()}{what[1:]} is not finite: {bad} of its {values.numel()} numbers are nan or infinite. "

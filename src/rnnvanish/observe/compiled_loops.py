@@ -1,7 +1,6 @@
-"""Gradients for next to nothing: a compiled loop hands out those of every state on its way back.
+"""Loops that run compiled while a model is watched: the engine's backward gives the gradient by every state.
 
-A measure that asks for no more than gradients needs no loop in plain sight. Whatever is unusual goes step by step all
-the same: a cell that cannot be compiled, states that the model changes on the way, a second derivative.
+A measure that asks for no more than gradients needs no unrolled loop. Whatever is unusual goes step by step all the same: a cell that cannot be compiled, states that the model changes on the way, a second derivative.
 """
 
 from collections.abc import Callable
@@ -17,79 +16,83 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step
 from rnnvanish.mitigation import Wrapper
 from rnnvanish.numerics.norms import joint_norm, row_norms
-from rnnvanish.observe.record import Handed, Run
+from rnnvanish.observe.record import CompiledCall, Run
 from rnnvanish.recurrent import Recurrent
 
 #: A loop of fewer steps, in the midst of a model, is not worth compiling for a measure.
-STEPS = 64
+MIN_STEPS = 64
 
 #: Gradients of every state of a loop: (time, batch, size) for each part.
 Gradients = tuple[Tensor, ...]
 
 
-def stepped(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Tensor | None) -> Handed | None:
-    """Have a loop run step by step."""
+def run_step_by_step(
+    module: nn.Module, step: Step, x: Tensor, state: State, lengths: Tensor | None
+) -> CompiledCall | None:
+    """Run no loop compiled: it goes step by step."""
     return None
 
 
-def where_worth_it(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Tensor | None) -> Handed | None:
-    """Have a loop run compiled if it can, and is long."""
+def run_compiled_if_long(
+    module: nn.Module, step: Step, x: Tensor, state: State, lengths: Tensor | None
+) -> CompiledCall | None:
+    """Run a loop compiled if it can be, and is long."""
     try:
-        return compiled(module, step, x, state, lengths) if len(x) >= STEPS else None
+        return run_compiled(module, step, x, state, lengths) if len(x) >= MIN_STEPS else None
     except Unsupported:
         return None
 
 
-def compiled(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Tensor | None) -> Handed:
-    """Have a loop run compiled.
+def run_compiled(module: nn.Module, step: Step, x: Tensor, state: State, lengths: Tensor | None) -> CompiledCall:
+    """Run a loop compiled.
 
     Raises:
         Unsupported: Where it cannot, or has next to no numbers.
     """
     if not isinstance(step, Cell) or isinstance(step, Wrapper):  # what is added to a state may have no gradient
-        raise Unsupported("way to hand out the gradients of a state that is more than a cell's")
+        raise Unsupported("gradient by a state that is more than a cell's")
     if not torch.is_grad_enabled() or (isinstance(module, Recurrent) and module.engine == "reference"):
-        raise Unsupported("gradients to hand out")
+        raise Unsupported("gradient to return")
     if len(x) < 2 or len(x) * sum(part.numel() for part in state) < engine_run.WORTH:
         raise Unsupported("loop that is worth compiling")
     entry, trace = tuple(part.view_as(part) for part in state), list[Tensor]()
     outputs, final = engine_run.run(step, x, entry, lengths, "auto", trace)
-    return Handed(entry, outputs, tuple(part.view_as(part) for part in final), trace)
+    return CompiledCall(entry, outputs, tuple(part.view_as(part) for part in final), trace)
 
 
-def by_its_engine(engine: str, forward: Callable[..., Any], module: Recurrent, *args: Any, **kwargs: Any) -> Any:
+def forward_by_engine(engine: str, forward: Callable[..., Any], module: Recurrent, *args: Any, **kwargs: Any) -> Any:
     """Run a borrowed layer by the engine that is its own where its sequences are long; else step by step."""
     x = args[0] if args else kwargs.get("x", kwargs.get("input"))
     if isinstance(x, PackedSequence):
         steps = len(x.batch_sizes)
     else:
         steps = x.shape[x.dim() == 3 and module.batch_first] if isinstance(x, Tensor) and x.dim() else 0
-    module.engine = engine if steps >= STEPS else "reference"
+    module.engine = engine if steps >= MIN_STEPS else "reference"
     return forward(*args, **kwargs)
 
 
-def forget(runs: list[Run]) -> None:
-    """Make ready for a way back."""
+def clear_gradients(runs: list[Run]) -> None:
+    """Forget the gradients of the last backward."""
     for run in runs:
-        for call in run.compiled:
-            call.trace.clear()
+        for call in run.compiled_calls:
+            call.gradients.clear()
 
 
-def handed_out(run: Run) -> Gradients:
-    """Collect what the last way back handed out: the total gradient of every state of `run`, zero where it led elsewhere."""
-    calls = [_trace(call) for call in run.compiled]
+def returned_gradients(run: Run) -> Gradients:
+    """The total gradient of every state of `run` in the last backward, zero where that led elsewhere."""
+    calls = [_gradients_of(call) for call in run.compiled_calls]
     return tuple(
         torch.cat([part[1:] for part in parts]) if len(parts) > 1 else parts[0][1:]
         for parts in zip(*calls, strict=True)
     )
 
 
-def arrivals(run: Run, total: Gradients, sizes: list[Tensor], of_outputs: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Tell what came in at each step of a compiled loop from what came back through its next step: the norms of both.
+def split_norms(run: Run, total: Gradients, sizes: list[Tensor], of_outputs: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Split the gradients of a compiled loop into what came in at each step and what its next step passed back: norms of both.
 
     Args:
-        run: The loop, after a way back.
-        total: What that handed out.
+        run: The loop, after a backward.
+        total: The gradients that this gave.
         sizes: The norms of that.
         of_outputs: The gradients by the outputs of each call.
     """
@@ -98,42 +101,42 @@ def arrivals(run: Run, total: Gradients, sizes: list[Tensor], of_outputs: list[T
         came, back = row_norms(direct), joint_norm([row_norms(total[0] - direct), *sizes[1:]])
     else:
         came, back = torch.zeros_like(sizes[0]), joint_norm(sizes).clone()
-    for start, after in zip([*run.starts[1:], len(run.x)], [*run.compiled[1:], None], strict=True):
+    for start, after in zip([*run.starts[1:], len(run.x)], [*run.compiled_calls[1:], None], strict=True):
         last = [part[start - 1] for part in total]
-        passed = list(map(torch.zeros_like, last)) if after is None else [part[0] for part in _trace(after)]
+        passed = list(map(torch.zeros_like, last)) if after is None else [part[0] for part in _gradients_of(after)]
         came[start - 1] = joint_norm([row_norms(whole - part) for whole, part in zip(last, passed, strict=True)])
         back[start - 1] = joint_norm(list(map(row_norms, passed)))
     return came, back
 
 
-def through_all(run: Run, end: State) -> Gradients:
-    """Carry the gradient by the last state of a compiled loop back, by every way that leads from there to its states."""
-    _need_the_end(run)
-    forget([run])
-    entries = [part for call in run.compiled for part in call.entry]
-    torch.autograd.grad(run.compiled[-1].final, entries, end, retain_graph=True, allow_unused=True)
-    return handed_out(run)
+def backward_from_end(run: Run, end: State) -> Gradients:
+    """Backpropagate the gradient by the last state of a compiled loop, along every path from there to its states."""
+    _require_end(run)
+    clear_gradients([run])
+    entries = [part for call in run.compiled_calls for part in call.entry]
+    torch.autograd.grad(run.compiled_calls[-1].final, entries, end, retain_graph=True, allow_unused=True)
+    return returned_gradients(run)
 
 
-def through_steps(run: Run, end: State) -> Gradients:
-    """Carry it back through the steps of the loop alone."""
-    _need_the_end(run)
-    forget([run])
-    for call in reversed(run.compiled):
+def backward_through_loop(run: Run, end: State) -> Gradients:
+    """Backpropagate it through the steps of the loop alone."""
+    _require_end(run)
+    clear_gradients([run])
+    for call in reversed(run.compiled_calls):
         end = torch.autograd.grad(call.final, call.entry, end, retain_graph=True, materialize_grads=True)
-    return handed_out(run)
+    return returned_gradients(run)
 
 
-def _need_the_end(run: Run) -> None:
-    """A compiled loop takes gradients back from its end alone."""
-    if run.read is not None:
-        raise Unsupported("way back from a step on the way")
+def _require_end(run: Run) -> None:
+    """A compiled loop is differentiated from its end alone."""
+    if run.last_read is not None:
+        raise Unsupported("backward from a step before the end")
 
 
-def _trace(call: Handed) -> list[Tensor]:
-    """What one call handed out."""
-    if not call.trace:
+def _gradients_of(call: CompiledCall) -> list[Tensor]:
+    """The gradients of one call, of the state before its first step and after each."""
+    if not call.gradients:
         return [part.new_zeros(len(call.outputs) + 1, *part.shape) for part in call.entry]
-    if len(call.trace) != len(call.entry):
-        raise Unsupported("single way back")
-    return call.trace
+    if len(call.gradients) != len(call.entry):
+        raise Unsupported("single backward")
+    return call.gradients

@@ -1,4 +1,4 @@
-"""A gate behind every call of a loop: closed, no gradient passes from what the model is handed back into the call."""
+"""A gradient stop behind every call of a loop: engaged, no gradient passes from what the call returned back into it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,33 +8,33 @@ import torch
 from torch import Tensor
 
 
-class Gate:
-    """Copies a tensor, with a gradient that can be stopped: then only ways that pass the calls by are left."""
+class GradientStop:
+    """Copies a tensor, with a gradient that can be stopped: then only paths that bypass the calls are left."""
 
     def __init__(self) -> None:
-        self.open = True
+        self.is_engaged = False
 
     def __call__(self, part: Tensor) -> Tensor:
         """A copy, which its user may change in place."""
         return cast(Tensor, _Copy.apply(part, self))
 
     @contextmanager
-    def closed(self) -> Iterator[None]:
+    def engaged(self) -> Iterator[None]:
         """Let nothing pass meanwhile."""
-        self.open = False
+        self.is_engaged = True
         try:
             yield
         finally:
-            self.open = True
+            self.is_engaged = False
 
 
 class _Copy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, part: Tensor, gate: Gate) -> Tensor:
-        ctx.gate = gate
+    def forward(ctx: Any, part: Tensor, stop: GradientStop) -> Tensor:
+        ctx.stop = stop
         ctx.set_materialize_grads(False)
         return part.clone()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor | None) -> tuple[Tensor | None, None]:
-        return gradient if ctx.gate.open else None, None
+        return None if ctx.stop.is_engaged else gradient, None

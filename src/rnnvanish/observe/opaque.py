@@ -9,13 +9,13 @@ from torch import nn
 from rnnvanish.live import plain_name
 
 #: Names of torch's recurrent layers and cells, and how its operations begin.
-LAYERS = {"RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "QuantizedLSTM"}
-OPERATIONS = ("aten.lstm", "aten.gru", "aten.rnn_", "aten.mkldnn_rnn_layer")
+OPAQUE_LAYERS = {"RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "QuantizedLSTM"}
+OPERATION_PREFIXES = ("aten.lstm", "aten.gru", "aten.rnn_", "aten.mkldnn_rnn_layer")
 #: Classes of wrappers that cut weights into pieces.
-SHARDED = {"FullyShardedDataParallel", "FSDPModule"}
+SHARDED_CLASSES = {"FullyShardedDataParallel", "FSDPModule"}
 
 
-def check_foreign(model: nn.Module, alone: bool) -> str:
+def check_opaque(model: nn.Module, alone: bool) -> str:
     """Say which layers of `model` cannot be measured; nothing where there are none.
 
     Args:
@@ -26,12 +26,12 @@ def check_foreign(model: nn.Module, alone: bool) -> str:
         ValueError: Where the weights are cut into pieces.
     """
     for name, module in model.named_modules():
-        if any(base.__name__ in SHARDED for base in type(module).__mro__):
+        if any(base.__name__ in SHARDED_CLASSES for base in type(module).__mro__):
             raise ValueError(
                 f"{plain_name(name, model)} is wrapped by FSDP, which cuts its weights into pieces: measure the module "
                 "before it is wrapped, or a plain copy with its full state_dict."
             )
-    found = [f"{plain_name(name, model)} ({how})" for name, how in _foreign(model)]
+    found = [f"{plain_name(name, model)} ({how})" for name, how in _opaque_layers(model)]
     if not found:
         return ""
     said = (
@@ -43,14 +43,14 @@ def check_foreign(model: nn.Module, alone: bool) -> str:
     return " " + said
 
 
-def _foreign(model: nn.Module) -> Iterator[tuple[str, str]]:
+def _opaque_layers(model: nn.Module) -> Iterator[tuple[str, str]]:
     for name, module in model.named_modules():
         kind = type(module)
-        if getattr(module, "original_name", None) in LAYERS:
+        if getattr(module, "original_name", None) in OPAQUE_LAYERS:
             yield name, "scripted"
-        elif kind.__name__ in LAYERS and ".quantized" in kind.__module__:
+        elif kind.__name__ in OPAQUE_LAYERS and ".quantized" in kind.__module__:
             yield name, "quantized"
         elif "torch.fx" in sys.modules and any(base.__name__ == "GraphModule" for base in kind.__mro__):
             targets = {str(node.target) for node in module.graph.nodes}
-            if any(target.startswith(OPERATIONS) for target in targets):
+            if any(target.startswith(OPERATION_PREFIXES) for target in targets):
                 yield name, "a graph of operations"

@@ -1,8 +1,8 @@
 """Torch's layer below a class of the user's: a forward of its own runs as it is, and leads to torch's operation.
 
 A subclass of `torch.nn.LSTM` may pack, take other arguments, drop weights or return something else. What its forward
-computes by torch's recurrent operation, whether by `super().forward`, `nn.LSTM.forward(self, ...)` or directly, is what
-a loop in plain sight stands in for.
+computes by torch's recurrent operation, whether by `super().forward`, `nn.LSTM.forward(self, ...)` or directly, is
+replaced by an unrolled loop.
 """
 
 from collections.abc import Callable
@@ -18,25 +18,25 @@ from torch.overrides import TorchFunctionMode
 
 from rnnvanish.live import has_own_forward
 from rnnvanish.observe import unroll
-from rnnvanish.observe.record import Book
+from rnnvanish.observe.record import Recorder
 
 #: Torch's recurrent operations: what a layer calls with its input, state, weights and options.
-OPERATIONS = {torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu}
+RECURRENT_OPERATIONS = {torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu}
 
 
-class Below(TorchFunctionMode):
-    """Stands in for torch's recurrent operations while a layer with a forward of its own runs."""
+class RecurrentOperationMode(TorchFunctionMode):
+    """Replaces torch's recurrent operations while a layer with a forward of its own runs."""
 
-    def __init__(self, book: Book, segment: int | None, way: unroll.Way) -> None:
+    def __init__(self, recorder: Recorder, segment: int | None, run_compiled: unroll.RunCompiled) -> None:
         super().__init__()
-        self.book, self.segment, self.way = book, segment, way
+        self.recorder, self.segment, self.run_compiled = recorder, segment, run_compiled
         self.unseen: dict[str, str] = {}  # what ran without leading to torch's operation, and its class
         self._running: list[tuple[nn.RNNBase, str]] = []
-        self._packed: list[unroll.Layer] | None = None
+        self._packed: list[unroll.LayerCall] | None = None
         self._seen: set[str] = set()
 
-    def around(self, module: nn.RNNBase, name: str) -> Callable[..., Any]:
-        """The forward of `module`, for whose operations this stands in."""
+    def wrap(self, module: nn.RNNBase, name: str) -> Callable[..., Any]:
+        """The forward of `module`, whose operations are replaced."""
         own = vars(module)
         own["permute_hidden"] = partial(self._permute, module.permute_hidden)
         return partial(self._run, module, name, module.forward)
@@ -44,7 +44,7 @@ class Below(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func not in OPERATIONS or not self._running:
+        if func not in RECURRENT_OPERATIONS or not self._running:
             return func(*args, **(kwargs or {}))
         module, name = self._running[-1]
         self._seen.add(name)
@@ -53,9 +53,11 @@ class Below(TorchFunctionMode):
         hx, weights = (third, args[3]) if packed else (second, third)
         named = dict(zip((name for names in module._all_weights for name in names), weights, strict=True))
         given = PackedSequence(x, second) if packed else x
-        output, final = unroll.forward(module, name, self.book, self.segment, self.way, given, hx, weights=named)
+        output, final = unroll.unrolled_forward(
+            module, name, self.recorder, self.segment, self.run_compiled, given, hx, weights=named
+        )
         if packed:
-            self._packed = self._last(module) if self.book.open else None
+            self._packed = self._last(module) if self.recorder.recording else None
             output = cast(PackedSequence, output).data
         return (output, *final) if isinstance(final, tuple) else (output, final)
 
@@ -76,17 +78,21 @@ class Below(TorchFunctionMode):
         self._packed = None
         return original(hidden, permutation)
 
-    def _last(self, module: nn.Module) -> list[unroll.Layer]:
-        calls: list[unroll.Layer] = next(loop for loop in reversed(self.book.loops) if loop.module is module).calls[-1]
+    def _last(self, module: nn.Module) -> list[unroll.LayerCall]:
+        calls: list[unroll.LayerCall] = next(
+            loop for loop in reversed(self.recorder.loops) if loop.module is module
+        ).calls[-1]
         return calls
 
 
-def below(layers: dict[str, nn.Module], book: Book, segment: int | None, way: unroll.Way) -> Below | None:
-    """What stands in below the forwards that are the user's own; None where there are none."""
+def operation_mode(
+    layers: dict[str, nn.Module], recorder: Recorder, segment: int | None, run_compiled: unroll.RunCompiled
+) -> RecurrentOperationMode | None:
+    """What replaces the operations below forwards that are the user's own; None where there are none."""
     own = any(isinstance(module, nn.RNNBase) and has_own_forward(module) for module in layers.values())
-    return Below(book, segment, way) if own else None
+    return RecurrentOperationMode(recorder, segment, run_compiled) if own else None
 
 
-def active(mode: Below | None) -> AbstractContextManager[Any]:
-    """Have it stand in."""
+def activated(mode: RecurrentOperationMode | None) -> AbstractContextManager[Any]:
+    """The mode as a context; None does nothing."""
     return nullcontext() if mode is None else mode

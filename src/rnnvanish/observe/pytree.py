@@ -16,12 +16,12 @@ def leaves(value: Any) -> Leaves:
     return dict(_walk(value, ""))
 
 
-def changed(value: Any, change: Callable[[str, Any], Any], place: str = "") -> Any:
+def map_leaves(value: Any, change: Callable[[str, Any], Any], place: str = "") -> Any:
     """The same structure with other leaves, each made of where it stands and of what stands there."""
     inside = _inside(value, place)
     if inside is None:
         return change(place, value)
-    new = {key: changed(each, change, where) for key, where, each in inside}
+    new = {key: map_leaves(each, change, where) for key, where, each in inside}
     if isinstance(value, dict):
         mapping = copy.copy(value)
         mapping.update(new)

@@ -1,7 +1,10 @@
-"""Keeping book of a model's loops over time while it runs: which call goes on with which loop, and what it did.
+"""The record of a model's loops over time: which call goes on with which loop, and what it did.
 
-A loop goes on where the state that is handed in is the one that was handed out before, as it was or stacked with others
-and taken apart again, or one that was computed from it (a mask on the way). A state that arrives detached begins another
+`watch` has a `Recorder` take down every call; each loop is a `LoopRecording` until the model has returned, and then a `Run`
+for each layer and direction, which is what measures read.
+
+A loop goes on where the state that a call receives is the one that a call before returned, as it was or stacked with
+others and unstacked, or one that was computed from it (a mask on the way). A state that arrives detached begins another
 loop.
 """
 
@@ -15,26 +18,26 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.reference import Step
-from rnnvanish.observe.carry import End, Link
-from rnnvanish.observe.gradient_stop import Gate
+from rnnvanish.observe.carry import Carry, StateLink
+from rnnvanish.observe.gradient_stop import GradientStop
 
 
 @dataclass(frozen=True)
-class Handed:
-    """One call of a compiled loop, which hands out the gradients of its states on the way back.
+class CompiledCall:
+    """One call of a compiled loop, whose backward gives the gradients by all its states.
 
     Attributes:
         entry: State before the first step, tensors of their own.
         outputs: First part of the state after each step, (time, batch, size).
         final: State after the last step, tensors of their own.
-        trace: After a way back, for each part the gradients of the state before the first step and after each:
-            (time + 1, batch, size). Empty before, and where the way did not lead here.
+        gradients: After a backward, for each part the gradients by the state before the first step and after each:
+            (time + 1, batch, size). Empty before, and where the backward did not lead here.
     """
 
     entry: State
     outputs: Tensor
     final: State
-    trace: list[Tensor] = field(default_factory=list)
+    gradients: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,19 @@ class Run:
             The gradient of `entries[t]` is what came back through step t alone.
         starts: Steps at which a call began: (0,) for one call; every step of a loop that the model writes itself.
         altered: Whether the model changed states between one call and the next, by a mask for instance.
-        cut: Of a loop in which sequences begin anew, (time, batch): whether the state that a step read has nothing of
+        resets: Of a loop in which sequences begin anew, (time, batch): whether the state that a step read has nothing of
             those before. None where none does.
-        detached: Whether the first state is one that was handed out before, detached: the gradient ends here.
-        graph: Whether it ran with gradients; False inside of no_grad.
-        handed: Of a loop that is altered the state that the model handed to each call, tensors of the graph in the
+        detached: Whether the first state is one that a call returned before, detached: the gradient ends here.
+        has_graph: Whether it ran with gradients; False inside of no_grad.
+        received_states: Of a loop that is altered the state that the model gave to each call, tensors of the graph in the
             model's own form; empty of another.
-        taken: The same as the call itself took it: the gradient by it went through the call, and nowhere else.
-        flat: Brings such states into (batch, numbers); None where a call has several steps.
-        compiled: Of a loop that ran compiled, its calls; then `states` and `entries` are the last and the first of each
-            call alone. Empty where it ran step by step.
-        gate: Closed, no gradient passes through a call.
-        read: Index of the last state of each sequence that the loss depends on, (batch,), where that is known, and is
+        consumed_states: Views of these that the call alone reads: a gradient by them went through the call, and by no
+            other path.
+        flatten: Brings such states into (batch, numbers); None where a call has several steps.
+        compiled_calls: Of a loop that ran compiled, its calls; then `states` and `entries` are the last and the first of
+            each call alone. Empty where it ran step by step.
+        gradient_stop: Engaged, no gradient passes through a call.
+        last_read: Index of the last state of each sequence that the loss depends on, (batch,), where that is known, and is
             not the last of all.
     """
 
@@ -83,117 +87,119 @@ class Run:
     entries: list[tuple[Tensor, ...]]
     starts: tuple[int, ...] = (0,)
     altered: bool = False
-    cut: Tensor | None = None
+    resets: Tensor | None = None
     detached: bool = False
-    graph: bool = True
-    handed: Sequence[tuple[Tensor, ...]] = ()
-    taken: Sequence[tuple[Tensor, ...]] = ()
-    flat: Callable[[tuple[Tensor, ...]], State] | None = None
-    compiled: Sequence[Handed] = ()
-    gate: Gate = field(default_factory=Gate)
-    read: Tensor | None = None
+    has_graph: bool = True
+    received_states: Sequence[tuple[Tensor, ...]] = ()
+    consumed_states: Sequence[tuple[Tensor, ...]] = ()
+    flatten: Callable[[tuple[Tensor, ...]], State] | None = None
+    compiled_calls: Sequence[CompiledCall] = ()
+    gradient_stop: GradientStop = field(default_factory=GradientStop)
+    last_read: Tensor | None = None
 
     @property
     def ends(self) -> Tensor:
         """Index of each sequence's own last step, or of the last that is read, (batch,)."""
-        if self.read is not None:
-            return self.read
+        if self.last_read is not None:
+            return self.last_read
         time, batch = self.x.shape[:2]
         lengths = torch.full((batch,), time, device=self.x.device) if self.lengths is None else self.lengths
         return lengths - 1
 
 
 @dataclass
-class Loop:
-    """A loop while it is written down; `run` makes the fields of Run that are known at its end."""
+class LoopRecording:
+    """A loop while it is recorded; `build` makes its Runs at its end, one for each layer and direction."""
 
     name: str
     module: nn.Module
-    run: Callable[["Loop"], Iterator[Run]]
+    build: Callable[["LoopRecording"], Iterator[Run]]
     detached: bool
-    graph: bool
-    gate: Gate
+    has_graph: bool
+    gradient_stop: GradientStop
     calls: list[Any] = field(default_factory=list)
-    links: list[Link | None] = field(default_factory=list)
-    end: End = field(init=False)
+    links: list[StateLink | None] = field(default_factory=list)
+    carry: Carry = field(init=False)
 
     @property
     def altered(self) -> bool:
         """Whether the model changed states between one call and the next."""
         return any(link is not None and link.altered for link in self.links)
 
-    def cut(self, starts: Sequence[int], time: int) -> Tensor | None:
+    def resets(self, starts: Sequence[int], time: int) -> Tensor | None:
         """Where sequences begin anew, for calls that began at these steps: (time, batch); None where none does."""
-        cuts = [(start, link.cut) for start, link in zip(starts, self.links, strict=True) if link is not None]
-        if self.altered or not any(bool(cut.any()) for _, cut in cuts):
+        found = [(start, link.reset) for start, link in zip(starts, self.links, strict=True) if link is not None]
+        if self.altered or not any(bool(reset.any()) for _, reset in found):
             return None
-        where = cuts[0][1].new_zeros(time, len(cuts[0][1]))
-        for start, cut in cuts:
-            where[start] = cut
+        where = found[0][1].new_zeros(time, len(found[0][1]))
+        for start, reset in found:
+            where[start] = reset
         return where
 
 
-class Book:
-    """What happened in one run of a model, loop by loop."""
+class Recorder:
+    """Records the loops of one run of a model."""
 
     def __init__(self) -> None:
-        self.loops: list[Loop] = []
-        self.gate = Gate()
-        self.open = True  # closed inside of a step, and when the model has returned
+        self.loops: list[LoopRecording] = []
+        self.gradient_stop = GradientStop()
+        self.recording = True  # paused inside of a step, and when the model has returned
 
     @contextmanager
-    def closed(self) -> Iterator[None]:
-        """Take no notes of what is called inside."""
-        before, self.open = self.open, False
+    def paused(self) -> Iterator[None]:
+        """Record nothing of what is called meanwhile."""
+        before, self.recording = self.recording, False
         try:
             yield
         finally:
-            self.open = before
+            self.recording = before
 
     def runs(self) -> list[Run]:
         """What is known of every loop, in the order in which they began."""
-        return [run for loop in self.loops for run in loop.run(loop)]
+        return [run for loop in self.loops for run in loop.build(loop)]
 
-    def loop_of(
+    def continue_or_begin(
         self,
         module: nn.Module,
         name: str,
         state: Sequence[Tensor],
         flat: State,
-        run: Callable[[Loop], Iterator[Run]],
-        goes_on: Callable[[Loop], bool] = lambda loop: True,
-    ) -> Loop:
+        build: Callable[[LoopRecording], Iterator[Run]],
+        goes_on: Callable[[LoopRecording], bool] = lambda loop: True,
+    ) -> LoopRecording:
         """Find the loop that goes on with `state`, or begin another.
 
         Args:
             module: What is called.
             name: Its name.
-            state: The state that it is handed, as the model has it.
+            state: The state that it receives, as the model has it.
             flat: The same in the form of the loop.
-            run: Makes a Run of its loop.
+            build: Makes the Runs of its loop.
             goes_on: Whether a loop can go on with this call, for other reasons than its state.
         """
         known = [loop for loop in reversed(self.loops) if loop.module is module]
-        fits = [loop for loop in known if loop.graph == torch.is_grad_enabled() and goes_on(loop)]
-        found: list[tuple[int, Loop, Link | None]] = []
+        fits = [loop for loop in known if loop.has_graph == torch.is_grad_enabled() and goes_on(loop)]
+        found: list[tuple[int, LoopRecording, StateLink | None]] = []
         for loop in fits:
-            if loop.end.is_handed_on(state):
+            if loop.carry.is_passed_on(state):
                 found = [(0, loop, None)]
                 break
-            if link := loop.end.link(flat, self.gate):
+            if link := loop.carry.link(flat, self.gradient_stop):
                 found.append((_distance(link), loop, link))
         if found:
             _, loop, link = min(found, key=lambda each: each[0])
             loop.links.append(link)
             return loop
-        detached = any(loop.end.resembles(flat) for loop in known)
+        detached = any(loop.carry.has_numbers_of(flat) for loop in known)
         title = f"{name} (call {len(known) + 1})" if known else name
-        self.loops.append(Loop(title, module, run, detached, torch.is_grad_enabled(), self.gate, links=[None]))
+        self.loops.append(
+            LoopRecording(title, module, build, detached, torch.is_grad_enabled(), self.gradient_stop, links=[None])
+        )
         return self.loops[-1]
 
 
-def _distance(link: Link) -> int:
-    """The state as it was is nearer than one that was changed, and that than one that was cut off."""
+def _distance(link: StateLink) -> int:
+    """The state as it was is nearer than one that was changed, and that than one that was reset."""
     if not link.altered:
         return 0 if bool(link.exact.any()) else 2
     return 1

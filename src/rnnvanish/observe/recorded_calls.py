@@ -11,50 +11,50 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, Dataset
 
-from rnnvanish.observe.call import Call, mapped
+from rnnvanish.observe.call import Call, map_tensors
 from rnnvanish.recurrent import Recurrent
 
 #: Layers that are known to leave nothing behind but what they return, and whose batch axes are known.
-PLAIN = (nn.RNN, nn.LSTM, nn.GRU, Recurrent)
+KNOWN_LAYERS = (nn.RNN, nn.LSTM, nn.GRU, Recurrent)
 #: Where the sequences of an argument are counted, where that is not the axis of the input.
-AXES = {"hx": 1, "state": 1, "lengths": 0}
+BATCH_AXES = {"hx": 1, "state": 1, "lengths": 0}
 
 
-def few(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], count: int) -> Call:
+def copy_first_sequences(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], count: int) -> Call:
     """Copies of what a layer reads of its first sequences; of a class that is not torch's or ours, of all of them."""
-    if type(module) not in PLAIN:
-        return whole(args, kwargs)
+    if type(module) not in KNOWN_LAYERS:
+        return copy_call(args, kwargs)
     _, *named = inspect.signature(type(module).forward).bind(module, *args, **kwargs).arguments.items()
     arguments, x = dict(named), named[0][1]
     if isinstance(x, PackedSequence) or x.dim() < 3:
-        return whole((), arguments)
+        return copy_call((), arguments)
     first = 0 if getattr(module, "batch_first", False) else 1
 
     def cut(value: Any, axis: int) -> Any:
         if isinstance(value, list):
             return value[:count]
-        return mapped(value, lambda part: apart(part.narrow(axis, 0, min(count, part.shape[axis]))))
+        return map_tensors(value, lambda part: detached_copy(part.narrow(axis, 0, min(count, part.shape[axis]))))
 
-    return Call((), {name: cut(value, AXES.get(name, first)) for name, value in arguments.items()}, None)
+    return Call((), {name: cut(value, BATCH_AXES.get(name, first)) for name, value in arguments.items()}, None)
 
 
-def whole(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+def copy_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Copies of all that a module reads."""
-    return Call(args, kwargs, None).map(apart)
+    return Call(args, kwargs, None).map(detached_copy)
 
 
-def apart(value: Tensor) -> Tensor:
+def detached_copy(value: Tensor) -> Tensor:
     """A copy that holds on to no graph, and that the rest of the training step cannot change."""
     return value.detach().clone()
 
 
-def like(weights: Iterable[Tensor]) -> Callable[[Tensor], Tensor]:
+def to_precision_of(weights: Iterable[Tensor]) -> Callable[[Tensor], Tensor]:
     """Undo mixed precision: a measurement runs in the precision of the weights."""
     dtype = next((weight.dtype for weight in weights if weight.is_floating_point()), None)
     return lambda value: value.to(dtype) if value.is_floating_point() else value
 
 
-def holders(model: nn.Module, inner: Iterable[nn.Module]) -> dict[str, nn.Module]:
+def modules_holding(model: nn.Module, inner: Iterable[nn.Module]) -> dict[str, nn.Module]:
     """The modules that hold one of these, by name: the outer before the inner."""
     wanted = set(map(id, inner))
     return {
@@ -64,7 +64,7 @@ def holders(model: nn.Module, inner: Iterable[nn.Module]) -> dict[str, nn.Module
     }
 
 
-def copied(model: nn.Module) -> nn.Module:
+def copy_model(model: nn.Module) -> nn.Module:
     """A copy to run: what its forward counts, consumes, remembers or logs is the copy's own.
 
     Data sets and whatever else brings data are shared. A tensor of somebody's graph becomes a number.
@@ -76,7 +76,7 @@ def copied(model: nn.Module) -> nn.Module:
     for module in model.modules():
         for value in tree_leaves({**vars(module), "_parameters": None, "_buffers": None, "_modules": None}):
             if isinstance(value, Tensor) and not value.is_leaf:
-                memo[id(value)] = apart(value)
+                memo[id(value)] = detached_copy(value)
             elif isinstance(value, Dataset | DataLoader) or hasattr(type(value), "train_dataloader"):
                 memo[id(value)] = value
     try:
@@ -96,7 +96,7 @@ def _silent(*args: Any, **kwargs: Any) -> None:
     """Log nothing."""
 
 
-def see_calls(module: nn.Module, note: Callable[..., None]) -> Callable[[], Any]:
+def hook_forward(module: nn.Module, note: Callable[..., None]) -> Callable[[], Any]:
     """Have `note` see every call of `module.forward`, also one that goes past its hooks; returns what ends that."""
     own, forward = vars(module), module.forward
 

@@ -1,10 +1,10 @@
-"""Running a user's model with every recurrent loop in plain sight, and leaving no trace.
+"""Running a user's model with every recurrent loop recorded, and leaving the model as it was.
 
 `torch.nn.RNN`, `LSTM` and `GRU` hide their states: on most devices a whole layer is one node of autograd's graph. While
-a model is watched, each of its recurrent modules runs as a plain loop over its own live weights instead, and every
-state on the way is a tensor of the graph. For a measure that asks for gradients alone a long loop runs compiled, and hands
-them out: see `handed`. A step that the model calls by itself runs as it is; the states that it reads
-and returns are noted. Nothing else of the model is replaced.
+a model is watched, each of its recurrent modules runs as a plain loop over its own live weights instead (`unroll`), and
+every state on the way is a tensor of the graph. For a measure that asks for gradients alone a long loop runs compiled
+(`compiled_loops`). A step that the model calls by itself runs as it is, and the states that it reads and returns are
+recorded (`cell_loops.hook`). Nothing else of the model is replaced. What was recorded is a list of `record.Run`.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from torch.nn.utils import parametrize
 
 from rnnvanish.live import Cells, has_own_forward, recurrent_modules, step_modules
 from rnnvanish.observe import checks, compiled_loops, unroll
-from rnnvanish.observe.agreement import agree, numbers
+from rnnvanish.observe.agreement import agree, numeric_tensors
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.cell_loops import hook
-from rnnvanish.observe.cell_loops.call_pattern import Pattern
-from rnnvanish.observe.overridden import active, below
-from rnnvanish.observe.record import Book, Run
-from rnnvanish.observe.restore.borrow import borrowed, cast_to, materialised
+from rnnvanish.observe.cell_loops.call_pattern import CallPattern
+from rnnvanish.observe.overridden import activated, operation_mode
+from rnnvanish.observe.record import Recorder, Run
+from rnnvanish.observe.restore.borrow import borrow, materialise, to_precision
 from rnnvanish.recurrent import Recurrent
 
 __all__ = ["Cells", "Run", "watch"]
@@ -52,7 +52,7 @@ def watch(
             single precision.
         cells: Modules that are one step of a loop which the model itself writes.
         segment: Steps of a layer's loop between which nothing but states is kept; a named step is kept one by one.
-        compiled: Whether loops may run compiled, for a measure that asks for gradients alone: see `handed`.
+        compiled: Whether loops may run compiled, for a measure that asks for gradients alone: see `compiled_loops`.
 
     Raises:
         ValueError: Where there is nothing to measure: says what is there, and what to do.
@@ -64,24 +64,24 @@ def watch(
     with ExitStack() as stack:
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(materialised(model, call, *call.held))
+        stack.enter_context(materialise(model, call, *call.contents))
         call = call.map(lambda value: value.clone() if value.is_inference() else value)
         measured, same, precise, ordinary = _measure(model, call, measure, cells, segment, compiled)
         if same and precise and resolved(measured):
             return measured
         try:
-            again = partial(_measure, model, call, measure, cells, segment, compiled, torch.float64)
-            in_double, same_in_double, _, _ = again(ordinary if same else None)
+            remeasure = partial(_measure, model, call, measure, cells, segment, compiled, torch.float64)
+            in_double, same_in_double, _, _ = remeasure(ordinary if same else None)
             if same and not same_in_double:  # rounding alone can part a run in single precision from one in double
-                in_double, same_in_double, _, _ = again()
+                in_double, same_in_double, _, _ = remeasure()
         except checks.Unmeasurable:
             raise
         except Exception as error:  # it ran a moment ago: something in it insists on its own precision
             if not same:
-                raise RuntimeError(checks.differs(model, call)) from error
+                raise RuntimeError(checks.describe_difference(model, call)) from error
             return measured
     if not same_in_double:
-        raise RuntimeError(checks.differs(model, call))
+        raise RuntimeError(checks.describe_difference(model, call))
     return in_double
 
 
@@ -105,48 +105,52 @@ def _measure(
         ordinary run returned.
     """
     layers, own = recurrent_modules(model), step_modules(model, cells)
-    checks.check(model, call, layers, own)
-    call = call.map(lambda value: cast_to(value, dtype))
+    checks.check_model(model, call, layers, own)
+    call = call.map(lambda value: to_precision(value, dtype))
     engines = {name: module.engine for name, module in layers.items() if compiled and isinstance(module, Recurrent)}
     # Of a layer that stands alone and runs compiled anyway, the watched run is the ordinary one.
     alone = compiled and type(model) is Recurrent and "forward" not in vars(model)
-    patterns: dict[str, Pattern] = {}
+    patterns: dict[str, CallPattern] = {}
     if (known is None and not alone) or own:
-        known, patterns = _ordinary(model, call, layers, own, segment, engines, dtype)
-    book, way = (
-        Book(),
-        compiled_loops.compiled if alone else compiled_loops.where_worth_it if compiled else compiled_loops.stepped,
+        known, patterns = _run_unwatched(model, call, layers, own, segment, engines, dtype)
+    recorder, run_compiled = (
+        Recorder(),
+        compiled_loops.run_compiled
+        if alone
+        else compiled_loops.run_compiled_if_long
+        if compiled
+        else compiled_loops.run_step_by_step,
     )
-    deeper = below(layers, book, segment, way)
-    with borrowed(model, dtype, *call.held), parametrize.cached():
+    operations = operation_mode(layers, recorder, segment, run_compiled)
+    with borrow(model, dtype, *call.contents), parametrize.cached():
         for name, module in layers.items():
-            stand_in = partial(unroll.forward, module, name, book, segment, way)
-            if deeper is not None and isinstance(module, nn.RNNBase) and has_own_forward(module):
-                module.__dict__["forward"] = deeper.around(module, name)
+            stand_in = partial(unroll.unrolled_forward, module, name, recorder, segment, run_compiled)
+            if operations is not None and isinstance(module, nn.RNNBase) and has_own_forward(module):
+                module.__dict__["forward"] = operations.wrap(module, name)
             else:
                 module.__dict__["stand_in" if has_own_forward(module) else "forward"] = stand_in
             if isinstance(module, Recurrent) and name in engines:
                 module.engine = engines[name]
         for name, module in own.items():
             module.__dict__["forward"] = partial(
-                hook.forward, module, module.forward, patterns[name], book, segment is not None
+                hook.recorded_step, module, module.forward, patterns[name], recorder, segment is not None
             )
-        with active(deeper):
+        with activated(operations):
             output = call(model)
-        found = numbers(output)
+        found = numeric_tensors(output)
         if known is None:
             checks.check_finite(model, call, found)
-        with book.closed():
-            runs = book.runs()
-            checks.check_seen({} if deeper is None else deeper.unseen, runs)
+        with recorder.paused():
+            runs = recorder.runs()
+            checks.check_unseen({} if operations is None else operations.unseen, runs)
             checks.check_runs(model, runs, [*layers, *own])
-            with checks.in_place(model):
+            with checks.explain_in_place(model):
                 measured = measure(output, runs)
     precise = all(part.dtype.to_real() in (torch.float32, torch.float64) for run in runs for part in run.states[-1])
     return measured, known is None or agree(found, known), precise, found if known is None else known
 
 
-def _ordinary(
+def _run_unwatched(
     model: nn.Module,
     call: Call,
     layers: dict[str, nn.Module],
@@ -154,23 +158,23 @@ def _ordinary(
     segment: int | None,
     engines: dict[str, str],
     dtype: torch.dtype | None,
-) -> tuple[list[Tensor], dict[str, Pattern]]:
+) -> tuple[list[Tensor], dict[str, CallPattern]]:
     """Run the model as it is: what it returns, and how it calls its own steps."""
-    with borrowed(model, dtype, *call.held):
-        beside: list[Pattern] = []
+    with borrow(model, dtype, *call.contents):
+        beside: list[CallPattern] = []
         for name, module in own.items():
-            beside.append(Pattern(name, module, beside))
+            beside.append(CallPattern(name, module, beside))
         patterns = {pattern.name: pattern for pattern in beside}
         for name, module in own.items():
-            forward = partial(checks.checked, module.forward, name, module)
+            forward = partial(checks.checked_forward, module.forward, name, module)
             module.__dict__["forward"] = partial(patterns[name].learn, forward)
         for name, module in layers.items():
             forward = partial(module.forward)
             if isinstance(module, Recurrent) and name in engines:
-                forward = partial(compiled_loops.by_its_engine, engines[name], module.forward, module)
-            module.__dict__["forward"] = partial(checks.checked, forward, name, module)
+                forward = partial(compiled_loops.forward_by_engine, engines[name], module.forward, module)
+            module.__dict__["forward"] = partial(checks.checked_forward, forward, name, module)
         with nullcontext() if segment is None else torch.no_grad():  # a graph of its own would take the memory
-            ordinary = [number.clone() for number in numbers(call(model))]  # it may return what is put back
+            ordinary = [number.clone() for number in numeric_tensors(call(model))]  # it may return what is put back
         for pattern in patterns.values():
             pattern.check()
     checks.check_finite(model, call, ordinary)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rnnvanish.backward.jacobian_product import JacobianProduct
 from rnnvanish.backward.replay import Replay
 from rnnvanish.numerics.lanczos import largest_singular_values
-from rnnvanish.observe.checks import need_unaltered
+from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.jacobian import DENSE, need_lags, pick, state_size, step_jacobians
 
@@ -74,7 +74,7 @@ def cases(
 
 def cases_of(run: Run, lags: Sequence[int] | None = None) -> Cases:
     """Measure one loop."""
-    need_unaltered(run)
+    require_unaltered(run)
     last = int(run.ends.min())
     wanted = sorted(set(lags)) if lags is not None else [2**k for k in range(last.bit_length())] or [0]
     need_lags(run, wanted)

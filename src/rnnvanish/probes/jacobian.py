@@ -11,7 +11,7 @@ from rnnvanish.backward.jacobian_product import JacobianProduct
 from rnnvanish.backward.replay import Replay
 from rnnvanish.numerics.lanczos import largest_singular_values
 from rnnvanish.numerics.real_view import pack
-from rnnvanish.observe.checks import need_unaltered
+from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.watch import Cells, Run, watch
 
 Matrices = Float[Tensor, "sequences state state"]
@@ -53,7 +53,7 @@ def jacobian(
 
     def measure(output: Any, runs: list[Run]) -> Tensor:
         run = pick(runs, layer)
-        need_unaltered(run)
+        require_unaltered(run)
         need_lags(run, [lag])
         size = state_size(run)
         need_count(run, count)

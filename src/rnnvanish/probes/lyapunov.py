@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.backward.replay import Replay
-from rnnvanish.observe.checks import need_unaltered
+from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.jacobian import DENSE, need_count, pick, state_size, step_jacobians
 
@@ -90,7 +90,7 @@ def spectrum(
 
 def spectrum_of(run: Run, count: int | None, warm_up: int = 0) -> Spectrum:
     """Measure one loop."""
-    need_unaltered(run)
+    require_unaltered(run)
     need_count(run, count)
     shortest = int(run.ends.min()) + 1
     if not 0 <= warm_up < shortest:

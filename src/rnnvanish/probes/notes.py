@@ -26,7 +26,7 @@ def notes(
     lost, count = _lost(run, sizes), len(run.ends)
     every = {
         "It ran for a single step: there is no lag to measure.": len(run.x) == 1,
-        "It ran without gradients, under no_grad() or inference_mode().": not run.graph,
+        "It ran without gradients, under no_grad() or inference_mode().": not run.has_graph,
         "Its first state arrives detached: the gradient ends there, and the steps before are a loop of their own.": (
             run.detached
         ),
@@ -39,9 +39,9 @@ def notes(
             run.altered and masked is None
         ),
         f"Its sequences begin anew on the way: {len(episodes.row)} episodes in {episodes.run.x.shape[1]} sequences, each "
-        "measured from its own end.": episodes.run.cut is not None,
+        "measured from its own end.": episodes.run.resets is not None,
         f"The last states of {_unread(run)} have no part in the loss: lags are counted from the last one that has.": (
-            masked is None and run.read is not None
+            masked is None and run.last_read is not None
         ),
         f"In {lost} of {count} sequences nothing of the gradient passes some step: the mean over all is zero from there on.": (
             masked is None and 0 < lost < count
@@ -53,7 +53,7 @@ def notes(
 
 def _unread(run: Run) -> str:
     """How many sequences the loss does not read to their end."""
-    count, of = int((run.ends < replace(run, read=None).ends).sum()), len(run.ends)
+    count, of = int((run.ends < replace(run, last_read=None).ends).sum()), len(run.ends)
     return "all sequences" if count == of else f"{count} of {of} sequences"
 
 

@@ -21,9 +21,9 @@ from rnnvanish.cell import State
 from rnnvanish.numerics.norms import align_ends, gains, joint_norm, row_norms, stable_norm
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe import compiled_loops
-from rnnvanish.observe.call import Call, sampled
+from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.checks import Unmeasurable
-from rnnvanish.observe.restore.borrow import unchanged
+from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.batches import averaged
 from rnnvanish.probes.curve import Curve
@@ -77,7 +77,7 @@ def retention(
         >>> curves["LSTM/layer0/forward"].verdict
         'vanishing'
     """
-    return retention_of(model, sampled(model, inputs, batches), loss, cells, segment, explain)
+    return retention_of(model, sample_batches(model, inputs, batches), loss, cells, segment, explain)
 
 
 def retention_of(
@@ -90,7 +90,7 @@ def retention_of(
 ) -> dict[str, Curve]:
     """Measure what `retention` measures, of batches that have been drawn."""
     found = []
-    with torch.enable_grad(), unchanged(loss):
+    with torch.enable_grad(), preserve(loss):
         for each in calls:
             call = resolve_call(model, each, loss)
             measured = partial(
@@ -146,8 +146,8 @@ def _curves(
 
 def _journey(run: Run, episodes: Episodes, total: Series) -> Series:
     """The gradient by the last states of a loop alone, carried back."""
-    if run.compiled:
-        return compiled_loops.through_all(run, _ends(run, total))
+    if run.compiled_calls:
+        return compiled_loops.backward_from_end(run, _ends(run, total))
     return journey_gradient(episodes.run, total, episodes.mask_at(run.ends))
 
 
@@ -161,7 +161,11 @@ def _alone(run: Run, end: State) -> Series:
     """The gradient by the last states, of length one for each sequence, taken back through the loop alone."""
     length = stable_norm(torch.cat(tuple(map(pack, end)), dim=-1), dim=-1)[:, None]
     unit = tuple(part / torch.where(length > 0, length, 1.0) for part in end)
-    return compiled_loops.through_steps(run, unit) if run.compiled else recurrent_gradient(run, tuple(map(pack, unit)))
+    return (
+        compiled_loops.backward_through_loop(run, unit)
+        if run.compiled_calls
+        else recurrent_gradient(run, tuple(map(pack, unit)))
+    )
 
 
 def _curve_of(run: Run, gradients: list[State]) -> Curve:

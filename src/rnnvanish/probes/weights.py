@@ -16,7 +16,7 @@ from rnnvanish.cell import Cell
 from rnnvanish.live import RECURRENT, cells_of, plain_name, torch_suffixes
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.record import Run
-from rnnvanish.observe.restore.borrow import unchanged
+from rnnvanish.observe.restore.borrow import preserve
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def weights(model: nn.Module) -> dict[str, Mapping[str, Matrix]]:
         >>> round(weights(layer)["GRU/layer0/forward"]["r"].from_orthogonal, 3)
         0.5
     """
-    with unchanged(model):
+    with preserve(model):
         computed = set(_compute_anew(model))
         for name, module in model.named_modules():
             if isinstance(module, nn.RNNBase | nn.RNNCellBase):

@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Callback, LambdaCallback, ModelCheckpoin
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from rnnvanish.names import WrongUse, printable
-from rnnvanish.observe.restore.random_state import kept_draws
+from rnnvanish.observe.restore.random_state import preserve_random_state
 from rnnvanish.training.checkpoints import WholeCheckpoints, read_checkpoint
 from rnnvanish.training.data import TaskData
 from rnnvanish.training.learner import Learner
@@ -87,7 +87,7 @@ def rehearse(learner: Learner, data: TaskData) -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     device = pl.Trainer(devices=1, logger=False, enable_checkpointing=False).strategy.root_device
     try:
-        with kept_draws():
+        with preserve_random_state():
             copied = copy.deepcopy(learner).to(device)
             loss, penalty = copied.losses(copied.transfer_batch_to_device(data.train_batch(0, 0), device, 0))
             (loss if penalty is None else loss + penalty).backward()

@@ -12,7 +12,7 @@ from torch import nn
 
 from rnnvanish.live import Cells, step_modules
 from rnnvanish.names import printable
-from rnnvanish.observe.restore.random_state import kept_draws
+from rnnvanish.observe.restore.random_state import preserve_random_state
 from rnnvanish.probes.curve import Curve
 from rnnvanish.training.watched_step import Look, left_out
 
@@ -62,7 +62,7 @@ class RetentionMonitor(Callback):
         """Take note of what each recurrent module reads, on the steps that are measured."""
         self._forget()
         if self._due(trainer.global_step):
-            with left_out(type(pl_module).__name__, self._complain), kept_draws():
+            with left_out(type(pl_module).__name__, self._complain), preserve_random_state():
                 steps = self._steps(pl_module)
                 self._look = Look(pl_module, batch, steps, self.sequences, self._past_hooks, self._complain)
                 self._look.begin()
@@ -71,7 +71,7 @@ class RetentionMonitor(Callback):
         """Measure, before the weights change."""
         if self._look is not None:
             began = time.perf_counter()
-            with left_out(type(pl_module).__name__, self._complain), kept_draws():
+            with left_out(type(pl_module).__name__, self._complain), preserve_random_state():
                 self._measure(self._look, trainer)
             self._forget()
             now = time.perf_counter()

@@ -8,9 +8,18 @@ from typing import Any
 from torch import nn
 
 from rnnvanish.live import plain_name, recurrent_modules, step_modules
-from rnnvanish.observe.call import Call, loaded, mapped
-from rnnvanish.observe.recorded_calls import PLAIN, apart, copied, few, holders, like, see_calls, whole
-from rnnvanish.observe.restore.borrow import unchanged
+from rnnvanish.observe.call import Call, call_with_batch, map_tensors
+from rnnvanish.observe.recorded_calls import (
+    KNOWN_LAYERS,
+    copy_call,
+    copy_first_sequences,
+    copy_model,
+    detached_copy,
+    hook_forward,
+    modules_holding,
+    to_precision_of,
+)
+from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import retention
 
@@ -65,12 +74,16 @@ class Look:
         for name, module in self.layers.items():
             note = partial(self._note_layer, name)
             hooked = name not in self._past_hooks
-            end = module.register_forward_pre_hook(note, with_kwargs=True).remove if hooked else see_calls(module, note)
+            end = (
+                module.register_forward_pre_hook(note, with_kwargs=True).remove
+                if hooked
+                else hook_forward(module, note)
+            )
             self._undo.append(end)
-        for name, module in holders(self.model, self.steps.values()).items():
+        for name, module in modules_holding(self.model, self.steps.values()).items():
             hook = module.register_forward_pre_hook(partial(self._note_holder, name), with_kwargs=True)
             self._undo.append(hook.remove)
-        self._batch = mapped(self._batch, apart) if self.steps else None
+        self._batch = map_tensors(self._batch, detached_copy) if self.steps else None
 
     def end(self) -> None:
         """Leave no hook behind."""
@@ -84,30 +97,30 @@ class Look:
 
     def curves(self) -> dict[str, Curve]:
         """Measure what was called; what cannot be measured is left out."""
-        with unchanged(self.model):
+        with preserve(self.model):
             return self._curves()
 
     def _curves(self) -> dict[str, Curve]:
         curves: dict[str, Curve] = {}
         for name, (module, call) in self._seen.items():
             with left_out(name, self.complain):
-                alone = module if type(module) in PLAIN else copied(module)
-                for loop, curve in retention(alone, call.map(like(module.parameters()))).items():
+                alone = module if type(module) in KNOWN_LAYERS else copy_model(module)
+                for loop, curve in retention(alone, call.map(to_precision_of(module.parameters()))).items():
                     curves[f"{name}/{loop.partition('/')[2]}"] = curve
         left = dict(self.steps)
         for module, call in self._outermost():
             own = {name: left.pop(name) for name in [*left] if left[name] in [*module.modules()]}
             with left_out(", ".join(own), self.complain):
-                curves |= self._through(module, call.map(like(module.parameters())), own)
+                curves |= self._through(module, call.map(to_precision_of(module.parameters())), own)
         if left:
             with left_out(", ".join(left), self.complain):
-                curves |= self._through(self.model, loaded(self.model, self._batch), left)
+                curves |= self._through(self.model, call_with_batch(self.model, self._batch), left)
         return curves
 
     def _through(self, module: nn.Module, call: Call, own: dict[str, nn.Module]) -> dict[str, Curve]:
         """Measure steps in a copy of a module that holds them; they are named as in the whole model."""
         inner = {id(step): name for name, step in step_modules(module, [*own.values()]).items()}
-        found = retention(copied(module), call, cells=[*inner.values()])
+        found = retention(copy_model(module), call, cells=[*inner.values()])
         curves: dict[str, Curve] = {}
         for name, step in own.items():
             there = inner[id(step)]
@@ -129,10 +142,10 @@ class Look:
         if name not in self._called:
             self._called.add(name)
             with left_out(name, self.complain):
-                self._seen[name] = module, few(module, args, kwargs, self.sequences)
+                self._seen[name] = module, copy_first_sequences(module, args, kwargs, self.sequences)
 
     def _note_holder(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         redirected = module is self.model and "forward" in vars(module)  # to training_step, as strategies do it
         if name not in self._held and not redirected:
             with left_out(plain_name(name, module), self.complain):
-                self._held[name] = module, whole(args, kwargs)
+                self._held[name] = module, copy_call(args, kwargs)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rnnvanish.mitigation import Build, Draw, Rule
-from rnnvanish.observe.recorded_calls import copied
+from rnnvanish.observe.recorded_calls import copy_model
 from rnnvanish.probes.curve import Advice
 
 Cure = Draw | Build | Rule
@@ -83,7 +83,7 @@ def line(cure: Cure) -> str:
 
 def treated(model: nn.Module, cure: Cure) -> nn.Module:
     """A copy of `model` with the cure, drawn from a fixed seed; the caller's random numbers stay."""
-    patient = copied(model)
+    patient = copy_model(model)
     if isinstance(cure, Rule):
         return patient
     with torch.random.fork_rng(devices=devices(model)):

@@ -26,9 +26,9 @@ from rnnvanish.mitigations import (
     OrthogonalStart,
     SkipThroughTime,
 )
-from rnnvanish.observe.call import Call, sampled
-from rnnvanish.observe.recorded_calls import copied
-from rnnvanish.observe.restore.borrow import unchanged
+from rnnvanish.observe.call import Call, sample_batches
+from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Run, watch
 from rnnvanish.probes.curve import Advice, Curve
 from rnnvanish.probes.retention import retention_of
@@ -114,7 +114,7 @@ def try_cures(
     Raises:
         ValueError: For training without a loss.
     """
-    calls = sampled(model, inputs, batches)
+    calls = sample_batches(model, inputs, batches)
     return trials_of(model, calls, loss, before, lag, train, rate, cells, segment)
 
 
@@ -136,7 +136,7 @@ def trials_of(
     bad = {name: curve for name, curve in bad.items() if not curve.joined}
     model = unwrapped(model)
     ward = _Ward(model, calls, loss, before, train, rate, cells, segment)
-    untreated = ward.trained(copied(model)) if train and bad else None
+    untreated = ward.trained(copy_model(model)) if train and bad else None
     found: dict[str, list[Trial]] = {name: [] for name in bad}
     unfit = {}
     for cure in _cures(bad, lag):
@@ -233,7 +233,7 @@ class _Ward:
     @torch.no_grad()
     def _output(self, model: nn.Module) -> Any:
         call = resolve_call(model, self.calls[0], self.loss)
-        with unchanged(model, *call.held):
+        with preserve(model, *call.contents):
             return call(model)
 
     def _objective(self, model: nn.Module, call: Call) -> Tensor:
@@ -242,7 +242,7 @@ class _Ward:
 
     def _norms(self, rule: Rule) -> tuple[float, float]:
         """Norm of the gradient of all weights, as it is and as a rule leaves it."""
-        patient = copied(self.model)
+        patient = copy_model(self.model)
         weights = [weight for weight in patient.parameters() if weight.requires_grad]
 
         call = resolve_call(patient, self.calls[0], self.loss)

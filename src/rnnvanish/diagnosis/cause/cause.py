@@ -17,7 +17,7 @@ from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
 from rnnvanish.diagnosis.cause.cell_accounts import FLOWS
 from rnnvanish.diagnosis.cause.words import explanation
 from rnnvanish.mitigation import innermost
-from rnnvanish.observe.checks import Unmeasurable, need_unaltered
+from rnnvanish.observe.checks import Unmeasurable, require_unaltered
 from rnnvanish.observe.watch import Cells, Run
 
 #: Roundings that the cell's equations, written again, may differ by from its own derivative.
@@ -96,7 +96,7 @@ def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
 def cause_of(run: Run, gradients: Series) -> Cause:
     """Take one loop apart, given the total gradient of every state; where that is not possible say why."""
     try:
-        need_unaltered(run)
+        require_unaltered(run)
         return _taken_to_pieces(run, gradients)
     except (UnrepeatableStep, Unmeasurable) as error:
         empty = torch.empty(0, dtype=torch.float64)

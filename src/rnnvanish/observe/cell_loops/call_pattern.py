@@ -1,6 +1,6 @@
 """The call pattern of a step: which of its arguments come back, as the next state, in what it returns.
 
-Learned from the model's own ordinary run: a number that a step returned and that a later call is handed again is part
+Learned from the model's own ordinary run: a number that a step returned and that a later call receives is part
 of the state, whatever the argument is called and wherever it stands.
 """
 
@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.live import has_own_forward
-from rnnvanish.observe.autograd_graph import nodes_of, reached
-from rnnvanish.observe.carry import numbered
+from rnnvanish.observe.autograd_graph import first_ancestor, gradient_nodes
+from rnnvanish.observe.carry import distinct_gradient
 from rnnvanish.observe.pytree import Leaves, leaves
 
 #: Calls that are looked at, and earlier ones whose results are looked for.
-LEARNED, REMEMBERED = 64, 8
+LEARNED_CALLS, REMEMBERED_CALLS = 64, 8
 
 
-class Pattern:
+class CallPattern:
     """What is known of one step.
 
     Attributes:
@@ -31,7 +31,7 @@ class Pattern:
         pairs: For each part of the state, where it stands among the arguments and where in what is returned.
     """
 
-    def __init__(self, name: str, module: nn.Module, others: list["Pattern"]) -> None:
+    def __init__(self, name: str, module: nn.Module, others: list["CallPattern"]) -> None:
         """Begin to learn, beside `others`, the patterns of all steps of a model."""
         self.name, self.module, self._others = name, module, others
         self.plain = isinstance(module, nn.RNNCellBase) and not has_own_forward(module)
@@ -39,7 +39,7 @@ class Pattern:
         self._links: Counter[tuple[str, str]] = Counter()
         self._exact: Counter[tuple[str, str]] = Counter()
         self._alike: Counter[tuple[tuple[str, str], ...]] = Counter()
-        self._earlier: deque[Leaves] = deque(maxlen=REMEMBERED)
+        self._earlier: deque[Leaves] = deque(maxlen=REMEMBERED_CALLS)
         self._calls = 0
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
@@ -51,15 +51,15 @@ class Pattern:
         given = leaves(self.bind(args, kwargs).arguments)  # before it changes a mapping
         output = forward(*args, **kwargs)
         self._calls += 1
-        if self._calls > LEARNED:
+        if self._calls > LEARNED_CALLS:
             return output
         returned = leaves(output)
         for place, leaf in given.items():
-            source, exact = self._source(leaf) if _numbers(leaf) else (None, False)
+            source, exact = self._source(leaf) if _is_numeric(leaf) else (None, False)
             if source is not None:
                 self._links[place, source] += 1
                 self._exact[place, source] += exact
-        if alike := _alike(given, returned):
+        if alike := _parts_by_shape(given, returned):
             self._alike[alike] += 1
         self._earlier.append(returned)
         return output
@@ -74,13 +74,13 @@ class Pattern:
         if self._links:
             most = max(self._links.values())  # what is fed back now and then, as in teacher forcing, is no state
             often = [link for link, count in self._links.items() if count == most or 2 * count > self._calls]
-            # A result that is handed back as it is is no part for a second time where something is computed from it.
+            # A result that is passed on as it is is no part for a second time where something is computed from it.
             whole = {source for place, source in often if 2 * self._exact[place, source] > self._links[place, source]}
             found: dict[str, str] = {}
             for place, source in often:
                 if source not in whole or 2 * self._exact[place, source] > self._links[place, source]:
                     found.setdefault(place, source)
-            by_source = {source: place for place, source in found.items()}  # handed back twice it is one part
+            by_source = {source: place for place, source in found.items()}  # passed on twice it is one part
             return tuple((place, source) for place, source in found.items() if by_source[source] == place)
         return self._alike.most_common(1)[0][0] if self._alike else ()
 
@@ -91,7 +91,7 @@ class Pattern:
             return ("h", "c")[: len(self.pairs)]
         if len(self.pairs) == 1:
             return ("h",)
-        return tuple(_readable(place) for place, _ in self.pairs)
+        return tuple(_readable_name(place) for place, _ in self.pairs)
 
     def check(self) -> None:
         """Complain of a module that was named as a step, was called, and is none."""
@@ -105,7 +105,7 @@ class Pattern:
 
     def _source(self, leaf: Tensor) -> tuple[str | None, bool]:
         """Where in an earlier result a tensor stood, and whether it is what stood there, or was computed from it."""
-        fits = [{p: r for p, r in e.items() if _numbers(r) and r.shape[1:] == leaf.shape[1:]} for e in self._earlier]
+        fits = [{p: r for p, r in e.items() if _is_numeric(r) and r.shape[1:] == leaf.shape[1:]} for e in self._earlier]
         for earlier in reversed(fits):
             for place, result in earlier.items():
                 if result.data_ptr() == leaf.data_ptr() and result.stride() == leaf.stride():
@@ -118,38 +118,42 @@ class Pattern:
         barred = [node for other in self._others if other is not self for node in other._nodes()]
         for earlier in reversed(alike):
             made = {place: result for place, result in earlier.items() if result.requires_grad}
-            while made and (node := reached([leaf], nodes_of(list(made.values())), barred)) is not None:
-                here = [place for place in made if node in nodes_of([made[place]])]
+            while made and (node := first_ancestor([leaf], gradient_nodes(list(made.values())), barred)) is not None:
+                here = [place for place in made if node in gradient_nodes([made[place]])]
                 for place in here:
-                    if bool(_back(leaf, made.pop(place)).any()):
+                    if bool(_gradient_at(leaf, made.pop(place)).any()):
                         return place, False
         return None, False
 
     def _nodes(self) -> list[Any]:
         """The nodes of autograd's graph of its latest results."""
-        return nodes_of([leaf for earlier in self._earlier for leaf in earlier.values() if _numbers(leaf)])
+        return gradient_nodes([leaf for earlier in self._earlier for leaf in earlier.values() if _is_numeric(leaf)])
 
 
 def _is_copied(leaf: Tensor, result: Tensor) -> bool:
     """Whether nothing was computed on the way, equal numbers that they are: no mask of ones, for instance."""
-    return not leaf.requires_grad or not result.requires_grad or torch.equal(_back(leaf, result), numbered(leaf))
+    return (
+        not leaf.requires_grad
+        or not result.requires_grad
+        or torch.equal(_gradient_at(leaf, result), distinct_gradient(leaf))
+    )
 
 
-def _back(leaf: Tensor, result: Tensor) -> Tensor:
+def _gradient_at(leaf: Tensor, result: Tensor) -> Tensor:
     """What comes back at `result` where a gradient is sent from `leaf`."""
     try:
-        (found,) = torch.autograd.grad(leaf, result, numbered(leaf), retain_graph=True, allow_unused=True)
-    except RuntimeError:  # something on the way cannot be taken back: then nobody knows
+        (found,) = torch.autograd.grad(leaf, result, distinct_gradient(leaf), retain_graph=True, allow_unused=True)
+    except RuntimeError:  # something on the way has no derivative: then nobody knows
         found = torch.ones_like(result)
     return torch.zeros_like(result) if found is None else found
 
 
-def _alike(given: Leaves, returned: Leaves) -> tuple[tuple[str, str], ...]:
+def _parts_by_shape(given: Leaves, returned: Leaves) -> tuple[tuple[str, str], ...]:
     """The last argument whose tensors have the shapes of the last ones of what is returned."""
-    results = [(place, leaf.shape) for place, leaf in returned.items() if _numbers(leaf)]
+    results = [(place, leaf.shape) for place, leaf in returned.items() if _is_numeric(leaf)]
     arguments: dict[str, list[tuple[str, Any]]] = {}
     for place, leaf in given.items():
-        if _numbers(leaf):
+        if _is_numeric(leaf):
             arguments.setdefault(place.partition("]")[0], []).append((place, leaf.shape))
     for parts in reversed(arguments.values()):
         last = results[-len(parts) :]
@@ -158,11 +162,11 @@ def _alike(given: Leaves, returned: Leaves) -> tuple[tuple[str, str], ...]:
     return ()
 
 
-def _numbers(value: Any) -> bool:
+def _is_numeric(value: Any) -> bool:
     return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
 
 
-def _readable(place: str) -> str:
+def _readable_name(place: str) -> str:
     """ "['state'][0]" is state0, "['h']" is h, "['state'].c" is c."""
     words = [word for word in place.replace("[", ".").replace("]", "").replace("'", "").split(".") if word]
     return words[-1] if not words[-1].isdigit() else "".join(words[-2:])

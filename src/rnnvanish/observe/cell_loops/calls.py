@@ -1,4 +1,4 @@
-"""What a loop of steps was, in the form of all other loops: states of (batch, numbers), and a step that can be taken again."""
+"""The Run of a loop of a model's own steps, in the form of all other loops: states of (batch, numbers), and a step to replay."""
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -11,23 +11,23 @@ from torch import Tensor, nn
 from rnnvanish.cell import Cell, State
 from rnnvanish.live import cells_of
 from rnnvanish.numerics.norms import as_real
-from rnnvanish.observe.cell_loops.call_pattern import Pattern
-from rnnvanish.observe.pytree import Leaves, changed, leaves
-from rnnvanish.observe.record import Loop, Run
+from rnnvanish.observe.cell_loops.call_pattern import CallPattern
+from rnnvanish.observe.pytree import Leaves, leaves, map_leaves
+from rnnvanish.observe.record import LoopRecording, Run
 
 #: Numbers that steps read beside their state, over all steps: more than these are kept of the last step alone.
-KEPT = 2**26
+MAX_KEPT_NUMBERS = 2**26
 
 
 @dataclass(frozen=True)
-class Form:
+class StateLayout:
     """The form in which a step takes one part of its state, and the (batch, numbers) in which it is measured."""
 
     shape: tuple[int, ...]
     batch_axis: int | None
 
     @classmethod
-    def of(cls, part: Tensor, others: Sequence[Tensor]) -> "Form":
+    def of(cls, part: Tensor, others: Sequence[Tensor]) -> "StateLayout":
         """Find the axis of the batch: the one that other tensors have first; None for a single sequence."""
         firsts = {len(other) for other in others if other.dim() > 1}
         if part.dim() == 1:
@@ -54,27 +54,27 @@ class StepCall:
     """One call: its arguments, those of them that are no state, and its state as it was read and as it was returned."""
 
     bound: inspect.BoundArguments
-    read: Leaves
-    handed: tuple[Tensor, ...]  # in the model's own form, and
-    taken: tuple[Tensor, ...]  # the same by the way of this call alone
+    inputs: Leaves
+    received: tuple[Tensor, ...]  # in the model's own form, and
+    consumed: tuple[Tensor, ...]  # views of the same, that this call alone reads
     entry: tuple[Tensor, ...]  # of those sequences that have not ended
     state: State
-    forms: list[Form]
+    forms: list[StateLayout]
     rows: int
 
 
-def runs_of(pattern: Pattern, original: Callable[..., Any], loop: Loop) -> Iterator[Run]:
+def build_runs(pattern: CallPattern, original: Callable[..., Any], loop: LoopRecording) -> Iterator[Run]:
     """The Run of a loop of steps."""
     calls: list[StepCall] = loop.calls
     first, rows = calls[0], torch.tensor([call.rows for call in calls])
     batch, device = first.rows, first.state[0].device
-    columns = _columns(calls)
-    x = torch.stack([_filled(_packed(call, columns, call.state[0].dtype.to_real()), batch) for call in calls])
+    columns = _input_columns(calls)
+    x = torch.stack([_pad_rows(_input_rows(call, columns, call.state[0].dtype.to_real()), batch) for call in calls])
     cell: Cell
     if pattern.plain:
         (cell,) = cells_of(loop.module)
     else:
-        cell = type(type(loop.module).__name__, (Named,), {})(pattern, original, calls[-1], columns)
+        cell = type(type(loop.module).__name__, (NamedStep,), {})(pattern, original, calls[-1], columns)
     lengths = (rows[:, None] > torch.arange(batch)).sum(0).to(device)
     yield Run(
         loop.name,
@@ -89,31 +89,31 @@ def runs_of(pattern: Pattern, original: Callable[..., Any], loop: Loop) -> Itera
         [call.entry for call in calls],
         tuple(range(len(calls))),
         loop.altered,
-        loop.cut(range(len(calls)), len(calls)),
+        loop.resets(range(len(calls)), len(calls)),
         loop.detached,
-        loop.graph,
-        gate=loop.gate,
-        **_ways(calls, loop.altered),
+        loop.has_graph,
+        gradient_stop=loop.gradient_stop,
+        **_carried_states(calls, loop.altered),
     )
 
 
-def _ways(calls: list[StepCall], altered: bool) -> dict[str, Any]:
-    """The states that an altered loop was handed, and what of them it took."""
+def _carried_states(calls: list[StepCall], altered: bool) -> dict[str, Any]:
+    """The states that an altered loop received, and what of them its calls consumed."""
     if not altered:
         return {}
     forms = calls[-1].forms
     return {
-        "handed": [call.handed for call in calls],
-        "taken": [call.taken for call in calls],
-        "flat": lambda state: tuple(form.flat(part) for form, part in zip(forms, state, strict=False)),
+        "received_states": [call.received for call in calls],
+        "consumed_states": [call.consumed for call in calls],
+        "flatten": lambda state: tuple(form.flat(part) for form, part in zip(forms, state, strict=False)),
     }
 
 
-class Named(Cell):
+class NamedStep(Cell):
     """A step that the user named, called as cells here are: (x, state) -> state. `x` is all that it reads, side by side."""
 
     def __init__(
-        self, pattern: Pattern, original: Callable[..., Any], last: StepCall, columns: dict[str, torch.Size]
+        self, pattern: CallPattern, original: Callable[..., Any], last: StepCall, columns: dict[str, torch.Size]
     ) -> None:
         nn.Module.__init__(self)
         self.module = pattern.module
@@ -131,22 +131,22 @@ class Named(Cell):
         }
         pieces = x.split([shape.numel() for shape in self._columns.values()], dim=-1)
         for (place, shape), piece in zip(self._columns.items(), pieces, strict=True):
-            like = cast(Tensor, last.read[place])
+            like = cast(Tensor, last.inputs[place])
             whole = piece.reshape(shape if single else (len(x), *shape))
             new[place] = torch.view_as_complex(whole).to(like.dtype) if like.is_complex() else whole.to(like.dtype)
-        arguments = changed(last.bound.arguments, lambda place, leaf: new.get(place, leaf))
+        arguments = map_leaves(last.bound.arguments, lambda place, leaf: new.get(place, leaf))
         bound = inspect.BoundArguments(last.bound.signature, arguments)
         returned = leaves(self._original(*bound.args, **bound.kwargs))
         raw = [cast(Tensor, returned[place]) for _, place in self._pattern.pairs]
         return tuple(form.flat(part) for form, part in zip(last.forms, raw, strict=True))
 
 
-def _columns(calls: list[StepCall]) -> dict[str, torch.Size]:
+def _input_columns(calls: list[StepCall]) -> dict[str, torch.Size]:
     """The tensors that every call reads, with a row for each sequence, and the shape of a row in real numbers."""
     single = calls[0].forms[0].batch_axis is None
     columns = {}
-    for place, leaf in calls[-1].read.items():
-        found = [call.read.get(place) for call in calls]
+    for place, leaf in calls[-1].inputs.items():
+        found = [call.inputs.get(place) for call in calls]
         if not all(isinstance(one, Tensor) for one in found):
             continue
         each = [as_real(one) for one in cast(list[Tensor], found)]
@@ -154,16 +154,16 @@ def _columns(calls: list[StepCall]) -> dict[str, torch.Size]:
         batched = single or all(
             one.dim() > 0 and len(one) == call.rows for one, call in zip(cast(list[Tensor], found), calls, strict=True)
         )
-        if len(shapes) == 1 and batched and len(calls) * cast(Tensor, leaf).numel() <= KEPT:
+        if len(shapes) == 1 and batched and len(calls) * cast(Tensor, leaf).numel() <= MAX_KEPT_NUMBERS:
             columns[place] = shapes.pop()
     return columns
 
 
-def _packed(call: StepCall, columns: dict[str, torch.Size], dtype: torch.dtype) -> Tensor:
+def _input_rows(call: StepCall, columns: dict[str, torch.Size], dtype: torch.dtype) -> Tensor:
     """What one call read, (rows, numbers)."""
-    read = [as_real(cast(Tensor, call.read[place])).reshape(call.rows, -1).to(dtype) for place in columns]
+    read = [as_real(cast(Tensor, call.inputs[place])).reshape(call.rows, -1).to(dtype) for place in columns]
     return torch.cat(read, dim=-1) if read else call.state[0].new_zeros(call.rows, 0)
 
 
-def _filled(x: Tensor, rows: int) -> Tensor:
+def _pad_rows(x: Tensor, rows: int) -> Tensor:
     return x if len(x) == rows else torch.cat([x, x.new_zeros(rows - len(x), x.shape[1])])

@@ -1,8 +1,8 @@
-"""An output beside the state: what a step computed from its new state, read as a function of that state.
+"""The gradient of an output beside the state: redirected to the state that is recorded, of which the output is a function.
 
 A step may return more than its state: `(head(h), h)`. A loss that reads that output reads the state, and so its
 gradient belongs to the state. Since the state that is measured is a tensor of its own (its parts are independent
-coordinates), the gradient that an output sends back is led to it here, and taken away from the path that it came by.
+coordinates), the gradient that an output sends back is redirected to it here, and subtracted on the path that it came by.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 
-def reroute(output: Tensor, made: list[Tensor], kept: list[Tensor], flat: list[Callable[[Tensor], Tensor]]) -> Tensor:
+def redirect_gradient(
+    output: Tensor, made: list[Tensor], kept: list[Tensor], flat: list[Callable[[Tensor], Tensor]]
+) -> Tensor:
     """Have `output` depend on `kept` where it depends on `made`, the same numbers.
 
     Args:
@@ -21,10 +23,10 @@ def reroute(output: Tensor, made: list[Tensor], kept: list[Tensor], flat: list[C
         kept: The tensors that stand for them, (batch, numbers); they may have more rows behind.
         flat: What brings each part into that form.
     """
-    return cast(Tensor, _Reroute.apply(output, (output, made, flat), *made, *kept))
+    return cast(Tensor, _RedirectGradient.apply(output, (output, made, flat), *made, *kept))
 
 
-class _Reroute(torch.autograd.Function):
+class _RedirectGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, output: Tensor, graph: tuple[Any, ...], *states: Tensor) -> Tensor:
         ctx.graph, ctx.sizes = graph, [len(state) for state in states[len(graph[1]) :]]
@@ -33,7 +35,7 @@ class _Reroute(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         output, made, flat = ctx.graph
-        reads = direct(output, made, gradient)
+        reads = direct_gradient(output, made, gradient)
         away = [None if read is None else -read for read in reads]
         rows = [None if read is None else form(read) for read, form in zip(reads, flat, strict=True)]
         to = [
@@ -43,7 +45,7 @@ class _Reroute(torch.autograd.Function):
         return gradient, None, *away, *to
 
 
-def direct(output: Tensor, parts: list[Tensor], gradient: Tensor) -> list[Tensor | None]:
+def direct_gradient(output: Tensor, parts: list[Tensor], gradient: Tensor) -> list[Tensor | None]:
     """The gradient of each part where `output` reads it itself, not by way of another part (an LSTM's h reads its c)."""
     in_graph = [place for place, part in enumerate(parts) if part.requires_grad]
     found = _grad([output], [parts[place] for place in in_graph], [gradient])

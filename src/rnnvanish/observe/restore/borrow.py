@@ -12,12 +12,12 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_map_only
 
 from rnnvanish.live import WRAPPERS
-from rnnvanish.observe.restore.random_state import kept_draws
+from rnnvanish.observe.restore.random_state import preserve_random_state
 from rnnvanish.observe.restore.snapshot import Snapshot, generators_of
 from rnnvanish.recurrent import Recurrent
 
 #: Switches of the whole process that a model or a loss may turn: how each is read, and how it is set.
-SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+PROCESS_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.is_grad_enabled, torch._C._set_grad_enabled),
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
@@ -38,20 +38,20 @@ SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 
 
 @contextmanager
-def unchanged(*held: Any) -> Iterator[None]:
+def preserve(*held: Any) -> Iterator[None]:
     """Put back, in the end, whatever modules, functions and tensors hold, and the states of all shared generators."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     models = [each for each in held if isinstance(each, nn.Module)]
     snapshot = Snapshot([*held, *(generator for model in models for generator in generators_of(model))])
-    switches = [(get, set_to, get()) for get, set_to in SWITCHES]
+    switches = [(get, set_to, get()) for get, set_to in PROCESS_SETTINGS]
 
     def put_back() -> None:
-        snapshot.put_back()
+        snapshot.restore()
         for get, set_to, kept in switches:
             if get() != kept:
                 set_to(kept)
 
-    with kept_draws(), torch.random.fork_rng(devices=list(devices)):
+    with preserve_random_state(), torch.random.fork_rng(devices=list(devices)):
         try:
             yield
         finally:
@@ -63,7 +63,7 @@ def unchanged(*held: Any) -> Iterator[None]:
 
 
 @contextmanager
-def borrowed(model: nn.Module, dtype: torch.dtype | None = None, *beside: Any) -> Iterator[None]:
+def borrow(model: nn.Module, dtype: torch.dtype | None = None, *beside: Any) -> Iterator[None]:
     """Have `model` to run, without `torch.compile`; it and what stands beside it are given back as they were.
 
     Args:
@@ -72,31 +72,31 @@ def borrowed(model: nn.Module, dtype: torch.dtype | None = None, *beside: Any) -
             Numbers at another precision are tensors of the graph that leads to the parameters.
         *beside: What else may be written to: the batch.
     """
-    with unchanged(model, *beside), _eager():
+    with preserve(model, *beside), _eager():
         if dtype is not None:
-            _swap(model, dtype)
+            _convert_tensors(model, dtype)
             torch.set_default_dtype(dtype)
         for module in model.modules():
             if isinstance(module, Recurrent):  # one run is not worth compiling for
                 module.engine = "reference"
             if isinstance(module, WRAPPERS):  # on one device, in one process
-                vars(module)["forward"] = partial(_alone, module.module)
+                vars(module)["forward"] = partial(_call_unwrapped, module.module)
         yield
 
 
 @contextmanager
-def materialised(model: nn.Module, run: Callable[[nn.Module], Any], *beside: Any) -> Iterator[None]:
+def materialise(model: nn.Module, run: Callable[[nn.Module], Any], *beside: Any) -> Iterator[None]:
     """Have lazy parameters drawn as the model's first run draws them, for as long as it is measured."""
     if not any(map(is_lazy, (*model.parameters(), *model.buffers()))):
         yield
         return
-    with unchanged(model, *beside):
-        with kept_draws(), torch.no_grad():
+    with preserve(model, *beside):
+        with preserve_random_state(), torch.no_grad():
             run(model)
         yield
 
 
-def _alone(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+def _call_unwrapped(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """Call what a wrapper holds, with tensors on its device."""
     device = next((parameter.device for parameter in module.parameters()), None)
     args, kwargs = tree_map_only(Tensor, lambda value: value.to(device), (args, kwargs))
@@ -110,20 +110,20 @@ def _eager() -> AbstractContextManager[None]:
     return cast(AbstractContextManager[None], torch.compiler.set_stance("force_eager"))
 
 
-def cast_to(value: Tensor, dtype: torch.dtype | None) -> Tensor:
+def to_precision(value: Tensor, dtype: torch.dtype | None) -> Tensor:
     """At another precision, where it is a number at all."""
     if dtype is None or not (value.is_floating_point() or value.is_complex()):
         return value
     return value.to(dtype.to_complex() if value.is_complex() else dtype)
 
 
-def _swap(model: nn.Module, dtype: torch.dtype) -> None:
+def _convert_tensors(model: nn.Module, dtype: torch.dtype) -> None:
     made: dict[int, Tensor] = {}  # what is shared stays shared
     for module in model.modules():
         for table in (module._buffers, module._parameters):
             for name, tensor in table.items():
                 if tensor is not None:
-                    table[name] = made.setdefault(id(tensor), cast_to(tensor, dtype))  # type: ignore[assignment]
+                    table[name] = made.setdefault(id(tensor), to_precision(tensor, dtype))  # type: ignore[assignment]
     for module in model.modules():
         if isinstance(module, nn.RNNBase):  # it keeps a second list of its weights
             module.__dict__["_flat_weights"] = [getattr(module, name, None) for name in module._flat_weights_names]

@@ -9,7 +9,7 @@ import torch
 
 
 @contextmanager
-def kept_draws() -> Iterator[None]:
+def preserve_random_state() -> Iterator[None]:
     """Put the states of the shared generators back in the end, a GPU's not: what was drawn will be drawn again."""
     python, arrays = random.getstate(), np.random.get_state()  # noqa: NPY002  # the shared one is meant
     with torch.random.fork_rng(devices=[]):

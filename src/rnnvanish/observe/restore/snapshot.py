@@ -23,13 +23,44 @@ from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader, Dataset
 
 #: Types of which nothing changes.
-ATOMS = {int, float, bool, str, bytes, complex, type(None), type, torch.dtype, torch.device, torch.Size, slice, range}
+IMMUTABLE_TYPES = {
+    int,
+    float,
+    bool,
+    str,
+    bytes,
+    complex,
+    type(None),
+    type,
+    torch.dtype,
+    torch.device,
+    torch.Size,
+    slice,
+    range,
+}
 #: What belongs to somebody else, or to nobody.
-OTHERS = (type, ModuleType, BuiltinFunctionType, Enum, Dataset, DataLoader, weakref.ReferenceType, weakref.WeakSet)
+FOREIGN_TYPES = (
+    type,
+    ModuleType,
+    BuiltinFunctionType,
+    Enum,
+    Dataset,
+    DataLoader,
+    weakref.ReferenceType,
+    weakref.WeakSet,
+)
 #: Packages whose plain objects are left alone: a trainer, its loggers and its threads are none of a model's.
-APART = {"pytorch_lightning", "lightning", "lightning_fabric", "logging", "threading", "multiprocessing", "concurrent"}
+FOREIGN_PACKAGES = {
+    "pytorch_lightning",
+    "lightning",
+    "lightning_fabric",
+    "logging",
+    "threading",
+    "multiprocessing",
+    "concurrent",
+}
 #: Packages whose classes stay as they are.
-LIBRARIES = APART | {"builtins", "abc", "typing", "collections", "torch", "numpy", "rnnvanish"}
+LIBRARY_PACKAGES = FOREIGN_PACKAGES | {"builtins", "abc", "typing", "collections", "torch", "numpy", "rnnvanish"}
 
 
 class Snapshot:
@@ -48,14 +79,14 @@ class Snapshot:
         while self._waiting:
             self._hold(*self._waiting.popleft())
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Put everything back; it may be done twice."""
         for undo in self._undo:
             undo()
 
     def _hold(self, value: Any, whole: bool) -> None:
         """Hold one object; `whole` says whether plain objects belong to the model, or were met in a function of somebody."""
-        if type(value) in ATOMS or id(value) in self._seen:
+        if type(value) in IMMUTABLE_TYPES or id(value) in self._seen:
             return
         self._seen[id(value)] = value
         if isinstance(value, Tensor):
@@ -66,13 +97,13 @@ class Snapshot:
             self._hold_container(value, whole)
         elif isinstance(value, FunctionType | MethodType | functools.partial | CellType):
             self._hold_function(value)
-        elif undo := _drawn(value):
+        elif undo := _restorer_of_generator(value):
             self._undo.append(undo)
-        elif isinstance(value, nn.Module) or (whole and not _is_apart(value)):
+        elif isinstance(value, nn.Module) or (whole and not _is_foreign(value)):
             self._hold_object(value)
 
     def _later(self, values: Iterable[Any], whole: bool) -> None:
-        self._waiting.extend((value, whole) for value in values if type(value) not in ATOMS)
+        self._waiting.extend((value, whole) for value in values if type(value) not in IMMUTABLE_TYPES)
 
     def _hold_container(self, value: Any, whole: bool) -> None:
         copy: list[Any] = list(value.items() if isinstance(value, dict) else value)
@@ -96,7 +127,7 @@ class Snapshot:
 
     def _hold_object(self, value: Any) -> None:
         kind = type(value)
-        slots = {name: getattr(value, name) for name in _slots(kind) if hasattr(value, name)}
+        slots = {name: getattr(value, name) for name in _slot_names(kind) if hasattr(value, name)}
         own = getattr(value, "__dict__", None)
         if isinstance(own, dict):
             self._undo.append(functools.partial(_refill, own, list(own.items())))
@@ -105,9 +136,9 @@ class Snapshot:
             self._undo.append(functools.partial(_refill_slots, value, slots))
             self._later(slots.values(), whole=True)
         if isinstance(value, nn.Module):
-            self._undo.append(functools.partial(_turn_back, value, kind))
+            self._undo.append(functools.partial(_restore_class, value, kind))
         for base in kind.__mro__:
-            if base.__module__.partition(".")[0] not in LIBRARIES and id(base) not in self._seen:
+            if base.__module__.partition(".")[0] not in LIBRARY_PACKAGES and id(base) not in self._seen:
                 self._hold_class(base)
 
     def _hold_class(self, kind: type) -> None:
@@ -123,17 +154,17 @@ class Snapshot:
         self._later((value._backward_hooks,), whole=False)
         if value.is_leaf:
             self._later((value.grad,), whole=False)
-            self._undo.append(functools.partial(_put_back_leaf, value, value.requires_grad, value.grad))
+            self._undo.append(functools.partial(_restore_leaf, value, value.requires_grad, value.grad))
         if type(value) is Tensor or isinstance(value, nn.Parameter | nn.Buffer) or is_lazy(value):
-            self._undo.append(_contents(value))
+            self._undo.append(_restorer_of_tensor(value))
 
 
-def _is_apart(value: Any) -> bool:
+def _is_foreign(value: Any) -> bool:
     package = type(value).__module__.partition(".")[0]
-    return isinstance(value, OTHERS) or package in APART or hasattr(type(value), "train_dataloader")
+    return isinstance(value, FOREIGN_TYPES) or package in FOREIGN_PACKAGES or hasattr(type(value), "train_dataloader")
 
 
-def _slots(kind: type) -> list[str]:
+def _slot_names(kind: type) -> list[str]:
     if kind.__module__ == "builtins":
         return []
     found = [vars(base).get("__slots__", ()) for base in kind.__mro__]
@@ -179,36 +210,36 @@ def _refill_class(kind: type, own: dict[str, Any]) -> None:
             setattr(kind, name, own[name])
 
 
-def _turn_back(module: nn.Module, kind: type) -> None:
+def _restore_class(module: nn.Module, kind: type) -> None:
     if type(module) is not kind:  # a lazy module has become another
         object.__setattr__(module, "__class__", kind)
 
 
-def _put_back_leaf(tensor: Tensor, requires_grad: bool, grad: Tensor | None) -> None:
+def _restore_leaf(tensor: Tensor, requires_grad: bool, grad: Tensor | None) -> None:
     if tensor.requires_grad != requires_grad:
         tensor.requires_grad_(requires_grad)
     if tensor.grad is not grad:
         tensor.grad = grad
 
 
-def _contents(tensor: Tensor) -> Callable[[], None]:
+def _restorer_of_tensor(tensor: Tensor) -> Callable[[], None]:
     """What puts back the numbers of a tensor, in the memory where they are."""
     if is_lazy(tensor):
-        return functools.partial(_turn_lazy, tensor, type(tensor), tensor.data)
+        return functools.partial(_restore_lazy, tensor, type(tensor), tensor.data)
     version = 0 if tensor.is_inference() else tensor._version
     with torch.no_grad():
         alias = tensor.detach()
-        return functools.partial(_rewrite, tensor, alias, alias.clone(), version)
+        return functools.partial(_restore_numbers, tensor, alias, alias.clone(), version)
 
 
-def _turn_lazy(tensor: Tensor, kind: type, data: Tensor) -> None:
+def _restore_lazy(tensor: Tensor, kind: type, data: Tensor) -> None:
     if type(tensor) is not kind:
         tensor.data = data
         tensor.__class__ = kind
 
 
 @torch.no_grad()
-def _rewrite(tensor: Tensor, alias: Tensor, numbers: Tensor, version: int) -> None:
+def _restore_numbers(tensor: Tensor, alias: Tensor, numbers: Tensor, version: int) -> None:
     if not _is_at(tensor, alias):
         tensor.data = alias
     if not _same_bits(alias, numbers):
@@ -236,7 +267,7 @@ def _same_bits(one: Tensor, other: Tensor) -> bool:
     return torch.equal(one, other)
 
 
-def _drawn(value: Any) -> Callable[[], None] | None:
+def _restorer_of_generator(value: Any) -> Callable[[], None] | None:
     """What puts back a generator of random numbers, or an array."""
     if isinstance(value, np.ndarray):
         return functools.partial(np.copyto, value, value.copy(), casting="no")
@@ -247,10 +278,14 @@ def _drawn(value: Any) -> Callable[[], None] | None:
     if isinstance(value, np.random.Generator | np.random.BitGenerator):
         bits = value.bit_generator if isinstance(value, np.random.Generator) else value
         return functools.partial(setattr, bits, "state", bits.state)
-    return functools.partial(_reset, value, value.get_state()) if isinstance(value, torch.Generator) else None
+    return (
+        functools.partial(_set_generator_state, value, value.get_state())
+        if isinstance(value, torch.Generator)
+        else None
+    )
 
 
-def _reset(generator: torch.Generator, state: Tensor) -> None:
+def _set_generator_state(generator: torch.Generator, state: Tensor) -> None:
     generator.set_state(state)
 
 
