@@ -14,6 +14,7 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Value
 from rnnvanish.engine.plan.phases import Loop, Place
 from rnnvanish.engine.plan.staged_step import Staged
+from rnnvanish.engine.state_record import StateRecord
 from rnnvanish.numerics.real_view import pack, unpack
 
 
@@ -69,7 +70,7 @@ class Program:
         ended: Tensor | None,
         onces: Sequence[Tensor],
         state: Sequence[Tensor],
-        trace: list[Tensor] | None,
+        record: StateRecord | None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run over time.
 
@@ -78,7 +79,7 @@ class Program:
             ended: Which sequences have ended, (time, batch, 1).
             onces: What is computed once.
             state: State before the first step.
-            trace: Is given, on the way back, the gradients of the state at every step: (time + 1, batch, width) a part.
+            record: Is given the states of every step, and on the way back the gradients by them.
 
         Returns:
             The first part of the state after each step, and the whole state after the last.
@@ -90,7 +91,7 @@ class Program:
         drawn = [[draw(batch, x) for draw in draws] for _ in range(steps)] if draws else []
         noise = [torch.stack(each) for each in zip(*drawn, strict=True)]
         learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *onces, *state))
-        y, *final = _Loop.apply(self, trace, learns, len(noise), len(onces), x, ended, *noise, *onces, *state)
+        y, *final = _Loop.apply(self, record, learns, len(noise), len(onces), x, ended, *noise, *onces, *state)
         return self.whole([y])[0], self.whole(final)
 
     def whole(self, rows: Iterable[Tensor]) -> tuple[Tensor, ...]:
@@ -154,7 +155,7 @@ class _Loop(torch.autograd.Function):
     def forward(
         ctx: Any,
         program: Program,
-        trace: list[Tensor] | None,
+        record: StateRecord | None,
         learns: bool,
         draws: int,
         count: int,
@@ -177,7 +178,9 @@ class _Loop(torch.autograd.Function):
             } | _empty(x, staged.forward.widths, batch, rows)
             program.there(stop - start, batch, buffers | own, matrices, 1)
             kept.append({name: each for name, each in own.items() if name in staged.saved} if learns else {})
-        ctx.program, ctx.trace, ctx.counts = program, trace, (draws, count)
+        ctx.program, ctx.record, ctx.counts = program, record, (draws, count)
+        if record is not None:
+            record.states = program.whole(whole[f"state{index}"] for index in range(len(state)))
         states = {name: each for name, each in whole.items() if name.startswith("state") and name in staged.saved}
         ctx.names = list(states), list(kept[0])
         ctx.save_for_backward(*tensors, *states.values(), *(each for part in kept for each in part.values()))
@@ -199,15 +202,15 @@ class _Loop(torch.autograd.Function):
             x, ended, noise, onces, state = _apart(saved[: end - len(states)], draws, count)
             given = program.given(onces)
             if torch.is_grad_enabled():
-                if ctx.trace is not None:
-                    raise Unsupported("trace of a double backward")
+                if ctx.record is not None:
+                    raise Unsupported("record of a double backward")
                 return *[None] * 5, *differentiable(staged, given, x, ended, noise, onces, state, outputs, final)
         lines, matrices = program.operands(given, x)
         whole = _inputs(x, ended, noise) | dict(zip(states, saved[end - len(states) : end], strict=True))
         if outputs is not None:
             whole["outputs"] = outputs.contiguous()
         # The gradients of the states at every step, or those of two steps in turn.
-        mask = -1 if staged.keeps_carries or ctx.trace is not None else 1
+        mask = -1 if staged.keeps_carries or ctx.record is not None else 1
         carries = {}
         for index, (part, gradient) in enumerate(zip(state, final, strict=True)):
             carries[f"carry{index}"] = carry = x.new_empty(steps + 1 if mask == -1 else 2, *part.shape)
@@ -230,8 +233,8 @@ class _Loop(torch.autograd.Function):
                 else:  # the memory that it lies in is used again
                     of_x[start:stop] = here
             sums = found if sums is None else [one + other for one, other in zip(sums, found, strict=True)]
-        if ctx.trace is not None:
-            ctx.trace.extend(program.whole(carries.values()))
+        if ctx.record is not None:
+            ctx.record.gradients.append(program.whole(carries.values()))
         each = iter(sums or [])
         of_onces = [
             _shaped(next(each), like) if need and floating else None

@@ -18,6 +18,7 @@ from rnnvanish.engine import reference
 from rnnvanish.engine.ir.parameters import constrained, holding, weights_of
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.programs import Table, is_making, program_for
+from rnnvanish.engine.state_record import StateRecord
 
 logger = logging.getLogger("rnnvanish.engine")
 ENGINES = ("auto", "reference", "cpu", "gpu")
@@ -34,7 +35,7 @@ def run(
     state: State,
     lengths: Tensor | None,
     engine: str = "auto",
-    trace: list[Tensor] | None = None,
+    record: StateRecord | None = None,
     values: Mapping[str, Tensor] | None = None,
 ) -> tuple[Tensor, State]:
     """Run a cell over time.
@@ -45,7 +46,7 @@ def run(
         state: State before the first step.
         lengths: Steps in each sequence, or None where all fill the batch.
         engine: One of `ENGINES`.
-        trace: See `Program`; `Unsupported` is raised where no compiled engine can give it.
+        record: See `Program`; `Unsupported` is raised where no compiled engine can give it.
         values: See `constrained`: the weights that are computed from others, where that has been done for this run.
 
     Returns:
@@ -57,14 +58,14 @@ def run(
     modules = dict(cell.named_modules())
     values = constrained(modules) if values is None else values
     worth = x.shape[0] * sum(part.numel() for part in state) >= WORTH
-    if not is_making() and (engine in ("cpu", "gpu") or (engine == "auto" and (worth or trace is not None))):
+    if not is_making() and (engine in ("cpu", "gpu") or (engine == "auto" and (worth or record is not None))):
         try:
             # Not a decorator: that would import torch's compiler, two seconds, for everybody who imports this package.
             compiled = _out_of_torchs_compiler() if "torch._dynamo" in sys.modules else _compiled
-            return cast(tuple[Tensor, State], compiled(cell, modules, values, x, state, lengths, engine, trace))
+            return cast(tuple[Tensor, State], compiled(cell, modules, values, x, state, lengths, engine, record))
         except Unsupported as reason:
             name = type(cell).__name__
-            if trace is not None:
+            if record is not None:
                 raise
             if engine != "auto":
                 raise RuntimeError(f"engine={engine!r} cannot run {name}: {reason}. engine='auto' can.") from None
@@ -89,7 +90,7 @@ def _compiled(
     state: State,
     lengths: Tensor | None,
     engine: str,
-    trace: list[Tensor] | None,
+    record: StateRecord | None,
 ) -> tuple[Tensor, State]:
     """Run a cell by a program; `Unsupported` where there can be none, with the reason."""
     weights = weights_of(modules, values)
@@ -103,9 +104,9 @@ def _compiled(
     program = program_for(_programs, cell, values, situation, x, state, lengths is not None)
     ended = None if lengths is None else reference.padding(len(x), lengths).unsqueeze(-1)
     onces = program.staged.once(*weights.values())
-    if trace is not None:  # the gradients of the states are asked for, not those of the weights
+    if record is not None:  # the gradients of the states are asked for, not those of the weights
         onces = [value.detach() for value in onces]
-    return program(x, ended, onces, state, trace)
+    return program(x, ended, onces, state, record)
 
 
 def _check(modules: Iterable[nn.Module], tensors: Iterable[Tensor], x: Tensor, state: State, engine: str) -> None:

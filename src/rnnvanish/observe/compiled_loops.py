@@ -14,6 +14,7 @@ from rnnvanish.cell import Cell, State
 from rnnvanish.engine import run as engine_run
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step
+from rnnvanish.engine.state_record import StateRecord
 from rnnvanish.mitigation import Wrapper
 from rnnvanish.numerics.norms import joint_norm, row_norms
 from rnnvanish.observe.record import CompiledCall, Run
@@ -55,9 +56,9 @@ def run_compiled(module: nn.Module, step: Step, x: Tensor, state: State, lengths
         raise Unsupported("gradient to return")
     if len(x) < 2 or len(x) * sum(part.numel() for part in state) < engine_run.WORTH:
         raise Unsupported("loop that is worth compiling")
-    entry, trace = tuple(part.view_as(part) for part in state), list[Tensor]()
-    outputs, final = engine_run.run(step, x, entry, lengths, "auto", trace)
-    return CompiledCall(entry, outputs, tuple(part.view_as(part) for part in final), trace)
+    entry, record = tuple(part.view_as(part) for part in state), StateRecord()
+    outputs, final = engine_run.run(step, x, entry, lengths, "auto", record)
+    return CompiledCall(entry, outputs, tuple(part.view_as(part) for part in final), record)
 
 
 def forward_by_engine(engine: str, forward: Callable[..., Any], module: Recurrent, *args: Any, **kwargs: Any) -> Any:
@@ -75,7 +76,7 @@ def clear_gradients(runs: list[Run]) -> None:
     """Forget the gradients of the last backward."""
     for run in runs:
         for call in run.compiled_calls:
-            call.gradients.clear()
+            call.record.gradients.clear()
 
 
 def returned_gradients(run: Run) -> Gradients:
@@ -133,10 +134,10 @@ def _require_end(run: Run) -> None:
         raise Unsupported("backward from a step before the end")
 
 
-def _gradients_of(call: CompiledCall) -> list[Tensor]:
+def _gradients_of(call: CompiledCall) -> Gradients:
     """The gradients of one call, of the state before its first step and after each."""
-    if not call.gradients:
-        return [part.new_zeros(len(call.outputs) + 1, *part.shape) for part in call.entry]
-    if len(call.gradients) != len(call.entry):
+    if not call.record.gradients:
+        return tuple(part.new_zeros(len(call.outputs) + 1, *part.shape) for part in call.entry)
+    if len(call.record.gradients) > 1:
         raise Unsupported("single backward")
-    return call.gradients
+    return call.record.gradients[0]

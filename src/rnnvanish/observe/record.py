@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.reference import Step
+from rnnvanish.engine.state_record import StateRecord
 from rnnvanish.observe.carry import Carry, StateLink
 from rnnvanish.observe.gradient_stop import GradientStop
 
@@ -30,14 +31,13 @@ class CompiledCall:
         entry: State before the first step, tensors of their own.
         outputs: First part of the state after each step, (time, batch, size).
         final: State after the last step, tensors of their own.
-        gradients: After a backward, for each part the gradients by the state before the first step and after each:
-            (time + 1, batch, size). Empty before, and where the backward did not lead here.
+        record: The states of every step and, after a backward, the gradients by them; none where that led elsewhere.
     """
 
     entry: State
     outputs: Tensor
     final: State
-    gradients: list[Tensor] = field(default_factory=list)
+    record: StateRecord
 
 
 @dataclass(frozen=True)
