@@ -222,17 +222,21 @@ def owned(cell: str) -> float:
     """Time of a step as it is over one without the three functions that part memory."""
     import torch
 
-    need("rnnvanish.engine.autograd.copy_on_write")
+    need("rnnvanish.compat")
     loop, cpu = need("rnnvanish.engine.loop"), need("rnnvanish.engine.cpu.cpu_loop")
     given = training_step(layer(cell), torch.randn(TIME, BATCH, INPUT))
 
     def shared() -> None:
-        kept = loop.lent, loop.unshared, cpu.address
-        loop.lent, loop.unshared, cpu.address = (lambda y: y.data), (lambda own, _: list(own)), torch.Tensor.data_ptr
+        kept = loop.lazy_clone, loop.copy_shared, cpu.data_address
+        loop.lazy_clone, loop.copy_shared, cpu.data_address = (
+            (lambda y: y.data),
+            (lambda own, _: list(own)),
+            torch.Tensor.data_ptr,
+        )
         try:
             given()
         finally:
-            loop.lent, loop.unshared, cpu.address = kept
+            loop.lazy_clone, loop.copy_shared, cpu.data_address = kept
 
     return ratio(*interleaved(given, shared, rounds=4 * ROUNDS))
 

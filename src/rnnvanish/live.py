@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell
+from rnnvanish.compat import COMPILED
 from rnnvanish.names import did_you_mean, listed
 from rnnvanish.recurrent import Recurrent
 from rnnvanish.torch_bridge import TORCH_CELLS, TORCH_NAMES
@@ -24,7 +25,7 @@ Cells = Sequence[type[nn.Module] | nn.Module | str]
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """The module that `torch.compile`, `DataParallel` or `DistributedDataParallel` was given; another as it is."""
-    inner = getattr(model, "_orig_mod", model.module if isinstance(model, WRAPPERS) else model)
+    inner = getattr(model, COMPILED, model.module if isinstance(model, WRAPPERS) else model)
     return model if inner is model else unwrapped(cast(nn.Module, inner))
 
 
@@ -32,7 +33,7 @@ def plain_name(name: str, model: nn.Module) -> str:
     """The name of a module as its user knows it: without what wrappers add; `model` itself by its class."""
     parts, module = list[str](), cast(Any, model)
     for part in filter(None, name.split(".")):
-        if part != "_orig_mod" and not (part == "module" and isinstance(module, WRAPPERS)):
+        if part != COMPILED and not (part == "module" and isinstance(module, WRAPPERS)):
             parts.append(part)
         module = getattr(module, part, None)
     return ".".join(parts) or type(unwrapped(model)).__name__

@@ -13,7 +13,8 @@ from torch.utils.checkpoint import checkpoint
 
 from rnnvanish import cells
 from rnnvanish.cell import Cell, State
-from rnnvanish.engine.autograd.saved_tensors import while_unchanged
+from rnnvanish.compat import counts_changes, weight_names
+from rnnvanish.engine.autograd.version_check import check_versions
 from rnnvanish.engine.ir.parameters import constrained
 from rnnvanish.engine.run import ENGINES, run
 from rnnvanish.layers import one_of, parts_of, run_layers, whole_state
@@ -151,10 +152,10 @@ class Recurrent(TorchShaped):
         cell = cells[index]
         state = whole_state(cell.state_names, cell.initial_state, x[0], state)
         segment = self.checkpoint_every
-        if segment is None or segment >= len(x) or not torch.is_grad_enabled():
+        if segment is None or segment >= len(x) or not torch.is_grad_enabled() or not counts_changes():
             return run(cell, x, state, lengths, self.engine)
         values = constrained(dict(cell.named_modules()))  # once a run, not once a segment
-        outputs, again = [], while_unchanged(run, [x, *state, *cell.parameters()])
+        outputs, again = [], check_versions(run, [x, *state, *cell.parameters()])
         for start, part in zip(range(0, len(x), segment), x.split(segment), strict=True):
             left = None if lengths is None else (lengths - start).clamp(min=0)
             y, state = checkpoint(again, cell, part, state, left, self.engine, None, values, use_reentrant=False)
@@ -292,7 +293,7 @@ class Recurrent(TorchShaped):
                 f"{type(module).__name__} has a forward of its own, which a Recurrent would not run: have it hold a "
                 f"torch.nn.{module.mode.partition('_')[0]} instead of being one."
             )
-        computed = [name for name in module._flat_weights_names if name not in module._parameters]
+        computed = [name for name in weight_names(module) if name not in module._parameters]
         if computed:
             raise ValueError(
                 f"{', '.join(computed)} of this {type(module).__name__} follow from other parameters (weight norm, weight "
@@ -310,7 +311,7 @@ class Recurrent(TorchShaped):
                 dropout=module.dropout,
                 bias=module.bias,
             )
-        for name in module._flat_weights_names:
+        for name in weight_names(module):
             setattr(layer, name, _copy(getattr(module, name)))
         layer.named_as_torch, layer.torch_parts = True, len(layer.state_names)
         return layer.train(module.training)
@@ -352,7 +353,7 @@ class Recurrent(TorchShaped):
             bidirectional=self.bidirectional,
             device="meta",  # weights of its own are never drawn
         )
-        for name in module._flat_weights_names:
+        for name in weight_names(module):
             setattr(module, name, _copy(getattr(self, name)))
         module.flatten_parameters()
         return module.train(self.training)

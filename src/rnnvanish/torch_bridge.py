@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 
 from rnnvanish import cells
 from rnnvanish.cell import Cell
+from rnnvanish.compat import is_replica
 
 #: The cell with the equations of each of torch's recurrent modules, by the module's `mode`.
 TORCH_CELLS: dict[str, Callable[..., Cell]] = {
@@ -174,7 +175,7 @@ class TorchShaped(nn.Module):
         return cast(Cell, self.cells[index]).innermost.get_submodule(owner), own
 
     def _put(self, name: str, value: Any) -> None:
-        if vars(self).get("_is_replica"):  # of DataParallel, whose cells may still be those of the original
+        if is_replica(self):  # of DataParallel, whose cells may still be those of the original
             vars(self)[name] = value
             return
         linear, own = self._place(name)

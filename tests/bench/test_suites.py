@@ -82,9 +82,9 @@ def test_every_claim_is_tracked():
 
 
 def test_what_is_left_out_to_see_what_memory_of_its_own_costs_is_put_back(tiny):
-    before = loop.lent, loop.unshared, cpu_loop.address
+    before = loop.lazy_clone, loop.copy_shared, cpu_loop.data_address
     assert speed.owned("GRU") > 0
-    assert (loop.lent, loop.unshared, cpu_loop.address) == before
+    assert (loop.lazy_clone, loop.copy_shared, cpu_loop.data_address) == before
 
 
 def test_torch_loses_what_we_lose(tiny):

@@ -9,8 +9,7 @@ from engine_steps import STEPS, Step
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from rnnvanish import Recurrent, cells
-from rnnvanish.engine.autograd import copy_on_write
+from rnnvanish import Recurrent, cells, compat
 
 INPUT, HIDDEN, BATCH = 5, 6, 4
 CELLS = {**cells.ALL, **{step.__name__: step for step in STEPS}}
@@ -179,7 +178,7 @@ def test_nothing_that_is_given_is_written(name):
 
 
 def test_a_torch_without_copy_on_write_copies_at_once(monkeypatch):
-    monkeypatch.setattr(copy_on_write, "_LAZY", False)
+    monkeypatch.setattr(compat, "_not_lazy", "torch.Tensor._lazy_clone")
     layer, x = layer_and_input("LSTM", engine="cpu")
     output, _ = layer(x)
     loss = output.sum()

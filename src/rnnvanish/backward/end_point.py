@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
-from torch.utils._pytree import tree_leaves
 
+from rnnvanish.compat import tree_leaves
 from rnnvanish.live import RECURRENT, unwrapped
 from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.record import Run

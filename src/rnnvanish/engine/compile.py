@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from torch import Tensor, nn
 
 from rnnvanish.cell import State
+from rnnvanish.compat import Missing
 from rnnvanish.engine.cache import serialise
 from rnnvanish.engine.cache.fingerprint import fingerprint
 from rnnvanish.engine.cache.side_effects import Watched
@@ -45,10 +46,10 @@ def make(cell: nn.Module, watched: Watched, x: Tensor, state: State, masked: boo
     if found is not None:
         with suppress(Exception):  # where it is not what this cell does, or nothing that can run, it is replaced
             return made(found)
-    from rnnvanish.engine.plan.stage import stage  # brings torch's tracer
-
     try:
         with reasons():
+            from rnnvanish.engine.plan.stage import stage  # brings torch's tracer
+
             staged = stage(cell, x[0], state, masked)
     except Unsupported as reason:
         if reason.__cause__ is None:
@@ -66,5 +67,7 @@ def reasons() -> Iterator[None]:
         yield
     except Unsupported:
         raise
+    except Missing as name:
+        raise Unsupported(str(name)) from name
     except Exception as error:
         raise Unsupported(f"way to trace it ({type(error).__name__}: {str(error).partition(chr(10))[0]})") from error

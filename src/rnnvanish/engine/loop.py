@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rnnvanish.engine.autograd.copy_on_write import in_memory, lent
-from rnnvanish.engine.autograd.distinct_gradients import unshared
+from rnnvanish.compat import lazy_clone
+from rnnvanish.engine.autograd.distinct_gradients import copy_shared
 from rnnvanish.engine.double_backward import differentiable
 from rnnvanish.engine.ir.interpret import Recipe, every
 from rnnvanish.engine.ir.unsupported import Unsupported
@@ -186,8 +186,9 @@ class _Loop(torch.autograd.Function):
         ctx.save_for_backward(*tensors, *states.values(), *(each for part in kept for each in part.values()))
         ctx.set_materialize_grads(False)
         y = whole["state0"][1:]
-        # What nobody else will read is the user's as it is, but no view: torch would refuse to have that changed.
-        y = lent(y) if learns and "state0" in states else y.data
+        # Its user may change it in any way, also by `.data` or as a numpy array; as long as nobody does, no number is kept
+        # twice. What is not read on the way back is theirs as it is, but no view: torch would refuse to have that changed.
+        y = lazy_clone(y) if learns and "state0" in states else y.data
         return y, *(whole[f"state{index}"][-1].clone() for index in range(len(state)))
 
     @staticmethod
@@ -198,7 +199,7 @@ class _Loop(torch.autograd.Function):
         parts = program.parts(steps, batch)
         end = len(saved) - len(parts) * len(names)
         kept = [dict(zip(names, saved[end + at * len(names) :], strict=False)) for at in range(len(parts))]
-        with torch.set_grad_enabled(torch.is_grad_enabled() or not all(map(in_memory, (outputs, *final)))):
+        with torch.set_grad_enabled(torch.is_grad_enabled() or not all(map(_has_memory, (outputs, *final)))):
             x, ended, noise, onces, state = _apart(saved[: end - len(states)], draws, count)
             given = program.given(onces)
             if torch.is_grad_enabled():
@@ -241,7 +242,7 @@ class _Loop(torch.autograd.Function):
             for need, floating, like in zip(needed[1:], staged.floating, onces, strict=True)
         ]
         of_states = [carry[0] for carry in carries.values()]
-        of_x, *rest = unshared([of_x, *of_onces, *of_states], carries.values())
+        of_x, *rest = copy_shared([of_x, *of_onces, *of_states], carries.values())
         return *[None] * 5, of_x, None, *[None] * draws, *rest
 
 
@@ -278,6 +279,14 @@ def _rows_at(place: Place, buffers: Mapping[str, Tensor], width: int, steps: int
         buffer = buffer[place.shift : place.shift + steps]
     buffer = buffer.reshape(-1, buffer.shape[-1])
     return buffer if buffer.shape == (rows, width) else buffer[:rows, place.lane : place.lane + width]
+
+
+def _has_memory(gradient: Tensor | None) -> bool:
+    """Whether a gradient, if there is one, has numbers to read: many at once (`is_grads_batched`) have none."""
+    try:
+        return gradient is None or gradient.untyped_storage() is not None
+    except NotImplementedError:
+        return False
 
 
 def _shaped(gradient: Tensor, like: Tensor) -> Tensor:

@@ -1,18 +1,14 @@
 """Which engine runs a cell: the fastest that can, and a line in the log where that is the plain loop."""
 
 import logging
-import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
-from torch.nn.modules import module as module_hooks
-from torch.overrides import _get_current_function_mode_stack
-from torch.utils._device import DeviceContext
 
+from rnnvanish import compat
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine import reference
 from rnnvanish.engine.ir.parameters import constrained, holding, weights_of
@@ -61,7 +57,7 @@ def run(
     if not is_making() and (engine in ("cpu", "gpu") or (engine == "auto" and (worth or record is not None))):
         try:
             # Not a decorator: that would import torch's compiler, two seconds, for everybody who imports this package.
-            compiled = _out_of_torchs_compiler() if "torch._dynamo" in sys.modules else _compiled
+            compiled = _out_of_torchs_compiler() if compat.may_be_compiled() else _compiled
             return cast(tuple[Tensor, State], compiled(cell, modules, values, x, state, lengths, engine, record))
         except Unsupported as reason:
             name = type(cell).__name__
@@ -94,7 +90,10 @@ def _compiled(
 ) -> tuple[Tensor, State]:
     """Run a cell by a program; `Unsupported` where there can be none, with the reason."""
     weights = weights_of(modules, values)
-    _check(modules.values(), (x, *state, *weights.values()), x, state, engine)
+    try:
+        _check(modules.values(), (x, *state, *weights.values()), x, state, engine)
+    except compat.Missing as name:
+        raise Unsupported(str(name)) from None
     situation = (
         *((name, weight.shape, weight.dtype) for name, weight in weights.items()),
         *((part.shape[1:], part.dtype) for part in state),
@@ -122,24 +121,19 @@ def _check(modules: Iterable[nn.Module], tensors: Iterable[Tensor], x: Tensor, s
             raise Unsupported(f"tensors of class {type(tensor).__name__}")
         if tensor.layout != torch.strided:
             raise Unsupported(f"tensors of layout {tensor.layout}")
-    if torch._C._get_tracing_state() is not None:
+    if compat.in_jit_trace():
         raise Unsupported("torch.jit.trace")
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if compat.in_transform():
         raise Unsupported("torch.func transforms (vmap, grad)")
-    if forward_ad._current_level >= 0:
+    if compat.in_forward_mode():
         raise Unsupported("forward mode of automatic differentiation")
     if torch.is_autocast_enabled(device):
         raise Unsupported("autocast")
-    if torch._C._len_torch_dispatch_stack() > 0:
+    if compat.has_dispatch_mode():
         raise Unsupported("dispatch modes")
-    if torch._C._len_torch_function_stack() > 0 and not all(
-        isinstance(mode, DeviceContext) and mode.device.type == device for mode in _get_current_function_mode_stack()
-    ):
+    if compat.has_function_mode(device):
         raise Unsupported("modes of torch functions")
     if any(tensor.dtype.to_real() != x.dtype.to_real() for tensor in state):
         raise Unsupported("a state of another dtype than its input")
-    if module_hooks._has_any_global_hook() or any(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-        for module in modules
-    ):
+    if compat.has_hooks(modules):
         raise Unsupported("hooks")

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
-from torch.utils._pytree import tree_leaves
 
+from rnnvanish.compat import tree_leaves
 from rnnvanish.numerics.norms import as_real
 
 

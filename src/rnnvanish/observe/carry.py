@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from rnnvanish.cell import State
+from rnnvanish.compat import version
 from rnnvanish.observe.autograd_graph import first_ancestor
 from rnnvanish.observe.gradient_stop import GradientStop
 
@@ -54,12 +55,12 @@ class Carry:
     recorded: list[Tensor]
     received: Sequence[Tensor]
     flatten: Flatten
-    versions: list[int] = field(init=False)
+    versions: list[int | None] = field(init=False)
     recorded_edges: list[Any] = field(init=False)
     received_edges: list[Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.versions = list(map(_version, self.returned))
+        self.versions = list(map(version, self.returned))
         self.recorded_edges = [get_gradient_edge(part) if part.requires_grad else None for part in self.recorded]
         self.received_edges = [get_gradient_edge(part) if part.requires_grad else None for part in self.received]
 
@@ -70,8 +71,8 @@ class Carry:
             and now.stride() == out.stride()
             and now.shape[1:] == out.shape[1:]
             and now.requires_grad == out.requires_grad
-            and _version(now) == version
-            for now, out, version in zip(state, self.returned, self.versions, strict=True)
+            and version(now) == before is not None
+            for now, out, before in zip(state, self.returned, self.versions, strict=True)
         )
         nodes = [edge.node for edge in self.recorded_edges if edge is not None]
         return alike and (not nodes or first_ancestor(state, nodes) is not None)
@@ -147,7 +148,3 @@ def _zeros_for_none(gradients: Sequence[Tensor | None], like: Sequence[Tensor]) 
 def _nonzero_rows(parts: Sequence[Tensor]) -> Tensor:
     """The sequences that any of these say anything of."""
     return torch.stack([(part.detach() != 0).any(-1) for part in parts]).any(0)
-
-
-def _version(part: Tensor) -> int:
-    return 0 if part.is_inference() else part._version

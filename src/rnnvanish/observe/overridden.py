@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import TorchFunctionMode
 
+from rnnvanish.compat import weight_names
 from rnnvanish.live import has_own_forward
 from rnnvanish.observe import unroll
 from rnnvanish.observe.record import Recorder
@@ -51,7 +52,7 @@ class RecurrentOperationMode(TorchFunctionMode):
         x, second, third, *_ = args
         packed = isinstance(third, Tensor | tuple | list) and isinstance(second, Tensor) and second.dim() == 1
         hx, weights = (third, args[3]) if packed else (second, third)
-        named = dict(zip((name for names in module._all_weights for name in names), weights, strict=True))
+        named = dict(zip(weight_names(module), weights, strict=True))
         given = PackedSequence(x, second) if packed else x
         output, final = unroll.unrolled_forward(
             module, name, self.recorder, self.segment, self.run_compiled, given, hx, weights=named

@@ -3,14 +3,15 @@
 import copy
 import inspect
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
-from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, Dataset
 
+from rnnvanish.compat import tree_leaves
 from rnnvanish.observe.call import Call, map_tensors
 from rnnvanish.recurrent import Recurrent
 
@@ -87,8 +88,10 @@ def copy_model(model: nn.Module) -> nn.Module:
             f"copied: {error}."
         ) from error
     for ours, theirs in zip(other.modules(), model.modules(), strict=True):
-        if "_trainer" in vars(theirs):  # Lightning's: a copy has none, and what is logged twice is averaged
-            vars(ours).update(_trainer=vars(theirs)["_trainer"], log=_silent, log_dict=_silent)
+        if any(kind.__name__ == "LightningModule" for kind in type(theirs).__mro__):
+            with suppress(RuntimeError):  # it has none
+                ours.trainer = theirs.trainer  # which is not copied
+            vars(ours).update(log=_silent, log_dict=_silent)  # what is logged twice is averaged
     return other
 
 

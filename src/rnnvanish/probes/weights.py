@@ -13,6 +13,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from rnnvanish.backward.gate_values import BLOCKS
 from rnnvanish.cell import Cell
+from rnnvanish.compat import forward_pre_hooks
 from rnnvanish.live import RECURRENT, cells_of, plain_name, torch_suffixes
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.record import Run
@@ -77,7 +78,7 @@ def weights_of(run: Run) -> dict[str, Matrix] | None:
 def _compute_anew(model: nn.Module) -> Iterator[tuple[int, str]]:
     """Compute the weights that torch's hooks compute before each forward: module and name of each."""
     for module in model.modules():
-        for hook in list(module._forward_pre_hooks.values()):
+        for hook in forward_pre_hooks(module):
             if isinstance(hook, WeightNorm | SpectralNorm):
                 hook(module, ())
                 yield id(module), hook.name

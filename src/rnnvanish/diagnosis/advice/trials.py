@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.loss import Loss, evaluate_loss
+from rnnvanish.compat import tree_leaves
 from rnnvanish.diagnosis.advice.replace_cell import Swap
 from rnnvanish.diagnosis.advice.short_training import exercise
 from rnnvanish.diagnosis.advice.trial import Cure, Training, Trial, line, named, treated

@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
 
 from rnnvanish.backward.replay import Series
+from rnnvanish.compat import tree_leaves, tree_map
 from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
 from rnnvanish.observe.watch import Run
 

@@ -11,22 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rnnvanish.compat import storage_id
 
-def unshared(gradients: Iterable[Tensor | None], others: Iterable[Tensor] = ()) -> list[Tensor | None]:
+
+def copy_shared(gradients: Iterable[Tensor | None], others: Iterable[Tensor] = ()) -> list[Tensor | None]:
     """Copy every gradient whose memory belongs to another one, or to one of `others`."""
-    # The storage's own address: asking for that of its numbers would copy those that are copied on write.
-    taken = {tensor.untyped_storage()._cdata for tensor in others}
+    taken = {storage_id(tensor) for tensor in others}
     found = []
     for gradient in gradients:
         if gradient is not None:
-            memory = gradient.untyped_storage()._cdata
+            memory = storage_id(gradient)
             gradient = gradient.clone() if memory in taken else gradient
             taken.add(memory)
         found.append(gradient)
     return found
 
 
-class _Parting(torch.autograd.Function):
+class _DistinctGradients(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
@@ -34,10 +35,10 @@ class _Parting(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
-        return tuple(unshared(gradients))
+        return tuple(copy_shared(gradients))
 
 
-def parting(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def with_distinct_gradients(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """The same tensors, whose gradients will share no memory whatever is done with them."""
-    parted: tuple[Tensor, ...] = _Parting.apply(*tensors)
+    parted: tuple[Tensor, ...] = _DistinctGradients.apply(*tensors)
     return parted

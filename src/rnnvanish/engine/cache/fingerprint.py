@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnvanish.compat import schema
 from rnnvanish.engine.cache import disk
 from rnnvanish.engine.cache.side_effects import OF_BATCH, OF_GRADIENT, Watched
 from rnnvanish.engine.ir.isolated_rng import OwnDraws
@@ -40,7 +41,7 @@ class _Operations(OwnDraws):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         given = self.text(args), self.text(list(kwargs.items()))
-        for argument, tensor in zip(func._schema.arguments, args, strict=False):
+        for argument, tensor in zip(schema(func).arguments, args, strict=False):
             written = argument.alias_info is not None and argument.alias_info.is_write
             if written and isinstance(tensor, Tensor) and _memory(tensor) in self.given:
                 raise Unsupported(f"buffer that its step changes in place ({func})")

@@ -17,12 +17,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor
 
+from rnnvanish.compat import schema
 from rnnvanish.engine.cache import disk
 from rnnvanish.engine.ir.prologue import Call, Slot
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Value, walk
 from rnnvanish.engine.plan.staged_step import Staged
 
+OpOverload: Any = type(torch.ops.aten.neg.default)
 #: The words of a staged step: names of operations, of memory, of arguments.
 WORD = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 #: What torch names, and how it is asked for by name.
@@ -67,12 +69,12 @@ def _only_computes(call: Call) -> bool:
     """Whether it is one of torch's own that changes nothing, and does not open files."""
     if call.function is operator.getitem:
         return True
-    if not isinstance(call.function, torch._ops.OpOverload):
+    if not isinstance(call.function, OpOverload):
         return False
-    schema = call.function._schema
-    kinds = [str(arg.type) for arg in schema.arguments]
+    about = schema(call.function)
+    kinds = [str(arg.type) for arg in about.arguments]
     named = "str" in kinds and not any("Tensor" in kind for kind in kinds)
-    return call.function.namespace in ("aten", "prims") and not schema.is_mutable and not named
+    return call.function.namespace in ("aten", "prims") and not about.is_mutable and not named
 
 
 class _Writer:

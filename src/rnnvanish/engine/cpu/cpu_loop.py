@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnvanish.engine.autograd.copy_on_write import address
+from rnnvanish.compat import data_address
 from rnnvanish.engine.cpu import blas
 from rnnvanish.engine.cpu.codegen import Printer
 from rnnvanish.engine.cpu.machine_code import compiled
@@ -58,11 +58,11 @@ class CPULoop:
             matrices: What rows are multiplied by.
             mask: Of the slots of carries: 1 for two of them in turn, -1 for one a step.
         """
-        known = {name: address(buffer) for name, buffer in buffers.items()}
+        known = {name: data_address(buffer) for name, buffer in buffers.items()}
         known.setdefault("outputs", 0)
         left = tuple(matrices[product.matrix] for product in self.printer.products)
         for index, matrix in enumerate(left):
-            known[f"product{index}.matrix"] = address(matrix)
+            known[f"product{index}.matrix"] = data_address(matrix)
         strides = tuple(matrix.stride() for matrix in left)
         numbers = steps * batch * max(self.printer.widths.values())
         worth = min(batch // ROWS_PER_THREAD, numbers // NUMBERS_PER_THREAD)

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, fx
-from torch.utils._pytree import tree_leaves
 
+from rnnvanish.compat import tree_leaves
 from rnnvanish.engine.ir.complex_arithmetic import RULES, Angle, Pair, Stacked, as_pair
 from rnnvanish.engine.ir.operations import NAMES, OPERATIONS
 from rnnvanish.engine.ir.unsupported import Unsupported

@@ -4,24 +4,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from rnnvanish.compat import DispatchMode
 from rnnvanish.engine.ir.unsupported import Unsupported
 
 #: What of a step's randomness can be drawn again outside of it.
 DRAWS = ("rand", "randn", "rand_like", "randn_like")
 
 
-class OwnDraws(TorchDispatchMode):
+class OwnDraws(DispatchMode):
     """What torch draws in this context comes from a generator that starts at `seed`.
 
     Raises:
         Unsupported: For other random numbers than `DRAWS`, and for those of a generator of the step's own.
     """
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # to be skipped by torch's compiler would import it
 
     def __init__(self, device: torch.device, seed: int = 0) -> None:
         super().__init__()

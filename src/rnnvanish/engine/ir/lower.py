@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx
 
+from rnnvanish.compat import tree_leaves
 from rnnvanish.engine.ir.operations import NAMES
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Stage, Value, Values
@@ -48,7 +49,7 @@ class Reader:
             if node.op == "placeholder":
                 self.of[node] = next(remaining)
             elif node.op == "output":
-                return [self._argument(out) for out in torch.utils._pytree.tree_leaves(node.args[0])]
+                return [self._argument(out) for out in tree_leaves(node.args[0])]
             elif node.op == "get_attr":
                 self.of[node] = self._attribute(node)
             elif node.users:

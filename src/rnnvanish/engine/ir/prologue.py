@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnvanish.engine.autograd.distinct_gradients import parting
+from rnnvanish.engine.autograd.distinct_gradients import with_distinct_gradients
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Once:
 
     def __call__(self, *weights: Tensor) -> list[Tensor]:
         """Compute it from parameters and buffers."""
-        known: list[Any] = [*self.constants, *(parting(weights) if self.joins else weights)]
+        known: list[Any] = [*self.constants, *(with_distinct_gradients(weights) if self.joins else weights)]
         for call in self.calls:
             options = {name: _filled(arg, known) for name, arg in call.options}
             known.append(call.function(*[_filled(arg, known) for arg in call.args], **options))

@@ -8,9 +8,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
-from torch._decomp import core_aten_decompositions, get_decompositions
-from torch.fx.experimental.proxy_tensor import make_fx
 
+from rnnvanish.compat import decompositions, make_fx, tree_leaves
 from rnnvanish.engine.ir.complex import Real, hand_on, is_complex
 from rnnvanish.engine.ir.isolated_rng import DRAWS, OwnDraws
 from rnnvanish.engine.ir.parameters import batch_for, weights_of
@@ -37,8 +36,7 @@ def _lerp(start: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
 
 #: Operations of torch in terms of fewer.
 DECOMPOSITIONS = {
-    **core_aten_decompositions(),
-    **get_decompositions(
+    **decompositions(
         [
             aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.leaky_relu_backward,
             aten.elu, aten.elu_backward, aten.gelu, aten.gelu_backward, aten.hardtanh, aten.hardtanh_backward,
@@ -158,7 +156,7 @@ def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Once, Calla
         raise Unsupported("a parameter that is split into several before its use")
     draws = tuple(_drawer(node, batch) for node in random)
     once = _graph(whole, placeholders[:weights], frontier)
-    outs = list(torch.utils._pytree.tree_leaves(output.args[0]))
+    outs = list(tree_leaves(output.args[0]))
     inputs = [*frontier, placeholders[weights], placeholders[weights + 1], *random, *placeholders[weights + 2 :]]
     body = _graph(whole, inputs, outs)
     if not is_complex(whole.graph):

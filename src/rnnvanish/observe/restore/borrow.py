@@ -1,6 +1,5 @@
 """Borrowing a user's model, at any precision, and giving it back as it was."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -9,8 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.utils._pytree import tree_map_only
 
+from rnnvanish.compat import may_be_compiled, refresh_weights, tree_map
 from rnnvanish.live import WRAPPERS
 from rnnvanish.observe.restore.random_state import preserve_random_state
 from rnnvanish.observe.restore.snapshot import Snapshot, generators_of
@@ -18,7 +17,7 @@ from rnnvanish.recurrent import Recurrent
 
 #: Switches of the whole process that a model or a loss may turn: how each is read, and how it is set.
 PROCESS_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
-    (torch.is_grad_enabled, torch._C._set_grad_enabled),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (torch.get_num_threads, torch.set_num_threads),
@@ -99,13 +98,13 @@ def materialise(model: nn.Module, run: Callable[[nn.Module], Any], *beside: Any)
 def _call_unwrapped(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """Call what a wrapper holds, with tensors on its device."""
     device = next((parameter.device for parameter in module.parameters()), None)
-    args, kwargs = tree_map_only(Tensor, lambda value: value.to(device), (args, kwargs))
+    args, kwargs = tree_map(lambda value: value.to(device) if isinstance(value, Tensor) else value, (args, kwargs))
     return module(*args, **kwargs)
 
 
 def _eager() -> AbstractContextManager[None]:
     """What was compiled runs as it was written: the same numbers, and states that can be seen."""
-    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes seconds
+    if not may_be_compiled():  # nothing is compiled, and importing it takes seconds
         return nullcontext()
     return cast(AbstractContextManager[None], torch.compiler.set_stance("force_eager"))
 
@@ -125,5 +124,5 @@ def _convert_tensors(model: nn.Module, dtype: torch.dtype) -> None:
                 if tensor is not None:
                     table[name] = made.setdefault(id(tensor), to_precision(tensor, dtype))  # type: ignore[assignment]
     for module in model.modules():
-        if isinstance(module, nn.RNNBase):  # it keeps a second list of its weights
-            module.__dict__["_flat_weights"] = [getattr(module, name, None) for name in module._flat_weights_names]
+        if isinstance(module, nn.RNNBase):
+            refresh_weights(module)

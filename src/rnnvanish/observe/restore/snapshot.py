@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader, Dataset
 
+from rnnvanish.compat import set_version, tensor_hooks, version
+
 #: Types of which nothing changes.
 IMMUTABLE_TYPES = {
     int,
@@ -151,7 +153,7 @@ class Snapshot:
         if value.__dict__:
             self._undo.append(functools.partial(_refill, value.__dict__, list(value.__dict__.items())))
             self._later(value.__dict__.values(), whole=False)
-        self._later((value._backward_hooks,), whole=False)
+        self._later((tensor_hooks(value),), whole=False)
         if value.is_leaf:
             self._later((value.grad,), whole=False)
             self._undo.append(functools.partial(_restore_leaf, value, value.requires_grad, value.grad))
@@ -226,10 +228,9 @@ def _restorer_of_tensor(tensor: Tensor) -> Callable[[], None]:
     """What puts back the numbers of a tensor, in the memory where they are."""
     if is_lazy(tensor):
         return functools.partial(_restore_lazy, tensor, type(tensor), tensor.data)
-    version = 0 if tensor.is_inference() else tensor._version
     with torch.no_grad():
         alias = tensor.detach()
-        return functools.partial(_restore_numbers, tensor, alias, alias.clone(), version)
+        return functools.partial(_restore_numbers, tensor, alias, alias.clone(), version(tensor))
 
 
 def _restore_lazy(tensor: Tensor, kind: type, data: Tensor) -> None:
@@ -239,14 +240,14 @@ def _restore_lazy(tensor: Tensor, kind: type, data: Tensor) -> None:
 
 
 @torch.no_grad()
-def _restore_numbers(tensor: Tensor, alias: Tensor, numbers: Tensor, version: int) -> None:
+def _restore_numbers(tensor: Tensor, alias: Tensor, numbers: Tensor, before: int | None) -> None:
     if not _is_at(tensor, alias):
         tensor.data = alias
     if not _same_bits(alias, numbers):
         with torch.inference_mode(tensor.is_inference()):
             alias.copy_(numbers)
-    if not tensor.is_inference() and tensor._version != version:  # a graph that somebody holds is as good as before
-        torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
+    if before is not None and version(tensor) != before:  # a graph that somebody holds is as good as before
+        set_version(tensor, before)
 
 
 def _is_at(tensor: Tensor, alias: Tensor) -> bool:

@@ -10,22 +10,24 @@ from typing import ParamSpec, TypeVar
 
 from torch import Tensor
 
+from rnnvanish.compat import version
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def while_unchanged(function: Callable[P, R], tensors: Iterable[Tensor]) -> Callable[P, R]:
+def check_versions(function: Callable[P, R], tensors: Iterable[Tensor]) -> Callable[P, R]:
     """Have `function` raise the RuntimeError of torch where one of `tensors` has been changed in place since now."""
-    known = [(tensor, tensor._version) for tensor in tensors if not tensor.is_inference()]
+    known = [(tensor, version(tensor)) for tensor in tensors]
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        for tensor, version in known:
-            if tensor._version != version:
+        for tensor, before in known:
+            if version(tensor) != before:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    f"a tensor of shape {tuple(tensor.shape)} is at version {tensor._version}; expected version "
-                    f"{version} instead. checkpoint_every computes steps from it again: change a copy of it."
+                    f"a tensor of shape {tuple(tensor.shape)} is at version {version(tensor)}; expected version "
+                    f"{before} instead. checkpoint_every computes steps from it again: change a copy of it."
                 )
         return function(*args, **kwargs)
 

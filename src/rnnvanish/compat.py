@@ -1,0 +1,329 @@
+"""Private names of torch that this package leans on, and what happens with a torch that has them not.
+
+Each is used through a function here. Where torch has it no more, either the compiled engine is left for the plain loop, with
+one line in the log that says why (`Missing`), or another way gives the same numbers for more time or memory, and a line in
+the log says that. Nobody meets an AttributeError, and no number is wrong.
+
+Three kinds of names stay where they are used: what torch tells those to override who write modules (`_apply`,
+`_load_from_state_dict`), the tables of a module that every pickled one holds (`_parameters`, `_buffers`, `_modules`), and
+names that `Recurrent` has so that it can be read as a layer of torch is.
+"""
+
+import ctypes
+import importlib
+import importlib.util
+import logging
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+logger = logging.getLogger("rnnvanish.compat")
+
+#: What each name is for.
+PURPOSES = {
+    "torch.jit.is_tracing": "see whether torch.jit.trace looks at a call",
+    "torch._C._functorch.peek_interpreter_stack": "see whether torch.func (vmap, grad) transforms a call",
+    "torch.autograd.forward_ad._current_level": "see whether a call is differentiated in forward mode",
+    "torch._C._len_torch_dispatch_stack": "see whether a dispatch mode looks at a call",
+    "torch.overrides._get_current_function_mode_stack": "see whether a mode of torch functions looks at a call",
+    "torch.utils._device.DeviceContext": "tell a default device from other modes of torch functions",
+    "torch.nn.modules.module._has_any_global_hook": "see whether there are hooks for all modules",
+    "torch.utils._python_dispatch.TorchDispatchMode": "list the operations of a step",
+    "torch._ops.OpOverload._schema": "see which arguments an operation writes into",
+    "torch.fx.experimental.proxy_tensor.make_fx": "trace a step",
+    "torch._decomp.core_aten_decompositions": "express operations by fewer ones",
+    "torch._decomp.get_decompositions": "express operations by fewer ones",
+    "torch.Tensor._lazy_clone": "hand out memory that is copied when it is written into",
+    "torch._C._is_cow_tensor": "hand out memory that is copied when it is written into",
+    "torch._C._data_address": "hand out memory that is copied when it is written into",
+    "torch.UntypedStorage._cdata": "tell one memory from another",
+    "torch.Tensor._version": "see that a tensor was changed in place",
+    "torch._C._autograd._unsafe_set_version_counter": "undo that a tensor counts as changed",
+    "torch.Tensor._backward_hooks": "put back the hooks of a tensor",
+    "torch.utils._pytree.tree_leaves": "find tensors in classes that are registered with torch's pytree",
+    "torch.utils._pytree.tree_map": "find tensors in classes that are registered with torch's pytree",
+    "torch._dynamo": "see whether anything was compiled by torch.compile",
+}
+
+
+class Missing(Exception):
+    """A name that torch has not, where nothing else does: the sentence goes on after "there is no"."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"way to {PURPOSES[name]} (torch {torch.__version__} has no {name})")
+
+
+@cache
+def _say(name: str, instead: str) -> None:
+    logger.warning("torch %s has no %s, which serves to %s: %s", torch.__version__, name, PURPOSES[name], instead)
+
+
+def _find(name: str) -> Any:
+    """What stands under a full name; None where nothing does. Modules that are not there yet are imported."""
+    path, _, own = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(path), own, None)
+    except ImportError:
+        return getattr(_find(path), own, None) if "." in path else None
+
+
+def _required(name: str) -> Callable[..., Any]:
+    """The function under a full name; where there is none, one that raises `Missing`."""
+
+    def missing(*args: Any, **kwargs: Any) -> Any:
+        raise Missing(name)
+
+    return cast(Callable[..., Any], _find(name) or missing)
+
+
+# What a call of the engine looks at before a compiled loop runs: without one of these, none does.
+
+_is_tracing = _required("torch.jit.is_tracing")
+_interpreter = _required("torch._C._functorch.peek_interpreter_stack")
+_dispatch_modes = _required("torch._C._len_torch_dispatch_stack")
+_function_modes = _required("torch.overrides._get_current_function_mode_stack")
+_has_global_hook = _required("torch.nn.modules.module._has_any_global_hook")
+_Device: Any = _find("torch.utils._device.DeviceContext")
+
+
+def in_jit_trace() -> bool:
+    """Whether `torch.jit.trace` writes down what is called."""
+    return bool(_is_tracing())
+
+
+def in_transform() -> bool:
+    """Whether a transform of torch.func (vmap, grad) is at work in this thread."""
+    return _interpreter() is not None
+
+
+def in_forward_mode() -> bool:
+    """Whether derivatives are carried forward (`torch.autograd.forward_ad.dual_level`)."""
+    try:
+        return bool(forward_ad._current_level >= 0)
+    except AttributeError:
+        raise Missing("torch.autograd.forward_ad._current_level") from None
+
+
+def has_dispatch_mode() -> bool:
+    """Whether a dispatch mode of this thread is given every operation."""
+    return bool(_dispatch_modes() > 0)
+
+
+def has_function_mode(device: str) -> bool:
+    """Whether a mode of this thread is given every call of torch, but for one that makes `device` the default."""
+    for mode in _function_modes():
+        if _Device is None:
+            raise Missing("torch.utils._device.DeviceContext")
+        if not (isinstance(mode, _Device) and mode.device.type == device):
+            return True
+    return False
+
+
+def has_hooks(modules: Iterable[nn.Module]) -> bool:
+    """Whether any of these modules, or all modules of the process, have hooks."""
+    return bool(_has_global_hook()) or any(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+        for module in modules
+    )
+
+
+# What a step is traced by: without one of these there is no compiled loop.
+
+if TYPE_CHECKING:
+    from torch.utils._python_dispatch import TorchDispatchMode as _Mode
+else:
+    _Mode = _find("torch.utils._python_dispatch.TorchDispatchMode")
+    if _Mode is None:
+
+        class _Mode:
+            def __init__(self) -> None:
+                raise Missing("torch.utils._python_dispatch.TorchDispatchMode")
+
+
+class DispatchMode(_Mode):
+    """A context in which `__torch_dispatch__` is given every operation."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to be skipped by torch's compiler would import it
+
+
+def schema(operation: Any) -> Any:
+    """The arguments of an operation, and which of them it writes into."""
+    try:
+        return operation._schema
+    except AttributeError:
+        raise Missing("torch._ops.OpOverload._schema") from None
+
+
+def make_fx(function: Callable[..., Any], **options: Any) -> Callable[..., torch.fx.GraphModule]:
+    """Have a function traced into a graph of torch's operations; to import that takes seconds."""
+    traced = _required("torch.fx.experimental.proxy_tensor.make_fx")(function, **options)
+    return cast(Callable[..., torch.fx.GraphModule], traced)
+
+
+def decompositions(operations: list[Any]) -> dict[Any, Callable[..., Any]]:
+    """How torch expresses operations by others: into its core, and these besides."""
+    core, of = (_required(f"torch._decomp.{each}") for each in ("core_aten_decompositions", "get_decompositions"))
+    return {**core(), **of(operations)}
+
+
+@cache
+def torch_library() -> ctypes.CDLL:
+    """The library in which torch keeps the BLAS that it was built with; OSError where there is none under this name."""
+    return ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+
+
+# Memory: without these a copy is made at once.
+
+_lazy = ("torch.Tensor._lazy_clone", "torch._C._is_cow_tensor", "torch._C._data_address")
+_not_lazy = next((name for name in _lazy if _find(name) is None), None)
+_is_cow, _data_address = map(_find, _lazy[1:])
+
+
+def lazy_clone(tensor: Tensor) -> Tensor:
+    """The same numbers, in memory that is copied when either of the two is written into; where torch cannot, at once."""
+    if _not_lazy is None:
+        return tensor._lazy_clone()
+    _say(_not_lazy, "what a layer returns is copied at once.")
+    return tensor.clone()
+
+
+def data_address(tensor: Tensor) -> int:
+    """Where the numbers of a tensor lie, to read them: `data_ptr()` is for writing, and has a lazy clone copied first."""
+    if _not_lazy is None and _is_cow(tensor):
+        memory: int = _data_address(tensor)  # of the first number of all that it is a part of
+        return memory + int(tensor.storage_offset()) * tensor.element_size()
+    return tensor.data_ptr()
+
+
+_has_cdata = hasattr(torch.empty(0).untyped_storage(), "_cdata")
+
+
+def storage_id(tensor: Tensor) -> int:
+    """A number that tensors have in common that share memory; without torch's own, a lazy clone is copied to find it."""
+    storage = tensor.untyped_storage()
+    return storage._cdata if _has_cdata else storage.data_ptr()
+
+
+# What a tensor says of itself.
+
+_has_version = hasattr(torch.empty(0), "_version")
+_set_version = _find("torch._C._autograd._unsafe_set_version_counter")
+
+
+def version(tensor: Tensor) -> int | None:
+    """How often a tensor was changed in place, 0 of an inference tensor; None where torch does not count it."""
+    if not _has_version:
+        return None
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def counts_changes() -> bool:
+    """Whether torch counts how often a tensor was changed in place: else nothing may be computed from it again."""
+    if not _has_version:
+        _say("torch.Tensor._version", "checkpoint_every is not heeded, and every step is kept.")
+    return _has_version
+
+
+def set_version(tensor: Tensor, number: int) -> None:
+    """Have a tensor count as changed so often; where that is not possible, torch refuses to use graphs that hold it."""
+    if _set_version is None:
+        _say(
+            "torch._C._autograd._unsafe_set_version_counter",
+            "graphs from before a measurement may be refused after it.",
+        )
+    else:
+        _set_version((tensor,), (number,))
+
+
+def tensor_hooks(tensor: Tensor) -> Any:
+    """Where a tensor keeps its hooks, or None; where torch has no such place, what a measured run adds to them stays."""
+    if not hasattr(tensor, "_backward_hooks"):
+        _say("torch.Tensor._backward_hooks", "hooks that a model puts on its tensors while it is measured stay there.")
+    return getattr(tensor, "_backward_hooks", None)
+
+
+# Nested containers: without torch's own, those that Python has.
+
+_tree_leaves, _tree_map = map(_find, ("torch.utils._pytree.tree_leaves", "torch.utils._pytree.tree_map"))
+
+
+def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
+    """What stands in nested containers, in order; `is_leaf` says which are not looked into."""
+    if _tree_leaves is not None:
+        return cast(list[Any], _tree_leaves(tree, is_leaf=is_leaf))
+    _say("torch.utils._pytree.tree_leaves", "only Python's own containers are looked into.")
+    inside = None if is_leaf is not None and is_leaf(tree) else _inside(tree)
+    return [tree] if inside is None else [leaf for each in inside for leaf in tree_leaves(each, is_leaf)]
+
+
+def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
+    """The same nested containers around what `function` makes of each leaf."""
+    if _tree_map is not None:
+        return _tree_map(function, tree)
+    _say("torch.utils._pytree.tree_map", "only Python's own containers are looked into.")
+    inside = _inside(tree)
+    if inside is None:
+        return function(tree)
+    new = [tree_map(function, each) for each in inside]
+    if isinstance(tree, dict):
+        return type(tree)(zip(tree, new, strict=True))
+    return type(tree)(*new) if hasattr(tree, "_fields") else type(tree)(new)
+
+
+def _inside(tree: Any) -> list[Any] | None:
+    """What a container holds; None of a leaf."""
+    if type(tree) in (dict, OrderedDict):
+        return list(tree.values())
+    named = type(tree).__bases__ == (tuple,) and hasattr(tree, "_fields")
+    return list(tree) if named or type(tree) in (tuple, list, deque) else None
+
+
+# torch.compile.
+
+#: Under which name what `torch.compile` returns holds the module that it was given; another is taken for a user's own.
+COMPILED = "_orig_mod"
+_has_dynamo = importlib.util.find_spec("torch._dynamo") is not None
+
+
+def may_be_compiled() -> bool:
+    """Whether anything may have been compiled by `torch.compile` in this process.
+
+    It has imported its compiler then, which takes seconds, so nobody else does. Where that has another name: yes.
+    """
+    return not _has_dynamo or "torch._dynamo" in sys.modules
+
+
+# Layers of torch.
+
+
+def weight_names(layer: nn.RNNBase) -> list[str]:
+    """The names of a layer's weights, in the order in which its operation takes them."""
+    kinds = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if layer.bias else [])]
+    kinds += ["weight_hr"] if layer.proj_size else []
+    sides = ("", "_reverse") if layer.bidirectional else ("",)
+    return [f"{kind}_l{index}{side}" for index in range(layer.num_layers) for side in sides for kind in kinds]
+
+
+def refresh_weights(layer: nn.RNNBase) -> None:
+    """Have a layer run with the weights that its attributes are now: it keeps a second list of them, where torch has one."""
+    if "_flat_weights" in vars(layer):
+        vars(layer)["_flat_weights"] = [getattr(layer, name, None) for name in weight_names(layer)]
+
+
+def is_replica(module: nn.Module) -> bool:
+    """Whether `DataParallel` has made a module for one of its devices; without torch's mark it is taken for any other."""
+    return bool(vars(module).get("_is_replica"))
+
+
+def forward_pre_hooks(module: nn.Module) -> list[Any]:
+    """What a module runs before each forward: there weight norm and spectral norm compute its weights; none without."""
+    return list(getattr(module, "_forward_pre_hooks", {}).values())
