@@ -58,8 +58,8 @@ bench-compare: env ## two commits in turns; fails where HEAD is worse than BASE=
 bench-history: env ## every commit since the latest tag, or SINCE=...; can be stopped and started again
 	$(BIN)/python -m bench.commands.history $(SINCE) --bench '$(BENCH)'
 
-bench-publish: env ## the dashboard, from the recorded results, into .asv/html
-	$(BIN)/python -m bench.commands.dashboard
+bench-publish: env ## asv's own dashboard of the recorded results, into .asv/html; needs the net to be looked at
+	$(BIN)/python -m bench.commands.publish
 
 bench-noise: env ## the same commit against itself, 20 times: how often does the comparison raise a false alarm?
 	$(BIN)/python -m bench.commands.noise

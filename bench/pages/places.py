@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..stored.recorded import Recorded
 from ..stored.suite import ROOT
+from . import explorer as explorer_page
 from . import speed as speed_page
 from . import trends as trends_page
 
@@ -24,6 +25,7 @@ PARTS: dict[str, Callable[[Recorded], str]] = {
     "noise": trends_page.noise,
     "worse": trends_page.worse,
     "missing": trends_page.missing,
+    "explorer": explorer_page.explorer,
     "numbers": trends_page.numbers,
 }
 
@@ -36,6 +38,8 @@ def put(text: str, root: Path = ROOT) -> str:
     return PLACE.sub(lambda place: PARTS[place[1]](recorded), text)
 
 
-def feed(root: Path = ROOT) -> str:
-    """The regressions as an Atom feed."""
-    return trends_page.feed(Recorded(root))
+def write(folder: Path, root: Path = ROOT) -> None:
+    """Write what stands beside the pages: the feed of regressions, and the numbers that the explorer asks for."""
+    recorded = Recorded(root)
+    (folder / "regressions.xml").write_text(trends_page.feed(recorded), encoding="utf-8")
+    explorer_page.write(recorded, folder / explorer_page.FOLDER)

@@ -131,7 +131,7 @@ def newest(recorded: Recorded, machine: str, device: str, names: list[str], capt
     parameters = [name for name in recorded.known[columns[0]]["param_names"] if name != "device"]
     head = [" and ".join(parameters).capitalize(), *(words.title(name, recorded.unit(name)) for name in columns)]
     rows = []
-    for cell in sorted({cell for _, cell in found}, key=_order):
+    for cell in sorted({cell for _, cell in found}, key=lambda cell: [words.by_size(value) for value in cell]):
         points = [found.get((name, cell)) for name in columns]
         values = [
             words.amount(point.value, recorded.unit(name)) if point and point.value is not None else "–"
@@ -142,11 +142,6 @@ def newest(recorded: Recorded, machine: str, device: str, names: list[str], capt
     at = sorted({point.commit for point in found.values()}, key=lambda commit: commit.place)
     where = f"commit {at[-1].short}" if len(at) == 1 else f"commits {at[0].short} to {at[-1].short}, the newest of each"
     return table(caption, head, rows) + f"<p>Measured at {where}.</p>"
-
-
-def _order(cell: tuple[str, ...]) -> list[tuple[int, str]]:
-    """Numbers by their size, before words."""
-    return [(int(value) if value.isdigit() else 10**9, value) for value in cell]
 
 
 def peers(recorded: Recorded) -> str:

@@ -70,6 +70,33 @@ LOOKS = ["diagnose.Looking.track_overhead", "diagnose.Monitor.track_overhead"]
 DEVICES = {"cpu": "", "cuda": ", on its GPU"}
 
 
+#: What the suites are about.
+GROUPS = {
+    "speed": "Speed",
+    "memory": "Memory",
+    "retention": "What is left of the gradient",
+    "learning": "Learning",
+    "diagnose": "Looking at a model",
+    "claims": "Claims",
+    "site": "This site",
+}
+
+
+def by_size(value: str) -> tuple[float, str]:
+    """What parameters are sorted by: numbers by their size, before words."""
+    return (float(value) if value.isdigit() else float("inf"), value)
+
+
+def choice(name: str, value: str) -> str:
+    """A value of a parameter, where the parameter's name stands beside it."""
+    return {"cpu": "processor", "cuda": "GPU"}[value] if name == "device" else value
+
+
+def scale(unit: str) -> str:
+    """A unit, as it stands beside an axis."""
+    return "times" if unit.startswith("x ") else unit
+
+
 def parameter(name: str, value: str) -> str:
     """A parameter in words; that a number was taken on the processor goes without saying."""
     if name == "device":

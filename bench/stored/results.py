@@ -54,6 +54,13 @@ class Series:
         return f"{self.benchmark}({', '.join(self.cell)})" if self.cell else self.benchmark
 
 
+def has_history(root: Path) -> bool:
+    """Whether there are commits to lay results along: a repository, and not a shallow copy of it, which has none."""
+    command = ["git", "-C", str(root), "rev-parse", "--is-shallow-repository"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    return said.returncode == 0 and said.stdout.strip() == "false"
+
+
 def history(repository: Path) -> dict[str, Commit]:
     """Every commit that leads to HEAD, by its hash, the oldest first."""
     command = ["git", "-C", str(repository), "log", "--topo-order", "--reverse", "--format=%H%x00%cs%x00%s"]

@@ -6,7 +6,7 @@
     });
   });
 
-  const { Worker } = window; // on file:// the iframe-worker's
+  const { Worker } = window; // on file:// that of iframe-worker.js
   window.Worker = class extends EventTarget {
     constructor(url) {
       super();

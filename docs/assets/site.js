@@ -9,32 +9,12 @@
 //
 // `value` is the index to start with; `y` holds one curve per value, or one curve that stays; null leaves a gap.
 (() => {
-  const DASHES = ["", "8 4", "8 3 2 3", "2 3", "12 3"];
-  const svg = (name, attributes, text) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const key in attributes) element.setAttribute(key, attributes[key]);
-    if (text !== undefined) element.textContent = text;
-    return element;
-  };
-  const html = (name, properties) => Object.assign(document.createElement(name), properties);
-  const stroke = (i) => ({ style: `stroke: var(--rv-c${i % 5})`, "stroke-dasharray": DASHES[i % 5] });
+  const { svg, html, stroke, number, ticks } = window.rvDraw;
   const SUPERSCRIPT = { 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
   const power = (n) => (n < 4 ? String(10 ** n) : "10" + [...String(n)].map((c) => SUPERSCRIPT[c]).join(""));
   const NAMES = { 3: "a thousand", 6: "a million", 9: "a billion", 12: "a trillion" };
   // A power of ten of what is left, in words, as on the figures that stand still.
   const part = (n, narrow) => (n === 0 ? "all" : n > 0 ? `${power(n)} ×` : `1 in ${(!narrow && NAMES[-n]) || power(-n)}`);
-  const number = (x) => String(Number(x.toPrecision(6))).replace("-", "−");
-
-  // At most `most` round values that cover the range.
-  const ticks = (low, high, most, whole) => {
-    const rough = (high - low) / most || 1;
-    const unit = 10 ** Math.floor(Math.log10(rough));
-    let step = unit * ([1, 2, 5, 10].find((m) => m * unit >= rough * 0.999) ?? 10);
-    if (whole) step = [1, 2, 3, 6, 12, 24, 48, 96].find((m) => m >= rough * 0.999) ?? Math.ceil(step); // a million, a trillion
-    const found = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
-    return found;
-  };
 
   class Slider extends HTMLElement {
     connectedCallback() {

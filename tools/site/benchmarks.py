@@ -44,17 +44,14 @@ def trends(html: str, root: Path, claims: list[Any]) -> str:
 
 
 def write(root: Path, site: Path) -> None:
-    """Write how long the build took, and the dashboard and the feed beside the pages."""
+    """Write how long the build took, and what stands beside the pages."""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=8", "--exclude=*"]
     commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     seconds = round(time.perf_counter() - _build["started"], 1)
     built = {"commit": commit, "seconds": seconds, "cached": _build["cached"]}  # for bench/site.py
     (site / "build.json").write_text(json.dumps(built), encoding="utf-8")
-    if (site / FOLDER).is_dir() and (tool := _tool(root, "commands.dashboard")):
-        feed = _tool(root, "pages.places").feed(root)
-        (site / FOLDER / "regressions.xml").write_text(feed, encoding="utf-8")
-        tool.publish(site / FOLDER / "dashboard", root)
-        (site / FOLDER / "dashboard/regressions.xml").write_text(feed, encoding="utf-8")
+    if (site / FOLDER).is_dir() and (tool := _tool(root, "pages.places")):
+        tool.write(site / FOLDER, root)
 
 
 def _tool(root: Path, name: str) -> Any:
@@ -63,6 +60,6 @@ def _tool(root: Path, name: str) -> Any:
         return None
     if str(root) not in sys.path:
         sys.path.append(str(root))
-    if not importlib.import_module("bench.commands.dashboard").whole(root):
+    if not importlib.import_module("bench.stored.results").has_history(root):
         return None
     return importlib.import_module(f"bench.{name}")

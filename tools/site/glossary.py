@@ -23,6 +23,7 @@ SKIPPED = {
     "math",
     "rv-slider",
     "figure",
+    "script",
 }
 
 

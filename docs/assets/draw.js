@@ -1,0 +1,33 @@
+// What the site's figures are drawn with: elements, strokes, numbers, round values for an axis.
+window.rvDraw = (() => {
+  const DASHES = ["", "8 4", "8 3 2 3", "2 3", "12 3"];
+  const COLOURS = 5;
+
+  const svg = (name, attributes, text) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const key in attributes) element.setAttribute(key, attributes[key]);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+  const html = (name, properties) => Object.assign(document.createElement(name), properties);
+
+  // 25 lines that differ by colour and by dashes; the first five by both.
+  const stroke = (i) => ({
+    style: `stroke: var(--rv-c${i % COLOURS})`,
+    "stroke-dasharray": DASHES[(i + Math.floor(i / COLOURS)) % DASHES.length],
+  });
+  const number = (x) => String(Number(x.toPrecision(6))).replace("-", "−");
+
+  // At most `most` round values that cover the range.
+  const ticks = (low, high, most, whole) => {
+    const rough = (high - low) / most || 1;
+    const unit = 10 ** Math.floor(Math.log10(rough));
+    let step = unit * ([1, 2, 5, 10].find((m) => m * unit >= rough * 0.999) ?? 10);
+    if (whole) step = [1, 2, 3, 6, 12, 24, 48, 96].find((m) => m >= rough * 0.999) ?? Math.ceil(step); // a million, a trillion
+    const found = [];
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
+    return found;
+  };
+
+  return { svg, html, stroke, number, ticks };
+})();
