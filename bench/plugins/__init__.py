@@ -1,1 +1,0 @@
-"""Plugins of asv's."""
