@@ -88,7 +88,7 @@ smallest = {
 fig, ax = plt.subplots()
 ax.plot(list(smallest), list(smallest.values()), "o", markersize=12)
 ax.set(yscale="log", title="smallest gradient of any weights", ylim=(1e-16, 100), xlim=(-0.5, 1.5))
-plots.in_words(ax)
+plots.label_decades(ax)
 plt.show()
 
 # %% tags=["remove-input"]

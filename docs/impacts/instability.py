@@ -91,7 +91,7 @@ dots = [dot for dot in dots if not math.isnan(dot[1])]
 fig, ax = plt.subplots()
 ax.plot(*zip(*dots, strict=True), "o")
 ax.set(xscale="log", yscale="log", xlabel="what is left of a gradient (1 is all)", title="what is left of the nudge")
-plots.in_words(ax)
+plots.label_decades(ax)
 plt.show()
 
 # %% tags=["remove-input"]

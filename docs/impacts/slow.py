@@ -99,7 +99,7 @@ fig, ax = plt.subplots()
 ax.plot(at, [size / whole[0] for size in whole], label="the whole gradient")
 ax.plot(at, [size / useful[0] for size in useful], "--", label="its useful part")
 ax.set(yscale="log", xlabel="inputs in the sequence", title="size, as a part of that with 5 inputs")
-plots.in_words(ax)
+plots.label_decades(ax)
 ax.legend()
 plt.show()
 

@@ -13,7 +13,7 @@ try:
     from importlib.metadata import version
     from typing import Any, Literal
 
-    from rnnvanish.console import complain, one_line, say, standard_output, to_json, wants_json
+    from rnnvanish.console import complain, one_line, print_text, standard_output, to_json, wants_json
     from rnnvanish.names import WrongUse, built, did_you_mean, listed, lookup
 except KeyboardInterrupt:
     sys.exit(130)
@@ -43,7 +43,7 @@ def cells(json: bool = False) -> Ending:
         lines = [f"{'cell':<12}{'state':<10}{'parameters':>10}  paper"]
         for row in rows:
             lines.append(f"{row['name']:<12}{', '.join(row['state']):<10}{row['parameters']:>10,}  {row['paper']}")
-        say("\n".join([*lines, ""]))
+        print_text("\n".join([*lines, ""]))
     return 0, rows
 
 
@@ -67,7 +67,9 @@ def mitigations(json: bool = False) -> Ending:
     ]
     if not json:
         for row in rows:
-            say(f"{row['name']}{row['options']}: acts {row['moment']}\n  {row['invariant']}\n  {row['paper']}\n\n")
+            print_text(
+                f"{row['name']}{row['options']}: acts {row['moment']}\n  {row['invariant']}\n  {row['paper']}\n\n"
+            )
     return 0, rows
 
 
@@ -219,11 +221,11 @@ def claims(
             claim.keep(measurement)
         record = claim.to_json(measurement)
         records.append(record)
-        if not json and not say(_told(claim, record, recalled)):
+        if not json and not print_text(_told(claim, record, recalled)):
             break  # nobody reads on
     broken = [record["id"] for record in records if record["verdict"] != record["stated"]]
     if not json:
-        say(f"{len(records) - len(broken)} of {len(records)} claims have the verdict that the text states.\n")
+        print_text(f"{len(records) - len(broken)} of {len(records)} claims have the verdict that the text states.\n")
     return int(bool(broken)), {"claims": records}
 
 
@@ -251,7 +253,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         with standard_output(process=args is None, alone=as_json) as out:
             code, document = _ended(given)
-            say(f"{to_json(document)}\n" if as_json else "", out)
+            print_text(f"{to_json(document)}\n" if as_json else "", out)
     except WrongUse as error:
         complain(one_line(error))
         return 2

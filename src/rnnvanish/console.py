@@ -83,7 +83,7 @@ class _Patient(io.TextIOWrapper):
             _lead_nowhere(self)
 
 
-def say(text: str, out: Any = None) -> bool:
+def print_text(text: str, out: Any = None) -> bool:
     """Print at once; False where the reader has gone away, which is no fault.
 
     Raises:

@@ -1,7 +1,7 @@
 """What `torch.nn.RNN`, `LSTM`, `GRU` and `Recurrent` share: the forms of their input, and the order of their layers.
 
 A layer computes in one form: time first, batched, padded, with lengths. `Sequences` brings an input into it and
-an output back; `run_layers` runs the loops of a stack in that form, each by whatever `scan` it is given.
+an output back; `run_layers` runs the loops of a stack in that form, each by whatever `run_loop` it is given.
 """
 
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from rnnvanish.cell import State
 from rnnvanish.engine.reference import padding
 
 #: The states of all loops of a stack.
-Stacked = tuple[Inexact[Tensor, "loops batch _"], ...]
+StackState = tuple[Inexact[Tensor, "loops batch _"], ...]
 
 #: One loop over time: (index of the loop, input, initial state or None, lengths) -> (outputs, final state).
-#: Loops are counted layer by layer, forward before reverse; a reverse loop is given its input turned round.
-Scan = Callable[[int, Tensor, State | None, Tensor | None], tuple[Tensor, State]]
+#: Loops are counted layer by layer, forward before reverse; a reverse loop is given its input reversed.
+RunLoop = Callable[[int, Tensor, State | None, Tensor | None], tuple[Tensor, State]]
 
 
 @runtime_checkable
-class Stack(Protocol):
+class LayerStack(Protocol):
     """The attributes that torch's recurrent modules and `Recurrent` have in common."""
 
     num_layers: int
@@ -71,21 +71,21 @@ class Sequences:
             return y.squeeze(1)
         return y.transpose(0, 1) if self.batch_first else y
 
-    def read_state(self, state: Any) -> Stacked | None:
+    def read_state(self, state: Any) -> StackState | None:
         """Bring an initial state, a tensor or a tuple of them, into the common form."""
         if state is None:
             return None
-        parts = parts_of(state)
+        parts = state_parts(state)
         if self.unbatched:
             return tuple(part.unsqueeze(1) for part in parts)
         if self.packed is not None and self.packed.sorted_indices is not None:
             return tuple(part.index_select(1, self.packed.sorted_indices) for part in parts)
         return parts
 
-    def restore_state(self, parts: Stacked, count: int) -> Tensor | tuple[Tensor, ...]:
+    def restore_state(self, parts: StackState, count: int) -> Tensor | tuple[Tensor, ...]:
         """Give a final state the caller's form, as `torch.nn` does: a tensor for one part, a tuple for more.
 
-        Where the caller counts on fewer parts than there are, the first carries the others, see `parts_of`; where on
+        Where the caller counts on fewer parts than there are, the first carries the others, see `state_parts`; where on
         more, it is a tuple, so that taking it apart fails.
         """
         if self.unbatched:
@@ -110,7 +110,7 @@ class Sequences:
 
 
 def run_layers(
-    stack: Stack, scan: Scan, x: Tensor | PackedSequence, state: Any = None, lengths: Tensor | None = None
+    stack: LayerStack, run_loop: RunLoop, x: Tensor | PackedSequence, state: Any = None, lengths: Tensor | None = None
 ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
     """Run every loop of a stack of layers; returns output and final state in the caller's form."""
     sequences = Sequences.read(x, lengths, stack.batch_first)
@@ -124,20 +124,20 @@ def run_layers(
         for direction in range(directions):
             index = layer * directions + direction
             before = None if initial is None else tuple(part[index] for part in initial)
-            ahead = turn(y, sequences.lengths) if direction else y
-            states, final = scan(index, ahead, before, sequences.lengths)
-            outputs.append(turn(states, sequences.lengths) if direction else states)
+            ahead = reverse_time(y, sequences.lengths) if direction else y
+            states, final = run_loop(index, ahead, before, sequences.lengths)
+            outputs.append(reverse_time(states, sequences.lengths) if direction else states)
             finals.append(final)
         joined = torch.cat(outputs, dim=-1) if directions > 1 else outputs[0]
         if sequences.lengths is not None:
             joined = joined.masked_fill(padding(len(joined), sequences.lengths).unsqueeze(-1), 0.0)
-        output, y = skipped(stack, layer, y, joined)
+        output, y = apply_skip(stack, layer, y, joined)
     final_state = tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
     count = getattr(stack, "torch_parts", None) or len(final_state)
     return sequences.restore(output), sequences.restore_state(final_state, count)
 
 
-def parts_of(state: Any) -> tuple[Any, ...]:
+def state_parts(state: Any) -> tuple[Any, ...]:
     """All parts of a state as callers hand it over, those among them that torch's form has no place for.
 
     These come back as long as the tensor that a layer returned does; a copy of it, `detach()` for one, is without them.
@@ -146,7 +146,7 @@ def parts_of(state: Any) -> tuple[Any, ...]:
     return (*parts, *getattr(parts[0], "carried", ())) if parts else parts
 
 
-def one_of(name: str, value: Any, theirs: str, other: Any) -> Any:
+def one_argument(name: str, value: Any, theirs: str, other: Any) -> Any:
     """Take an argument that goes by two names, ours and torch's.
 
     Raises:
@@ -157,7 +157,7 @@ def one_of(name: str, value: Any, theirs: str, other: Any) -> Any:
     return other if value is None else value
 
 
-def whole_state(names: tuple[str, ...], zeros: Callable[[Tensor], State], x: Tensor, state: State | None) -> State:
+def complete_state(names: tuple[str, ...], zeros: Callable[[Tensor], State], x: Tensor, state: State | None) -> State:
     """A state of all the parts of `names`: those that are not given are as `zeros` has them before the first step `x`.
 
     So a wrapped cell takes the state of the cell itself, as torch has it.
@@ -166,8 +166,8 @@ def whole_state(names: tuple[str, ...], zeros: Callable[[Tensor], State], x: Ten
     return given if len(given) == len(names) else (*given, *zeros(x)[len(given) :])
 
 
-def skipped(stack: Stack, layer: int, read: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
-    """Lead what a layer read past it, if its stack has skip connections: its output then, and what the next reads."""
+def apply_skip(stack: LayerStack, layer: int, read: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+    """Apply the skip connections of a stack, if it has any: the output of a layer, and what the next one reads."""
     skip = getattr(stack, "skip", None)
     if skip == "dense":
         return output, torch.cat([read, output], dim=-1)
@@ -179,8 +179,8 @@ def skipped(stack: Stack, layer: int, read: Tensor, output: Tensor) -> tuple[Ten
     return output, output
 
 
-def turn(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Turn each sequence round within its own length; its padding stays behind it."""
+def reverse_time(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Reverse each sequence within its own length; its padding stays behind it."""
     if lengths is None:
         return x.flip(0)
     t = torch.arange(len(x), device=x.device)[:, None]

@@ -102,16 +102,16 @@ def has_own_forward(module: nn.Module) -> bool:
 def cells_of(module: nn.Module, weights: Mapping[str, Tensor] | None = None) -> list[Cell]:
     """The cells of one module, none where it is not recurrent itself; over other weights than the attributes of torch's."""
     if isinstance(module, nn.RNNCellBase):
-        return [_over(module, "", weights)]
+        return [_cell_over_weights(module, "", weights)]
     if isinstance(module, nn.RNNBase):
-        return [_over(module, suffix, weights) for suffix in torch_suffixes(module)]
+        return [_cell_over_weights(module, suffix, weights) for suffix in torch_suffixes(module)]
     return module.running_cells() if isinstance(module, Recurrent) else []
 
 
-def _over(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights: Mapping[str, Tensor] | None) -> Cell:
+def _cell_over_weights(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights: Mapping[str, Tensor] | None) -> Cell:
     """The cell with the equations of torch's module, over the module's own weights."""
     with torch.device("meta"):  # weights of its own are never drawn
-        cell = TORCH_CELLS[_mode(module)](1, module.hidden_size)
+        cell = TORCH_CELLS[_torch_mode(module)](1, module.hidden_size)
     for theirs, ours in TORCH_NAMES.items():
         owner, _, parameter = ours.partition(".")
         linear = cell.get_submodule(owner)
@@ -125,7 +125,7 @@ def _over(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights: Mapping[str
     return cell
 
 
-def _mode(module: nn.RNNBase | nn.RNNCellBase) -> str:
+def _torch_mode(module: nn.RNNBase | nn.RNNCellBase) -> str:
     if isinstance(module, nn.RNNBase):
         return module.mode
     if isinstance(module, nn.RNNCell):

@@ -68,7 +68,7 @@ def retention(curves: Mapping[str, Curve], ax: "Axes | None" = None) -> "Axes":
     for name, curve in curves.items():
         axes.plot(curve.lag, curve.gain, label=name)
     axes.set(xlabel="steps back in time", title="gradient that is left", yscale="log")
-    in_words(axes)
+    label_decades(axes)
     if rows:
         axes.figure.legend(loc="outside lower center", ncols=2)
     elif len(curves) > 1:
@@ -76,7 +76,7 @@ def retention(curves: Mapping[str, Curve], ax: "Axes | None" = None) -> "Axes":
     return axes
 
 
-def in_words(axes: "Axes") -> None:
+def label_decades(axes: "Axes") -> None:
     """Label a logarithmic axis of parts in words: all, 1 in a million."""
     low, high = (math.log10(limit) for limit in axes.get_ylim())
     step = next(step for step in (1, 3, 6, 12, 24, 48, 96, 192) if (high - low) / step <= 6)

@@ -17,11 +17,11 @@ from rnnvanish.compat import counts_changes, weight_names
 from rnnvanish.engine.autograd.version_check import check_versions
 from rnnvanish.engine.ir.parameters import constrained
 from rnnvanish.engine.run import ENGINES, run
-from rnnvanish.layers import one_of, parts_of, run_layers, whole_state
+from rnnvanish.layers import complete_state, one_argument, run_layers, state_parts
 from rnnvanish.torch_bridge import TORCH_CELLS, TorchShaped, linears, mode_of
 
 #: A state that is handed in.
-Given = Tensor | Sequence[Tensor] | None
+StateArgument = Tensor | Sequence[Tensor] | None
 #: What `skip` of `Recurrent` may be.
 SKIPS = (None, "residual", "highway", "dense")
 
@@ -126,39 +126,40 @@ class Recurrent(TorchShaped):
     def forward(
         self,
         x: Tensor | PackedSequence | None = None,
-        state: Given = None,
+        state: StateArgument = None,
         lengths: Tensor | Sequence[int] | None = None,
         *,
         input: Tensor | PackedSequence | None = None,
-        hx: Given = None,
+        hx: StateArgument = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
         """Run over whole sequences; returns the output of the top layer and the final state of every layer."""
-        x, state = one_of("x", x, "input", input), one_of("state", state, "hx", hx)
+        x, state = one_argument("x", x, "input", input), one_argument("state", state, "hx", hx)
         if x is None:
             raise TypeError("Recurrent needs a sequence, as its first argument or as x=...; got none.")
-        if (stand_in := vars(self).get("stand_in")) is not None:  # of a subclass that is watched, below its own forward
-            return cast(tuple[Any, Any], stand_in(x, state, lengths))
+        unrolled = vars(self).get("unrolled_forward")  # of a subclass that is watched, below its own forward
+        if unrolled is not None:
+            return cast(tuple[Any, Any], unrolled(x, state, lengths))
         steps = self._check_lengths(x, lengths)
         data, sizes = (x.data, x.batch_sizes) if isinstance(x, PackedSequence) else (x, None)
         self.check_forward_args(data, state, sizes)
-        return run_layers(self, partial(self._scan, self.running_cells()), x, state, steps)
+        return run_layers(self, partial(self._run_loop, self.running_cells()), x, state, steps)
 
     def _cell(self, index: int) -> Cell:
         return cast(Cell, self.cells[index])
 
-    def _scan(
+    def _run_loop(
         self, cells: list[Cell], index: int, x: Tensor, state: State | None, lengths: Tensor | None
     ) -> tuple[Tensor, State]:
         cell = cells[index]
-        state = whole_state(cell.state_names, cell.initial_state, x[0], state)
+        state = complete_state(cell.state_names, cell.initial_state, x[0], state)
         segment = self.checkpoint_every
         if segment is None or segment >= len(x) or not torch.is_grad_enabled() or not counts_changes():
             return run(cell, x, state, lengths, self.engine)
         values = constrained(dict(cell.named_modules()))  # once a run, not once a segment
-        outputs, again = [], check_versions(run, [x, *state, *cell.parameters()])
+        outputs, run_segment = [], check_versions(run, [x, *state, *cell.parameters()])
         for start, part in zip(range(0, len(x), segment), x.split(segment), strict=True):
             left = None if lengths is None else (lengths - start).clamp(min=0)
-            y, state = checkpoint(again, cell, part, state, left, self.engine, None, values, use_reentrant=False)
+            y, state = checkpoint(run_segment, cell, part, state, left, self.engine, None, values, use_reentrant=False)
             outputs.append(y)
         return torch.cat(outputs), state
 
@@ -215,13 +216,13 @@ class Recurrent(TorchShaped):
         if tuple(hx.shape) != tuple(expected_hidden_size):
             raise ValueError(msg.format(tuple(expected_hidden_size), tuple(hx.shape)))
 
-    def check_forward_args(self, input: Tensor, hidden: Given, batch_sizes: Tensor | None = None) -> None:
+    def check_forward_args(self, input: Tensor, hidden: StateArgument, batch_sizes: Tensor | None = None) -> None:
         """Raise a ValueError unless input and state, None or of the right parts, can be run."""
         self.check_input(input, batch_sizes)
         if hidden is None:
             return
         names, own = self.state_names, self._cell(0).innermost.state_names
-        parts = parts_of(hidden)
+        parts = state_parts(hidden)
         if len(parts) not in (len(names), len(own), self.torch_parts):
             raise ValueError(f"Recurrent needs a state of {len(names)} parts ({', '.join(names)}), got {len(parts)}.")
         if len(parts) < len(names):
@@ -242,7 +243,7 @@ class Recurrent(TorchShaped):
                     f"{part.device}: convert it, for instance {name}.to(x)."
                 )
 
-    def permute_hidden(self, hx: Given, permutation: Tensor | None) -> Given:
+    def permute_hidden(self, hx: StateArgument, permutation: Tensor | None) -> StateArgument:
         """Reorder the sequences of a state; None leaves them as they are."""
         if permutation is None or hx is None:
             return hx
@@ -312,7 +313,7 @@ class Recurrent(TorchShaped):
                 bias=module.bias,
             )
         for name in weight_names(module):
-            setattr(layer, name, _copy(getattr(module, name)))
+            setattr(layer, name, _copy_weight(getattr(module, name)))
         layer.named_as_torch, layer.torch_parts = True, len(layer.state_names)
         return layer.train(module.training)
 
@@ -354,7 +355,7 @@ class Recurrent(TorchShaped):
             device="meta",  # weights of its own are never drawn
         )
         for name in weight_names(module):
-            setattr(module, name, _copy(getattr(self, name)))
+            setattr(module, name, _copy_weight(getattr(self, name)))
         module.flatten_parameters()
         return module.train(self.training)
 
@@ -363,5 +364,5 @@ def _is_number(part: Tensor) -> bool:
     return part.is_floating_point() or part.is_complex()
 
 
-def _copy(weight: Tensor) -> nn.Parameter:
+def _copy_weight(weight: Tensor) -> nn.Parameter:
     return nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)

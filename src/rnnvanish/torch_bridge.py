@@ -38,7 +38,7 @@ TORCH_NAMES = {
 WEIGHT = re.compile(r"(weight|bias)_(ih|hh|hr)_l\d+(_reverse)?")
 
 #: Where a weight is: the linear layer of a cell, and its name there.
-Place = tuple[nn.Module, str]
+WeightPlace = tuple[nn.Module, str]
 
 
 def mode_of(cell: nn.Module) -> str | None:
@@ -127,7 +127,7 @@ class TorchShaped(nn.Module):
         if "parametrizations" in self._modules or any(isinstance(value, Tensor) for value in vars(self).values()):
             places = self._places()
             stands_for = {places[name]: getattr(self, name) for name in places if self._is_taken(name)}
-            found = [cast(Cell, _over(cell, stands_for)) for cell in found]
+            found = [cast(Cell, _with_weights(cell, stands_for)) for cell in found]
         return found
 
     # Weights by torch's names
@@ -137,7 +137,7 @@ class TorchShaped(nn.Module):
         modes = {mode_of(getattr(cell, "innermost", cell)) for cell in self.cells}
         return modes.pop() if len(modes) == 1 else None
 
-    def _places(self) -> dict[str, Place]:
+    def _places(self) -> dict[str, WeightPlace]:
         """Where the cells keep each weight, by its name in torch and in torch's order; none for other cells."""
         directions = 2 if self.bidirectional else 1
         found = {}
@@ -162,7 +162,7 @@ class TorchShaped(nn.Module):
             f"{name} is an attribute of torch.nn's RNN (tanh or relu), LSTM and GRU; this Recurrent has {kinds} cells."
         )
 
-    def _place(self, name: str) -> Place:
+    def _place(self, name: str) -> WeightPlace:
         """Where a weight is kept, or would be."""
         kind, _, loop = name.partition("_l")
         layer, _, reverse = loop.partition("_")
@@ -341,10 +341,10 @@ def _set_constrained(linear: nn.Module, own: str, value: Tensor, key: str, error
         )
 
 
-def _over(module: nn.Module, stands_for: dict[Place, Tensor]) -> nn.Module:
+def _with_weights(module: nn.Module, stands_for: dict[WeightPlace, Tensor]) -> nn.Module:
     """A copy of `module` that shares everything but the weights that other tensors stand for."""
     own = {name: tensor for (linear, name), tensor in stands_for.items() if linear is module}
-    below = {name: _over(child, stands_for) for name, child in module.named_children()}
+    below = {name: _with_weights(child, stands_for) for name, child in module.named_children()}
     if not own and all(child is module._modules[name] for name, child in below.items()):
         return module
     twin = copy.copy(module)

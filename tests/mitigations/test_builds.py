@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from rnnvanish import Recurrent, cells, mitigations, probes
-from rnnvanish.layers import parts_of
+from rnnvanish.layers import state_parts
 from rnnvanish.mitigation import Build, Wrapper, innermost, wrap
 from rnnvanish.mitigations.dilated import Dilated
 from rnnvanish.mitigations.layer_normalisation import LayerNormalisation
@@ -70,7 +70,7 @@ def test_a_build_works_wherever_a_layer_works(name, kind):
         alone, ended = layer(x[:length, i])
         torch.testing.assert_close(output[:length, i], alone)
         assert not output[length:, i].any()
-        for part, packed_part, expected in zip(parts_of(final), parts_of(last), parts_of(ended), strict=True):
+        for part, packed_part, expected in zip(state_parts(final), state_parts(last), state_parts(ended), strict=True):
             torch.testing.assert_close(part[:, i], expected)
             torch.testing.assert_close(packed_part[:, i], expected)
     output.sum().backward()
@@ -90,7 +90,7 @@ def test_two_halves_equal_one_run(name, kind):
         first, between = layer(x[:11])
         second, last = layer(x[11:], between)
         torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=1e-14)
-        torch.testing.assert_close(parts_of(last), parts_of(final), rtol=0, atol=1e-14)
+        torch.testing.assert_close(state_parts(last), state_parts(final), rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", TORCH)
@@ -102,7 +102,7 @@ def test_retention_sees_through(name, kind):
     (curve,) = probes.retention(layer, x, lambda returned: returned[0][-1].sum()).values()
     assert tuple(curve.names) == layer.state_names
     for lag in (1, 2, 7):
-        state = [part.detach().requires_grad_() for part in parts_of(layer(x[:-lag])[1])]
+        state = [part.detach().requires_grad_() for part in state_parts(layer(x[:-lag])[1])]
         handed = tuple(state) if len(state) > 1 else state[0]
         found = torch.autograd.grad(layer(x[-lag:], handed)[0][-1].sum(), state, allow_unused=True)
         squares = sum(gradient.square().sum() for gradient in found if gradient is not None)
@@ -396,7 +396,7 @@ def test_variational_dropout_is_a_matrix_without_some_columns(kind):
     theirs, x = TORCH[kind][1](), sequences()
     ours = VariationalDropout(0.4)(theirs)
     output, state = ours(x)
-    masks = parts_of(state)[-1]
+    masks = state_parts(state)[-1]
     assert set(masks.flatten().tolist()) == {0.0, 1 / 0.6}
     assert len({tuple(mask.tolist()) for mask in masks[0]}) > 1
     for i, mask in enumerate(masks[0]):
@@ -404,7 +404,7 @@ def test_variational_dropout_is_a_matrix_without_some_columns(kind):
         alone.load_state_dict(theirs.state_dict())
         alone.weight_hh_l0.data.mul_(mask)
         torch.testing.assert_close(output[:, i], alone(x[:, i])[0], rtol=1e-12, atol=1e-12)
-    assert not torch.equal(parts_of(ours(x)[1])[-1], masks)
+    assert not torch.equal(state_parts(ours(x)[1])[-1], masks)
     torch.testing.assert_close(ours.eval()(x)[0], theirs(x)[0], rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(VariationalDropout(0.0)(theirs)(x)[0], theirs(x)[0], rtol=1e-12, atol=1e-12)
 
@@ -412,8 +412,8 @@ def test_variational_dropout_is_a_matrix_without_some_columns(kind):
 def test_variational_dropout_keeps_its_mask_and_its_fraction_after_training():
     layer = train_a_little(VariationalDropout(0.3)(nn.GRU(INPUT, HIDDEN)))
     x = torch.randn(3, 2000, INPUT)
-    first = parts_of(layer(x[:1])[1])[-1]
-    last = parts_of(layer(x[1:], layer(x[:1], (torch.zeros_like(first), first))[1])[1])[-1]
+    first = state_parts(layer(x[:1])[1])[-1]
+    last = state_parts(layer(x[1:], layer(x[:1], (torch.zeros_like(first), first))[1])[1])[-1]
     torch.testing.assert_close(last, first, rtol=0, atol=0)
     assert (first == 0).double().mean().item() == pytest.approx(0.3, abs=0.02)
     assert not layer.cells[0].cell.from_h._forward_pre_hooks

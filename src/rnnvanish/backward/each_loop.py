@@ -56,7 +56,7 @@ def each_loop(
         ending = end_at_last_read(
             [each.as_run() for each in episodes], [joint_norm(list(map(row_norms, parts))) for parts in found]
         )
-        return {run.name: measure(run, differentiate) for run, differentiate in zip(ending, found, strict=True)}
+        return {run.name: measure(run, gradients) for run, gradients in zip(ending, found, strict=True)}
 
     with torch.enable_grad(), preserve(loss):
         return watch(model, call, of_all, lambda found: all(map(resolved, found.values())), cells)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from rnnvanish.console import say
+from rnnvanish.console import print_text
 from rnnvanish.diagnosis.comparison import compare
 from rnnvanish.diagnosis.diagnose import diagnose
 from rnnvanish.diagnosis.report.document import read
@@ -49,7 +49,7 @@ def run(
     if not json:
         _show(report, full)
         if change is not None:
-            say(f"\n{change}\n")
+            print_text(f"\n{change}\n")
     document = report.to_dict() | ({} if change is None else {"comparison": change.to_dict()})
     return int(not report.healthy if change is None else change.fell), document
 
@@ -71,7 +71,7 @@ def _save(report: Diagnosis, out: str) -> None:
 def _show(report: Diagnosis, full: bool) -> None:
     """On a terminal in colour; into a file or a pipe as plain text, the same everywhere."""
     if not sys.stdout.isatty():
-        say(f"{to_text(report.contents(full))}\n")
+        print_text(f"{to_text(report.contents(full))}\n")
         return
     from rich.console import Console
 
@@ -80,4 +80,4 @@ def _show(report: Diagnosis, full: bool) -> None:
     console = Console()
     with console.capture() as captured:
         console.print(to_terminal(report.contents(full)))
-    say(captured.get())
+    print_text(captured.get())

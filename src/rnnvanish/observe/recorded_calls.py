@@ -99,14 +99,14 @@ def _silent(*args: Any, **kwargs: Any) -> None:
     """Log nothing."""
 
 
-def hook_forward(module: nn.Module, note: Callable[..., None]) -> Callable[[], Any]:
-    """Have `note` see every call of `module.forward`, also one that goes past its hooks; returns what ends that."""
+def hook_forward(module: nn.Module, record: Callable[..., None]) -> Callable[[], Any]:
+    """Have `record` called before every call of `module.forward`, also one that goes past its hooks; returns what ends that."""
     own, forward = vars(module), module.forward
 
-    def seen(*args: Any, **kwargs: Any) -> Any:
-        note(module, args, kwargs)
+    def hooked(*args: Any, **kwargs: Any) -> Any:
+        record(module, args, kwargs)
         return forward(*args, **kwargs)
 
     end = partial(own.update, forward=own["forward"]) if "forward" in own else partial(own.pop, "forward", None)
-    own["forward"] = seen
+    own["forward"] = hooked
     return end

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step, scan
-from rnnvanish.layers import one_of, parts_of, run_layers, whole_state
+from rnnvanish.layers import complete_state, one_argument, run_layers, state_parts
 from rnnvanish.live import cells_of, torch_suffixes
 from rnnvanish.observe.autograd_graph import as_leaf
 from rnnvanish.observe.carry import Carry
@@ -68,18 +68,18 @@ def unrolled_forward(
     """
     keys = ("input", "hx") if isinstance(module, nn.RNNBase) else ("x", "state", "lengths")
     given = dict(zip(keys, args, strict=False)) | kwargs
-    x, state = (one_of(ours, given.get(ours), theirs, given.get(theirs)) for ours, theirs in ARGUMENT_NAMES)
+    x, state = (one_argument(ours, given.get(ours), theirs, given.get(theirs)) for ours, theirs in ARGUMENT_NAMES)
     lengths = given.get("lengths")
     if lengths is not None:
         lengths = torch.as_tensor(lengths, device=cast(Tensor, x).device).long()
     order = x.sorted_indices if isinstance(x, PackedSequence) else None
     loops, layers = _layer_loops(module, weights), list[LayerCall]()
-    received = () if state is None else parts_of(state)
+    received = () if state is None else state_parts(state)
     consumed = tuple(part.view_as(part) for part in received)  # what bypasses this call does not pass here
 
     def run_unrolled(index: int, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
         cell, step, zeros = loops[index]
-        initial = whole_state(getattr(cell, "state_names", ()), zeros, x[0], state)
+        initial = complete_state(getattr(cell, "state_names", ()), zeros, x[0], state)
         # With every weight frozen there would be no graph to follow, but for the one that starts here.
         initial = tuple(part if part.requires_grad else as_leaf(part) for part in initial)
         if (call := run_compiled(module, step, x, initial, lengths)) is not None:
@@ -100,7 +100,7 @@ def unrolled_forward(
             module, name, received, flatten(received), _build_runs, lambda loop: _can_follow(loop.calls[-1], layers)
         )
         kept = [part for layer in layers for part in layer.states[-1]]
-        loop.carry = Carry(list(parts_of(final)), kept, received if loop.calls else (), flatten)
+        loop.carry = Carry(list(state_parts(final)), kept, received if loop.calls else (), flatten)
         loop.calls.append(layers)
     return output, final
 

@@ -124,11 +124,11 @@ def _measure(
     operations = operation_mode(layers, recorder, segment, run_compiled)
     with borrow(model, dtype, *call.contents), parametrize.cached():
         for name, module in layers.items():
-            stand_in = partial(unroll.unrolled_forward, module, name, recorder, segment, run_compiled)
+            unrolled_forward = partial(unroll.unrolled_forward, module, name, recorder, segment, run_compiled)
             if operations is not None and isinstance(module, nn.RNNBase) and has_own_forward(module):
                 module.__dict__["forward"] = operations.wrap(module, name)
             else:
-                module.__dict__["stand_in" if has_own_forward(module) else "forward"] = stand_in
+                module.__dict__["unrolled_forward" if has_own_forward(module) else "forward"] = unrolled_forward
             if isinstance(module, Recurrent) and name in engines:
                 module.engine = engines[name]
         for name, module in own.items():

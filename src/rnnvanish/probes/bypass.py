@@ -48,8 +48,8 @@ def bypass(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
 def bypass_of(run: Run, gradients: Series) -> Bypass:
     """Measure one loop, given the total gradient of every state."""
     rows = torch.arange(len(run.ends), device=run.ends.device)
-    whole = _aligned(gradients, run)
-    alone = _aligned(recurrent_gradient(run, tuple(part[run.ends, rows] for part in gradients)), run)
+    whole = _align_ends(gradients, run)
+    alone = _align_ends(recurrent_gradient(run, tuple(part[run.ends, rows] for part in gradients)), run)
     squares = whole.square().sum(-1).sum(1)
     first = squares[0]
     return Bypass(
@@ -59,7 +59,7 @@ def bypass_of(run: Run, gradients: Series) -> Bypass:
     )
 
 
-def _aligned(parts: Series, run: Run) -> Float[Tensor, "lags sequences state"]:
+def _align_ends(parts: Series, run: Run) -> Float[Tensor, "lags sequences state"]:
     """Counted back from each sequence's own end, in double precision; zero beyond its beginning."""
     whole = torch.cat(parts, dim=-1).double()
     step = run.ends - torch.arange(len(whole), device=whole.device)[:, None]

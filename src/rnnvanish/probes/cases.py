@@ -13,10 +13,10 @@ from rnnvanish.backward.replay import Replay
 from rnnvanish.numerics.lanczos import largest_singular_values
 from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.watch import Cells, Run, watch
-from rnnvanish.probes.jacobian import DENSE, need_lags, pick, state_size, step_jacobians
+from rnnvanish.probes.jacobian import DENSE, pick_run, require_lags, state_size, step_jacobians
 
 #: Directions that are drawn to estimate the typical case of a large state.
-DRAWN = 32
+DRAWN_DIRECTIONS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def cases(
     """
 
     def measure(output: Any, runs: list[Run]) -> Cases:
-        return cases_of(pick(runs, layer), lags)
+        return cases_of(pick_run(runs, layer), lags)
 
     return watch(model, inputs, measure, cells=cells)
 
@@ -77,11 +77,11 @@ def cases_of(run: Run, lags: Sequence[int] | None = None) -> Cases:
     require_unaltered(run)
     last = int(run.ends.min())
     wanted = sorted(set(lags)) if lags is not None else [2**k for k in range(last.bit_length())] or [0]
-    need_lags(run, wanted)
-    return (_exactly if state_size(run) <= DENSE else _by_products)(run, wanted)
+    require_lags(run, wanted)
+    return (_by_matrices if state_size(run) <= DENSE else _by_products)(run, wanted)
 
 
-def _exactly(run: Run, lags: list[int]) -> Cases:
+def _by_matrices(run: Run, lags: list[int]) -> Cases:
     replay, batch, size = Replay(run), len(run.ends), state_size(run)
     product = torch.eye(size, dtype=torch.float64).expand(batch, -1, -1)
     log_scale, rows = torch.zeros(batch, dtype=torch.float64), []
@@ -106,18 +106,20 @@ def _by_products(run: Run, lags: list[int]) -> Cases:
             largest_singular_values(linear_map.jvp, linear_map.vjp, linear_map.drawn_vectors())[:, 0].log()
             + linear_map.log_scale
         )
-    typical, error = _drawn(run, lags)
+    typical, error = _typical_by_drawing(run, lags)
     return Cases(torch.tensor(lags), torch.stack(rows).double().cpu(), typical, error)
 
 
-def _drawn(run: Run, lags: list[int]) -> tuple[Float[Tensor, "lags sequences"], Float[Tensor, "lags sequences"]]:
+def _typical_by_drawing(
+    run: Run, lags: list[int]
+) -> tuple[Float[Tensor, "lags sequences"], Float[Tensor, "lags sequences"]]:
     """Take drawn gradients of the last state back: the mean of their squared norms is ‖J‖² / n."""
     replay, batch = Replay(run), len(run.ends)
     sizes = [part.shape[-1] for part in replay.before]
-    rows = torch.arange(batch, device=run.ends.device).repeat_interleave(DRAWN)
-    signs = torch.randint(2, (batch * DRAWN, sum(sizes)), generator=torch.Generator().manual_seed(0))
+    rows = torch.arange(batch, device=run.ends.device).repeat_interleave(DRAWN_DIRECTIONS)
+    signs = torch.randint(2, (batch * DRAWN_DIRECTIONS, sum(sizes)), generator=torch.Generator().manual_seed(0))
     vectors = (2.0 * signs - 1).to(replay.before[0]) / sum(sizes) ** 0.5
-    log_size = torch.zeros(batch * DRAWN, dtype=torch.float64)
+    log_size = torch.zeros(batch * DRAWN_DIRECTIONS, dtype=torch.float64)
     found = []
     for lag in range(lags[-1] + 1):
         if lag > 0:
@@ -127,10 +129,10 @@ def _drawn(run: Run, lags: list[int]) -> tuple[Float[Tensor, "lags sequences"], 
             vectors = vectors / torch.where(size > 0, size, 1.0)[:, None]
             log_size = log_size + size.double().cpu().log()
         if lag in lags:
-            found.append(log_size.view(batch, DRAWN))
+            found.append(log_size.view(batch, DRAWN_DIRECTIONS))
     logs = torch.stack(found)
     top = logs.amax(-1, keepdim=True)
     squares = (2 * (logs - torch.where(top.isfinite(), top, 0.0))).exp()
     mean = squares.mean(-1)
-    spread = squares.std(-1) / DRAWN**0.5 / mean
+    spread = squares.std(-1) / DRAWN_DIRECTIONS**0.5 / mean
     return mean.log() / 2 + top.squeeze(-1), spread / 2  # of a root, half the relative error

@@ -52,11 +52,11 @@ def jacobian(
     """
 
     def measure(output: Any, runs: list[Run]) -> Tensor:
-        run = pick(runs, layer)
+        run = pick_run(runs, layer)
         require_unaltered(run)
-        need_lags(run, [lag])
+        require_lags(run, [lag])
         size = state_size(run)
-        need_count(run, count)
+        require_count(run, count)
         if size <= DENSE:
             replay, product = Replay(run), torch.eye(size, dtype=torch.float64).expand(len(run.ends), -1, -1)
             for back in range(lag):
@@ -70,7 +70,7 @@ def jacobian(
     return watch(model, inputs, measure, cells=cells)
 
 
-def pick(runs: list[Run], layer: str | None) -> Run:
+def pick_run(runs: list[Run], layer: str | None) -> Run:
     """Find a layer's loop by name; the only one needs none. Of sequences that begin anew on the way, the latest episode."""
     named = {run.name: run for run in runs}
     if layer is None and len(named) == 1:
@@ -85,7 +85,7 @@ def state_size(run: Run) -> int:
     return sum(pack(part).shape[-1] for part in run.states[-1])
 
 
-def need_lags(run: Run, lags: list[int]) -> None:
+def require_lags(run: Run, lags: list[int]) -> None:
     """Refuse lags that a sequence of `run` is too short for."""
     shortest = int(run.ends.min()) + 1
     for lag in lags:
@@ -95,7 +95,7 @@ def need_lags(run: Run, lags: list[int]) -> None:
             )
 
 
-def need_count(run: Run, count: int | None) -> None:
+def require_count(run: Run, count: int | None) -> None:
     """Refuse a count that the state of `run` has not, and all of a large state."""
     size = state_size(run)
     if count is not None and not 1 <= count <= size:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rnnvanish.backward.replay import Replay
 from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.watch import Cells, Run, watch
-from rnnvanish.probes.jacobian import DENSE, need_count, pick, state_size, step_jacobians
+from rnnvanish.probes.jacobian import DENSE, pick_run, require_count, state_size, step_jacobians
 
 #: Blocks of time whose means give the interval, and the 97.5 % point of Student's t for one degree less.
 BLOCKS, STUDENT = 10, 2.2622
@@ -83,7 +83,7 @@ def spectrum(
     """
 
     def measure(output: Any, runs: list[Run]) -> Spectrum:
-        return spectrum_of(pick(runs, layer), count, warm_up)
+        return spectrum_of(pick_run(runs, layer), count, warm_up)
 
     return watch(model, inputs, measure, cells=cells)
 
@@ -91,13 +91,13 @@ def spectrum(
 def spectrum_of(run: Run, count: int | None, warm_up: int = 0) -> Spectrum:
     """Measure one loop."""
     require_unaltered(run)
-    need_count(run, count)
+    require_count(run, count)
     shortest = int(run.ends.min()) + 1
     if not 0 <= warm_up < shortest:
         raise ValueError(
             f"The shortest sequence has {shortest} steps: needs a warm-up of 0 to {shortest - 1}, got {warm_up}."
         )
-    return _of_stretches(_stretches(run, count), run.ends.cpu() + 1, warm_up)
+    return _spectrum_of_stretches(_stretches(run, count), run.ends.cpu() + 1, warm_up)
 
 
 def drawn_basis(size: int, count: int) -> Float[Tensor, "state directions"]:
@@ -118,14 +118,14 @@ def _stretches(run: Run, count: int | None) -> Float[Tensor, "time sequences exp
     found = []
     for t in range(int(run.ends.max()) + 1):
         going = (t <= run.ends).cpu()
-        q, r = torch.linalg.qr(_onward(replay, torch.where(t <= run.ends, t, 0), basis))
+        q, r = torch.linalg.qr(_push_basis(replay, torch.where(t <= run.ends, t, 0), basis))
         stretch = r.diagonal(dim1=-2, dim2=-1).abs().log()
         found.append(torch.where(going[:, None], stretch, torch.nan))
         basis = torch.where(going[:, None, None], q, basis)
     return torch.stack(found)
 
 
-def _onward(
+def _push_basis(
     replay: Replay, at: Tensor, basis: Float[Tensor, "sequences state directions"]
 ) -> Float[Tensor, "sequences state directions"]:
     """Take a basis of changes of the state through one step."""
@@ -139,15 +139,17 @@ def _onward(
     return onward.double().cpu().view(batch, count, size).mT
 
 
-def _of_stretches(stretches: Float[Tensor, "time sequences exponents"], lengths: Tensor, warm_up: int) -> Spectrum:
+def _spectrum_of_stretches(
+    stretches: Float[Tensor, "time sequences exponents"], lengths: Tensor, warm_up: int
+) -> Spectrum:
     counted = [stretches[warm_up : int(length), row] for row, length in enumerate(lengths)]
     means = torch.stack([each.mean(0) for each in counted])
     order = means.argsort(descending=True)
-    errors = torch.stack([_error(each) for each in counted])
+    errors = torch.stack([_standard_error(each) for each in counted])
     return Spectrum(means.gather(1, order), errors.gather(1, order), tuple(len(each) for each in counted))
 
 
-def _error(stretch: Float[Tensor, "time exponents"]) -> Float[Tensor, " exponents"]:
+def _standard_error(stretch: Float[Tensor, "time exponents"]) -> Float[Tensor, " exponents"]:
     """From the means over blocks: steps that follow each other are alike, blocks hardly."""
     if len(stretch) < 2 * BLOCKS:
         return torch.full_like(stretch[0], math.inf)

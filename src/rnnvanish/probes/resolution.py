@@ -46,11 +46,11 @@ def resolution(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = 
     """
     # Before the measurement, which is in double precision.
     own = {id(module): _format(module) for module in model.modules()}
-    found = each_loop(model, inputs, loss, partial(_of_loop, own), lambda pair: pair[0] == torch.float64, cells)
+    found = each_loop(model, inputs, loss, partial(_resolution_of, own), lambda pair: pair[0] == torch.float64, cells)
     return {name: resolution for name, (_, resolution) in found.items()}
 
 
-def _of_loop(own: dict[int, str], run: Run, gradients: Series) -> tuple[torch.dtype, Resolution]:
+def _resolution_of(own: dict[int, str], run: Run, gradients: Series) -> tuple[torch.dtype, Resolution]:
     whole = torch.cat(gradients, dim=-1).double().abs()
     step = run.ends - torch.arange(int(run.ends.max()) + 1, device=whole.device)[:, None]
     rows = torch.arange(whole.shape[1], device=whole.device).expand_as(step)
@@ -62,8 +62,8 @@ def _of_loop(own: dict[int, str], run: Run, gradients: Series) -> tuple[torch.dt
         numbers = torch.finfo(dtype)
         smallest = numbers.smallest_normal * numbers.eps
         lost[name] = ((aligned > 0) & (aligned <= smallest / 2)).double().sum((1, 2)) / there
-        lost_from[name] = _first(lost[name] >= 0.5)
-        drowned_from[name] = _first(size < numbers.eps / 2 * size[0])
+        lost_from[name] = _first_true(lost[name] >= 0.5)
+        drowned_from[name] = _first_true(size < numbers.eps / 2 * size[0])
     return run.x.dtype, Resolution(own[id(run.module)], lost, lost_from, drowned_from)
 
 
@@ -72,6 +72,6 @@ def _format(module: nn.Module) -> str:
     return str(weight.dtype).removeprefix("torch.")
 
 
-def _first(condition: Tensor) -> int | None:
+def _first_true(condition: Tensor) -> int | None:
     places = condition.nonzero()
     return int(places[0]) if len(places) else None

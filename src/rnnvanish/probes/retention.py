@@ -14,6 +14,7 @@ from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.last_read_step import end_at_last_read
 from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.backward.masked_states import masked_gradients
+from rnnvanish.backward.notes import loop_notes
 from rnnvanish.backward.recurrent_path import recurrent_gradient
 from rnnvanish.backward.replay import Series
 from rnnvanish.backward.state_gradients import state_gradients
@@ -25,9 +26,7 @@ from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run, watch
-from rnnvanish.probes.batches import averaged
-from rnnvanish.probes.curve import Curve
-from rnnvanish.probes.notes import notes
+from rnnvanish.probes.curve import Curve, average_curves
 
 
 def retention(
@@ -100,7 +99,7 @@ def retention_of(
                 found.append(measured(compiled=explain is None and segment is None))
             except Exception:  # noqa: BLE001  # step by step there are words for whatever this is, or even numbers
                 found.append(measured())
-    return averaged(found)
+    return average_curves(found)
 
 
 def _resolved(curves: dict[str, Curve]) -> bool:
@@ -125,10 +124,10 @@ def _curves(
     ending = end_at_last_read([each.as_run() for each in episodes], list(map(joint_norm, sizes)))
     for run, each, size_of, own in zip(ending, episodes, sizes, every, strict=True):
         masked = masked_gradients(model, run, value, own.states) if run.altered else None
-        curve = _curve(run, size_of) if masked is None else _curve_of(*masked)
+        curve = _curve(run, size_of) if masked is None else _masked_curve(*masked)
         if curve.verdict == "exploding" and not run.altered:
             total = tuple(map(each.split, own.total))
-            curve = replace(curve, journey=_curve(run, _sizes(_alone(run, _ends(run, total)))))
+            curve = replace(curve, journey=_curve(run, _norms(_loop_gradient(run, _end_gradients(run, total)))))
         if loss is not None and masked is None:
             share = (
                 None
@@ -137,40 +136,40 @@ def _curves(
             )
             # Where nothing comes in behind the end, all of the gradient is on the journey.
             alone = share is not None and not (share[1:] > 0).any() and not curve.gain.isinf().any()
-            on_its_way = size_of if alone else _sizes(map(each.split, _journey(run, each, own.total)))
+            on_its_way = size_of if alone else _norms(map(each.split, _journey_gradient(run, each, own.total)))
             curve = replace(curve, injected=share, journey=_curve(run, on_its_way))
-        curve = replace(curve, notes=notes(run, each, joint_norm(size_of), curve, masked[0] if masked else None))
+        overflows = bool(curve.gain.isinf().any())
+        notes = loop_notes(run, each, joint_norm(size_of), overflows, masked[0] if masked else None)
+        curve = replace(curve, notes=notes)
         curves[run.name] = replace(curve, cause=explain(each.run, curve)) if explain else curve
     return curves
 
 
-def _journey(run: Run, episodes: Episodes, total: Series) -> Series:
+def _journey_gradient(run: Run, episodes: Episodes, total: Series) -> Series:
     """The gradient by the last states of a loop alone, carried back."""
     if run.compiled_calls:
-        return compiled_loops.backward_from_end(run, _ends(run, total))
+        return compiled_loops.backward_from_end(run, _end_gradients(run, total))
     return journey_gradient(episodes.run, total, episodes.mask_at(run.ends))
 
 
-def _ends(run: Run, total: Series) -> State:
+def _end_gradients(run: Run, total: Series) -> State:
     """The gradient by each sequence's own last state."""
     rows = torch.arange(len(run.ends), device=run.ends.device)
     return tuple(part[run.ends, rows] for part in total)
 
 
-def _alone(run: Run, end: State) -> Series:
+def _loop_gradient(run: Run, end: State) -> Series:
     """The gradient by the last states, of length one for each sequence, taken back through the loop alone."""
     length = stable_norm(torch.cat(tuple(map(pack, end)), dim=-1), dim=-1)[:, None]
     unit = tuple(part / torch.where(length > 0, length, 1.0) for part in end)
-    return (
-        compiled_loops.backward_through_loop(run, unit)
-        if run.compiled_calls
-        else recurrent_gradient(run, tuple(map(pack, unit)))
-    )
+    if run.compiled_calls:
+        return compiled_loops.backward_through_loop(run, unit)
+    return recurrent_gradient(run, tuple(map(pack, unit)))
 
 
-def _curve_of(run: Run, gradients: list[State]) -> Curve:
+def _masked_curve(run: Run, gradients: list[State]) -> Curve:
     """The curve of a loop whose states are led past its steps."""
-    sizes = _sizes(zip(*gradients, strict=True))
+    sizes = _norms(zip(*gradients, strict=True))
     (run,) = end_at_last_read([run], [joint_norm(sizes)])
     return _curve(run, sizes)
 
@@ -190,6 +189,6 @@ def _curve(run: Run, sizes: list[Tensor]) -> Curve:
     return Curve(torch.arange(len(gain)), gain, dict(zip(run.cell.state_names, parts, strict=True)))
 
 
-def _sizes(series: Iterable[Any]) -> list[Tensor]:
+def _norms(series: Iterable[Any]) -> list[Tensor]:
     """The norms of gradients, (time, sequences) for each part of the state."""
     return [row_norms(part if isinstance(part, Tensor) else torch.stack(part)) for part in series]

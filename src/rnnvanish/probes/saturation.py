@@ -75,12 +75,12 @@ def saturation_of(run: Run) -> dict[str, Gate]:
                 "there is nothing to measure of saturation. probes.retention, cases and lyapunov take complex states."
             )
     gates: dict[str, list[GateValues]] = {}
-    for name, values in _values(run):
+    for name, values in _gate_values_of_steps(run):
         gates.setdefault(name, []).append(values)
-    return {name: _gate(chunks) for name, chunks in gates.items()}
+    return {name: _gate_measures(chunks) for name, chunks in gates.items()}
 
 
-def _values(run: Run) -> Iterator[tuple[str, GateValues]]:
+def _gate_values_of_steps(run: Run) -> Iterator[tuple[str, GateValues]]:
     for steps in replay_all(run):
         unknown = zip(run.cell.state_names, steps.after, strict=True)
         yield from (
@@ -88,7 +88,7 @@ def _values(run: Run) -> Iterator[tuple[str, GateValues]]:
         ).items()
 
 
-def _gate(chunks: list[GateValues]) -> Gate:
+def _gate_measures(chunks: list[GateValues]) -> Gate:
     value = torch.cat([chunk.value for chunk in chunks]).double().cpu()
     low, high = chunks[0].low, chunks[0].high
     width = high - low

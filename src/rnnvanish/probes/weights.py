@@ -58,24 +58,24 @@ def weights(model: nn.Module) -> dict[str, Mapping[str, Matrix]]:
         0.5
     """
     with preserve(model):
-        computed = set(_compute_anew(model))
+        computed = set(_compute_weights(model))
         for name, module in model.named_modules():
             if isinstance(module, nn.RNNBase | nn.RNNCellBase):
-                _need_weights(module, plain_name(name, model), computed)
-        return {name: dict(_gates(cell, projection)) for name, cell, projection in _loops(model)}
+                _require_weights(module, plain_name(name, model), computed)
+        return {name: dict(_gate_matrices(cell, projection)) for name, cell, projection in _recurrent_cells(model)}
 
 
 def weights_of(run: Run) -> dict[str, Matrix] | None:
     """Measure the recurrent matrices of a loop as its run had them."""
     end = run.name.partition("/")[2]
-    for name, cell, projection in _loops(run.module):
+    for name, cell, projection in _recurrent_cells(run.module):
         if name.partition("/")[2] == end:
-            return dict(_gates(cell, projection))
+            return dict(_gate_matrices(cell, projection))
     return None
 
 
 @torch.no_grad()
-def _compute_anew(model: nn.Module) -> Iterator[tuple[int, str]]:
+def _compute_weights(model: nn.Module) -> Iterator[tuple[int, str]]:
     """Compute the weights that torch's hooks compute before each forward: module and name of each."""
     for module in model.modules():
         for hook in forward_pre_hooks(module):
@@ -84,7 +84,7 @@ def _compute_anew(model: nn.Module) -> Iterator[tuple[int, str]]:
                 yield id(module), hook.name
 
 
-def _need_weights(module: nn.RNNBase | nn.RNNCellBase, title: str, computed: set[tuple[int, str]]) -> None:
+def _require_weights(module: nn.RNNBase | nn.RNNCellBase, title: str, computed: set[tuple[int, str]]) -> None:
     suffixes = torch_suffixes(module) if isinstance(module, nn.RNNBase) else [""]
     for name in (f"weight_hh{suffix}" for suffix in suffixes):
         known = module._parameters.get(name) is not None or parametrize.is_parametrized(module, name)
@@ -95,7 +95,7 @@ def _need_weights(module: nn.RNNBase | nn.RNNCellBase, title: str, computed: set
             )
 
 
-def _loops(model: nn.Module) -> Iterator[tuple[str, Cell, Tensor | None]]:
+def _recurrent_cells(model: nn.Module) -> Iterator[tuple[str, Cell, Tensor | None]]:
     """Every loop's name, its innermost cell, and its projection."""
     for name, module in model.named_modules():
         title = plain_name(name, model)
@@ -113,16 +113,16 @@ def _loops(model: nn.Module) -> Iterator[tuple[str, Cell, Tensor | None]]:
 
 
 @torch.no_grad()
-def _gates(cell: Cell, projection: Tensor | None) -> Iterator[tuple[str, Matrix]]:
+def _gate_matrices(cell: Cell, projection: Tensor | None) -> Iterator[tuple[str, Matrix]]:
     names = BLOCKS.get(type(cell), ())
     if not names:
         return
     whole = cast(Tensor, cell.get_submodule("from_h").weight).detach().double()
     for name, block in zip(names, whole.chunk(len(names)), strict=True):
-        yield name, measured(block if projection is None else block @ projection.detach().double())
+        yield name, matrix_measures(block if projection is None else block @ projection.detach().double())
 
 
-def measured(matrix: Float[Tensor, "size size"]) -> Matrix:
+def matrix_measures(matrix: Float[Tensor, "size size"]) -> Matrix:
     """Measure a square matrix."""
     singular, eigen = torch.linalg.svdvals(matrix), torch.linalg.eigvals(matrix).abs()
     square = singular.square().sum()

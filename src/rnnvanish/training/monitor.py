@@ -14,7 +14,7 @@ from rnnvanish.live import Cells, step_modules
 from rnnvanish.names import printable
 from rnnvanish.observe.restore.random_state import preserve_random_state
 from rnnvanish.probes.curve import Curve
-from rnnvanish.training.watched_step import Look, left_out
+from rnnvanish.training.step_recording import StepRecording, report_failure
 
 #: Without a fixed interval: the share of the training's time that measuring may take, and the steps between at least.
 SHARE, AT_LEAST = 0.03, 50
@@ -51,44 +51,44 @@ class RetentionMonitor(Callback):
         self.every_n_steps, self.sequences, self.cells = every_n_steps, sequences, cells
         self.alerts: list[str] = []
         self._verdicts: dict[str, str] = {}
-        self._complaints: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._past_hooks: set[str] = set()  # layers whose `forward` is called directly, if they are called at all
         self._called: set[str] = set()
-        self._look: Look | None = None
-        self._again = False  # whether to look at the very next step, at layers that no hook saw
+        self._recording: StepRecording | None = None
+        self._record_next = False  # whether to look at the very next step, at layers that no hook saw
         self._last: tuple[int, float, float] | None = None  # step and time of the last measurement, and what it took
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Take note of what each recurrent module reads, on the steps that are measured."""
-        self._forget()
+        self._discard_recording()
         if self._due(trainer.global_step):
-            with left_out(type(pl_module).__name__, self._complain), preserve_random_state():
+            with report_failure(type(pl_module).__name__, self._report), preserve_random_state():
                 steps = self._steps(pl_module)
-                self._look = Look(pl_module, batch, steps, self.sequences, self._past_hooks, self._complain)
-                self._look.begin()
+                self._recording = StepRecording(pl_module, batch, steps, self.sequences, self._past_hooks, self._report)
+                self._recording.begin()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         """Measure, before the weights change."""
-        if self._look is not None:
+        if self._recording is not None:
             began = time.perf_counter()
-            with left_out(type(pl_module).__name__, self._complain), preserve_random_state():
-                self._measure(self._look, trainer)
-            self._forget()
+            with report_failure(type(pl_module).__name__, self._report), preserve_random_state():
+                self._measure(self._recording, trainer)
+            self._discard_recording()
             now = time.perf_counter()
             self._last = trainer.global_step, now, now - began
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave no hook behind."""
-        self._forget()
+        self._discard_recording()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave no hook behind, and say where there never was anything to measure."""
-        if self._last is None and self._look is not None:
-            self._complain(type(pl_module).__name__, "no optimiser took a step by way of the Trainer.")
-        self._forget()
+        if self._last is None and self._recording is not None:
+            self._report(type(pl_module).__name__, "no optimiser took a step by way of the Trainer.")
+        self._discard_recording()
 
     def _due(self, step: int) -> bool:
-        if self._again:
+        if self._record_next:
             return True
         if self.every_n_steps is not None:
             before = step - 1 if self._last is None else self._last[0]
@@ -98,27 +98,27 @@ class RetentionMonitor(Callback):
         last, when, took = self._last
         return step - last >= AT_LEAST and (time.perf_counter() - when) * SHARE >= took
 
-    def _measure(self, look: Look, trainer: Trainer) -> None:
+    def _measure(self, recording: StepRecording, trainer: Trainer) -> None:
         """Measure and log, and say what was not measured."""
-        look.end()
-        self._again = False
+        recording.end()
+        self._record_next = False
         measured: dict[str, float] = {}
-        for name, curve in look.curves().items():
+        for name, curve in recording.curves().items():
             measured |= self._numbers(name, curve, trainer.global_step)
         # To the loggers, not by self.log(): that would repeat the last value at every step in between.
         for logger in trainer.loggers if measured else ():
-            with left_out(type(logger).__name__, self._complain):
+            with report_failure(type(logger).__name__, self._report):
                 logger.log_metrics(measured, step=trainer.global_step)
-        if not look.layers and not look.steps:
-            self._complain(type(look.model).__name__, "it has no recurrent layer.")
-        self._called |= look.layers.keys() - look.unseen
-        for name in sorted(look.unseen & self._past_hooks - self._called):
-            self._complain(name, "it was not called in the steps that were looked at.")
-        self._again = not look.unseen <= self._past_hooks
-        self._past_hooks |= look.unseen
+        if not recording.layers and not recording.steps:
+            self._report(type(recording.model).__name__, "it has no recurrent layer.")
+        self._called |= recording.layers.keys() - recording.unseen
+        for name in sorted(recording.unseen & self._past_hooks - self._called):
+            self._report(name, "it was not called in the steps that were looked at.")
+        self._record_next = not recording.unseen <= self._past_hooks
+        self._past_hooks |= recording.unseen
 
     def _steps(self, pl_module: LightningModule) -> dict[str, nn.Module]:
-        with left_out("cells=", self._complain):
+        with report_failure("cells=", self._report):
             return step_modules(pl_module, self.cells)
         return step_modules(pl_module)
 
@@ -126,7 +126,7 @@ class RetentionMonitor(Callback):
         """What is logged of a layer, by the names of the metrics."""
         layer = re.sub(r"[^\w./-]+", "_", name).replace("_/", "/").strip("_")
         if curve.verdict == "unmeasured":
-            self._complain(name, " ".join(curve.notes) or "no gradient comes back from the end of its sequences.")
+            self._report(name, " ".join(curve.notes) or "no gradient comes back from the end of its sequences.")
             return {}
         self._alert(layer, curve, step)
         lost = curve.decades_lost(len(curve.gain) - 1)
@@ -145,10 +145,10 @@ class RetentionMonitor(Callback):
         }.get(curve.verdict, "")
         self._say(said, rank_zero_info if curve.verdict == "healthy" else rank_zero_warn)
 
-    def _complain(self, name: str, why: str) -> None:
+    def _report(self, name: str, why: str) -> None:
         """Say why something is not measured: once for each kind of reason, since its words may differ at every step."""
-        if (key := (name, why.partition(":")[0])) not in self._complaints:
-            self._complaints.add(key)
+        if (key := (name, why.partition(":")[0])) not in self._reported:
+            self._reported.add(key)
             self._say(f"{name} is left out of what is measured: {why} The training goes on.", rank_zero_warn)
 
     def _say(self, said: str, how: Callable[[str], None]) -> None:
@@ -159,7 +159,7 @@ class RetentionMonitor(Callback):
         except Warning:  # where warnings are errors this one is none, since it would end the training
             rank_zero_info(said)
 
-    def _forget(self) -> None:
-        if self._look is not None:
-            self._look.end()
-        self._look = None
+    def _discard_recording(self) -> None:
+        if self._recording is not None:
+            self._recording.end()
+        self._recording = None

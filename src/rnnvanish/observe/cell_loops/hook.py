@@ -12,8 +12,8 @@ from rnnvanish.cell import State
 from rnnvanish.observe.autograd_graph import as_leaf
 from rnnvanish.observe.carry import Carry
 from rnnvanish.observe.cell_loops.call_pattern import CallPattern
-from rnnvanish.observe.cell_loops.calls import StateLayout, StepCall, build_runs
-from rnnvanish.observe.cell_loops.reroute import redirect_gradient
+from rnnvanish.observe.cell_loops.output_gradient import redirect_gradient
+from rnnvanish.observe.cell_loops.step_calls import StateLayout, StepCall, build_runs
 from rnnvanish.observe.pytree import leaves, map_leaves
 from rnnvanish.observe.record import Recorder
 

@@ -1,4 +1,4 @@
-"""What there is to know of the curve of a loop beside its numbers, in sentences."""
+"""What there is to know of a recorded loop beside the numbers of its gradients, in sentences."""
 
 from dataclasses import replace
 
@@ -8,11 +8,10 @@ from torch import Tensor
 
 from rnnvanish.backward.episodes import Episodes
 from rnnvanish.observe.record import Run
-from rnnvanish.probes.curve import Curve
 
 
-def notes(
-    run: Run, episodes: Episodes, sizes: Float[Tensor, "time sequences"], curve: Curve, masked: Run | None
+def loop_notes(
+    run: Run, episodes: Episodes, sizes: Float[Tensor, "time sequences"], overflows: bool, masked: Run | None
 ) -> tuple[str, ...]:
     """Say what there is to know of a loop.
 
@@ -20,8 +19,8 @@ def notes(
         run: The loop as it was measured, its episodes for sequences.
         episodes: The loop as it ran.
         sizes: Norms of the gradient by every state of `run`.
-        curve: Its curve.
-        masked: The loop as `carried` has it; None where it was measured as it ran.
+        overflows: Whether a gain is infinite.
+        masked: The loop as `masked_gradients` has it; None where it was measured as it ran.
     """
     lost, count = _lost(run, sizes), len(run.ends)
     every = {
@@ -46,7 +45,7 @@ def notes(
         f"In {lost} of {count} sequences nothing of the gradient passes some step: the mean over all is zero from there on.": (
             masked is None and 0 < lost < count
         ),
-        "Its gradient grows beyond what the number format can hold.": bool(curve.gain.isinf().any()),
+        "Its gradient grows beyond what the number format can hold.": overflows,
     }
     return tuple(note for note, true in every.items() if true)
 

@@ -1,4 +1,4 @@
-"""A look at one training step: what its recurrent modules read, and how much of the gradient they keep of it."""
+"""One training step recorded: what its recurrent modules read; then each is measured on that, apart from the training."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,20 +24,20 @@ from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import retention
 
 #: Takes the name of what is not measured, and why.
-Complain = Callable[[str, str], None]
+Report = Callable[[str, str], None]
 
 
 @contextmanager
-def left_out(name: str, complain: Complain) -> Iterator[None]:
-    """Whatever fails in here is complained of, and goes no further."""
+def report_failure(name: str, report: Report) -> Iterator[None]:
+    """Report whatever fails in here, and let it go no further."""
     try:
         yield
     except Exception as error:  # noqa: BLE001  # a training must not end by being watched
-        complain(name, f"{type(error).__name__}: {error}")
+        report(name, f"{type(error).__name__}: {error}")
 
 
-class Look:
-    """Notes what is called between `begin` and `end`, and measures it apart from the training.
+class StepRecording:
+    """Records what is called between `begin` and `end`, and measures it apart from the training.
 
     Attributes:
         unseen: The layers that were not called, or went past their hooks.
@@ -48,7 +48,7 @@ class Look:
         steps: Modules that are one step of a loop which the model itself writes, by name.
         sequences: How many sequences of what a layer reads are kept.
         past_hooks: The layers whose `forward` is called directly.
-        complain: Is told of what cannot be measured.
+        report: Is told of what cannot be measured.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class Look:
         steps: dict[str, nn.Module],
         sequences: int,
         past_hooks: set[str],
-        complain: Complain,
+        report: Report,
     ) -> None:
-        self.model, self.steps, self.sequences, self.complain = model, steps, sequences, complain
+        self.model, self.steps, self.sequences, self.report = model, steps, sequences, report
         self.layers = recurrent_modules(model)
         self._called: set[str] = set()
-        self._seen: dict[str, tuple[nn.Module, Call]] = {}
-        self._held: dict[str, tuple[nn.Module, Call]] = {}
+        self._layer_calls: dict[str, tuple[nn.Module, Call]] = {}
+        self._holder_calls: dict[str, tuple[nn.Module, Call]] = {}
         self._undo: list[Callable[[], Any]] = []
         self._batch = batch
         self._past_hooks = past_hooks
@@ -72,16 +72,16 @@ class Look:
     def begin(self) -> None:
         """Hook in."""
         for name, module in self.layers.items():
-            note = partial(self._note_layer, name)
+            record = partial(self._record_layer, name)
             hooked = name not in self._past_hooks
             end = (
-                module.register_forward_pre_hook(note, with_kwargs=True).remove
+                module.register_forward_pre_hook(record, with_kwargs=True).remove
                 if hooked
-                else hook_forward(module, note)
+                else hook_forward(module, record)
             )
             self._undo.append(end)
         for name, module in modules_holding(self.model, self.steps.values()).items():
-            hook = module.register_forward_pre_hook(partial(self._note_holder, name), with_kwargs=True)
+            hook = module.register_forward_pre_hook(partial(self._record_holder, name), with_kwargs=True)
             self._undo.append(hook.remove)
         self._batch = map_tensors(self._batch, detached_copy) if self.steps else None
 
@@ -102,18 +102,18 @@ class Look:
 
     def _curves(self) -> dict[str, Curve]:
         curves: dict[str, Curve] = {}
-        for name, (module, call) in self._seen.items():
-            with left_out(name, self.complain):
+        for name, (module, call) in self._layer_calls.items():
+            with report_failure(name, self.report):
                 alone = module if type(module) in KNOWN_LAYERS else copy_model(module)
                 for loop, curve in retention(alone, call.map(to_precision_of(module.parameters()))).items():
                     curves[f"{name}/{loop.partition('/')[2]}"] = curve
         left = dict(self.steps)
         for module, call in self._outermost():
             own = {name: left.pop(name) for name in [*left] if left[name] in [*module.modules()]}
-            with left_out(", ".join(own), self.complain):
+            with report_failure(", ".join(own), self.report):
                 curves |= self._through(module, call.map(to_precision_of(module.parameters())), own)
         if left:
-            with left_out(", ".join(left), self.complain):
+            with report_failure(", ".join(left), self.report):
                 curves |= self._through(self.model, call_with_batch(self.model, self._batch), left)
         return curves
 
@@ -127,25 +127,25 @@ class Look:
             loops = {loop: curve for loop, curve in found.items() if loop.partition(" (call ")[0] == there}
             curves |= {name + loop.removeprefix(there): curve for loop, curve in loops.items()}
             if not loops:
-                self.complain(name, "it was not called.")
+                self.report(name, "it was not called.")
         return curves
 
     def _outermost(self) -> list[tuple[nn.Module, Call]]:
         """Of the modules that hold steps and were called, those that no other one holds."""
         return [
-            noted
-            for name, noted in self._held.items()
-            if not any(name != other and name.startswith(other and f"{other}.") for other in self._held)
+            call
+            for name, call in self._holder_calls.items()
+            if not any(name != other and name.startswith(other and f"{other}.") for other in self._holder_calls)
         ]
 
-    def _note_layer(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _record_layer(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if name not in self._called:
             self._called.add(name)
-            with left_out(name, self.complain):
-                self._seen[name] = module, copy_first_sequences(module, args, kwargs, self.sequences)
+            with report_failure(name, self.report):
+                self._layer_calls[name] = module, copy_first_sequences(module, args, kwargs, self.sequences)
 
-    def _note_holder(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _record_holder(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         redirected = module is self.model and "forward" in vars(module)  # to training_step, as strategies do it
-        if name not in self._held and not redirected:
-            with left_out(plain_name(name, module), self.complain):
-                self._held[name] = module, copy_call(args, kwargs)
+        if name not in self._holder_calls and not redirected:
+            with report_failure(plain_name(name, module), self.report):
+                self._holder_calls[name] = module, copy_call(args, kwargs)
