@@ -33,7 +33,8 @@ def imported(path):
 
 def module(path):
     """By which name a file is imported."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
+    path = path.relative_to(ROOT)
+    parts = path.parent.parts if path.name == "__init__.py" else path.with_suffix("").parts
     return ".".join(parts[1:] if parts[0] == "src" else parts[-1:])
 
 

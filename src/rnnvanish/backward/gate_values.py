@@ -15,6 +15,11 @@ BLOCKS: dict[type[nn.Module], tuple[str, ...]] = {Elman: ("h",), LSTM: ("i", "f"
 LIMITS = {nn.Tanh: (-1.0, 1.0), nn.Sigmoid: (0.0, 1.0), nn.ReLU: (0.0, math.inf)}
 
 
+def title(gate: str) -> str:
+    """What a gate is called in a report."""
+    return "units" if gate == "h" else gate
+
+
 @dataclass(frozen=True, eq=False)
 class GateValues:
     """What a gate was, row by row, and the limits between which it can be."""

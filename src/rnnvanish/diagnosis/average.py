@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from rnnvanish.numerics.interval import confidence_interval
-from rnnvanish.probes.shares import Shares
 
 
 def joined(found: Sequence[Any], beyond: float = torch.nan) -> tuple[Any, Any, Any]:
@@ -16,7 +15,7 @@ def joined(found: Sequence[Any], beyond: float = torch.nan) -> tuple[Any, Any, A
 
     Args:
         found: The same measure of each batch; None where it could not be taken.
-        beyond: What a batch has at lags that its sequences do not reach.
+        beyond: What a batch has at lags that its sequences do not reach; a class of measures may say its own.
 
     Returns:
         The same kind of measure, with the mean of every number over the batches that have it; then the lower and the
@@ -28,7 +27,7 @@ def joined(found: Sequence[Any], beyond: float = torch.nan) -> tuple[Any, Any, A
         return (values[0] if values else None), None, None
     first = values[0]
     if is_dataclass(first):
-        beyond = 0.0 if isinstance(first, Shares) else beyond
+        beyond = getattr(first, "beyond", beyond)
         parts = {each.name: joined([getattr(value, each.name) for value in values], beyond) for each in fields(first)}
         mean, low, high = _apart(parts)
         return replace(first, **mean), low, high  # type: ignore[type-var]

@@ -14,6 +14,7 @@ from rnnvanish.diagnosis.find_faults import findings
 from rnnvanish.diagnosis.outlook.outlook import Outlook, outlook
 from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.live import Cells, live_cells, unwrapped
+from rnnvanish.measure import Measures
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.call import sample_batches
 from rnnvanish.observe.restore.borrow import preserve
@@ -95,7 +96,7 @@ def _diagnose(
         advised,
         provenance(),
         findings(model, calls, loss, cells, [{name: each.looks for name, each in one.items()} for one in examined]),
-        {name: mean for name, (mean, _, _) in measured.items()},
+        {name: Measures(mean) for name, (mean, _, _) in measured.items()},
         None if lag is None else _outlook(model, curves, lag),
         trials.unfit,
         {name: {"low": low, "high": high} for name, (_, low, high) in measured.items() if low is not None},

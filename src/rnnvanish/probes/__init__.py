@@ -1,19 +1,36 @@
-"""Probes: they turn a model and sequences into numbers. One file a measure."""
+"""Probes: they turn a model and sequences into numbers. One file a measure. A new one is its file and its line in `ALL`."""
 
-from rnnvanish.probes.bypass import bypass
-from rnnvanish.probes.cases import cases
+from typing import Any
+
+from rnnvanish.measure import Measure
+from rnnvanish.probes.bypass import BYPASS, bypass
+from rnnvanish.probes.cases import CASES, cases
 from rnnvanish.probes.curve import Curve
-from rnnvanish.probes.depth import depth
+from rnnvanish.probes.depth import DEPTH, depth
 from rnnvanish.probes.jacobian import jacobian
-from rnnvanish.probes.lyapunov import lyapunov, spectrum
-from rnnvanish.probes.resolution import resolution
+from rnnvanish.probes.lyapunov import SPECTRUM, lyapunov, spectrum
+from rnnvanish.probes.resolution import RESOLUTION, resolution
 from rnnvanish.probes.retention import retention
-from rnnvanish.probes.saturation import saturation
-from rnnvanish.probes.sensitivity import sensitivity
-from rnnvanish.probes.shares import shares
-from rnnvanish.probes.weights import weights
+from rnnvanish.probes.saturation import SATURATION, saturation
+from rnnvanish.probes.sensitivity import SENSITIVITY, sensitivity
+from rnnvanish.probes.shares import SHARES, shares
+from rnnvanish.probes.weights import WEIGHTS, weights
+
+#: What a report has of every loop, in this order.
+ALL: tuple[Measure[Any], ...] = (
+    SHARES,
+    SENSITIVITY,
+    SATURATION,
+    WEIGHTS,
+    RESOLUTION,
+    DEPTH,
+    BYPASS,
+    CASES,
+    SPECTRUM,
+)
 
 __all__ = [
+    "ALL",
     "Curve",
     "bypass",
     "cases",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.jacobian_product import JacobianProduct
 from rnnvanish.backward.replay import Replay
+from rnnvanish.measure import Measure, Row
 from rnnvanish.numerics.lanczos import largest_singular_values
 from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.watch import Cells, Run, watch
@@ -136,3 +137,19 @@ def _typical_by_drawing(
     mean = squares.mean(-1)
     spread = squares.std(-1) / DRAWN_DIRECTIONS**0.5 / mean
     return mean.log() / 2 + top.squeeze(-1), spread / 2  # of a root, half the relative error
+
+
+def _rows(found: Cases) -> list[Row]:
+    worst, typical = float(found.worst[-1]), float(found.typical[-1])
+    return [("cases", f"at lag {int(found.lag[-1])} the worst is {worst:.2g}, the typical {typical:.2g}")]
+
+
+CASES = Measure(
+    name="cases",
+    about=__doc__,
+    result=Cases,
+    units={"lag": "steps", "log_worst": "nats", "log_typical": "nats", "error": "ratio"},
+    of_loop=lambda run, gradients: cases_of(run),
+    rest_rows=_rows,
+    only_full=True,
+)

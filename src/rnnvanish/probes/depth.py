@@ -1,5 +1,6 @@
 """Retention through depth: how much of the gradient passes down through each layer, to the one below."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from rnnvanish.backward.each_loop import Loss, each_loop
 from rnnvanish.backward.recurrent_path import injected_gradient
 from rnnvanish.backward.replay import Series, replay_all
 from rnnvanish.cell import State
+from rnnvanish.measure import Measure, Row
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.watch import Cells, Run
 
@@ -57,3 +59,20 @@ def passage_of(run: Run, gradients: Series) -> Passage:
 
 def _square(parts: State | Series) -> float:
     return sum(float(pack(part).double().square().sum()) for part in parts)
+
+
+def _rows(found: Passage) -> list[Row]:
+    if math.isnan(found.gain):
+        return []
+    return [("depth", f"{found.gain:.2g} of the gradient goes on to what this loop reads")]
+
+
+DEPTH = Measure(
+    name="depth",
+    about=__doc__,
+    result=Passage,
+    units={"arrives": "loss per unit of state", "leaves": "loss per unit of input"},
+    of_loop=passage_of,
+    rest_rows=_rows,
+    resolved=lambda found: found.resolved,
+)

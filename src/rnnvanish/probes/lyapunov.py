@@ -9,12 +9,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.backward.replay import Replay
+from rnnvanish.measure import Measure, Row
 from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.jacobian import DENSE, pick_run, require_count, state_size, step_jacobians
 
 #: Blocks of time whose means give the interval, and the 97.5 % point of Student's t for one degree less.
 BLOCKS, STUDENT = 10, 2.2622
+#: How many exponents a full report has: the leading ones, of states that are larger.
+LEADING = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,3 +159,20 @@ def _standard_error(stretch: Float[Tensor, "time exponents"]) -> Float[Tensor, "
     blocks = torch.stack([block.mean(0) for block in stretch.tensor_split(BLOCKS)])
     error: Tensor = STUDENT * blocks.std(0) / BLOCKS**0.5
     return error
+
+
+def _rows(found: Spectrum) -> list[Row]:
+    pairs = zip(found.exponents.mean(0).tolist(), found.error.amax(0).tolist(), strict=True)
+    told = ", ".join(f"{mean:.2g} ± {error:.1g}" if math.isfinite(error) else f"{mean:.2g}" for mean, error in pairs)
+    return [("exponents", f"{told} nats per step (Lyapunov, the leading ones)")]
+
+
+SPECTRUM = Measure(
+    name="spectrum",
+    about=__doc__,
+    result=Spectrum,
+    units={"exponents": "nats per step", "error": "nats per step", "steps": "steps"},
+    of_loop=lambda run, gradients: spectrum_of(run, min(LEADING, state_size(run))),
+    rest_rows=_rows,
+    only_full=True,
+)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import Loss, each_loop
 from rnnvanish.backward.replay import Series
+from rnnvanish.measure import Measure, Row
 from rnnvanish.observe.watch import Cells, Run
 
 FORMATS: dict[str, torch.dtype] = {
@@ -75,3 +76,27 @@ def _format(module: nn.Module) -> str:
 def _first_true(condition: Tensor) -> int | None:
     places = condition.nonzero()
     return int(places[0]) if len(places) else None
+
+
+def _main_rows(found: Resolution) -> list[Row]:
+    lag = found.lost_from.get(found.own)
+    return [] if lag is None else [("rounding", f"{found.own} rounds most of the gradient to zero from lag {lag} on")]
+
+
+def _rest_rows(found: Resolution) -> list[Row]:
+    return [
+        ("rounding", f"{name} would round most of the gradient to zero from lag {lag} on")
+        for name, lag in found.lost_from.items()
+        if lag is not None and name != found.own
+    ]
+
+
+RESOLUTION = Measure(
+    name="resolution",
+    about=__doc__,
+    result=Resolution,
+    units={"lost": "share of the numbers", "lost_from": "steps", "drowned_from": "steps"},
+    of_model=resolution,
+    main_rows=_main_rows,
+    rest_rows=_rest_rows,
+)

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from rnnvanish.backward.gate_values import GateValues, gate_values
+from rnnvanish.backward.gate_values import GateValues, gate_values, title
 from rnnvanish.backward.replay import replay_all
+from rnnvanish.measure import Measure, Row
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.watch import Cells, Run, watch
 
@@ -104,3 +105,30 @@ def _gate_measures(chunks: list[GateValues]) -> Gate:
         mean=value.mean(0),
         dead=value.amax(0) - value.amin(0) <= STILL * width,
     )
+
+
+def _main_rows(gates: Mapping[str, Gate]) -> list[Row]:
+    dead = sum(int(gate.dead.sum()) for name, gate in gates.items() if name == "h")
+    return [("dead", f"{dead} units never move")] if dead else []
+
+
+def _rest_rows(gates: Mapping[str, Gate]) -> list[Row]:
+    """Say which gates and units stand at their limits, or never move."""
+    known = {title(name): gate for name, gate in gates.items() if not math.isnan(gate.saturated)}
+    said = [
+        ("gates", f"{name}: {100 * gate.saturated:.0f} % of the time at a limit; {int(gate.dead.sum())} never move")
+        for name, gate in known.items()
+        if gate.saturated > 0.005 or gate.dead.any()
+    ]
+    return said or ([("gates", "none stands at a limit")] if known else [])
+
+
+SATURATION = Measure(
+    name="saturation",
+    about=__doc__,
+    result=Mapping[str, Gate],
+    units={"low": "share of the time", "high": "share of the time", "mean": "value of the gate"},
+    of_loop=lambda run, gradients: saturation_of(run),
+    main_rows=_main_rows,
+    rest_rows=_rest_rows,
+)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import Loss, each_loop
 from rnnvanish.backward.replay import Series, replay_all
+from rnnvanish.measure import NEARLY_ALL, Measure, Row
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.watch import Cells, Run
 
@@ -49,3 +50,20 @@ def sensitivity_of(run: Run, gradients: Series) -> Sensitivity:
         total.index_add_(0, lag, square)
         count.index_add_(0, lag, torch.ones_like(square))
     return Sensitivity((total / count).sqrt())
+
+
+def _rows(found: Sensitivity) -> list[Row]:
+    if found.share.isnan().any():
+        return []
+    steps = int((found.share.cumsum(0) < NEARLY_ALL).sum()) + 1
+    return [("input", f"99.9 % of what it can change in the loss comes from the last {steps} steps")]
+
+
+SENSITIVITY = Measure(
+    name="sensitivity",
+    about=__doc__,
+    result=Sensitivity,
+    units={"size": "loss per unit of input"},
+    of_loop=sensitivity_of,
+    rest_rows=_rows,
+)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import Loss, each_loop
 from rnnvanish.backward.replay import Series, replay_by_lag
+from rnnvanish.measure import NEARLY_ALL, Measure, Row
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.watch import Cells, Run
 
@@ -28,6 +29,9 @@ class Shares:
 
     by_weight: Mapping[str, Float[Tensor, " lags"]]
     all: Float[Tensor, " lags"]
+
+    #: What sequences add at lags that they do not reach.
+    beyond: ClassVar[float] = 0.0
 
     def steps(self, part: float = 0.999, weight: str | None = None) -> int:
         """How many of the last steps supply this part of the gradient of a weight; of all weights if none is named.
@@ -69,3 +73,20 @@ def shares_of(run: Run, gradients: Series) -> Shares:
     by_weight = {name: torch.tensor(size, dtype=torch.float64) for name, size in sizes.items() if any(size)}
     together = torch.stack([size.square() for size in by_weight.values()] or [torch.zeros(1)]).sum(0).sqrt()
     return Shares({name: size / size.sum() for name, size in by_weight.items()}, together / together.sum())
+
+
+def _rows(found: Shares) -> list[Row]:
+    if len(found.all) < 2 or found.all.isnan().any():
+        return []
+    steps = found.steps(NEARLY_ALL)
+    return [("weights", f"99.9 % of their gradient comes from the last {steps} of {len(found.all)} steps")]
+
+
+SHARES = Measure(
+    name="shares",
+    about=__doc__,
+    result=Shares,
+    units={"by_weight": "share of the whole", "all": "share of the whole"},
+    of_loop=shares_of,
+    main_rows=_rows,
+)

@@ -11,10 +11,11 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from rnnvanish.backward.gate_values import BLOCKS
+from rnnvanish.backward.gate_values import BLOCKS, title
 from rnnvanish.cell import Cell
 from rnnvanish.compat import forward_pre_hooks
 from rnnvanish.live import RECURRENT, cells_of, plain_name, torch_suffixes
+from rnnvanish.measure import Measure, Row
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.record import Run
 from rnnvanish.observe.restore.borrow import preserve
@@ -98,10 +99,10 @@ def _require_weights(module: nn.RNNBase | nn.RNNCellBase, title: str, computed: 
 def _recurrent_cells(model: nn.Module) -> Iterator[tuple[str, Cell, Tensor | None]]:
     """Every loop's name, its innermost cell, and its projection."""
     for name, module in model.named_modules():
-        title = plain_name(name, model)
+        named = plain_name(name, model)
         loops = [innermost(cell) for cell in cells_of(module)]
         if not isinstance(module, RECURRENT):
-            yield from ((title, cell, None) for cell in loops)
+            yield from ((named, cell, None) for cell in loops)
             continue
         directions = 2 if module.bidirectional else 1
         projections: list[Tensor | None] = [None] * len(loops)
@@ -109,7 +110,7 @@ def _recurrent_cells(model: nn.Module) -> Iterator[tuple[str, Cell, Tensor | Non
             projections = [getattr(module, f"weight_hr{suffix}") for suffix in torch_suffixes(module)]
         for index, (cell, projection) in enumerate(zip(loops, projections, strict=True)):
             direction = "reverse" if index % directions else "forward"
-            yield f"{title}/layer{index // directions}/{direction}", cell, projection
+            yield f"{named}/layer{index // directions}/{direction}", cell, projection
 
 
 @torch.no_grad()
@@ -133,3 +134,22 @@ def matrix_measures(matrix: Float[Tensor, "size size"]) -> Matrix:
         non_normality=float(departure),
         from_orthogonal=float((singular - 1).square().mean().sqrt()),
     )
+
+
+def _rows(matrices: Mapping[str, Matrix]) -> list[Row]:
+    said = []
+    for name, matrix in matrices.items():
+        sizes = f"spectral radius {matrix.radius:.2g}, largest singular value {matrix.norm:.2g}"
+        shape = f"non-normality {matrix.non_normality:.2g}, {matrix.from_orthogonal:.2g} from orthogonal"
+        said.append(("matrix", f"{title(name)}: {sizes}, {shape}"))
+    return said
+
+
+WEIGHTS = Measure(
+    name="weights",
+    about=__doc__,
+    result=Mapping[str, Matrix],
+    units=dict.fromkeys(("radius", "norm", "non_normality", "from_orthogonal"), "ratio"),
+    of_loop=lambda run, gradients: weights_of(run),
+    rest_rows=_rows,
+)

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rnnvanish.measure import Row
 from rnnvanish.probes.curve import Curve
-
-#: What something is, and what came out; several rows in turn may share their first half.
-Row = tuple[str, str]
 
 
 @dataclass(frozen=True)

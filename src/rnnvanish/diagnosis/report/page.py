@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from importlib.resources import files
 from itertools import groupby
 
-from rnnvanish.diagnosis.report.contents import Contents, Layer, Row, Section
+from rnnvanish.diagnosis.report.contents import Contents, Layer, Section
 from rnnvanish.diagnosis.report.svg import drawing, table
+from rnnvanish.measure import Row
 from rnnvanish.names import escaped
 
 

@@ -2,9 +2,9 @@
 
 import math
 
+from rnnvanish import probes
 from rnnvanish.diagnosis.advice.trial import Trial
-from rnnvanish.diagnosis.report.contents import Row
-from rnnvanish.diagnosis.report.measures import Measures, main_rows, rest_rows
+from rnnvanish.measure import Measures, Row
 from rnnvanish.names import printable
 from rnnvanish.probes.curve import Curve
 
@@ -41,7 +41,12 @@ def _rows(curve: Curve, measured: Measures | None, full: bool) -> list[Row]:
         said += [("left", f"{left(curve.part(name))} in {name}") for name in curve.names]
     if curve.cause:
         said.append(("cause", curve.cause))
-    said += [*notes, *(main_rows(measured) if measured else []), *(rest_rows(measured) if measured and full else [])]
+    said += notes
+    known = measured or Measures()
+    taken = [(each, known[each.name]) for each in probes.ALL if known.get(each.name) is not None]
+    said += [row for measure, result in taken for row in measure.main_rows(result)]
+    if full:
+        said += [row for measure, result in taken for row in measure.rest_rows(result)]
     if curve.verdict in ("vanishing", "exploding") and not curve.joined:
         said += _cures(curve, full)
     return said

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from rnnvanish.diagnosis.report.contents import Contents, Layer, Row, Section
+from rnnvanish.diagnosis.report.contents import Contents, Layer, Section
+from rnnvanish.measure import Row
 from rnnvanish.names import printable
 from rnnvanish.probes.curve import Curve
 
