@@ -237,16 +237,16 @@ def test_a_full_disk_leaves_the_old_file_and_no_half_one(what, opened, tmp_path,
 
 #: Writes and reads what only a whole file can hold, in a folder that has room for three of four files.
 WRITER = """
-import hashlib, importlib.util, os, pathlib, random, sys, time
+import hashlib, importlib.util, os, pathlib, random, sys
 spec = importlib.util.spec_from_file_location("private", sys.argv[1])
 private = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(private)
 private.BYTES = 3 * 2**20
 names = [f"step-{letter * 32}" for letter in "abcd"]
-end, found, lost = time.monotonic() + float(sys.argv[3]), 0, 0
-while time.monotonic() < end:
+found, rounds = 0, int(sys.argv[3])
+while rounds := rounds - 1:  # from 0 on without end
     folder = private.PrivateFolder(pathlib.Path(sys.argv[2]), make=True, close=False)
-    half = os.urandom(2**10) * 2**9
+    half = (os.urandom(2**10) * 2**10)[32:]
     folder.write(random.choice(names), hashlib.sha256(half).digest() + half)
     content = folder.read(random.choice(names))
     if content is not None:
@@ -259,14 +259,18 @@ print(found)
 
 def test_eight_processes_at_once_on_an_empty_folder_and_three_of_them_killed(tmp_path):
     command = [sys.executable, "-S", "-c", WRITER, private_folder.__file__, str(tmp_path / "cache")]
-    processes = [subprocess.Popen([*command, "1.5"], stdout=subprocess.PIPE, text=True) for _ in range(8)]
-    until = time.monotonic() + 10
-    while not (tmp_path / "cache").exists() and time.monotonic() < until:
-        time.sleep(0.01)
-    for process in processes[:3]:
-        time.sleep(0.2)
-        process.send_signal(signal.SIGKILL)
-    found = [int(process.communicate(timeout=60)[0]) for process in processes[3:]]
+    rounds = ["0"] * 3 + ["100"] * 5  # those that are killed would never end
+    processes = [subprocess.Popen([*command, each], stdout=subprocess.PIPE, text=True) for each in rounds]
+    try:
+        while not (tmp_path / "cache").exists():
+            time.sleep(0.01)
+        for process in processes[:3]:
+            time.sleep(0.2)
+            process.send_signal(signal.SIGKILL)
+        found = [int(process.communicate(timeout=60)[0]) for process in processes[3:]]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.wait() for process in processes[3:]] == [0] * 5
     assert min(found) > 0
     files = [path for path in (tmp_path / "cache").iterdir() if path.name[0] != "."]
