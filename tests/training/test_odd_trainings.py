@@ -402,7 +402,7 @@ CASES = {
     OtherArguments: ("", GRU),
     PacksByItself: ("", GRU),
     LoopOfCells: ("", ["cell"]),
-    LoopInTrainingStep: ("cell is left out of what is measured: ", []),
+    LoopInTrainingStep: ("cell is left out of what is measured: its loop runs outside of every module's forward", []),
     LoopInside: ("", ["reader.cell"]),
     DictBatch: ("", ["cell"]),
     DataclassBatch: ("", ["cell"]),

@@ -1,11 +1,17 @@
-"""The recurrent path: what of a gradient passes back through every step of the loop, and what comes in at each step."""
+"""Which path a gradient takes: through every step of the loop, or in at each step, from the loss and from other layers.
+
+`recurrent_gradient` and `injected_gradient` replay the steps of a run; `journey_gradient` goes by the graph of one that ran
+step by step; `injected_share` takes norms.
+"""
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rnnvanish.backward.replay import Replay, Series, real_step, replay_all
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import Step, padding
+from rnnvanish.numerics.norms import align_ends
 from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.watch import Run
 
@@ -59,3 +65,42 @@ def injected_gradient(run: Run, gradients: Series) -> Series:
         for part, passed in zip(came_in, back, strict=True):
             part[steps.step[inside] - 1, steps.sequence[inside]] -= passed[inside]
     return came_in
+
+
+def injected_share(came_in: Float[Tensor, "time sequences"], back: Tensor, ends: Tensor) -> Float[Tensor, " lags"]:
+    """Measure the share of the gradient at each lag that came in at this very step, from 0 to 1.
+
+    The total at step t is what came in there, plus what step t + 1 passes back: the gradient by the state as it read it.
+    The share is that of the two norms, the mean over sequences.
+
+    Args:
+        came_in: Norms of what came in at each step.
+        back: Norms of what the next step passes back.
+        ends: Index of each sequence's own last step.
+    """
+    came, passed = align_ends(came_in, ends), align_ends(back, ends)
+    share: Tensor = (came / (came + passed)).nanmean(1)
+    return share
+
+
+def journey_gradient(run: Run, total: Series, at: Bool[Tensor, "time sequences"]) -> Series:
+    """Backpropagate the gradient by some states, such as each sequence's own last, without what comes in at other steps.
+
+    Args:
+        run: The loop.
+        total: The gradient by every state.
+        at: Which of them.
+    """
+    last = [
+        (part, torch.where(at[t, :, None], gradient[t], 0.0))
+        for t in at.any(1).nonzero().flatten().tolist()
+        for part, gradient in zip(run.states[t], total, strict=True)
+        if part.requires_grad
+    ]
+    if not last:
+        return tuple(torch.stack(list(map(torch.zeros_like, parts))) for parts in zip(*run.states, strict=True))
+    inside = [part for state in run.states for part in state if part.requires_grad]
+    ends, sent = zip(*last, strict=True)
+    found = iter(torch.autograd.grad(ends, inside, sent, retain_graph=True, materialize_grads=True))
+    every = [tuple(next(found) if part.requires_grad else torch.zeros_like(part) for part in s) for s in run.states]
+    return tuple(torch.stack(parts) for parts in zip(*every, strict=True))

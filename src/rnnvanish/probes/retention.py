@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.contributions import injected_share, journey_gradient
 from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.last_read_step import end_at_last_read
 from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.backward.masked_states import masked_gradients
 from rnnvanish.backward.notes import loop_notes
-from rnnvanish.backward.recurrent_path import recurrent_gradient
+from rnnvanish.backward.recurrent_path import injected_share, journey_gradient, recurrent_gradient
 from rnnvanish.backward.replay import Series
 from rnnvanish.backward.state_gradients import state_gradients
 from rnnvanish.cell import State

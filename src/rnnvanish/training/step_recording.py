@@ -112,10 +112,7 @@ class StepRecording:
             own = {name: left.pop(name) for name in [*left] if left[name] in [*module.modules()]}
             with report_failure(", ".join(own), self.report):
                 curves |= self._through(module, call.map(to_precision_of(module.parameters())), own)
-        if left:
-            with report_failure(", ".join(left), self.report):
-                curves |= self._through(self.model, call_with_batch(self.model, self._batch), left)
-        return curves
+        return curves | self._through_model(left) if left else curves
 
     def _through(self, module: nn.Module, call: Call, own: dict[str, nn.Module]) -> dict[str, Curve]:
         """Measure steps in a copy of a module that holds them; they are named as in the whole model."""
@@ -129,6 +126,20 @@ class StepRecording:
             if not loops:
                 self.report(name, "it was not called.")
         return curves
+
+    def _through_model(self, own: dict[str, nn.Module]) -> dict[str, Curve]:
+        """Measure steps that no module was called around by the model's forward, given the batch."""
+        try:
+            return self._through(self.model, call_with_batch(self.model, self._batch), own)
+        except Exception as error:  # noqa: BLE001  # a training must not end by being watched
+            kind = type(self.model).__name__
+            why = (
+                "its loop runs outside of every module's forward, as one inside of training_step does, and the forward of "
+                f"{kind} cannot be measured in its place, given the batch ({type(error).__name__}: {error}). Put the loop "
+                "into a module of its own that training_step calls, or into a forward that takes the batch."
+            )
+            self.report(", ".join(own), why)
+            return {}
 
     def _outermost(self) -> list[tuple[nn.Module, Call]]:
         """Of the modules that hold steps and were called, those that no other one holds."""
