@@ -11,12 +11,8 @@ from torch import Tensor, nn
 from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.gpu.gpu_loop import GPULoop
-from rnnvanish.engine.ir.interpret import Recipe
-from rnnvanish.engine.ir.operations import OPERATIONS
 from rnnvanish.engine.ir.unsupported import Unsupported
-from rnnvanish.engine.ir.values import Kind, Stage, Values
 from rnnvanish.engine.loop import Program
-from rnnvanish.engine.plan.phases import Loop, Phase, Place
 from rnnvanish.engine.plan.stage import stage
 from rnnvanish.engine.reference import padding, scan
 
@@ -213,55 +209,6 @@ def test_gradient_of_every_state_comes_with_it(name):
     states = run.states()
     expected = torch.autograd.grad(weigh([torch.stack([parts[0] for parts in states])]), [parts[0] for parts in states])
     agree(trace[0][1:], torch.stack(expected), "dL/ds")
-
-
-SPECIAL = [0.0, -0.0, 1e-7, -1e-4, 0.3, -0.62, 0.63, 1.0, -1.0, 2.0, -3.0, 2.5, -7.5, 20.0, -90.0, 1000.0]
-LIMITS = [float("inf"), -float("inf"), float("nan")]
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_every_operation_means_what_torch_means(dtype):
-    numbers = torch.tensor(SPECIAL + LIMITS, dtype=dtype)
-    x, y = (each.reshape(-1, 1).contiguous() for each in torch.cartesian_prod(numbers, numbers).unbind(1))
-    values = Values()
-    first, second = (
-        values.value("input", (), (index,), kind=Kind.ROW, stage=Stage.ALL, shape=(1, 1)) for index in range(2)
-    )
-    flags = [values.elementwise("gt", each, values.constant(0.5)) for each in (first, second)]
-    wanted = {}
-    for op in OPERATIONS:
-        args = {
-            "where": (flags[0], first, second),
-            "logical_and": flags,
-            "logical_or": flags,
-            "logical_not": flags[:1],
-        }.get(op)
-        if args is None:
-            args = (first, second) if OPERATIONS[op].boolean or op in BINARY else (first,)
-        value = values.elementwise(op, *args)
-        if value.boolean:
-            value = values.elementwise("where", value, values.constant(1.0), values.constant(0.0))
-        wanted[op] = value
-    places = {op: Place(f"kept{index}") for index, op in enumerate(wanted)}
-    at = {first: Place("x"), second: Place("early0")}
-    loop = Loop([Phase(at, [(value, places[op]) for op, value in wanted.items()])], {}, {})
-    buffers = {"x": x, "early0": y} | {place.buffer: torch.zeros_like(x) for place in places.values()}
-    GPULoop(loop, dict.fromkeys(buffers, 1), False, dtype)(1, len(x), buffers, {}, 1)
-    recipe = Recipe(wanted.values(), (first, second))
-    expected = recipe([{first: x, second: y}[value] for value in recipe.reads], len(x), x)
-    relative = {torch.float32: 1e-5, torch.float64: 1e-13}[dtype]
-    for (op, place), theirs in zip(places.items(), expected, strict=True):
-        torch.testing.assert_close(
-            buffers[place.buffer],
-            theirs.expand_as(x),
-            rtol=relative,
-            atol=0,
-            equal_nan=True,
-            msg=lambda text, op=op: op + text,
-        )
-
-
-BINARY = {"add", "sub", "mul", "div", "pow", "maximum", "minimum"}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without a GPU says")

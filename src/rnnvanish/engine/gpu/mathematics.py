@@ -54,6 +54,22 @@ def tanh_float64(x):
 
 
 @triton.jit
+def rint(x):
+    # The nearest whole number, of two the even one; what is large has no fraction.
+    low = tl.floor(x)
+    rest = x - low
+    odd = tl.floor(low * 0.5) * 2.0 != low
+    return tl.where(low == x, x, tl.where((rest > 0.5) | ((rest == 0.5) & odd), low + 1.0, low))
+
+
+@triton.jit
+def remainder(x, y):
+    # Of the sign of y; that of % is the sign of x.
+    rest = x % y
+    return tl.where((rest != 0) & ((rest < 0) != (y < 0)), rest + y, rest)
+
+
+@triton.jit
 def log1p(x):
     # Kahan's: what rounding took from 1 + x is made up for by the quotient.
     u = 1.0 + x

@@ -88,7 +88,7 @@ class Reader:
         if name in FILLED:
             number = FILLED[name](*node.args)
             return self._shaped(self.values.constant(float(number)), node)
-        if name not in NAMES:
+        if name not in NAMES or node.kwargs:  # a rounding mode, decimals: another operation of the same name
             raise Unsupported(str(node.target))
         return self.values.elementwise(NAMES[name], *map(self._argument, node.args))
 
