@@ -77,21 +77,24 @@ def fields(properties):
     return "\n".join(f"- `{name}`: {field['description']}" for name, field in properties.items())
 
 
+parts = schema["$defs"]
 plots.say(fields(schema["properties"]))
 plots.say("### A layer")
-plots.say(fields(schema["$defs"]["layer"]["properties"]))
+plots.say(fields(parts["layer"]["properties"]))
 plots.say("### A finding")
-plots.say(fields(schema["properties"]["findings"]["items"]["properties"]))
+plots.say(fields(parts["finding"]["properties"]))
 plots.say("### A cure in `advice`")
-plots.say(fields(schema["$defs"]["layer"]["properties"]["advice"]["items"]["properties"]))
+plots.say(fields(parts["trial"]["properties"]))
 plots.say("### What else was measured, in `measures`")
-plots.say(fields(schema["$defs"]["measures"]["properties"]))
+plots.say(fields(parts["measures"]["properties"]))
 plots.say("### The outlook")
-plots.say(fields(schema["$defs"]["outlook"]["properties"]))
+plots.say(fields(parts["outlook"]["properties"]))
 
 # %% [markdown]
 # ??? info "For engineers"
-#     These lists are read from the JSON Schema that comes with the package, `rnnvanish/diagnosis/report/report.schema.json`. The
-#     tests hold every report against it. `schema` is its version: it changes when a reader of the older format would
-#     misread the newer, and `--against` refuses a report of another version. Half-lives of more than ten times the
-#     sequence count as equal when two reports are compared: the sequence cannot tell them apart.
+#     These lists are read from the JSON Schema that comes with the package,
+#     `rnnvanish/diagnosis/report/report.schema.json`, which also has the fields of every measure. It is made of the
+#     classes that the report is written from, and the tests hold every report against it. `schema` is its version: it
+#     changes when a reader of the older format would misread the newer. `--against` reads reports of version 1, too.
+#     Half-lives of more than ten times the sequence count as equal when two reports are compared: the sequence cannot
+#     tell them apart.

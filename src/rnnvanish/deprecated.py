@@ -13,7 +13,7 @@ MOVED = {
     "rnnvanish.diagnosis.advice.try_cures": "rnnvanish.diagnosis.advice.trials.try_cures",
     "rnnvanish.diagnosis.cause.Cause": "rnnvanish.diagnosis.cause.cause.Cause",
     "rnnvanish.diagnosis.cause.causes": "rnnvanish.diagnosis.cause.cause.causes",
-    "rnnvanish.diagnosis.diagnosis.Diagnosis": "rnnvanish.diagnosis.diagnose.Diagnosis",
+    "rnnvanish.diagnosis.diagnosis.Diagnosis": "rnnvanish.diagnosis.result.Diagnosis",
     "rnnvanish.diagnosis.diagnosis.diagnose": "rnnvanish.diagnosis.diagnose.diagnose",
     "rnnvanish.diagnosis.faults.Finding": "rnnvanish.diagnosis.fault.Finding",
     "rnnvanish.diagnosis.faults.fault.Finding": "rnnvanish.diagnosis.fault.Finding",

@@ -1,6 +1,7 @@
 """Comparing two reports: by hand-made half-lives, and as the command line does it in somebody's CI."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -81,6 +82,23 @@ def test_a_diagnosis_compares_with_the_json_that_it_wrote(tmp_path):
     assert not compare(worse, path).fell
 
 
+def test_a_report_of_the_first_version_can_still_be_compared_with(tmp_path, capsys):
+    """Written by the code of that version, of this very model."""
+    earlier = Path(__file__).with_name("report_of_schema_1.json")
+    assert json.loads(earlier.read_text())["schema"] == 1
+    torch.manual_seed(0)
+    layer, x = nn.GRU(2, 4), torch.randn(12, 2, 2)
+    (change,) = compare(earlier, diagnose(layer, x), tolerance=0.01).changes
+    assert (change.layer, change.fell) == ("GRU/layer0/forward", False)
+    assert change.after == pytest.approx(change.before, rel=1e-3)
+    with torch.no_grad():
+        layer.bias_hh_l0[4:8] = -4.0
+    assert compare(earlier, diagnose(layer, x)).fell
+    (tmp_path / "net.py").write_text(MODEL)
+    assert main(["diagnose", f"{tmp_path}/net.py:closed", "--against", str(earlier)]) == 1
+    assert "FELL  GRU/layer0/forward: half-life 1.36 → " in capsys.readouterr().out
+
+
 def test_wrong_use_in_python():
     with pytest.raises(ValueError, match=r"tolerance in \[0, 1\).*got 1"):
         compare(report(a=1.0), report(a=1.0), tolerance=1.0)
@@ -145,7 +163,7 @@ def test_a_regression_test_for_other_peoples_ci(folder, capsys):
         ("\x00\x01", [], "earlier.json is no JSON"),
         ("[1, 2]", [], "earlier.json holds other JSON"),
         ('{"schema": 1}', [], "earlier.json holds other JSON"),
-        ('{"schema": 99, "layers": {}}', [], "a report of schema 99, and this rnnvanish reads 1: make it again"),
+        ('{"schema": 99, "layers": {}}', [], "a report of schema 99, and this rnnvanish reads 1 and 2: make it again"),
         ('{"schema": 1, "layers": {}}', [], "no layer in common"),
         ('{"schema": 1, "layers": {"GRU/layer0/forward": {"half_life": 3}}}', [], "lacks 'verdict'"),
         ('{"schema": true, "layers": {}}', [], "a report of schema True"),

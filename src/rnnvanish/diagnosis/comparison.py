@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-from rnnvanish.diagnosis.report.document import check_layers, number, read, value_of
+from rnnvanish.diagnosis.report.document import check_layers, plain, read, value_of
 from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.names import printable
 
@@ -29,7 +29,7 @@ class Change:
     layer: str
     before: float
     after: float
-    measure: str
+    measure: Literal["half-life", "reach"]
     verdicts: tuple[str, str]
     fell: bool
 
@@ -56,6 +56,9 @@ class Comparison:
     disappeared: tuple[str, ...]
     tolerance: float
 
+    #: What JSON has of it.
+    in_json: ClassVar = ("changes", "appeared", "disappeared", "tolerance", "fell")
+
     @property
     def fell(self) -> bool:
         """Whether retention fell in any layer by more than the tolerance."""
@@ -63,10 +66,8 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as what JSON can hold."""
-        changes = [
-            asdict(change) | {"before": number(change.before), "after": number(change.after)} for change in self.changes
-        ]
-        return asdict(self) | {"changes": changes, "fell": self.fell}
+        found: dict[str, Any] = plain(self)
+        return found
 
     def __str__(self) -> str:
         lines = [str(change) for change in self.changes]
@@ -120,7 +121,7 @@ def _layers(report: Report) -> Mapping[str, Any]:
 def _change(name: str, before: Mapping[str, Any], after: Mapping[str, Any], tolerance: float) -> Change:
     verdicts = (before["verdict"], after["verdict"])
     joined = before["joined"] or after["joined"]
-    measure = "reach" if joined else "half-life"
+    measure: Literal["half-life", "reach"] = "reach" if joined else "half-life"
     was, now = (float(layer["reach"]) if joined else value_of(layer["half_life"]) for layer in (before, after))
     most = 10 * max(len(before["gain"]), len(after["gain"]))
     shorter = min(now, most) < (1 - tolerance) * min(was, most)

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnnvanish.diagnosis.fault import Finding
 from rnnvanish.diagnosis.outlook.outlook import Outlook
 from rnnvanish.diagnosis.report.contents import Contents, Layer, Section
-from rnnvanish.diagnosis.report.document import SCHEMA, UNITS, layer, plain
+from rnnvanish.diagnosis.report.document import SCHEMA, plain, units
 from rnnvanish.diagnosis.report.rows import rows
 from rnnvanish.diagnosis.report.text import to_text
 from rnnvanish.measure import Measures
@@ -47,6 +47,9 @@ class Diagnosis:
     unfit: Mapping[str, str] = field(default_factory=dict)
     intervals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    #: What JSON has of it, besides of every layer its curve, measures and intervals.
+    in_json: ClassVar = ("model", "findings", "outlook", "unfit", "provenance")
+
     @property
     def healthy(self) -> bool:
         """Whether no layer's gradient vanishes or explodes, and no fault was found."""
@@ -76,20 +79,16 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as what JSON can hold: nan is null, infinity is the word; report.schema.json describes it."""
-        return {
-            "schema": SCHEMA,
-            "model": self.model,
-            "units": UNITS,
-            "findings": plain(self.findings),
-            "layers": {
-                name: layer(curve)
-                | {"measures": plain(self.measures.get(name, {})), "intervals": plain(self.intervals.get(name))}
-                for name, curve in self.curves.items()
-            },
-            "outlook": None if self.outlook is None else plain(self.outlook.parts),
-            "unfit": dict(self.unfit),
-            "provenance": self.provenance,
+        layers = {name: self._layer(name, curve) for name, curve in self.curves.items()}
+        return {"schema": SCHEMA, "units": units(), **plain(self), "layers": layers}
+
+    def _layer(self, name: str, curve: Curve) -> dict[str, Any]:
+        beside = {
+            "journey": curve.journey and curve.journey.gain,
+            "measures": self.measures.get(name, {}),
+            "intervals": self.intervals.get(name),
         }
+        return {**plain(curve), **plain(beside)}
 
     def to_json(self, path: str | Path) -> Path:
         """Write the report as JSON."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +14,7 @@ from rnnvanish.numerics.interval import confidence_interval
 
 #: A gradient that lost more than this on its way to the beginning has vanished, one that grew by more has exploded.
 THOUSAND = 1e3
+Verdict = Literal["vanishing", "healthy", "exploding", "unmeasured"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Curve:
 
     lag: Int[Tensor, " lags"]
     gain: Float[Tensor, " lags"]
-    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    parts: Mapping[str, Float[Tensor, " lags"]] = field(default_factory=dict)
     cause: str = ""
     advice: tuple[Advice, ...] = ()
     low: Float[Tensor, " lags"] | None = None
@@ -71,6 +73,12 @@ class Curve:
     injected: Float[Tensor, " lags"] | None = None
     journey: "Curve | None" = None
     notes: tuple[str, ...] = ()
+
+    #: What a report's JSON has of it, besides the gain of the journey.
+    in_json: ClassVar = (
+        *("verdict", "half_life", "rate", "rates", "reach", "joined", "cause", "notes", "advice"),
+        *("lag", "gain", "low", "high", "parts", "injected"),
+    )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -131,7 +139,7 @@ class Curve:
         return int(short[0]) - 1 if len(short) else len(self.gain) - 1
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         """What becomes of the gradient between the end and the beginning of the longest sequence.
 
         "vanishing" (somewhere on the way less than a thousandth is left), "exploding" (more than a thousandfold

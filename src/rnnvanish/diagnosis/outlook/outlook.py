@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar, Literal
 
 import torch
 
@@ -35,8 +35,11 @@ class Outlook:
     explodes: bool
     relation: Relation
 
+    #: What JSON has of it.
+    in_json: ClassVar = ("lag", "half_life", "chance", "needed", "decades", "verdict", "says")
+
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Literal["likely", "open", "unlikely"]:
         """ "likely" or "unlikely" where the whole interval says so, else "open"."""
         if self.explodes:
             return "open"
@@ -48,10 +51,9 @@ class Outlook:
         return f"Can it learn across {self.lag} steps?"
 
     @property
-    def parts(self) -> dict[str, Any]:
-        """What data has of it."""
-        names = ("lag", "half_life", "chance", "needed", "decades", "verdict")
-        return {name: getattr(self, name) for name in names} | {"says": str(self)}
+    def says(self) -> str:
+        """The same in words, and what it rests on."""
+        return str(self)
 
     def __str__(self) -> str:
         across = f"Across {self.lag} step{'s' if self.lag > 1 else ''}"

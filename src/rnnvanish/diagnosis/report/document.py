@@ -9,10 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
-from rnnvanish.probes.curve import Curve
+from rnnvanish import probes
 
 #: Version of the JSON report; it changes when a reader of the older one would misread the newer.
-SCHEMA = 1
+SCHEMA = 2
+#: Versions that are read: of the first the layers are the same; it has no units of measures.
+READ = (1, 2)
 #: Bytes of the largest report that is read.
 LARGEST = 2**28
 HUGE = 2**63  # for a whole number; as a float it is still one
@@ -20,32 +22,15 @@ NEEDED = "A report is needed, as `rnnvanish diagnose TARGET --json > earlier.jso
 UNITS = {"half_life": "steps", "rate": "nats per step", "reach": "steps", "lag": "steps", "gain": "ratio"}
 
 
-def layer(curve: Curve) -> dict[str, Any]:
-    """What data has of a curve."""
-    return {
-        "verdict": curve.verdict,
-        "half_life": number(curve.half_life),
-        "rate": number(curve.rate),
-        "rates": plain(curve.rates),
-        "reach": curve.reach,
-        "joined": curve.joined,
-        "cause": curve.cause,
-        "notes": list(curve.notes),
-        "advice": [plain(advice) for advice in curve.advice],
-        "lag": curve.lag.tolist(),
-        "gain": plain(curve.gain),
-        "low": plain(curve.low),
-        "high": plain(curve.high),
-        "parts": plain(curve.parts),
-        "injected": plain(curve.injected),
-        "journey": None if curve.journey is None else plain(curve.journey.gain),
-    }
+def units() -> dict[str, str]:
+    """The unit of each quantity; of a measure's numbers by its name and that of the field."""
+    return UNITS | {f"{each.name}.{field}": unit for each in probes.ALL for field, unit in each.units.items()}
 
 
 def plain(value: Any) -> Any:
-    """Put what was measured into what JSON can hold, field by field."""
+    """Put what was measured into what JSON can hold: of an object what its class says, or all fields."""
     if is_dataclass(value):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+        return {name: plain(getattr(value, name)) for name in names_in_json(type(value))}
     if isinstance(value, Tensor):
         return plain(value.tolist())
     if isinstance(value, Mapping):
@@ -53,6 +38,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return number(value) if isinstance(value, float) else value
+
+
+def names_in_json(kind: Any) -> tuple[str, ...]:
+    """The attributes of a dataclass that JSON has."""
+    return getattr(kind, "in_json", None) or tuple(each.name for each in fields(kind))
 
 
 def number(value: float) -> float | str | None:
@@ -85,9 +75,10 @@ def read(path: str | Path) -> dict[str, Any]:
     what = str(path)
     if not isinstance(report, dict) or "schema" not in report or not isinstance(report.get("layers"), dict):
         raise ValueError(f"{NEEDED}; {what} holds other JSON.")
-    if type(report["schema"]) is not int or report["schema"] != SCHEMA:
+    if type(report["schema"]) is not int or report["schema"] not in READ:
         raise ValueError(
-            f"{what} is a report of schema {_short(report['schema'])}, and this rnnvanish reads {SCHEMA}: make it again."
+            f"{what} is a report of schema {_short(report['schema'])}, and this rnnvanish reads "
+            f"{' and '.join(map(str, READ))}: make it again."
         )
     check_layers(report["layers"], what)
     return report
