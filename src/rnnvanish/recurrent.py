@@ -183,7 +183,7 @@ class Recurrent(TorchShaped):
         if weight is None:
             return
         # A cell with complex weights may read real numbers.
-        fits = input.dtype in (weight.dtype, weight.dtype.to_real())
+        fits = input.dtype in (weight.dtype, weight.real.dtype)
         if not fits and not torch.is_autocast_enabled(input.device.type):
             raise ValueError(
                 f"Recurrent needs x of the dtype of its weights, {weight.dtype}, got {input.dtype}: "
@@ -236,7 +236,7 @@ class Recurrent(TorchShaped):
             number = _is_number(part)
             if not number:  # unless it counts something
                 number = _is_number(self._cell(0).initial_state(input.reshape(-1, self.input_size)[:1])[index])
-            fits = part.dtype.to_real() == input.dtype.to_real() or torch.is_autocast_enabled(input.device.type)
+            fits = part.real.dtype == input.real.dtype or torch.is_autocast_enabled(input.device.type)
             if (number and not fits) or part.device != input.device:
                 raise ValueError(
                     f"Recurrent needs {name} of the state like x, {input.dtype} on {input.device}, got {part.dtype} on "

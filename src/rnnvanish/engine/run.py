@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any, cast
 
 import torch
@@ -53,12 +52,10 @@ def run(
     """
     modules = dict(cell.named_modules())
     values = constrained(modules) if values is None else values
-    worth = x.shape[0] * sum(part.numel() for part in state) >= WORTH
-    if not is_making() and (engine in ("cpu", "gpu") or (engine == "auto" and (worth or record is not None))):
+    if _wants_program(engine, x, state, record):
         try:
-            # Not a decorator: that would import torch's compiler, two seconds, for everybody who imports this package.
-            compiled = _out_of_torchs_compiler() if compat.may_be_compiled() else _compiled
-            return cast(tuple[Tensor, State], compiled(cell, modules, values, x, state, lengths, engine, record))
+            run_program = _run_program_outside_compiler() if compat.may_be_compiled() else _run_program
+            return cast(tuple[Tensor, State], run_program(cell, modules, values, x, state, lengths, engine, record))
         except Unsupported as reason:
             name = type(cell).__name__
             if record is not None:
@@ -72,13 +69,30 @@ def run(
     return torch.stack([parts[0] for parts in states]), states[-1]
 
 
-@cache
-def _out_of_torchs_compiler() -> Any:
-    """What torch's own compiler is not to look into."""
-    return torch.compiler.disable(_compiled)
+def _wants_program(engine: str, x: Tensor, state: State, record: StateRecord | None) -> bool:
+    """Whether a compiled loop is to be tried: not while a step is traced, nor for an export, which wants torch's operations."""
+    if is_making() or engine == "reference":
+        return False
+    worth = record is not None or x.shape[0] * sum(part.numel() for part in state) >= WORTH
+    return engine != "auto" or (worth and not torch.compiler.is_exporting())
 
 
-def _compiled(
+_outside_compiler: Any = None
+
+
+def _run_program_outside_compiler() -> Any:
+    """`_run_program`, into which torch's own compiler does not look.
+
+    Not by a decorator: that would import this compiler, two seconds, for everybody who imports this package. Nor kept by
+    `functools.cache`, of which it warns.
+    """
+    global _outside_compiler
+    if _outside_compiler is None:
+        _outside_compiler = torch.compiler.disable(_run_program)
+    return _outside_compiler
+
+
+def _run_program(
     cell: Cell,
     modules: Mapping[str, nn.Module],
     values: Mapping[str, Tensor],
