@@ -1,7 +1,9 @@
 """A cell: one step of a recurrence, written as its paper writes it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -27,11 +29,40 @@ class Paper:
         return f"{self.authors} ({self.year}). {self.title}{where}. {self.link}"
 
 
+@dataclass(frozen=True)
+class Keeps:
+    """The gate that keeps a cell's state: where it is 1 (or, `closed`, 0), a step hands a part of the state on as it is.
+
+    Attributes:
+        gate: Its name in `gate_names`.
+        part: The part of the state that it keeps.
+        called: What the field calls the gate, "forget" or "update".
+        memory: What the field calls that part, in a sentence.
+        writes: The gate that lets new values in, where that is another one.
+        closed: Whether it keeps where it is 0.
+    """
+
+    gate: str
+    part: str
+    called: str
+    memory: str = "state"
+    writes: str = ""
+    closed: bool = False
+
+
 class Cell(nn.Module):
     """One step of a recurrence.
 
     A subclass declares `paper` and `state_names` and writes `forward`. It knows nothing of time, layers, sequence
-    lengths or speed: `Recurrent` and the engine see to those.
+    lengths or speed: `Recurrent` and the engine see to those. What else it may say of itself is read by measures, causes
+    and cures; where it says nothing they take it as a whole.
+
+    Attributes:
+        gate_names: Its linear layers, `from_x` that reads the input and others that read the state, and for each which
+            gate or unit every block of its rows makes, in their order.
+        keeps: The gate that keeps the state.
+        plain: Whether a step is `nonlinearity(from_x(x) + from_h(h))` and nothing else.
+        torch_twin: The class of `torch.nn` with the same equations, whose weights are those of `from_x` and `from_h`.
 
     Args:
         input_size: Features read at each step.
@@ -40,6 +71,10 @@ class Cell(nn.Module):
 
     paper: ClassVar[Paper]
     state_names: ClassVar[tuple[str, ...]] = ("h",)
+    gate_names: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+    keeps: ClassVar[Keeps | None] = None
+    plain: ClassVar[bool] = False
+    torch_twin: ClassVar[type[nn.RNNBase] | None] = None
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -64,6 +99,18 @@ class Cell(nn.Module):
         A cell with another state, such as a complex one (`x.new_zeros(..., dtype=x.dtype.to_complex())`), overrides it.
         """
         return tuple(x.new_zeros(len(x), self.hidden_size) for _ in self.state_names)
+
+
+def recurrent_layers(cell: nn.Module) -> dict[str, tuple[str, ...]]:
+    """The layers of a cell that multiply the state, with the names of their blocks; none where it does not say."""
+    layers = cell.gate_names if isinstance(cell, Cell) else {}
+    return {layer: names for layer, names in layers.items() if layer != "from_x"}
+
+
+def gates_of(cell: nn.Module) -> tuple[str, ...]:
+    """The names of all gates and units of a cell, in its order; none where it does not say."""
+    layers = cell.gate_names if isinstance(cell, Cell) else {}
+    return tuple(dict.fromkeys(name for names in layers.values() for name in names))
 
 
 def draw_as_torch(hidden_size: int, *layers: nn.Linear) -> None:

@@ -1,18 +1,19 @@
-"""The gates of the cells whose equations are known: what they are called, what they were, and between which limits."""
+"""The gates of a cell that names them: what they were, and between which limits."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from rnnvanish.backward.replay import InnermostCall
-from rnnvanish.cells import GRU, LSTM, Elman
+from rnnvanish.backward.step_graph import FIXED, SPLIT, Edge, StepGraph
+from rnnvanish.cell import Cell, gates_of
 
-#: What the blocks of a recurrent weight belong to, in the order of the blocks.
-BLOCKS: dict[type[nn.Module], tuple[str, ...]] = {Elman: ("h",), LSTM: ("i", "f", "g", "o"), GRU: ("r", "z", "n")}
-#: Limits of what an Elman unit can be.
-LIMITS = {nn.Tanh: (-1.0, 1.0), nn.Sigmoid: (0.0, 1.0), nn.ReLU: (0.0, math.inf)}
+#: The functions that make a gate or a unit, by their nodes in autograd's graph, and the limits of what they give.
+SQUASHING = {"SigmoidBackward0": (0.0, 1.0), "TanhBackward0": (-1.0, 1.0), "ReluBackward0": (0.0, math.inf)}
 
 
 def title(gate: str) -> str:
@@ -29,23 +30,61 @@ class GateValues:
     high: float
 
 
-def gate_values(inner: InnermostCall) -> dict[str, GateValues]:
-    """Read every gate and unit of an Elman, LSTM or GRU cell; empty for another, or where it was not called once."""
-    if type(inner.cell) not in BLOCKS or inner.calls != 1 or len(inner.sums) != 2:
+def gate_values(call: InnermostCall) -> dict[str, GateValues]:
+    """Read the gates and units that a cell names, and what is squashed of its new state ("tanh c").
+
+    A gate is what the first squashing function makes of its block, whatever is added to it or multiplied with it on the
+    way. A block called like a part of the state is that part where no such function is known. Others are left out, and
+    all where the cell names none or was not called once.
+    """
+    if not call.complete:
         return {}
-    x, h = (inner.sums[name].detach() for name in ("from_x", "from_h"))
-    if isinstance(inner.cell, Elman):
-        low, high = LIMITS.get(type(inner.cell.nonlinearity), (-math.inf, math.inf))
-        return {"h": GateValues(inner.after[0].detach(), low, high)}
-    if isinstance(inner.cell, LSTM):
-        i, f, g, o = (x + h).chunk(4, dim=-1)
-        values = {name: GateValues(a.sigmoid(), 0.0, 1.0) for name, a in {"i": i, "f": f, "o": o}.items()}
-        squashed = {"g": g, "tanh c": inner.after[1].detach()}
-        return values | {name: GateValues(a.tanh(), -1.0, 1.0) for name, a in squashed.items()}
-    (xr, xz, xn), (hr, hz, hn) = x.chunk(3, dim=-1), h.chunk(3, dim=-1)
-    r, z = (xr + hr).sigmoid(), (xz + hz).sigmoid()
-    return {
-        "r": GateValues(r, 0.0, 1.0),
-        "z": GateValues(z, 0.0, 1.0),
-        "n": GateValues((xn + r * hn).tanh(), -1.0, 1.0),
+    cell, graph, nodes = cast(Cell, call.cell), StepGraph(call), dict[str, list[Any]]()
+    for node in graph.nodes:
+        if node.name() in SQUASHING:
+            for name in _names(node, cell, graph, call):
+                nodes.setdefault(name, []).append(node)
+    values = {
+        name: GateValues(node._saved_result.detach(), *SQUASHING[node.name()])
+        for name, (node, *others) in nodes.items()
+        if not others
     }
+    for name, part in zip(cell.state_names, call.after, strict=True):
+        if name in gates_of(cell) and name not in values:
+            values[name] = GateValues(part.detach(), -math.inf, math.inf)
+    ordered = dict.fromkeys(name for name in (*gates_of(cell), *values) if name in values)
+    return {name: values[name] for name in sorted(ordered, key=lambda name: values[name].low < 0)}
+
+
+def kept(call: InnermostCall) -> Float[Tensor, "rows hidden"] | None:
+    """What the gate that keeps the state kept of it, row by row; None where there is none, or it is not to be told."""
+    keeps = call.cell.keeps if isinstance(call.cell, Cell) else None
+    gate = gate_values(call).get(keeps.gate) if keeps else None
+    if keeps is None or gate is None:
+        return None
+    return 1 - gate.value if keeps.closed else gate.value
+
+
+def _names(node: Any, cell: Cell, graph: StepGraph, call: InnermostCall) -> set[str]:
+    """What a squashing function makes: the gates of the blocks that it reads, or a part of the new state once more."""
+    (source,), function = graph.sources(node), node.name().removesuffix("Backward0").lower()
+    for name, edge in zip(cell.state_names, graph.after, strict=True):
+        if edge and source in graph.sources(edge[0]):  # a replayed state is a copy
+            return {f"{function} {name}"}
+    width = node._saved_result.shape[-1]
+    return {
+        cell.gate_names[layer][column // width]
+        for layer, column in _columns(source, graph)
+        if call.sums[layer].shape[-1] == width * len(cell.gate_names[layer]) and column % width == 0
+    }
+
+
+def _columns(edge: Edge | None, graph: StepGraph, column: int = 0) -> Iterator[tuple[str, int]]:
+    """Where in the sums of which layers a value begins, back to the functions that squashed what it reads."""
+    if edge is None or edge[0].name() in SQUASHING or graph.made_of(edge) == FIXED:
+        return
+    node, output = edge
+    if layer := graph.layer(node):
+        yield layer, column
+    for source in () if layer else graph.sources(node):
+        yield from _columns(source, graph, column + (output * node._saved_split_size if node.name() == SPLIT else 0))

@@ -36,15 +36,23 @@ class InnermostCall:
         x: What it read, (rows, features).
         before: The state that it was handed, tensors of the graph.
         after: The state that it gave, tensors of the graph.
-        sums: What its linear layers gave, by their names ("from_x", "from_h"), tensors of the graph.
+        reads: What each linear layer that it names read, tensors of the graph.
+        sums: What each of them gave.
     """
 
     cell: nn.Module
     x: Tensor = field(default_factory=lambda: torch.empty(0))
     before: State = ()
     after: State = ()
+    reads: dict[str, Tensor] = field(default_factory=dict)
     sums: dict[str, Tensor] = field(default_factory=dict)
     calls: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the cell names its layers, and took one step with all of them."""
+        layers = self.cell.gate_names if isinstance(self.cell, Cell) else {}
+        return bool(layers) and self.calls == 1 and self.sums.keys() == layers.keys()
 
     def note_input(self, cell: nn.Module, args: tuple[Any, ...]) -> None:
         """As a hook before the cell: keep what it reads."""
@@ -55,6 +63,10 @@ class InnermostCall:
         """As a hook behind the cell: copies of what it gave, so that its parts are independent: an LSTM's h reads its c."""
         self.after = tuple(part.clone() for part in output)
         return self.after
+
+    def note_read(self, name: str, linear: nn.Module, args: tuple[Any, ...]) -> None:
+        """As a hook before a linear layer of the cell: keep what it reads."""
+        (self.reads[name],) = args
 
     def note_sum(self, name: str, linear: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         """As a hook behind a linear layer of the cell: keep what it gave."""
@@ -209,8 +221,9 @@ def call_step(run: Run, x: Tensor, before: State) -> tuple[State, InnermostCall]
         if isinstance(cell, Cell):
             hooks.enter_context(cell.register_forward_pre_hook(inner.note_input))
             hooks.enter_context(cell.register_forward_hook(inner.note_output))
-        for name in ("from_x", "from_h"):
-            if isinstance(linear := getattr(cell, name, None), nn.Module):
+            for name in cell.gate_names:
+                linear = cell.get_submodule(name)
+                hooks.enter_context(linear.register_forward_pre_hook(partial(inner.note_read, name), prepend=True))
                 hooks.enter_context(linear.register_forward_hook(partial(inner.note_sum, name)))
         return real_step(run)(x, before), inner
 

@@ -43,6 +43,9 @@ class Elman(Cell):
 
     paper = Paper("Elman", 1990, "Finding Structure in Time", "https://doi.org/10.1207/s15516709cog1402_1")
     state_names = ("h",)
+    gate_names = dict.fromkeys(("from_x", "from_h"), ("h",))
+    plain = True
+    torch_twin = nn.RNN
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", bias: bool = True) -> None:
         super().__init__(input_size, hidden_size)

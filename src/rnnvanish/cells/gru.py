@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.cell import Cell, Paper, State, draw_as_torch
+from rnnvanish.cell import Cell, Keeps, Paper, State, draw_as_torch
 
 
 @final
@@ -42,6 +42,9 @@ class GRU(Cell):
         where="equations (5)-(8), with the reset gate after the product",
     )
     state_names = ("h",)
+    gate_names = dict.fromkeys(("from_x", "from_h"), ("r", "z", "n"))
+    keeps = Keeps("z", "h", called="update")
+    torch_twin = nn.GRU
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.cell import Cell, Paper, State, draw_as_torch
+from rnnvanish.cell import Cell, Keeps, Paper, State, draw_as_torch
 
 
 @final
@@ -44,6 +44,9 @@ class LSTM(Cell):
         where="the LSTM of Hochreiter & Schmidhuber (1997), with a forget gate",
     )
     state_names = ("h", "c")
+    gate_names = dict.fromkeys(("from_x", "from_h"), ("i", "f", "g", "o"))
+    keeps = Keeps("f", "c", called="forget", memory="cell", writes="i")
+    torch_twin = nn.LSTM
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size)

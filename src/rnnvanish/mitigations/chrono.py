@@ -13,14 +13,13 @@ from typing import final
 import torch
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.cells import LSTM
-from rnnvanish.mitigation import KEEPS, WRITES, Draw, gates, set_bias
+from rnnvanish.mitigation import Draw, keep_by, keeping_bias
 
 
 @final
 @dataclass(frozen=True)
 class Chrono(Draw):
-    """Draw the biases of the gates of an LSTM or GRU that keep and write, for memories up to `span` steps.
+    """Draw the biases of the gates that keep and write the state, for memories up to `span` steps.
 
     Args:
         span: Longest dependency to be expected, in steps; the length of the sequences will do.
@@ -45,10 +44,8 @@ class Chrono(Draw):
 
     def draw(self, cell: Cell) -> bool:
         """Draw the biases."""
-        if len(gates(cell, "from_h.bias")) < 2:
+        bias = keeping_bias(cell)
+        if bias is None:
             return False
-        bias = torch.empty_like(gates(cell, "from_h.bias")[KEEPS]).uniform_(1, self.span - 1).log()
-        set_bias(cell, KEEPS, bias)
-        if isinstance(cell, LSTM):
-            set_bias(cell, WRITES, -bias)
+        keep_by(cell, torch.empty_like(bias).uniform_(1, self.span - 1).log(), write=True)
         return True

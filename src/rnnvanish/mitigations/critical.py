@@ -9,13 +9,12 @@ orthogonal. The more the input drives the units, the flatter tanh is where they 
 
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import nn
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.cells import Elman
 from rnnvanish.mitigation import Draw, gates
 
 
@@ -47,11 +46,12 @@ class Critical(Draw):
 
     def draw(self, cell: Cell) -> bool:
         """Draw the recurrent matrix; what the input drives is read from the cell's own input weights and biases."""
-        if not isinstance(cell, Elman) or not isinstance(cell.nonlinearity, nn.Tanh) or not gates(cell):
+        if not cell.plain or not isinstance(cell.nonlinearity, nn.Tanh) or not gates(cell):
             return False
-        drive = self.power * cell.from_x.weight.square().sum(1)
-        if cell.from_x.bias is not None:
-            drive = drive + (cell.from_x.bias + cell.from_h.bias).square()
+        from_x, from_h = (cast(nn.Linear, cell.get_submodule(name)) for name in ("from_x", "from_h"))
+        drive = self.power * from_x.weight.square().sum(1)
+        if from_x.bias is not None:
+            drive = drive + (from_x.bias + from_h.bias).square()
         nn.init.orthogonal_(gates(cell)[0], critical_gain(drive.mean().item()))
         return True
 

@@ -45,7 +45,7 @@ class Glorot(Draw):
 
     def draw(self, cell: Cell) -> bool:
         """Draw input and recurrent weights, gate by gate."""
-        blocks = (*gates(cell, "from_x.weight"), *gates(cell))
+        blocks = [block for layer in cell.gate_names for block in gates(cell, f"{layer}.weight")]
         for block in blocks:
             DISTRIBUTIONS[self.distribution](block)
         return bool(blocks)

@@ -12,7 +12,6 @@ from typing import final
 from torch import nn
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.cells import Elman
 from rnnvanish.mitigation import Draw, gates
 
 
@@ -45,8 +44,8 @@ class He(Draw):
 
 
 def slope_below_zero(cell: Cell) -> float | None:
-    """Slope of the rectifier of an Elman cell below zero; None where it has none."""
-    nonlinearity = cell.nonlinearity if isinstance(cell, Elman) else None
+    """Slope of a plain cell's rectifier below zero; None where it has none."""
+    nonlinearity = cell.nonlinearity if cell.plain else None
     if isinstance(nonlinearity, nn.PReLU):
         return nonlinearity.weight.mean().item()
     if isinstance(nonlinearity, nn.LeakyReLU):
@@ -55,5 +54,5 @@ def slope_below_zero(cell: Cell) -> float | None:
 
 
 def is_rectifier(cell: Cell) -> bool:
-    """Whether it is an Elman cell of rectifiers."""
+    """Whether it is a plain cell of rectifiers."""
     return slope_below_zero(cell) is not None

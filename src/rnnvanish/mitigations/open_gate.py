@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import final
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import KEEPS, Draw, gates, set_bias
+from rnnvanish.mitigation import Draw, keep_by, keeping_bias
 
 
 @final
 @dataclass(frozen=True)
 class OpenGate(Draw):
-    """Set the bias of the forget gate of an LSTM, the update gate of a GRU; the rest stays.
+    """Set the bias of the gate that keeps the state (an LSTM's forget gate, a GRU's update gate); the rest stays.
 
     Args:
-        bias: The sum of both biases, before the sigmoid.
+        bias: The sum of both biases, before the sigmoid; of a gate that keeps where it is closed, minus the sum.
 
     Examples:
         >>> from torch import nn
@@ -42,8 +42,8 @@ class OpenGate(Draw):
             raise ValueError(f"OpenGate needs a finite bias, got {self.bias}.")
 
     def draw(self, cell: Cell) -> bool:
-        """Set the bias of the gate that keeps the state, the second of LSTM and of GRU."""
-        if len(gates(cell, "from_h.bias")) < 2:
+        """Set the bias of the gate that keeps the state."""
+        if keeping_bias(cell) is None:
             return False
-        set_bias(cell, KEEPS, self.bias)
+        keep_by(cell, self.bias)
         return True

@@ -12,7 +12,7 @@ from typing import final
 
 from torch import nn
 
-from rnnvanish.cell import Cell, Paper
+from rnnvanish.cell import Cell, Paper, recurrent_layers
 from rnnvanish.mitigation import Draw, gates
 
 
@@ -44,6 +44,7 @@ class OrthogonalStart(Draw):
 
     def draw(self, cell: Cell) -> bool:
         """Draw the recurrent weights, gate by gate."""
-        for block in gates(cell):
+        blocks = [block for layer in recurrent_layers(cell) for block in gates(cell, f"{layer}.weight")]
+        for block in blocks:
             nn.init.orthogonal_(block, self.gain)
-        return bool(gates(cell))
+        return bool(blocks)

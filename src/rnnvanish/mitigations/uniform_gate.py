@@ -12,8 +12,7 @@ from typing import final
 import torch
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.cells import LSTM
-from rnnvanish.mitigation import KEEPS, WRITES, Draw, gates, set_bias
+from rnnvanish.mitigation import Draw, keep_by, keeping_bias
 
 
 @final
@@ -38,11 +37,9 @@ class UniformGate(Draw):
 
     def draw(self, cell: Cell) -> bool:
         """Draw the biases."""
-        if len(gates(cell, "from_h.bias")) < 2 or cell.hidden_size < 2:
+        bias = keeping_bias(cell)
+        if bias is None or cell.hidden_size < 2:
             return False
         least = 1 / cell.hidden_size
-        bias = torch.empty_like(gates(cell, "from_h.bias")[KEEPS]).uniform_(least, 1 - least).logit()
-        set_bias(cell, KEEPS, bias)
-        if isinstance(cell, LSTM):
-            set_bias(cell, WRITES, -bias)
+        keep_by(cell, torch.empty_like(bias).uniform_(least, 1 - least).logit(), write=True)
         return True

@@ -11,8 +11,8 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from rnnvanish.backward.gate_values import BLOCKS, title
-from rnnvanish.cell import Cell
+from rnnvanish.backward.gate_values import title
+from rnnvanish.cell import Cell, recurrent_layers
 from rnnvanish.compat import forward_pre_hooks
 from rnnvanish.live import RECURRENT, cells_of, plain_name, torch_suffixes
 from rnnvanish.measure import Measure, Row
@@ -46,8 +46,8 @@ def weights(model: nn.Module) -> dict[str, Mapping[str, Matrix]]:
 
     A weight that is computed from others (weight norm, spectral norm, a parametrization) is computed anew.
 
-    Of an LSTM with a projection, a gate's matrix is taken together with the projection. Cells other than Elman, LSTM
-    and GRU have no gates that are known here: none are listed.
+    Of an LSTM with a projection, a gate's matrix is taken together with the projection. Of a cell
+    that does not name its gates (`gate_names`) none are listed.
 
     Raises:
         ValueError: Where the model makes a weight anew whenever it runs, as weight drop does: nothing is there to measure.
@@ -115,12 +115,10 @@ def _recurrent_cells(model: nn.Module) -> Iterator[tuple[str, Cell, Tensor | Non
 
 @torch.no_grad()
 def _gate_matrices(cell: Cell, projection: Tensor | None) -> Iterator[tuple[str, Matrix]]:
-    names = BLOCKS.get(type(cell), ())
-    if not names:
-        return
-    whole = cast(Tensor, cell.get_submodule("from_h").weight).detach().double()
-    for name, block in zip(names, whole.chunk(len(names)), strict=True):
-        yield name, matrix_measures(block if projection is None else block @ projection.detach().double())
+    for layer, names in recurrent_layers(cell).items():
+        whole = cast(Tensor, cell.get_submodule(layer).weight).detach().double()
+        for name, block in zip(names, whole.chunk(len(names)), strict=True):
+            yield name, matrix_measures(block if projection is None else block @ projection.detach().double())
 
 
 def matrix_measures(matrix: Float[Tensor, "size size"]) -> Matrix:

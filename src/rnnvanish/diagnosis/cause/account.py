@@ -1,6 +1,6 @@
 """A gradient on its way back through one step, with an exact account of what changed its size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,22 +29,15 @@ class Flow:
     value: Float[Tensor, "rows size"]
     account: dict[str, Rows]
 
-    def times(self, factor: Tensor, part: str) -> "Flow":
-        """Multiply, unit by unit."""
-        return self._now(self.value * factor, part)
-
-    def through(self, back: Callable[[Tensor], Tensor], part: str = "weights") -> "Flow":
-        """Go back through a linear map."""
-        return self._now(back(self.value), part)
+    def becomes(self, value: Float[Tensor, "rows _"], part: str) -> "Flow":
+        """Go on as another value; what that does to its size belongs to `part`."""
+        return Flow(value, {**self.account, part: self.account[part] + log_ratio(_norm(value), _norm(self.value))})
 
     def split(self, *parts: Float[Tensor, "rows _"]) -> "list[Flow]":
         """Take it as the parts that it is made of, side by side."""
         whole = _norm(self.value)
         ways = [self.account["ways"] + log_ratio(_norm(part), whole) for part in parts]
         return [Flow(part, {**self.account, "ways": nats}) for part, nats in zip(parts, ways, strict=True)]
-
-    def _now(self, value: Tensor, part: str) -> "Flow":
-        return Flow(value, {**self.account, part: self.account[part] + log_ratio(_norm(value), _norm(self.value))})
 
 
 def join(*flows: Flow) -> Flow:

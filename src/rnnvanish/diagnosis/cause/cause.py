@@ -11,16 +11,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import Loss, each_loop
+from rnnvanish.backward.gate_values import kept
 from rnnvanish.backward.replay import ReplayedSteps, Series, UnrepeatableStep, replay_all
-from rnnvanish.cell import State
+from rnnvanish.cell import Cell, Keeps, State
 from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
-from rnnvanish.diagnosis.cause.cell_accounts import FLOWS
+from rnnvanish.diagnosis.cause.step_account import step_account
 from rnnvanish.diagnosis.cause.words import explanation
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.checks import Unmeasurable, require_unaltered
 from rnnvanish.observe.watch import Cells, Run
 
-#: Roundings that the cell's equations, written again, may differ by from its own derivative.
+#: Roundings that the account of a step may differ by from its derivative.
 TOLERANCE = 1e4
 
 
@@ -39,6 +40,8 @@ class Cause:
             where it reads the end alone. Of a cell that is not taken apart there is "step" instead of the first four.
         kept: Geometric mean of the gate that keeps the state (forget gate, update gate); nan where there is none.
         note: Why nothing could be measured; empty where it could.
+        keeps: What the cell says of that gate.
+        plain: Whether the cell says that its step is its weights and a function of each unit, nothing else.
     """
 
     cell: str
@@ -48,6 +51,8 @@ class Cause:
     parts: Mapping[str, Float[Tensor, " steps"]]
     kept: float = math.nan
     note: str = ""
+    keeps: Keeps | None = None
+    plain: bool = False
 
     @cached_property
     def means(self) -> dict[str, float]:
@@ -77,15 +82,15 @@ class Cause:
         """All this in words."""
         if self.note or not len(self.gain):
             return self.note
-        return explanation(self.cell, self.around, self.means, self.main, self.kept)
+        return explanation(self.cell, self.around, self.means, self.main, self.kept, self.keeps, self.plain)
 
 
 def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Cause]:
     """Take apart, for each recurrent layer and direction, what a step back does to the gradient that is there.
 
     Followed is the actual gradient of this loss, the one that `probes.retention` measures, step by step: the sizes of
-    its parts before and after each operation of the cell. Elman, LSTM and GRU are taken apart, those of `torch.nn`
-    too, and inside of wrappers; of another cell the step is one part.
+    its parts before and after each operation of the cell. Cells that name their layers (`gate_names`) are taken apart,
+    those of `torch.nn` too, and inside of wrappers; of another cell the step is one part.
 
     Arguments and errors are those of `probes.retention`. Of a step that cannot be repeated (random numbers) there is a
     note and no number.
@@ -106,14 +111,13 @@ def cause_of(run: Run, gradients: Series) -> Cause:
 
 def _taken_to_pieces(run: Run, gradients: Series) -> Cause:
     rows: list[tuple[Tensor, dict[str, Tensor]]] = []
-    kept: list[Tensor] = []
+    gates: list[Tensor | None] = []
     known = True
     for steps in replay_all(run):
         parts = _accounts(steps, gradients)
         known = known and "step" not in parts
         rows.append((steps.lag, parts))
-        if known and len(steps.inner.sums) == 2:
-            kept.append(_keeps(steps))
+        gates.append(kept(steps.inner))
     names = (*PARTS, "loss") if known else ("step", "loss")
     lag = torch.cat([lag for lag, _ in rows]) + 1
     by_lag = {}
@@ -121,7 +125,7 @@ def _taken_to_pieces(run: Run, gradients: Series) -> Cause:
         row = torch.cat([_of(parts, name) for _, parts in rows])
         by_lag[name] = _mean_by_lag(row, lag, int(run.ends.max()))
     gain = torch.stack(list(by_lag.values())).sum(0)
-    gate = torch.cat(kept) if kept else torch.empty(0)
+    gate = [each for each in gates if each is not None]
     inner = steps.inner.cell
     return Cause(
         cell=type(inner).__name__,
@@ -129,7 +133,9 @@ def _taken_to_pieces(run: Run, gradients: Series) -> Cause:
         lag=torch.arange(1, len(gain) + 1),
         gain=gain,
         parts=by_lag,
-        kept=float(gate.double().log().mean().exp()) if len(gate) else math.nan,
+        kept=float(torch.cat(gate).double().log().mean().exp()) if gate else math.nan,
+        keeps=inner.keeps if isinstance(inner, Cell) else None,
+        plain=isinstance(inner, Cell) and inner.plain,
     )
 
 
@@ -149,23 +155,22 @@ def _accounts(steps: ReplayedSteps, gradients: Series) -> dict[str, Tensor]:
 
 
 def _taken_apart(steps: ReplayedSteps, gradient: State, back: Tensor) -> Flow | None:
-    """The way through the cell's equations, met by what goes around them; None where the equations are not known."""
+    """The way through the cell, met by what goes around it; None where the cell is not taken apart."""
     inner = steps.inner
-    flow_of = FLOWS.get(type(inner.cell))
-    if flow_of is None or inner.calls != 1 or len(inner.sums) != 2:
+    if not inner.complete:
         return None
     whole = Flow(torch.cat(gradient, dim=-1), dict.fromkeys(PARTS, torch.zeros_like(back[:, 0])))
     into = steps.vjp(gradient, inner.after)
-    entry = whole.through(lambda value: torch.cat(into, dim=-1), "around")
-    through = flow_of(entry.split(*into), inner)
+    through = step_account(whole.becomes(torch.cat(into, dim=-1), "around").split(*into), inner)
     out = torch.autograd.grad(inner.after, inner.before, into, retain_graph=True)
     known = torch.cat(out, dim=-1)
-    if not torch.allclose(through.value, known, rtol=0, atol=TOLERANCE * torch.finfo(known.dtype).eps):
+    tolerance = TOLERANCE * torch.finfo(known.dtype).eps
+    if through is None or not torch.allclose(through.value, known, rtol=0, atol=tolerance):
         return None
     leaves = [part for part in inner.before if part.requires_grad]
     passed = torch.autograd.grad(leaves, steps.before, out[: len(leaves)], retain_graph=True, allow_unused=True)
     flat = torch.cat([torch.zeros_like(x) if g is None else g for g, x in zip(passed, steps.before, strict=True)], -1)
-    return join(through.through(lambda value: flat, "around"), whole.through(lambda value: back - flat, "around"))
+    return join(through.becomes(flat, "around"), whole.becomes(back - flat, "around"))
 
 
 def _of(parts: Mapping[str, Tensor], name: str) -> Tensor:
@@ -173,15 +178,6 @@ def _of(parts: Mapping[str, Tensor], name: str) -> Tensor:
     if name in parts:
         return parts[name]
     return torch.stack([part for part_name, part in parts.items() if part_name != "loss"]).sum(0)
-
-
-def _keeps(steps: ReplayedSteps) -> Tensor:
-    """The gate that keeps the state, of every row and unit; empty where the cell has none."""
-    if type(steps.inner.cell).__name__ not in ("LSTM", "GRU"):
-        return torch.empty(0)
-    a = steps.inner.sums["from_x"] + steps.inner.sums["from_h"]
-    chunks = 4 if type(steps.inner.cell).__name__ == "LSTM" else 3
-    return a.detach().chunk(chunks, dim=-1)[1].sigmoid().flatten()
 
 
 def _around(run: Run, inner: nn.Module) -> str:

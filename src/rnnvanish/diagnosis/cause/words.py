@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 
+from rnnvanish.cell import Keeps
+
 #: How a part is called in a sentence.
 NAMES = {
     "weights": "the recurrent weights",
@@ -12,15 +14,15 @@ NAMES = {
     "around": "what is around the cell",
     "step": "the step",
 }
-#: The gate that keeps the state, and what it keeps.
-KEEPS = {"LSTM": ("forget gates", "cell"), "GRU": ("update gates", "state")}
 #: A part that changes a step by less than this, in nats, is not worth a word.
 SMALL = 0.005
 #: Where a step costs what its gate alone costs, to within this, the gate is all there is to say.
 ENOUGH = 0.05
 
 
-def explanation(cell: str, around: str, means: Mapping[str, float], main: str, kept: float) -> str:
+def explanation(
+    cell: str, around: str, means: Mapping[str, float], main: str, kept: float, keeps: Keeps | None, plain: bool
+) -> str:
     """Say what a step back does, which parts it is made of, and which of them is mainly the cause.
 
     The arguments are what a `Cause` holds under these names.
@@ -30,13 +32,12 @@ def explanation(cell: str, around: str, means: Mapping[str, float], main: str, k
     if math.isnan(step):
         return ""
     said = []
-    if not math.isnan(kept):
-        gates, what = KEEPS[cell]
-        said.append(f"The {gates} keep {kept:.2g} of the {what} at each step: {_memory(kept)}.")
+    if keeps and not math.isnan(kept):
+        said.append(f"The {keeps.called} gates keep {kept:.2g} of the {keeps.memory} at each step: {_memory(kept)}.")
         if kept > 0 and abs(step - math.log(kept)) < ENOUGH and abs(means["loss"]) < SMALL:
             return said[0]
     total = f"A step back multiplies the gradient by {_factor(step)}"
-    named = [f"{_factor(nats)} ({_called(name, around)})" for name, nats in parts.items() if _tells(name, nats, cell)]
+    named = [f"{_factor(nats)} ({_called(name, around)})" for name, nats in parts.items() if _tells(name, nats, plain)]
     said.append(f"{total}: {' × '.join(named)}." if len(named) > 1 else f"{total}.")
     if main == "step":
         said.append(f"The equations of {cell} are not taken apart.")
@@ -48,8 +49,8 @@ def explanation(cell: str, around: str, means: Mapping[str, float], main: str, k
     return " ".join(said)
 
 
-def _tells(name: str, nats: float, cell: str) -> bool:
-    return abs(nats) >= SMALL or (cell == "Elman" and name in ("weights", "slopes"))
+def _tells(name: str, nats: float, plain: bool) -> bool:
+    return abs(nats) >= SMALL or (plain and name in ("weights", "slopes"))
 
 
 def _called(name: str, around: str) -> str:

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from rnnvanish.backward.gate_values import gate_values
+from rnnvanish.backward.gate_values import kept
 from rnnvanish.backward.replay import Series, replay_all
-from rnnvanish.cells import GRU, LSTM
+from rnnvanish.cell import Cell
 from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
 from rnnvanish.mitigation import innermost
 from rnnvanish.mitigations import OpenGate
@@ -14,24 +14,22 @@ from rnnvanish.probes.curve import THOUSAND
 
 #: A gate that keeps less than this of the state at each step is called closed. One as torch draws it keeps a half.
 CLOSED = 0.25
-GATES = {LSTM: ("forget", "f"), GRU: ("update", "z")}
 
 
 def closed_gate(run: Run, total: Series) -> Seen | None:
-    """See whether the forget gates of an LSTM, or the update gates of a GRU, keep less than a quarter at each step."""
-    cell = innermost(run.cell)
-    if type(cell) not in GATES:
+    """See whether the gates that keep the state (an LSTM's forget gates) keep less than a quarter at each step."""
+    keeps = innermost(run.cell).keeps if isinstance(innermost(run.cell), Cell) else None
+    gates = [gate for piece in replay_all(run) if (gate := kept(piece.inner)) is not None] if keeps else []
+    if not keeps or not gates:
         return None
-    name, letter = GATES[type(cell)]
-    kept = float(torch.cat([gate_values(piece.inner)[letter].value for piece in replay_all(run)]).mean())
-    left = arriving(run, total)
-    if kept >= CLOSED or left > 1 / THOUSAND:
+    part, left = float(torch.cat(gates).mean()), arriving(run, total)
+    if part >= CLOSED or left > 1 / THOUSAND:
         return None
     return Seen(
-        f"closed {name} gate",
+        f"{'open' if keeps.closed else 'closed'} {keeps.called} gate",
         module_of(run),
-        f"The {name} gates keep {kept:.2g} of the state at each step, on average.",
-        "Open them before you train: mitigations.OpenGate(bias=3.0)(model).",
+        f"The {keeps.called} gates keep {part:.2g} of the state at each step, on average.",
+        f"{'Close' if keeps.closed else 'Open'} them before you train: mitigations.OpenGate(bias=3.0)(model).",
         ARRIVING,
         left,
         arriving,

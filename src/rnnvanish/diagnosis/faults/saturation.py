@@ -8,6 +8,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rnnvanish.backward.gate_values import GateValues, gate_values
 from rnnvanish.backward.replay import Series, replay_all
+from rnnvanish.cell import gates_of, recurrent_layers
 from rnnvanish.diagnosis.fault import Seen, module_of, valid
 from rnnvanish.observe.watch import Run
 
@@ -26,12 +27,10 @@ def saturated_input(run: Run, total: Series) -> Seen | None:
     flat = flat_part(run, total)
     if not flat > MOST:
         return None
-    pieces = list(replay_all(run))
-    from_x, from_h = (
-        float(torch.cat([piece.inner.sums[name].detach() for piece in pieces]).double().square().mean().sqrt())
-        for name in ("from_x", "from_h")
-    )
-    if from_x < MORE * from_h:
+    calls = [piece.inner for piece in replay_all(run)]
+    from_input = _typical([call.sums["from_x"] for call in calls])
+    from_state = _typical([call.sums[layer] for call in calls for layer in recurrent_layers(call.cell)])
+    if from_input < MORE * from_state:
         return None
     x = run.x.detach()[valid(run)].double()
     size, mean, spread = (float(value) for value in (x.square().mean().sqrt(), x.mean(), x.std()))
@@ -40,7 +39,7 @@ def saturated_input(run: Run, total: Series) -> Seen | None:
         module_of(run),
         f"{100 * flat:.0f} % of the gates and units are at the end of their range, where a change of the input or of the state "
         f"changes next to nothing. The input is the cause: its typical size is {size:.3g} (mean {mean:.3g}, standard "
-        f"deviation {spread:.3g}), and it adds {from_x / max(from_h, 1e-12):.2g} times as much as the state.",
+        f"deviation {spread:.3g}), and it adds {from_input / max(from_state, 1e-12):.2g} times as much as the state.",
         "Standardise what this layer reads: subtract the mean and divide by the standard deviation of each feature, or "
         "put a torch.nn.LayerNorm in front of it.",
         "gates and units at the end of their range",
@@ -52,13 +51,18 @@ def saturated_input(run: Run, total: Series) -> Seen | None:
 
 def flat_part(run: Run, total: Series) -> float:
     """The part of all gates and units, over all steps, whose slope is below a hundredth of its largest value."""
-    flat = [
-        _flat(values)
+    gates = [
+        gate
         for piece in replay_all(run)
-        for name, values in gate_values(piece.inner).items()
-        if name != "tanh c"
+        for name, gate in gate_values(piece.inner).items()
+        if name in gates_of(piece.inner.cell)
     ]
+    flat = [_flat(gate) for gate in gates]
     return float(torch.cat(flat).double().mean()) if flat else 0.0
+
+
+def _typical(sums: list[Tensor]) -> float:
+    return float(torch.cat([each.detach().flatten() for each in sums]).double().square().mean().sqrt())
 
 
 def _flat(gate: GateValues) -> Tensor:

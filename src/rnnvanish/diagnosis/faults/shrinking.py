@@ -1,10 +1,12 @@
 """Recurrent weights that shrink every direction of the state: no gradient can come through, whatever the input."""
 
+from typing import cast
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rnnvanish.backward.replay import Series
-from rnnvanish.cells import Elman
+from rnnvanish.cell import Cell
 from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
 from rnnvanish.mitigation import innermost
 from rnnvanish.mitigations import OrthogonalStart
@@ -20,9 +22,9 @@ EQUAL = 0.01
 def shrinking_weights(run: Run, total: Series) -> Seen | None:
     """See whether the largest singular value of a plain recurrent network's U is below 1: tanh and relu add no gain."""
     cell = innermost(run.cell)
-    if not isinstance(cell, Elman) or len(run.states) < 2:
+    if not isinstance(cell, Cell) or not cell.plain or len(run.states) < 2:
         return None
-    values = torch.linalg.svdvals(cell.from_h.weight.detach().double())
+    values = torch.linalg.svdvals(cast(Tensor, cell.get_submodule("from_h").weight).detach().double())
     most, least = float(values[0]), float(values[-1])
     left = arriving(run, total)
     if most >= SHRINKS or left > 1 / THOUSAND:
