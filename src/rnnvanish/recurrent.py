@@ -15,7 +15,7 @@ from rnnvanish import cells
 from rnnvanish.cell import Cell, State
 from rnnvanish.compat import counts_changes, weight_names
 from rnnvanish.engine.autograd.version_check import check_versions
-from rnnvanish.engine.ir.parameters import constrained
+from rnnvanish.engine.ir.parameters import parametrized_weights
 from rnnvanish.engine.run import ENGINES, run
 from rnnvanish.layers import complete_state, one_argument, run_layers, state_parts
 from rnnvanish.torch_bridge import TORCH_CELLS, TorchShaped, linears, mode_of
@@ -155,7 +155,7 @@ class Recurrent(TorchShaped):
         segment = self.checkpoint_every
         if segment is None or segment >= len(x) or not torch.is_grad_enabled() or not counts_changes():
             return run(cell, x, state, lengths, self.engine)
-        values = constrained(dict(cell.named_modules()))  # once a run, not once a segment
+        values = parametrized_weights(dict(cell.named_modules()))  # once a run, not once a segment
         outputs, run_segment = [], check_versions(run, [x, *state, *cell.parameters()])
         for start, part in zip(range(0, len(x), segment), x.split(segment), strict=True):
             left = None if lengths is None else (lengths - start).clamp(min=0)

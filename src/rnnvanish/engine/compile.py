@@ -1,4 +1,4 @@
-"""Making a program of a cell: read, staged, printed, and held against the cell itself once."""
+"""Making a program of a cell: traced, staged, compiled, and held against the cell itself once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,8 +11,8 @@ from rnnvanish.engine.cache import serialise
 from rnnvanish.engine.cache.fingerprint import fingerprint
 from rnnvanish.engine.cache.side_effects import Watched
 from rnnvanish.engine.ir.unsupported import Unsupported
-from rnnvanish.engine.loop import Print, Program
-from rnnvanish.engine.plan.staged_step import Staged
+from rnnvanish.engine.loop import Backend, Program
+from rnnvanish.engine.plan.staged_step import StagedStep
 from rnnvanish.engine.verify import verify
 
 #: Numbers of one buffer that a CPU works on at a time: memory that is used again costs less than more memory.
@@ -21,20 +21,20 @@ PART = 2**20
 
 def make(cell: nn.Module, watched: Watched, x: Tensor, state: State, masked: bool) -> Program:
     """Make the program of a copy of a cell that nobody else has; `Unsupported` where there is none, with the reason."""
-    printer: Print
+    backend: Backend
     part: int | None
     if x.device.type == "cpu":
         from rnnvanish.engine.cpu.cpu_loop import CPULoop
 
-        printer, part = CPULoop, PART
+        backend, part = CPULoop, PART
     else:
         from rnnvanish.engine.gpu.gpu_loop import GPULoop
 
-        printer, part = GPULoop, None
+        backend, part = GPULoop, None
 
-    def made(staged: Staged) -> Program:
+    def made(staged: StagedStep) -> Program:
         with reasons():
-            program = Program(staged, printer, x.dtype.to_real(), part)
+            program = Program(staged, backend, x.dtype.to_real(), part)
             verify(cell, program, x, state, masked)
         return program
 

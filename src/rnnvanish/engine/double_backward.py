@@ -5,25 +5,25 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rnnvanish.engine.ir.interpret import Recipe
+from rnnvanish.engine.ir.interpret import Interpreter
 from rnnvanish.engine.ir.values import Value
-from rnnvanish.engine.plan.staged_step import Staged
+from rnnvanish.engine.plan.staged_step import StagedStep
 
 
 def differentiable(
-    staged: Staged,
+    staged: StagedStep,
     given: dict[Value, Tensor],
     x: Tensor,
     ended: Tensor | None,
     noise: Sequence[Tensor],
-    onces: Sequence[Tensor],
+    invariants: Sequence[Tensor],
     state: Sequence[Tensor],
     outputs: Tensor | None,
     final: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
     """The gradients once more, by operations of torch that can themselves be differentiated."""
     now, first = tuple(state), []
-    step = Recipe(staged.new, {*given, *staged.inputs, *staged.states})
+    step = Interpreter(staged.new, {*given, *staged.inputs, *staged.states})
     for t in range(len(x)):
         rows = (x[t], x if ended is None else ended[t], *(each[t] for each in noise))
         known = given | dict(zip(staged.inputs, rows, strict=True)) | dict(zip(staged.states, now, strict=True))
@@ -31,7 +31,7 @@ def differentiable(
         first.append(now[0])
     ends = [(torch.stack(first), outputs), *zip(now, final, strict=True)]
     ends = [(end, gradient) for end, gradient in ends if gradient is not None]
-    inputs = [x, *onces, *state]
+    inputs = [x, *invariants, *state]
     wanted = [tensor for tensor in inputs if tensor.requires_grad]
     found = iter(
         torch.autograd.grad(

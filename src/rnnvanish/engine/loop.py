@@ -1,4 +1,4 @@
-"""A staged step over time as one operation of autograd: the loop there, and the loop back."""
+"""A staged step over time as one operation of autograd: the forward loop, and the backward loop."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -9,17 +9,17 @@ from torch import Tensor
 from rnnvanish.compat import lazy_clone
 from rnnvanish.engine.autograd.distinct_gradients import copy_shared
 from rnnvanish.engine.double_backward import differentiable
-from rnnvanish.engine.ir.interpret import Recipe, every
+from rnnvanish.engine.ir.interpret import Interpreter, as_rows
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Value
-from rnnvanish.engine.plan.phases import Loop, Place
-from rnnvanish.engine.plan.staged_step import Staged
+from rnnvanish.engine.plan.phases import LoopPlan, Place
+from rnnvanish.engine.plan.staged_step import StagedStep
 from rnnvanish.engine.state_record import StateRecord
 from rnnvanish.numerics.real_view import pack, unpack
 
 
-class Compiled(Protocol):
-    """A loop that a printer has made."""
+class CompiledLoop(Protocol):
+    """A loop that a backend has compiled."""
 
     def __call__(
         self, steps: int, batch: int, buffers: Mapping[str, Tensor], matrices: Mapping[Value, Tensor], mask: int
@@ -28,22 +28,22 @@ class Compiled(Protocol):
         ...
 
 
-#: What makes a loop from its phases, the widths of the buffers, the direction and the dtype.
-Print = Callable[[Loop, Mapping[str, int], bool, torch.dtype], Compiled]
+#: What compiles a loop from its plan, the widths of the buffers, the direction and the dtype.
+Backend = Callable[[LoopPlan, Mapping[str, int], bool, torch.dtype], CompiledLoop]
 
 
 class Program:
-    """A staged step, printed for one device and dtype.
+    """A staged step, compiled for one device and dtype.
 
     Args:
         staged: The step.
-        prints: The printer.
+        backend: Compiles its two loops.
         dtype: Of its numbers.
         part: Numbers that the widest buffer may have at a time: longer loops are worked on part after part, in memory
             that is used again. None for all at once.
     """
 
-    def __init__(self, staged: Staged, prints: Print, dtype: torch.dtype, part: int | None = None) -> None:
+    def __init__(self, staged: StagedStep, backend: Backend, dtype: torch.dtype, part: int | None = None) -> None:
         self.staged, self.part = staged, part
         lying: dict[str, int] = {}
         for value, place in staged.at.items():
@@ -51,8 +51,8 @@ class Program:
         self.tapes = {name: width for name, width in lying.items() if name.startswith("tape")}
         self.widest = max([*lying.values(), *staged.forward.widths.values()])
         # Each loop numbers its scratch buffers for itself.
-        self.there = prints(staged.forward, lying | staged.forward.widths, False, dtype)
-        self.back = prints(staged.backward, lying | staged.backward.widths, True, dtype)
+        self.forward_loop = backend(staged.forward, lying | staged.forward.widths, False, dtype)
+        self.backward_loop = backend(staged.backward, lying | staged.backward.widths, True, dtype)
         products = (
             product.matrix
             for loop in (staged.forward, staged.backward)
@@ -60,15 +60,15 @@ class Program:
             for product in phase.products
         )
         self.matrices = list(dict.fromkeys(products))
-        self.of_matrices = Recipe(self.matrices, staged.onces)
-        self.early = Recipe([value for value, _ in staged.early], {*staged.onces, *staged.inputs})
-        self._gradients: dict[tuple[bool, ...], Recipe] = {}
+        self.of_matrices = Interpreter(self.matrices, staged.invariants)
+        self.early = Interpreter([value for value, _ in staged.early], {*staged.invariants, *staged.inputs})
+        self._gradients: dict[tuple[bool, ...], Interpreter] = {}
 
     def __call__(
         self,
         x: Tensor,
         ended: Tensor | None,
-        onces: Sequence[Tensor],
+        invariants: Sequence[Tensor],
         state: Sequence[Tensor],
         record: StateRecord | None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -77,9 +77,9 @@ class Program:
         Args:
             x: Input, (time, batch, features).
             ended: Which sequences have ended, (time, batch, 1).
-            onces: What is computed once.
+            invariants: What is computed once.
             state: State before the first step.
-            record: Is given the states of every step, and on the way back the gradients by them.
+            record: Is given the states of every step, and in the backward pass the gradients by them.
 
         Returns:
             The first part of the state after each step, and the whole state after the last.
@@ -90,8 +90,10 @@ class Program:
         # One step's numbers after the other's, as the step itself would draw them.
         drawn = [[draw(batch, x) for draw in draws] for _ in range(steps)] if draws else []
         noise = [torch.stack(each) for each in zip(*drawn, strict=True)]
-        learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *onces, *state))
-        y, *final = _Loop.apply(self, record, learns, len(noise), len(onces), x, ended, *noise, *onces, *state)
+        learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *invariants, *state))
+        y, *final = _Loop.apply(
+            self, record, learns, len(noise), len(invariants), x, ended, *noise, *invariants, *state
+        )
         return self.whole([y])[0], self.whole(final)
 
     def whole(self, rows: Iterable[Tensor]) -> tuple[Tensor, ...]:
@@ -105,41 +107,43 @@ class Program:
         length = max(self.part // (2 * batch * self.widest), 1) * 2
         return [(start, min(start + length, steps)) for start in range(0, steps, length)]
 
-    def given(self, onces: Sequence[Tensor]) -> dict[Value, Tensor]:
-        """What is computed once: matrices, and lines as (1, width)."""
+    def given(self, invariants: Sequence[Tensor]) -> dict[Value, Tensor]:
+        """What is computed once: matrices, and vectors as (1, width)."""
         return {
             value: tensor if value.kind == Kind.MATRIX else tensor.reshape(1, -1)
-            for value, tensor in zip(self.staged.onces, onces, strict=True)
+            for value, tensor in zip(self.staged.invariants, invariants, strict=True)
         }
 
     def operands(self, given: Mapping[Value, Tensor], like: Tensor) -> tuple[dict[str, Tensor], dict[Value, Tensor]]:
-        """Lines and matrices as they lie in memory for a loop."""
-        lines = {
-            f"once{value.detail[0]}": tensor.contiguous() for value, tensor in given.items() if value.kind == Kind.LINE
+        """Vectors and matrices as they lie in memory for a loop."""
+        vectors = {
+            f"invariant{value.detail[0]}": tensor.contiguous()
+            for value, tensor in given.items()
+            if value.kind == Kind.VECTOR
         }
         found = self.of_matrices([given[value] for value in self.of_matrices.reads], 0, like)
         matrices = zip(self.matrices, found, strict=True)
-        return lines, {value: tensor if 1 in tensor.stride() else tensor.contiguous() for value, tensor in matrices}
+        return vectors, {value: tensor if 1 in tensor.stride() else tensor.contiguous() for value, tensor in matrices}
 
-    def gradients(self, needed: tuple[bool, ...]) -> Recipe:
-        """How to compute, after the way back, those gradients of x and of what is computed once that are needed."""
+    def gradients(self, needed: tuple[bool, ...]) -> Interpreter:
+        """How to compute, after the backward loop, those gradients of x and of what is computed once that are needed."""
         if needed not in self._gradients:
             staged = self.staged
-            floating = iter(staged.once_gradients)
+            floating = iter(staged.invariant_gradients)
             every = [staged.input_gradient, *(next(floating) if each else None for each in staged.floating)]
             wanted = [value for value, need in zip(every, needed, strict=True) if need and value is not None]
-            there = {*staged.onces, *staged.inputs} | {
+            there = {*staged.invariants, *staged.inputs} | {
                 value
                 for value, place in staged.at.items()
                 if place.buffer in staged.saved
                 or place.buffer in self.tapes
                 or (staged.keeps_carries and place.buffer.startswith("carry"))
             }
-            self._gradients[needed] = Recipe(wanted, there)
+            self._gradients[needed] = Interpreter(wanted, there)
         return self._gradients[needed]
 
     def compute(
-        self, recipe: Recipe, given: Mapping[Value, Tensor], buffers: Mapping[str, Tensor], steps: int, batch: int
+        self, recipe: Interpreter, given: Mapping[Value, Tensor], buffers: Mapping[str, Tensor], steps: int, batch: int
     ) -> list[Tensor]:
         """Compute values for all rows of a stretch of steps at once."""
         rows = steps * batch
@@ -161,22 +165,22 @@ class _Loop(torch.autograd.Function):
         count: int,
         *tensors: Tensor | None,
     ) -> Any:
-        x, ended, noise, onces, state = _apart(tensors, draws, count)
+        x, ended, noise, invariants, state = _apart(tensors, draws, count)
         staged, (steps, batch, _) = program.staged, x.shape
-        given = program.given(onces)
-        lines, matrices = program.operands(given, x)
+        given = program.given(invariants)
+        vectors, matrices = program.operands(given, x)
         whole = _inputs(x, ended, noise)
         for index, part in enumerate(state):
             whole[f"state{index}"] = states = x.new_empty(steps + 1, *part.shape)
             states[0] = part
         kept: list[dict[str, Tensor]] = []
         for start, stop in program.parts(steps, batch):
-            buffers, rows = _between(whole, start, stop) | lines, (stop - start) * batch
+            buffers, rows = _between(whole, start, stop) | vectors, (stop - start) * batch
             early = program.compute(program.early, given, buffers, stop - start, batch)
             own = {
-                name: every(tensor, rows).contiguous() for (_, name), tensor in zip(staged.early, early, strict=True)
+                name: as_rows(tensor, rows).contiguous() for (_, name), tensor in zip(staged.early, early, strict=True)
             } | _empty(x, staged.forward.widths, batch, rows)
-            program.there(stop - start, batch, buffers | own, matrices, 1)
+            program.forward_loop(stop - start, batch, buffers | own, matrices, 1)
             kept.append({name: each for name, each in own.items() if name in staged.saved} if learns else {})
         ctx.program, ctx.record, ctx.counts = program, record, (draws, count)
         if record is not None:
@@ -200,13 +204,13 @@ class _Loop(torch.autograd.Function):
         end = len(saved) - len(parts) * len(names)
         kept = [dict(zip(names, saved[end + at * len(names) :], strict=False)) for at in range(len(parts))]
         with torch.set_grad_enabled(torch.is_grad_enabled() or not all(map(_has_memory, (outputs, *final)))):
-            x, ended, noise, onces, state = _apart(saved[: end - len(states)], draws, count)
-            given = program.given(onces)
+            x, ended, noise, invariants, state = _apart(saved[: end - len(states)], draws, count)
+            given = program.given(invariants)
             if torch.is_grad_enabled():
                 if ctx.record is not None:
                     raise Unsupported("record of a double backward")
-                return *[None] * 5, *differentiable(staged, given, x, ended, noise, onces, state, outputs, final)
-        lines, matrices = program.operands(given, x)
+                return *[None] * 5, *differentiable(staged, given, x, ended, noise, invariants, state, outputs, final)
+        vectors, matrices = program.operands(given, x)
         whole = _inputs(x, ended, noise) | dict(zip(states, saved[end - len(states) : end], strict=True))
         if outputs is not None:
             whole["outputs"] = outputs.contiguous()
@@ -223,9 +227,9 @@ class _Loop(torch.autograd.Function):
         of_x = torch.empty_like(x) if needed[0] and len(parts) > 1 else None
         sums: list[Tensor] | None = None
         for (start, stop), mine in zip(reversed(parts), reversed(kept), strict=True):
-            buffers = _between(whole, start, stop) | lines | mine | own
+            buffers = _between(whole, start, stop) | vectors | mine | own
             buffers |= carries if mask == 1 else _between(carries, start, stop)
-            program.back(stop - start, batch, buffers, matrices, mask)
+            program.backward_loop(stop - start, batch, buffers, matrices, mask)
             found = program.compute(recipe, given, buffers, stop - start, batch)
             if needed[0]:
                 here = _shaped(found.pop(0), x[start:stop])
@@ -237,12 +241,12 @@ class _Loop(torch.autograd.Function):
         if ctx.record is not None:
             ctx.record.gradients.append(program.whole(carries.values()))
         each = iter(sums or [])
-        of_onces = [
+        of_invariants = [
             _shaped(next(each), like) if need and floating else None
-            for need, floating, like in zip(needed[1:], staged.floating, onces, strict=True)
+            for need, floating, like in zip(needed[1:], staged.floating, invariants, strict=True)
         ]
         of_states = [carry[0] for carry in carries.values()]
-        of_x, *rest = copy_shared([of_x, *of_onces, *of_states], carries.values())
+        of_x, *rest = copy_shared([of_x, *of_invariants, *of_states], carries.values())
         return *[None] * 5, of_x, None, *[None] * draws, *rest
 
 

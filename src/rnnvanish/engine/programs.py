@@ -183,13 +183,13 @@ def _try(
     """A program or the reason against it; the names by which the step reads, where it came to its end; and its code."""
     from rnnvanish.engine.cache.side_effects import Watched
     from rnnvanish.engine.compile import make, reasons
-    from rnnvanish.engine.ir.parameters import copied
+    from rnnvanish.engine.ir.parameters import private_copy
 
     _here.making = True
     watched = None
     try:
         with reasons():
-            copy = copied(cell, values)
+            copy = private_copy(cell, values)
             watched = Watched(copy)
             return make(copy, watched, x, state, masked), frozenset(watched.names), watched.codes
     except Unsupported as reason:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rnnvanish import compat
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine import reference
-from rnnvanish.engine.ir.parameters import constrained, holding, weights_of
+from rnnvanish.engine.ir.parameters import parametrized_weights, substitute_weights, weights_of
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.programs import Table, is_making, program_for
 from rnnvanish.engine.state_record import StateRecord
@@ -42,7 +42,7 @@ def run(
         lengths: Steps in each sequence, or None where all fill the batch.
         engine: One of `ENGINES`.
         record: See `Program`; `Unsupported` is raised where no compiled engine can give it.
-        values: See `constrained`: the weights that are computed from others, where that has been done for this run.
+        values: See `parametrized_weights`: the weights that are computed from others, where that has been done for this run.
 
     Returns:
         The first part of the state after each step, and the state after the last.
@@ -51,7 +51,7 @@ def run(
         RuntimeError: Where an engine is named that cannot run this cell.
     """
     modules = dict(cell.named_modules())
-    values = constrained(modules) if values is None else values
+    values = parametrized_weights(modules) if values is None else values
     if _wants_program(engine, x, state, record):
         try:
             run_program = _run_program_outside_compiler() if compat.may_be_compiled() else _run_program
@@ -65,7 +65,7 @@ def run(
             if (name, str(reason)) not in _said:
                 _said.add((name, str(reason)))
                 logger.warning("%s runs as a plain Python loop: the compiled engine has no %s.", name, str(reason))
-    states = reference.scan(holding(cell, values), x, state, lengths)
+    states = reference.scan(substitute_weights(cell, values), x, state, lengths)
     return torch.stack([parts[0] for parts in states]), states[-1]
 
 
@@ -116,10 +116,10 @@ def _run_program(
     )
     program = program_for(_programs, cell, values, situation, x, state, lengths is not None)
     ended = None if lengths is None else reference.padding(len(x), lengths).unsqueeze(-1)
-    onces = program.staged.once(*weights.values())
+    invariants = program.staged.prologue(*weights.values())
     if record is not None:  # the gradients of the states are asked for, not those of the weights
-        onces = [value.detach() for value in onces]
-    return program(x, ended, onces, state, record)
+        invariants = [value.detach() for value in invariants]
+    return program(x, ended, invariants, state, record)
 
 
 def _check(modules: Iterable[nn.Module], tensors: Iterable[Tensor], x: Tensor, state: State, engine: str) -> None:

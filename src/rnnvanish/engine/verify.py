@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.cell import State
-from rnnvanish.engine.ir.isolated_rng import OwnDraws
+from rnnvanish.engine.ir.isolated_rng import IsolatedRNG
 from rnnvanish.engine.ir.parameters import weights_of
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.loop import Program
@@ -49,7 +49,7 @@ def verify(cell: Any, program: Program, x: Tensor, state: State, masked: bool) -
             return torch.stack([parts[0] for parts in states]), states[-1]
 
         def compiled() -> tuple[Tensor, State]:
-            return program(x, ended, program.staged.once(*weights), start, None)
+            return program(x, ended, program.staged.prologue(*weights), start, None)
 
         expected, got = _results(plain, inputs), _results(compiled, inputs)
     for ours, theirs in zip(got, expected, strict=True):
@@ -62,7 +62,7 @@ def verify(cell: Any, program: Program, x: Tensor, state: State, masked: bool) -
 
 def _results(run: Callable[[], tuple[Tensor, State]], inputs: list[Tensor]) -> list[Tensor]:
     """Outputs, and the gradients of a sum that weighs each number of them differently."""
-    with OwnDraws(inputs[0].device):
+    with IsolatedRNG(inputs[0].device):
         y, final = run()
     outputs = [torch.view_as_real(out) if out.is_complex() else out for out in (y, *final)]
     weighed = [(out * torch.linspace(-1, 1, out.numel()).to(out).view_as(out)).sum() for out in outputs]

@@ -14,8 +14,8 @@ from rnnvanish.engine import run as engine_run
 from rnnvanish.engine.cache import disk, serialise
 from rnnvanish.engine.cache.fingerprint import fingerprint
 from rnnvanish.engine.cpu import cpu_loop, machine_code
-from rnnvanish.engine.cpu.codegen import HEAD
-from rnnvanish.engine.ir.parameters import constrained, copied
+from rnnvanish.engine.cpu.codegen import HEADER
+from rnnvanish.engine.ir.parameters import parametrized_weights, private_copy
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.plan import stage
 
@@ -32,9 +32,9 @@ def folder(tmp_path, monkeypatch):
     def compiled(text):
         with monkeypatch.context() as patch:
             patch.setattr(disk, "folders", lambda: everywhere)
-            return machine_code.compiled(text)
+            return machine_code.load_or_compile(text)
 
-    monkeypatch.setattr(cpu_loop, "compiled", compiled)
+    monkeypatch.setattr(cpu_loop, "load_or_compile", compiled)
     return tmp_path
 
 
@@ -52,7 +52,9 @@ def process(monkeypatch):
         numbers = [output, *torch.autograd.grad(output.square().sum(), [x, *layer.parameters()])]
         (program,) = engine_run._programs.values()
         texts = (
-            [] if isinstance(program, Unsupported) else [loop.printer.body for loop in (program.there, program.back)]
+            []
+            if isinstance(program, Unsupported)
+            else [loop.generator.body for loop in (program.forward_loop, program.backward_loop)]
         )
         return numbers, texts, len(traced)
 
@@ -126,9 +128,9 @@ def test_what_no_operation_tells_is_seen_by_the_comparison(process, caplog):
 def test_looking_leaves_buffers_and_random_numbers_as_they_are():
     layer = built("Zoneout", "Elman")
     torch.nn.utils.parametrizations.spectral_norm(layer.cells[0].cell.from_h)  # a step of it writes into buffers
-    values = constrained(dict(layer.cells[0].named_modules()))
+    values = parametrized_weights(dict(layer.cells[0].named_modules()))
     before = {name: each.clone() for name, each in layer.state_dict().items()}, torch.get_rng_state()
-    fingerprint(copied(layer.cells[0], values), X[0], (torch.zeros(16, 8),), False)
+    fingerprint(private_copy(layer.cells[0], values), X[0], (torch.zeros(16, 8),), False)
     for name, each in layer.state_dict().items():
         assert torch.equal(each, before[0][name])
     assert torch.equal(torch.get_rng_state(), before[1])
@@ -136,12 +138,12 @@ def test_looking_leaves_buffers_and_random_numbers_as_they_are():
 
 def test_machine_code_that_calls_what_is_not_there_is_compiled_anew(folder):
     """To load it would end the process."""
-    text = HEAD.format(t="float64", size=8) + "    store(addresses[0], 0, 0, tanh(load(addresses[0], 0, 0)))\n"
+    text = HEADER.format(t="float64", size=8) + "    store(addresses[0], 0, 0, tanh(load(addresses[0], 0, 0)))\n"
 
     def tanh():
-        machine_code.compiled.cache_clear()
+        machine_code.load_or_compile.cache_clear()
         number = ctypes.c_double(0.5)
-        machine_code.compiled(text)((ctypes.c_int64 * 1)(ctypes.addressof(number)), None, 0, 0, 0, 0, 0, 0)
+        machine_code.load_or_compile(text)((ctypes.c_int64 * 1)(ctypes.addressof(number)), None, 0, 0, 0, 0, 0, 0)
         return number.value
 
     assert tanh() == pytest.approx(math.tanh(0.5), rel=1e-14)

@@ -9,7 +9,7 @@ from engine_steps import STEPS
 
 from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.engine.cache import disk, serialise
-from rnnvanish.engine.cpu.codegen import Printer
+from rnnvanish.engine.cpu.codegen import CodeGenerator
 from rnnvanish.engine.ir.parameters import weights_of
 from rnnvanish.engine.ir.prologue import Call, Slot
 from rnnvanish.engine.ir.values import Stage, Value
@@ -58,10 +58,10 @@ def test_all_of_a_step_comes_back(name):
     assert content(found) == content(staged)
     for loop, again, back in ((staged.forward, found.forward, False), (staged.backward, found.backward, True)):
         widths = {place.buffer: 8 for place in staged.at.values()}
-        texts = [Printer(each, widths | each.widths, back).body for each in (loop, again)]
+        texts = [CodeGenerator(each, widths | each.widths, back).body for each in (loop, again)]
         assert texts[0] == texts[1]
     weights = list(weights_of(dict(cell.named_modules())).values())
-    assert all(map(torch.equal, found.once(*weights), staged.once(*weights)))
+    assert all(map(torch.equal, found.prologue(*weights), staged.prologue(*weights)))
 
 
 def content(staged):
@@ -161,8 +161,8 @@ def test_an_object_has_all_its_parts_and_no_more():
 )  # fmt: skip
 def test_operations_that_do_more_than_compute_are_not_read(operation):
     staged = stage.stage(cells.ALL["Elman"](5, 8), X, (X.new_zeros(16, 8),), False)
-    once = replace(staged.once, calls=(*staged.once.calls, Call(operation, ("here",))))
-    data, values, numbers = content(replace(staged, once=once))
+    prologue = replace(staged.prologue, calls=(*staged.prologue.calls, Call(operation, ("here",))))
+    data, values, numbers = content(replace(staged, prologue=prologue))
     disk.write(NAME, {"values": values, "staged": data}, numbers)
     assert serialise.find(NAME) is None
 
@@ -175,6 +175,6 @@ def test_what_cannot_be_written_as_data_is_not_kept(folder):
         Call("aten.mul.Tensor", (object(),)),
         Call("aten.mul.Tensor", ("a b",)),
     ):
-        once = replace(staged.once, calls=(*staged.once.calls, odd))
-        serialise.keep(NAME, replace(staged, once=once))
+        prologue = replace(staged.prologue, calls=(*staged.prologue.calls, odd))
+        serialise.keep(NAME, replace(staged, prologue=prologue))
         assert not list(folder.iterdir())

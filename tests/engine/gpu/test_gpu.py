@@ -1,4 +1,4 @@
-"""What is printed for the GPU, run by Triton's interpreter, against the plain loop: no GPU is needed."""
+"""What is generated for the GPU, run by Triton's interpreter, against the plain loop: no GPU is needed."""
 
 import sys
 from functools import partial
@@ -15,6 +15,7 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.plan.stage import stage
 from rnnvanish.engine.reference import padding, scan
+from rnnvanish.engine.state_record import StateRecord
 
 pytest.importorskip("triton")
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-11}
@@ -103,7 +104,7 @@ def mitigated(mitigation, module, input_size, hidden_size):
     return mitigation(module(input_size, hidden_size)).cells[0]
 
 
-#: How a cell is built; features, units, steps and sequences; whether its way there and its way back are scans.
+#: How a cell is built; features, units, steps and sequences; whether its forward and its backward loop are scans.
 CASES = {
     "Elman": (cells.Elman, (3, 5, 4, 2), (False, False)),
     "Elman, wider than a tile": (cells.Elman, (2, 70, 2, 3), (False, False)),
@@ -127,7 +128,7 @@ CASES = {
 
 
 class Run:
-    """A cell on random numbers: by its printed program, and by the plain loop."""
+    """A cell on random numbers: by its generated program, and by the plain loop."""
 
     def __init__(self, build, sizes, dtype, masked):
         torch.manual_seed(0)
@@ -140,11 +141,11 @@ class Run:
         self.program = Program(stage(self.cell, self.x.detach()[0], start, masked), GPULoop, dtype)
         self.inputs = [self.x, *self.start, *self.cell.parameters()]
 
-    def printed(self, trace=None):
+    def generated(self, record=None):
         torch.manual_seed(1)  # what a step draws at random
         ended = None if self.lengths is None else padding(len(self.x), self.lengths).unsqueeze(-1)
-        onces = self.program.staged.once(*dict(self.cell.named_parameters()).values())
-        return self.program(self.x, ended, onces, self.start, trace)
+        invariants = self.program.staged.prologue(*dict(self.cell.named_parameters()).values())
+        return self.program(self.x, ended, invariants, self.start, record)
 
     def states(self):
         torch.manual_seed(1)
@@ -173,12 +174,12 @@ def agree(ours, theirs, what):
 
 @pytest.mark.parametrize(("dtype", "masked"), [(torch.float64, True), (torch.float32, False)])
 @pytest.mark.parametrize("name", CASES)
-def test_printed_loop_is_the_plain_one(name, dtype, masked):
+def test_generated_loop_is_the_plain_one(name, dtype, masked):
     build, sizes, scans = CASES[name]
     run = Run(build, sizes, dtype, masked)
-    assert (run.program.there.scans, run.program.back.scans) == tuple(map(bool, scans))
+    assert (run.program.forward_loop.scans, run.program.backward_loop.scans) == tuple(map(bool, scans))
     results = []
-    for y, final in (run.printed(), run.plain()):
+    for y, final in (run.generated(), run.plain()):
         results.append([y, *final, *run.gradients(weigh([y, *final]))])
     for index, (ours, theirs) in enumerate(zip(*results, strict=True)):
         agree(ours, theirs, index)
@@ -187,7 +188,7 @@ def test_printed_loop_is_the_plain_one(name, dtype, masked):
 @pytest.mark.parametrize("name", ["Elman", "LSTM", "GRU, one sequence", "MinGRU"])
 def test_every_gradient_has_memory_of_its_own(name):
     run = Run(*CASES[name][:2], torch.float64, False)
-    output, _ = run.printed()
+    output, _ = run.generated()
     output.data.zero_()  # is the user's, and no gradient of ours
     weigh([output]).backward()
     assert_memory_of_their_own(enumerate(run.inputs))
@@ -198,17 +199,17 @@ def test_every_gradient_has_memory_of_its_own(name):
 @pytest.mark.parametrize("name", ["LSTM", "IndRNN"])
 def test_loss_of_the_last_state_alone(name):
     run = Run(*CASES[name][:2], torch.float64, False)
-    for ours, theirs in zip(*(run.gradients(weigh(result()[1])) for result in (run.printed, run.plain)), strict=True):
+    for ours, theirs in zip(*(run.gradients(weigh(result()[1])) for result in (run.generated, run.plain)), strict=True):
         agree(ours, theirs, "gradient")
 
 
 @pytest.mark.parametrize("name", ["GRU, one sequence", "MinGRU"])
 def test_gradient_of_every_state_comes_with_it(name):
-    run, trace = Run(*CASES[name][:2], torch.float64, False), []
-    run.gradients(weigh([run.printed(trace)[0]]))
+    run, record = Run(*CASES[name][:2], torch.float64, False), StateRecord()
+    run.gradients(weigh([run.generated(record)[0]]))
     states = run.states()
     expected = torch.autograd.grad(weigh([torch.stack([parts[0] for parts in states])]), [parts[0] for parts in states])
-    agree(trace[0][1:], torch.stack(expected), "dL/ds")
+    agree(record.gradients[0][0][1:], torch.stack(expected), "dL/ds")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without a GPU says")

@@ -11,9 +11,10 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from rnnvanish import Recurrent
 from rnnvanish.cell import Cell, Paper
 from rnnvanish.engine import run as engine_run
-from rnnvanish.engine.ir.complex import Real
+from rnnvanish.engine.ir.complex import RealInterpreter
 from rnnvanish.engine.ir.parameters import batch_for
 from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.state_record import StateRecord
 from rnnvanish.numerics.real_view import pack
 
 OPERATIONS = {
@@ -41,7 +42,7 @@ OPERATIONS = {
 
 def traced(operation, *tensors):
     with torch.no_grad():
-        return Real(make_fx(torch.func.functionalize(lambda *given: [operation(*given)]))(*tensors).graph, 0)
+        return RealInterpreter(make_fx(torch.func.functionalize(lambda *given: [operation(*given)]))(*tensors).graph, 0)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -172,8 +173,8 @@ def test_complex_numbers_are_the_two_real_parts_that_one_may_write_instead():
 def test_a_diagonal_of_complex_numbers_is_its_closed_form():
     torch.manual_seed(0)
     cell, x = double(Diagonal(5, 3)), torch.randn(20, 4, 5, dtype=torch.float64)
-    start, carries = torch.randn(4, 3, dtype=torch.complex128, requires_grad=True), []
-    (y, (final,)) = engine_run.run(cell, x, (start,), None, "cpu", carries)
+    start, record = torch.randn(4, 3, dtype=torch.complex128, requires_grad=True), StateRecord()
+    (y, (final,)) = engine_run.run(cell, x, (start,), None, "cpu", record)
     lag = torch.arange(20, -1, -1)[:, None]
     powers = cell.eigenvalue.detach() ** lag
     read = x.to(torch.complex128) @ cell.from_x.weight.detach().T
@@ -183,9 +184,10 @@ def test_a_diagonal_of_complex_numbers_is_its_closed_form():
     # What torch calls the gradient of a complex number is conjugate to the derivative.
     direction = torch.randn(4, 3, dtype=torch.complex128)
     (gradient,) = torch.autograd.grad(final, start, direction)
-    torch.testing.assert_close(carries[0], powers.conj()[:, None] * direction, rtol=1e-11, atol=1e-14)
-    torch.testing.assert_close(gradient, carries[0][0])
-    torch.testing.assert_close(carries[0].abs(), powers.abs()[:, None] * direction.abs(), rtol=1e-11, atol=1e-14)
+    ((carry,),) = record.gradients
+    torch.testing.assert_close(carry, powers.conj()[:, None] * direction, rtol=1e-11, atol=1e-14)
+    torch.testing.assert_close(gradient, carry[0])
+    torch.testing.assert_close(carry.abs(), powers.abs()[:, None] * direction.abs(), rtol=1e-11, atol=1e-14)
 
 
 def test_gradients_are_those_of_finite_differences():

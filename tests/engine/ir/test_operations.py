@@ -13,12 +13,12 @@ from rnnvanish.cell import Cell, Paper
 from rnnvanish.engine import run as engine_run
 from rnnvanish.engine.cpu.cpu_loop import CPULoop
 from rnnvanish.engine.gpu.gpu_loop import GPULoop
-from rnnvanish.engine.ir.complex import Real
+from rnnvanish.engine.ir.complex import RealInterpreter
 from rnnvanish.engine.ir.operations import NAMES, OPERATIONS
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Stage, Values
 from rnnvanish.engine.loop import Program
-from rnnvanish.engine.plan.phases import Loop, Phase, Place
+from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place
 from rnnvanish.engine.plan.stage import stage
 from rnnvanish.engine.reference import scan
 from rnnvanish.numerics.real_view import pack
@@ -73,7 +73,7 @@ def test_a_text_gives_what_torch_gives(device, dtype):
         stores.append((value, Place(f"kept{index}")))
     buffers = {"x": x, "early0": y} | {place.buffer: torch.zeros_like(x) for _, place in stores}
     phase = Phase({first: Place("x"), second: Place("early0")}, stores)
-    loop(Loop([phase], {}, {}), dict.fromkeys(buffers, 1), False, dtype)(1, len(x), buffers, {}, 1)
+    loop(LoopPlan([phase], {}, {}), dict.fromkeys(buffers, 1), False, dtype)(1, len(x), buffers, {}, 1)
     smallest = torch.finfo(dtype).tiny if device == "cpu" else 0.0  # what is smaller is zero there
     tolerance = {"rtol": {torch.float32: 1e-5, torch.float64: 1e-13}[dtype], "atol": smallest}
     wrong = {}
@@ -144,7 +144,7 @@ def test_a_rule_for_complex_numbers_gives_what_torch_gives_with_its_gradient(nam
         return [(torch.sgn if name == "sign" else row.function)(*given)]
 
     with torch.no_grad():
-        real = Real(make_fx(torch.func.functionalize(run))(z, w).graph, 0)
+        real = RealInterpreter(make_fx(torch.func.functionalize(run))(z, w).graph, 0)
     found = []
     for each in (lambda z, w: real(pack(z), pack(w))[0], lambda z, w: pack(run(z, w)[0])):
         inputs = [z.clone().requires_grad_(), w.clone().requires_grad_()]

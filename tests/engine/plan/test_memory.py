@@ -78,7 +78,7 @@ def test_gates_are_kept_where_there_is_room(cell, gates):
     run._programs.clear()
     Recurrent(cell, 5, 6, engine="cpu")(torch.randn(9, 3, 5))
     (program,) = run._programs.values()
-    stretches = sorted(program.staged.forward.overlaid)
+    stretches = sorted(program.staged.forward.in_place)
     assert len(stretches) == gates
     assert all(one[0] != other[0] or one[2] <= other[1] for one, other in itertools.pairwise(stretches))
     assert program.staged.saved >= {buffer for buffer, *_ in stretches}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from rnnvanish.compat import schema
 from rnnvanish.engine.cache import disk
 from rnnvanish.engine.cache.side_effects import OF_BATCH, OF_GRADIENT, Watched
-from rnnvanish.engine.ir.isolated_rng import OwnDraws
+from rnnvanish.engine.ir.isolated_rng import IsolatedRNG
 from rnnvanish.engine.ir.parameters import batch_for, weights_of
 from rnnvanish.engine.ir.unsupported import Unsupported
 
@@ -25,7 +25,7 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 MANY = 1000
 
 
-class _Operations(OwnDraws):
+class _Operations(IsolatedRNG):
     """Lists operations as text; tensors are counted in the order in which they appear."""
 
     def __init__(self, *inputs: Tensor) -> None:

@@ -22,7 +22,7 @@ from rnnvanish.engine.cache import disk
 from rnnvanish.engine.ir.prologue import Call, Slot
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Value, walk
-from rnnvanish.engine.plan.staged_step import Staged
+from rnnvanish.engine.plan.staged_step import StagedStep
 
 OpOverload: Any = type(torch.ops.aten.neg.default)
 #: The words of a staged step: names of operations, of memory, of arguments.
@@ -36,7 +36,7 @@ NAMED: dict[str, tuple[type, Callable[[str], Any]]] = {
 }
 
 
-def find(name: str) -> Staged | Unsupported | None:
+def find(name: str) -> StagedStep | Unsupported | None:
     """What is kept under a name: a step, or the reason why there is none; None where there is nothing, or nonsense."""
     found = disk.read(name)
     if found is None:
@@ -51,7 +51,7 @@ def find(name: str) -> Staged | Unsupported | None:
     return None
 
 
-def keep(name: str, result: Staged | Unsupported) -> None:
+def keep(name: str, result: StagedStep | Unsupported) -> None:
     """Keep a step, or the reason why there is none, where it can be written as data."""
     if isinstance(result, Unsupported):
         disk.write(name, {"unsupported": str(result)})
@@ -61,7 +61,7 @@ def keep(name: str, result: Staged | Unsupported) -> None:
         staged = writer.data(result)
     except (TypeError, RecursionError):  # nested too deeply: it is made anew
         return
-    if all(map(_only_computes, result.once.calls)):
+    if all(map(_only_computes, result.prologue.calls)):
         disk.write(name, {"values": writer.values, "staged": staged}, bytes(writer.numbers))
 
 
@@ -129,10 +129,10 @@ class _Reader:
             for number in self.values[-1].detail:
                 _expect(number, bool | int | float)
 
-    def staged(self, data: Any) -> Staged:
+    def staged(self, data: Any) -> StagedStep:
         """The step."""
-        staged: Staged = self._object(Staged, data)
-        if not all(map(_only_computes, staged.once.calls)):
+        staged: StagedStep = self._object(StagedStep, data)
+        if not all(map(_only_computes, staged.prologue.calls)):
             raise ValueError("an operation that does more than to compute")
         return staged
 

@@ -17,7 +17,7 @@ def one_thread() -> None:
 
 
 @cache
-def announce() -> None:
+def register_symbols() -> None:
     """Give the Fortran routines names that compiled code can call in every process."""
     try:
         for name in ("sgemm_", "dgemm_"):

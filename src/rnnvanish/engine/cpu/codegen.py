@@ -11,9 +11,9 @@ import numpy as np
 from rnnvanish.engine.ir.operations import OPERATIONS, Operation
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Value
-from rnnvanish.engine.plan.phases import Loop, Phase, Place, Product
+from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place, Product
 
-HEAD = """import math
+HEADER = """import math
 import numpy as np
 from numba import njit
 from rnnvanish.engine.cpu.mathematics import exp_{t} as exp, sigmoid_{t} as sigmoid, tanh_{t} as tanh
@@ -30,7 +30,7 @@ def loop(addresses, sizes, steps, batch, first, last, mask, dense):
 """
 
 
-class Printer:
+class CodeGenerator:
     """Prints one loop, and knows which addresses and sizes the printed function is to be given.
 
     Args:
@@ -39,13 +39,13 @@ class Printer:
         back: Whether it runs from the last step to the first.
     """
 
-    def __init__(self, loop: Loop, widths: dict[str, int], back: bool) -> None:
+    def __init__(self, loop: LoopPlan, widths: dict[str, int], back: bool) -> None:
         self.widths, self.back = widths, back
         self.addresses: dict[str, str] = {}  # what the function is given -> its variable
         self.sizes: list[int] = []
         self.products: list[Product] = []
         self.scopes: dict[tuple[str, int, int], int] = {}
-        self.overlaid = loop.overlaid
+        self.in_place = loop.in_place
         body = [line for phase in loop.phases for line in self._phase(phase)]
         if back:
             body = self._incoming() + body
@@ -57,7 +57,7 @@ class Printer:
 
     def text(self, dtype: str) -> str:
         """The whole module, for "float32" or "float64"."""
-        return HEAD.format(t=dtype, size=int(dtype[-2:]) // 8) + self.body
+        return HEADER.format(t=dtype, size=int(dtype[-2:]) // 8) + self.body
 
     def _address(self, name: str) -> str:
         return self.addresses.setdefault(name, f"a{len(self.addresses)}")
@@ -68,7 +68,7 @@ class Printer:
 
     def _scope(self, place: Place, lane: int = 0) -> int:
         """Number of the memory that a lane of a row lies in: a stretch that is written over is apart from the rest."""
-        cuts = {cut for buffer, *ends in self.overlaid if buffer == place.buffer for cut in ends}
+        cuts = {cut for buffer, *ends in self.in_place if buffer == place.buffer for cut in ends}
         part = sum(cut <= place.lane + lane for cut in cuts)
         return self.scopes.setdefault((place.buffer, place.shift, part), len(self.scopes))
 
@@ -109,8 +109,8 @@ class Printer:
 class Lanes:
     """Prints the arithmetic of one phase: for each row its single numbers, then its lanes."""
 
-    def __init__(self, printer: Any, phase: Phase) -> None:
-        self.printer, self.phase = printer, phase
+    def __init__(self, generator: Any, phase: Phase) -> None:
+        self.generator, self.phase = generator, phase
         self.rows: dict[Place, str] = {}
         self.totals: dict[Place, str] = {}
         # One name for one lane: that what is read and written there is the same place must be plain to see.
@@ -128,7 +128,7 @@ class Lanes:
         for value, place, is_sum in [(*pair, False) for pair in self.phase.stores] + [
             (*pair, True) for pair in self.phase.sums
         ]:
-            total = value.width if is_sum or value.width > 1 else self.printer.widths[place.buffer]
+            total = value.width if is_sum or value.width > 1 else self.generator.widths[place.buffer]
             for start, width in self._segments(value, total):
                 loops.setdefault(width, []).append((value, place, start, width, is_sum))
         out: list[str] = []
@@ -146,7 +146,7 @@ class Lanes:
                 self.body.append(f"{self._total(place)} += {result}")
             else:
                 self.body.append(self._store(place, start, result, False))
-        return [f"for j in range({self.printer._size(width)}):", *(f"    {line}" for line in self.body)]
+        return [f"for j in range({self.generator._size(width)}):", *(f"    {line}" for line in self.body)]
 
     def _total(self, place: Place) -> str:
         """Variable of a sum: one for all stretches of lanes."""
@@ -169,12 +169,12 @@ class Lanes:
         key = Place(place.buffer, place.shift)
         if key not in self.rows:
             self.rows[key] = f"r{len(self.rows)}"
-            width = self.printer._size(self.printer.widths[place.buffer])
+            width = self.generator._size(self.generator.widths[place.buffer])
             self.head.append(f"{self.rows[key]} = {key.row(width, 'b')}")
         return self.rows[key]
 
     def _store(self, place: Place, start: int, result: str, single: bool) -> str:
-        return f"store({self._memory(place, start, single)}, {self.printer._scope(place, start)}, {result})"
+        return f"store({self._memory(place, start, single)}, {self.generator._scope(place, start)}, {result})"
 
     def _segments(self, value: Value, width: int) -> list[tuple[int, int]]:
         """Stretches of lanes within which a value is computed in one way."""
@@ -191,7 +191,7 @@ class Lanes:
             return set()
         if value.op == "slice":
             return {cut - value.detail[0] for cut in self._cuts(value.args[0])}
-        if value.op == "pieces":
+        if value.op == "cat":
             cuts, start = set(), 0
             for part in value.args:
                 cuts |= {start} | {start + cut for cut in self._cuts(part)}
@@ -219,14 +219,14 @@ class Lanes:
         if value in self.phase.at:
             place = self.phase.at[value]
             kind = "load_bool" if value.boolean else "load"
-            return f"{kind}({self._memory(place, lane, single)}, {self.printer._scope(place, lane)})"
-        if value.op == "once":
-            name = f"once{value.detail[0]}"
-            index = self.printer._size(lane) if single else f"{self.printer._size(lane)} + j"
-            return f"load({self.printer._address(name)}, {index}, {self.printer._scope(Place(name))})"
+            return f"{kind}({self._memory(place, lane, single)}, {self.generator._scope(place, lane)})"
+        if value.op == "invariant":
+            name = f"invariant{value.detail[0]}"
+            index = self.generator._size(lane) if single else f"{self.generator._size(lane)} + j"
+            return f"load({self.generator._address(name)}, {index}, {self.generator._scope(Place(name))})"
         if value.op in ("slice", "expand"):
             return self._lane(value.args[0], lane + (value.detail[0] if value.detail else 0), single)
-        if value.op == "pieces":
+        if value.op == "cat":
             for part in value.args:
                 if lane < part.width:
                     return self._lane(part, lane, single)
@@ -245,9 +245,9 @@ class Lanes:
         """Address and index of a lane."""
         lane += place.lane
         if lane and (place.buffer, lane) not in self.offsets:
-            self.offsets[place.buffer, lane] = self.printer._size(lane)
+            self.offsets[place.buffer, lane] = self.generator._size(lane)
         offset = (f" + {self.offsets[place.buffer, lane]}" if lane else "") + ("" if single else " + j")
-        return f"{self.printer._address(place.buffer)}, {self._base(place)}{offset}"
+        return f"{self.generator._address(place.buffer)}, {self._base(place)}{offset}"
 
 
 def _number(number: float) -> str:

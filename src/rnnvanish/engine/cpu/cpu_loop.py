@@ -15,11 +15,11 @@ from torch import Tensor
 
 from rnnvanish.compat import data_address
 from rnnvanish.engine.cpu import blas
-from rnnvanish.engine.cpu.codegen import Printer
-from rnnvanish.engine.cpu.machine_code import compiled
+from rnnvanish.engine.cpu.codegen import CodeGenerator
+from rnnvanish.engine.cpu.machine_code import load_or_compile
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Value
-from rnnvanish.engine.plan.phases import DTYPES, Loop
+from rnnvanish.engine.plan.phases import DTYPES, LoopPlan
 
 #: Fewer sequences a thread than this are not worth a thread, nor are fewer numbers of the widest buffer.
 ROWS_PER_THREAD, NUMBERS_PER_THREAD = 16, 2**18
@@ -35,12 +35,12 @@ class CPULoop:
         dtype: Of all its numbers.
     """
 
-    def __init__(self, loop: Loop, widths: Mapping[str, int], back: bool, dtype: torch.dtype) -> None:
+    def __init__(self, loop: LoopPlan, widths: Mapping[str, int], back: bool, dtype: torch.dtype) -> None:
         if dtype not in DTYPES:
             raise Unsupported(f"{dtype} on the CPU")
-        self.printer = Printer(loop, dict(widths), back)
-        self.run = compiled(self.printer.text(DTYPES[dtype]))
-        self.sizes = array("q", self.printer.sizes)
+        self.generator = CodeGenerator(loop, dict(widths), back)
+        self.run = load_or_compile(self.generator.text(DTYPES[dtype]))
+        self.sizes = array("q", self.generator.sizes)
         self.constants = torch.tensor([1.0, 0.0], dtype=dtype)
         self.letters = torch.tensor([ord("N"), ord("T")], dtype=torch.uint8)
         #: What the matrix products are told, for each number of rows and each way their matrices lie.
@@ -60,11 +60,11 @@ class CPULoop:
         """
         known = {name: data_address(buffer) for name, buffer in buffers.items()}
         known.setdefault("outputs", 0)
-        left = tuple(matrices[product.matrix] for product in self.printer.products)
+        left = tuple(matrices[product.matrix] for product in self.generator.products)
         for index, matrix in enumerate(left):
             known[f"product{index}.matrix"] = data_address(matrix)
         strides = tuple(matrix.stride() for matrix in left)
-        numbers = steps * batch * max(self.printer.widths.values())
+        numbers = steps * batch * max(self.generator.widths.values())
         worth = min(batch // ROWS_PER_THREAD, numbers // NUMBERS_PER_THREAD)
         threads = min(torch.get_num_threads(), max(worth, 1))
         cuts = [batch * part // threads for part in range(threads + 1)]
@@ -73,7 +73,7 @@ class CPULoop:
             if (last - first, strides) not in self.products:
                 self.products[last - first, strides] = self._products(last - first, left)
             here = known | self.products[last - first, strides][0]
-            jobs.append(array("q", [here[name] for name in self.printer.addresses]))
+            jobs.append(array("q", [here[name] for name in self.generator.addresses]))
         dense = "outputs" in buffers
 
         def run(addresses, first, last):  # type: ignore[no-untyped-def]
@@ -92,10 +92,10 @@ class CPULoop:
         """Addresses of what the matrix products are told, for so many rows; and what must stay alive for them."""
         one, letters = self.constants.data_ptr(), self.letters.data_ptr()
         known, keep = {"one": one, "plain": letters}, []
-        for index, (product, matrix) in enumerate(zip(self.printer.products, matrices, strict=True)):
+        for index, (product, matrix) in enumerate(zip(self.generator.products, matrices, strict=True)):
             turned = matrix.stride(1) != 1
             step = matrix.stride(0) if not turned else matrix.stride(1)
-            widths = self.printer.widths
+            widths = self.generator.widths
             sizes = np.array(
                 [matrix.shape[1], rows, matrix.shape[0], max(step, 1), widths[product.left.buffer],
                  widths[product.out.buffer]], dtype=np.int32,

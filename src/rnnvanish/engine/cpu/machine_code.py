@@ -18,9 +18,9 @@ from rnnvanish.engine.cpu import blas
 
 
 @cache
-def compiled(text: str) -> Callable[..., Any]:
+def load_or_compile(text: str) -> Callable[..., Any]:
     """The function `loop` of a printed module, to be called with addresses and whole numbers; it frees the GIL."""
-    blas.announce()
+    blas.register_symbols()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     name = disk.name_for("loop", text.encode(), _compiler())

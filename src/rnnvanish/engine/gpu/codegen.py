@@ -14,7 +14,7 @@ from rnnvanish.engine.gpu.mathematics import TEXT
 from rnnvanish.engine.ir.operations import Operation
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Value
-from rnnvanish.engine.plan.phases import Loop, Phase, Place, Product
+from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place, Product
 
 #: Sequences, or steps of a scan, in a tile; its lanes; lines of a matrix in a tile of a product.
 ROWS, LANES, DEPTH = 16, 64, 32
@@ -26,7 +26,7 @@ def {name}({arguments}, steps, batch, mask, dense: tl.constexpr):
 BARRIER = "tl.debug_barrier()"
 
 
-class Printer:
+class CodeGenerator:
     """Prints one loop, and knows what the printed kernel is to be given.
 
     Args:
@@ -36,7 +36,7 @@ class Printer:
         dtype: "float32" or "float64".
     """
 
-    def __init__(self, loop: Loop, widths: dict[str, int], back: bool, dtype: str) -> None:
+    def __init__(self, loop: LoopPlan, widths: dict[str, int], back: bool, dtype: str) -> None:
         self.widths, self.back, self.dtype = widths, back, dtype
         self.buffers: dict[str, str] = {}  # what the kernel is given -> its variable
         self.products: list[Product] = []
@@ -57,7 +57,7 @@ class Printer:
         """How many programs each kernel takes."""
         return {"loop": (-(-batch // ROWS),)}
 
-    def _kernels(self, loop: Loop) -> dict[str, list[str]]:
+    def _kernels(self, loop: LoopPlan) -> dict[str, list[str]]:
         body = [line for phase in loop.phases for line in self._phase(phase)]
         if self.back:
             body = self._incoming() + body
@@ -169,7 +169,7 @@ class Tiles(Lanes):
         return tiled(width, self.body)
 
     def _zero(self) -> str:
-        return str(self.printer.number(0.0, ROWS))
+        return str(self.generator.number(0.0, ROWS))
 
     def _write(self, place: Place, name: str) -> str:
         return f"tl.store({self._memory(place, 0, True)}, {name}, here)"
@@ -184,17 +184,17 @@ class Tiles(Lanes):
         return self._lane(value, lane)
 
     def _name(self) -> str:
-        return str(self.printer.name("v"))
+        return str(self.generator.name("v"))
 
     def _base(self, place: Place) -> str:
         key = Place(place.buffer, place.shift)
         if key not in self.rows:
-            self.rows[key] = self.printer.name("r")
-            self.head.append(f"{self.rows[key]} = {self.printer.row(key)}")
+            self.rows[key] = self.generator.name("r")
+            self.head.append(f"{self.rows[key]} = {self.generator.row(key)}")
         return self.rows[key]
 
     def _lane(self, value: Value, lane: int, single: bool = False) -> str:
-        return self.printer.number(value.detail[0]) if value.op == "constant" else super()._lane(value, lane, single)
+        return self.generator.number(value.detail[0]) if value.op == "constant" else super()._lane(value, lane, single)
 
     def _expression(self, value: Value, lane: int, single: bool) -> str:
         if value in self.phase.at:
@@ -202,10 +202,10 @@ class Tiles(Lanes):
                 f"tl.load({self._memory(self.phase.at[value], lane, single)}, {'here' if single else 'there'}, other=0)"
             )
             return f"{text} != 0" if value.boolean else text
-        if value.op == "once":
-            name = self.printer.address(f"once{value.detail[0]}")
+        if value.op == "invariant":
+            name = self.generator.address(f"invariant{value.detail[0]}")
             if single:
-                return f"{self.printer.number(0.0)} + tl.load({name} + {lane})"
+                return f"{self.generator.number(0.0)} + tl.load({name} + {lane})"
             return f"tl.load({name} + {lane} + j, j < {self.width}, other=0)"
         return super()._expression(value, lane, single)
 
@@ -218,4 +218,4 @@ class Tiles(Lanes):
         """Address of a lane."""
         lane += place.lane
         offset = (f" + {lane}" if lane else "") + ("" if single else " + j")
-        return f"{self.printer.address(place.buffer)} + {self._base(place)}{offset}"
+        return f"{self.generator.address(place.buffer)} + {self._base(place)}{offset}"

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnvanish.engine.gpu.codegen import Printer
-from rnnvanish.engine.gpu.scan_codegen import ScanPrinter
+from rnnvanish.engine.gpu.codegen import CodeGenerator
+from rnnvanish.engine.gpu.scan_codegen import ScanCodeGenerator
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Value
 from rnnvanish.engine.plan.parallel_scan import linear_recurrence
-from rnnvanish.engine.plan.phases import DTYPES, Loop
+from rnnvanish.engine.plan.phases import DTYPES, LoopPlan
 
 
 class GPULoop:
@@ -34,14 +34,14 @@ class GPULoop:
         Unsupported: For another dtype than single and double precision, and where Triton cannot be imported.
     """
 
-    def __init__(self, loop: Loop, widths: Mapping[str, int], back: bool, dtype: torch.dtype) -> None:
+    def __init__(self, loop: LoopPlan, widths: Mapping[str, int], back: bool, dtype: torch.dtype) -> None:
         if dtype not in DTYPES:
             raise Unsupported(f"{dtype} on the GPU")
         self.back = back
         self.scans = linear_recurrence(loop, back) is not None
-        make = ScanPrinter if self.scans else Printer
-        self.printer = make(loop, dict(widths), back, DTYPES[dtype])
-        self.module = _module(self.printer.text())
+        make = ScanCodeGenerator if self.scans else CodeGenerator
+        self.generator = make(loop, dict(widths), back, DTYPES[dtype])
+        self.module = _module(self.generator.text())
 
     def __call__(
         self, steps: int, batch: int, buffers: Mapping[str, Tensor], matrices: Mapping[Value, Tensor], mask: int
@@ -81,11 +81,11 @@ class GPULoop:
         self, steps: int, batch: int, buffers: Mapping[str, Tensor], matrices: Mapping[Value, Tensor], mask: int
     ) -> None:
         unread = next(iter(buffers.values()))  # stands for what this run has not
-        arguments: list[Any] = [buffers.get(name, unread) for name in self.printer.buffers]
-        for product in self.printer.products:
+        arguments: list[Any] = [buffers.get(name, unread) for name in self.generator.buffers]
+        for product in self.generator.products:
             matrix = matrices[product.matrix]
             arguments += [matrix, *matrix.stride()]
-        for name, grid in self.printer.grids(steps, batch).items():
+        for name, grid in self.generator.grids(steps, batch).items():
             # One stage: more would read the state of a step before the step has written it.
             getattr(self.module, name)[grid](
                 *arguments, steps, batch, mask, dense="outputs" in buffers, num_warps=4, num_stages=1

@@ -1,18 +1,18 @@
 """Generating a parallel scan for Triton, in the place of a loop over time."""
 
-from rnnvanish.engine.gpu.codegen import LANES, ROWS, Printer, Tiles, tile
+from rnnvanish.engine.gpu.codegen import LANES, ROWS, CodeGenerator, Tiles, tile
 from rnnvanish.engine.ir.values import Value
 from rnnvanish.engine.plan.parallel_scan import is_carried, linear_recurrence
-from rnnvanish.engine.plan.phases import Loop, Phase, Place
+from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place
 
 #: Steps that are put together at once.
 CHUNK = 32
 
 
-class ScanPrinter(Printer):
+class ScanCodeGenerator(CodeGenerator):
     """Prints a linear recurrence: a kernel that puts steps together, and one for the rest, all steps at once."""
 
-    def _kernels(self, loop: Loop) -> dict[str, list[str]]:
+    def _kernels(self, loop: LoopPlan) -> dict[str, list[str]]:
         (phase,), parts = loop.phases, linear_recurrence(loop, self.back)
         assert parts is not None
         self.lanes = min(LANES, tile(max(part.width for part, _, _ in parts)))

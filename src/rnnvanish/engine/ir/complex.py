@@ -22,7 +22,7 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 aten = torch.ops.aten
 
 
-def hand_on(once: fx.GraphModule) -> None:
+def return_real_parts(once: fx.GraphModule) -> None:
     """Have a graph return real tensors only: of a complex one Re and Im, of a matrix also -Im."""
     graph = once.graph
     (output,) = graph.find_nodes(op="output")
@@ -40,23 +40,23 @@ def hand_on(once: fx.GraphModule) -> None:
     once.recompile()
 
 
-class Real:
+class RealInterpreter:
     """Runs a graph that computes with complex numbers by real operations.
 
     Args:
-        graph: The graph; its first placeholders are what `hand_on` has made real, the others are rows.
-        onces: How many of its placeholders come from there.
+        graph: The graph; its first placeholders are what `return_real_parts` has made real, the others are rows.
+        invariants: How many of its placeholders come from there.
     """
 
-    def __init__(self, graph: fx.Graph, onces: int) -> None:
-        self.nodes, self.onces = list(graph.nodes), onces
+    def __init__(self, graph: fx.Graph, invariants: int) -> None:
+        self.nodes, self.invariants = list(graph.nodes), invariants
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
         """Run; complex rows come and go packed."""
         remaining, known = iter(inputs), dict[fx.Node, Any]()
         for index, node in enumerate(self.nodes):
             if node.op == "placeholder":
-                known[node] = self._placeholder(node, remaining, index < self.onces)
+                known[node] = self._placeholder(node, remaining, index < self.invariants)
                 continue
             args, kwargs = fx.node.map_arg((node.args, node.kwargs), known.__getitem__)
             if node.op == "output":

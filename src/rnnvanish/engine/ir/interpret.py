@@ -9,7 +9,7 @@ from rnnvanish.engine.ir.operations import OPERATIONS
 from rnnvanish.engine.ir.values import Value
 
 
-class Recipe:
+class Interpreter:
     """How to compute values from others: which of these it needs, and what to do in which order.
 
     Args:
@@ -68,7 +68,7 @@ def _function(value: Value) -> Callable[..., Tensor]:
         case "slice":
             start = value.detail[0]
             return lambda _, __, row: row[:, start : start + width]
-        case "pieces":
+        case "cat":
             return lambda rows, _, *parts: torch.cat(
                 [part.expand(rows, width) for part, width in zip(parts, widths, strict=True)], dim=1
             )
@@ -78,12 +78,12 @@ def _function(value: Value) -> Callable[..., Tensor]:
             return lambda _, __, matrix: matrix.t()
         case "outer":
             if widths[0] > widths[1]:  # products are fastest with the wider factor on the right
-                return lambda rows, _, left, right: (every(right, rows).t() @ every(left, rows)).t()
-            return lambda rows, _, left, right: every(left, rows).t() @ every(right, rows)
+                return lambda rows, _, left, right: (as_rows(right, rows).t() @ as_rows(left, rows)).t()
+            return lambda rows, _, left, right: as_rows(left, rows).t() @ as_rows(right, rows)
         case "rowsum":
             return lambda _, __, row: row.sum(1, keepdim=True)
         case "colsum":
-            return lambda rows, like, row: like.new_ones(1, rows) @ every(row, rows)  # twice as fast as sum()
+            return lambda rows, like, row: like.new_ones(1, rows) @ as_rows(row, rows)  # twice as fast as sum()
         case "reshape":
             shape = value.shape
             return lambda _, __, tensor: (
@@ -93,7 +93,7 @@ def _function(value: Value) -> Callable[..., Tensor]:
     return lambda _, __, *args: function(*args)
 
 
-def every(tensor: Tensor, rows: int) -> Tensor:
+def as_rows(tensor: Tensor, rows: int) -> Tensor:
     """A line as so many rows; rows as they are."""
     return tensor if len(tensor) == rows else tensor.expand(rows, -1)
 

@@ -12,7 +12,7 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 DRAWS = ("rand", "randn", "rand_like", "randn_like")
 
 
-class OwnDraws(DispatchMode):
+class IsolatedRNG(DispatchMode):
     """What torch draws in this context comes from a generator that starts at `seed`.
 
     Raises:

@@ -30,7 +30,7 @@ FILLED: dict[str, Callable[..., Any]] = {
 }
 
 
-class Reader:
+class Lowering:
     """Turns the nodes of one traced graph into values.
 
     Args:
@@ -42,7 +42,7 @@ class Reader:
         self.values, self.batch = values, batch
         self.of: dict[fx.Node, Any] = {}
 
-    def read(self, graph: fx.Graph, inputs: Sequence[Value]) -> list[Value]:
+    def lower(self, graph: fx.Graph, inputs: Sequence[Value]) -> list[Value]:
         """Return the values of what a graph returns, from those of its placeholders."""
         remaining = iter(inputs)
         for node in graph.nodes:
@@ -109,7 +109,7 @@ class Reader:
         return self.values.value(
             "expand",
             (value,),
-            kind=Kind.ROW if rows else Kind.LINE,
+            kind=Kind.ROW if rows else Kind.VECTOR,
             stage=max(value.stage, Stage.ALL if rows else Stage.ONCE),
             shape=(1, width),
             boolean=value.boolean,
@@ -178,13 +178,13 @@ class Reader:
         return self._product(rest, left, right)
 
     def _product(self, rest: Value | None, left: Value, right: Value) -> Value:
-        if left.op == "turned" and right.kind == Kind.ROW and rest is None:
+        if left.op == "transposed_rows" and right.kind == Kind.ROW and rest is None:
             row = left.args[0]
             stage = max(row.stage, right.stage)
             return self.values.value(
                 "outer", (row, right), kind=Kind.REDUCED, stage=stage, shape=(row.width, right.width)
             )
-        if left.kind == Kind.ROW and right.kind == Kind.LINE:  # a matrix of one line
+        if left.kind == Kind.ROW and right.kind == Kind.VECTOR:  # a matrix of one line
             product = self.values.elementwise("mul", left, right)
             return product if rest is None else self.values.elementwise("add", rest, product)
         if left.kind != Kind.ROW or right.kind != Kind.MATRIX:
@@ -195,11 +195,11 @@ class Reader:
         value = self._argument(node.args[0])
         if len(node.args) > 1 and list(cast(Any, node.args[1])) not in ([1, 0], [-1, 0], [1, -2]):
             raise Unsupported(f"permute {node.args[1]}")
-        if value.op in ("transpose", "turned"):
+        if value.op in ("transpose", "transposed_rows"):
             return value.args[0]
-        if value.kind == Kind.LINE and value.width == 1:
+        if value.kind == Kind.VECTOR and value.width == 1:
             return value
-        op = "turned" if value.kind == Kind.ROW else "transpose"
+        op = "transposed_rows" if value.kind == Kind.ROW else "transpose"
         kind = Kind.REDUCED if value.kind == Kind.REDUCED else Kind.MATRIX
         return self.values.value(op, (value,), kind=kind, stage=value.stage, shape=(value.shape[1], value.shape[0]))
 
@@ -235,7 +235,7 @@ class Reader:
         value = self._argument(node.args[0])
         dim, start, end, step = _with_defaults(node.args[1:])
         size = self._shape(cast(fx.Node, node.args[0]))[dim]
-        if step != 1 or value.kind not in (Kind.ROW, Kind.LINE):
+        if step != 1 or value.kind not in (Kind.ROW, Kind.VECTOR):
             raise Unsupported(str(node.target))
         start, end = (min(each if each >= 0 else each + size, size) for each in (start, end))
         if (start, end) == (0, size):
@@ -255,7 +255,7 @@ class Reader:
 
     def _split_with_sizes(self, node: fx.Node) -> list[Value]:
         value, sizes = self._argument(node.args[0]), cast(list[int], node.args[1])
-        if value.kind not in (Kind.ROW, Kind.LINE) or (value.kind == Kind.ROW and len(node.args) < 3):
+        if value.kind not in (Kind.ROW, Kind.VECTOR) or (value.kind == Kind.ROW and len(node.args) < 3):
             raise Unsupported(str(node.target))
         starts = [sum(sizes[:index]) for index in range(len(sizes))]
         return [self._part(value, start, size) for start, size in zip(starts, sizes, strict=True)]
@@ -270,7 +270,7 @@ class Reader:
         """Put rows side by side."""
         stage = max(part.stage for part in parts)
         return self.values.value(
-            "pieces", parts, kind=Kind.ROW, stage=stage, shape=(1, sum(part.width for part in parts)),
+            "cat", parts, kind=Kind.ROW, stage=stage, shape=(1, sum(part.width for part in parts)),
             boolean=parts[0].boolean,
         )  # fmt: skip
 

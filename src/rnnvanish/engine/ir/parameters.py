@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 CONSTRAINTS = "parametrizations"
 
 
-def constrained(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+def parametrized_weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     """The weights that are computed from others (parametrizations) by name: of a cell, `dict(cell.named_modules())`."""
     return {
         _join(prefix, name): getattr(module, name)
@@ -37,13 +37,13 @@ def weights_of(modules: Mapping[str, nn.Module], values: Mapping[str, Tensor] | 
     return {**found, **values} if values else found
 
 
-def holding(module: nn.Module, values: Mapping[str, Tensor], prefix: str = "") -> nn.Module:
+def substitute_weights(module: nn.Module, values: Mapping[str, Tensor], prefix: str = "") -> nn.Module:
     """A stand-in for `module` whose constrained weights are these values, for a run; what it writes, `module` has.
 
     `torch.nn.utils.parametrize.cached` does as much for all modules of the process, in all threads at once.
     """
     children = {
-        name: holding(child, values, _join(prefix, name))
+        name: substitute_weights(child, values, _join(prefix, name))
         for name, child in vars(module)["_modules"].items()
         if child is not None and name != CONSTRAINTS
     }
@@ -72,7 +72,7 @@ class _Writing:
         delattr(vars(self)["_rnnvanish_original"], name)
 
 
-def copied(cell: nn.Module, values: Mapping[str, Tensor]) -> Any:
+def private_copy(cell: nn.Module, values: Mapping[str, Tensor]) -> Any:
     """A copy of a cell and all that it holds, to run its step without a trace; `values` are weights of its own there.
 
     What cannot be copied it has not: its step fails where it reads it.

@@ -66,7 +66,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Once:
+class Prologue:
     """What a step needs of its weights: ordinary torch, differentiable.
 
     Attributes:

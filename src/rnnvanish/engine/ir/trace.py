@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from rnnvanish.compat import decompositions, make_fx, tree_leaves
-from rnnvanish.engine.ir.complex import Real, hand_on, is_complex
-from rnnvanish.engine.ir.isolated_rng import DRAWS, OwnDraws
+from rnnvanish.engine.ir.complex import RealInterpreter, is_complex, return_real_parts
+from rnnvanish.engine.ir.isolated_rng import DRAWS, IsolatedRNG
 from rnnvanish.engine.ir.parameters import batch_for, weights_of
-from rnnvanish.engine.ir.prologue import Call, Draw, Once, Slot
+from rnnvanish.engine.ir.prologue import Call, Draw, Prologue, Slot
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.numerics.real_view import pack
 
@@ -54,17 +54,17 @@ class Traced:
     """A cell's step in two parts.
 
     Attributes:
-        once: parameters and buffers -> what the step needs of them.
-        forward: (once values, x, ended, draws, state) -> state, in torch's core operations.
-        backward: (once values, x, ended, draws, state, gradients of the new state) -> gradients of once values, x and
+        prologue: parameters and buffers -> what the step needs of them, the invariants of a loop.
+        forward: (invariants, x, ended, draws, state) -> state, in torch's core operations.
+        backward: (invariants, x, ended, draws, state, gradients of the new state) -> gradients of the invariants, x and
             state.
         draws: What draws each random number of a step.
-        floating: Which of the once values are floating-point.
+        floating: Which of the invariants are floating-point.
         complex: Which parts of the state are complex: a row of such a one has Re beside Im, see `pack`.
         batch: The batch that was traced.
     """
 
-    once: Once
+    prologue: Prologue
     forward: fx.Graph
     backward: fx.Graph
     draws: tuple[Draw, ...]
@@ -98,17 +98,17 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
 
     names = tuple(weights)
     detached = [weight.detach() for weight in weights.values()]
-    with OwnDraws(x.device), torch.no_grad():
+    with IsolatedRNG(x.device), torch.no_grad():
         whole = make_fx(torch.func.functionalize(step))(detached, x, ended, *state)
         whole.graph.eliminate_dead_code()
-        once, body, draws = _split(whole, len(detached), batch)
-        onces = once(*detached)
+        prologue, body, draws = _split(whole, len(detached), batch)
+        invariants = prologue(*detached)
         noise = [draw(batch, x) for draw in draws]
         rows = list(map(pack, (x, ended, *noise, *state)))
-        floating = tuple(value.is_floating_point() for value in onces)
-        forward = make_fx(torch.func.functionalize(body), decomposition_table=DECOMPOSITIONS)(*onces, *rows)
-        place = [*(index for index, is_float in enumerate(floating) if is_float), len(onces)]
-        place += range(len(onces) + 2 + len(noise), len(onces) + len(rows))
+        floating = tuple(value.is_floating_point() for value in invariants)
+        forward = make_fx(torch.func.functionalize(body), decomposition_table=DECOMPOSITIONS)(*invariants, *rows)
+        place = [*(index for index, is_float in enumerate(floating) if is_float), len(invariants)]
+        place += range(len(invariants) + 2 + len(noise), len(invariants) + len(rows))
 
         def pull_back(*args: Tensor) -> Any:
             given, gradients = list(args[: -len(state)]), args[-len(state) :]
@@ -123,15 +123,15 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
 
         with torch.enable_grad():
             backward = make_fx(torch.func.functionalize(pull_back), decomposition_table=DECOMPOSITIONS)(
-                *onces, *rows, *(torch.zeros_like(part) for part in rows[-len(state) :])
+                *invariants, *rows, *(torch.zeros_like(part) for part in rows[-len(state) :])
             )
     for graph in (forward.graph, backward.graph):
         graph.eliminate_dead_code()
     parts = tuple(part.is_complex() for part in state)
-    return Traced(once, forward.graph, backward.graph, draws, floating, parts, batch)
+    return Traced(prologue, forward.graph, backward.graph, draws, floating, parts, batch)
 
 
-def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Once, Callable[..., Any], tuple[Draw, ...]]:
+def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Prologue, Callable[..., Any], tuple[Draw, ...]]:
     """Part a step into what depends on weights alone, and the rest; random numbers become inputs of the rest."""
     nodes = list(whole.graph.nodes)
     placeholders = [node for node in nodes if node.op == "placeholder"]
@@ -160,9 +160,9 @@ def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Once, Calla
     inputs = [*frontier, placeholders[weights], placeholders[weights + 1], *random, *placeholders[weights + 2 :]]
     body = _graph(whole, inputs, outs)
     if not is_complex(whole.graph):
-        return _once(once), body, draws
-    hand_on(once)
-    return _once(once), Real(body.graph, len(frontier)), draws
+        return _prologue(once), body, draws
+    return_real_parts(once)
+    return _prologue(once), RealInterpreter(body.graph, len(frontier)), draws
 
 
 def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.GraphModule:
@@ -183,7 +183,7 @@ def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.
     return fx.GraphModule(whole, graph)
 
 
-def _once(module: fx.GraphModule) -> Once:
+def _prologue(module: fx.GraphModule) -> Prologue:
     """A graph of operations of torch as a list, which needs no tracer to be read again."""
     nodes = list(module.graph.nodes)
     constants = [node for node in nodes if node.op == "get_attr"]
@@ -196,7 +196,7 @@ def _once(module: fx.GraphModule) -> Once:
             return slots[arg]
         return tuple(map(given, arg)) if isinstance(arg, list | tuple) else arg
 
-    return Once(
+    return Prologue(
         tuple(operator.attrgetter(str(node.target))(module) for node in constants),
         tuple(
             Call(

@@ -26,7 +26,7 @@ class Kind(IntEnum):
     """What shape a value has."""
 
     ROW = 0  # (batch, width)
-    LINE = 1  # (1, width): the same for every sequence
+    VECTOR = 1  # (1, width): the same for every sequence
     MATRIX = 2  # (height, width): only ever multiplied by a row
     REDUCED = 3  # a sum over sequences and over time: the gradient of something that is computed once
 
@@ -36,8 +36,8 @@ class Value:
     """One value of a step.
 
     Attributes:
-        op: Name of the operation: a leaf ("x", "state", "gradient", "once", "constant"), an one of
-            `OPERATIONS`, or one of "linear" (rest + row @ matrix + ...), "rowsum", "slice", "pieces", "expand",
+        op: Name of the operation: a leaf ("input", "state", "gradient", "invariant", "constant"), one of
+            `OPERATIONS`, or one of "linear" (rest + row @ matrix + ...), "rowsum", "slice", "cat", "expand",
             "transpose", "outer", "colsum", "reshape".
         args: What it is computed from.
         detail: Numbers that belong to the operation: which leaf, where a slice starts.
@@ -86,16 +86,16 @@ class Values:
 
     def constant(self, number: float) -> Value:
         """Return a number that is written in the cell."""
-        return self.value("constant", (), (float(number),), kind=Kind.LINE, stage=Stage.ONCE, shape=(1, 1))
+        return self.value("constant", (), (float(number),), kind=Kind.VECTOR, stage=Stage.ONCE, shape=(1, 1))
 
     def elementwise(self, op: str, *args: Value) -> Value:
         """Apply an operation lane by lane; an argument of one lane counts for all lanes."""
-        if any(arg.kind not in (Kind.ROW, Kind.LINE) for arg in args):
+        if any(arg.kind not in (Kind.ROW, Kind.VECTOR) for arg in args):
             raise Unsupported(f"{op} of a matrix and something that changes with the state")
         widths = {arg.width for arg in args} - {1}
         if len(widths) > 1:
             raise Unsupported(f"{op} of widths {sorted(widths)}")
-        kind = Kind.ROW if any(arg.kind == Kind.ROW for arg in args) else Kind.LINE
+        kind = Kind.ROW if any(arg.kind == Kind.ROW for arg in args) else Kind.VECTOR
         boolean = OPERATIONS[op].boolean or (op == "where" and args[1].boolean)
         stage = max(arg.stage for arg in args)
         return self.value(op, args, kind=kind, stage=stage, shape=(1, max(widths, default=1)), boolean=boolean)
@@ -106,9 +106,9 @@ class Values:
         Lines are added last: lane by lane they are free, and what a product is added to must be written out first.
         """
         products = list(products)
-        lines = [term for term in _terms(rest) if term.kind == Kind.LINE]
+        lines = [term for term in _terms(rest) if term.kind == Kind.VECTOR]
         if lines:
-            others = [term for term in _terms(rest) if term.kind != Kind.LINE]
+            others = [term for term in _terms(rest) if term.kind != Kind.VECTOR]
             return self.elementwise("add", self.linear(self.total(others), products), cast(Value, self.total(lines)))
         early = [product for product in products if product[0].stage < Stage.STEP]
         late = [product for product in products if product[0].stage == Stage.STEP]
@@ -120,7 +120,7 @@ class Values:
 
     def terms_of(self, value: Value) -> tuple[Value | None, list[tuple[Value, Value]]]:
         """Take a value apart as `products_of` does, with the line that `linear` adds; no products where it has none."""
-        if value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.LINE:
+        if value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.VECTOR:
             rest, products = products_of(value.args[0])
             return self.total([value.args[1]] if rest is None else [rest, value.args[1]]), products
         return products_of(value) if value.op == "linear" else (value, [])

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from rnnvanish.engine.ir.operations import OPERATIONS
 from rnnvanish.engine.ir.values import Stage, Value, walk
-from rnnvanish.engine.plan.phases import Loop, Place
+from rnnvanish.engine.plan.phases import LoopPlan, Place
 
 #: A stretch of lanes of a buffer's row.
 Stretch = tuple[str, int, int]
 
 
-def overlay(forward: Loop, back: list[Value], at: Mapping[Value, Place]) -> dict[Value, Place]:
+def save_in_place(forward: LoopPlan, back: list[Value], at: Mapping[Value, Place]) -> dict[Value, Place]:
     """Have the loop there keep what is dear, where there is room for it.
 
     Args:
@@ -51,7 +51,7 @@ def overlay(forward: Loop, back: list[Value], at: Mapping[Value, Place]) -> dict
                 for phase in forward.phases[index + 1 :]:
                     phase.at[value] = place
                 break
-    forward.overlaid = [_stretch(place, value.width) for value, place in kept.items()]
+    forward.in_place = [_stretch(place, value.width) for value, place in kept.items()]
     return kept
 
 

@@ -8,7 +8,7 @@ gated unit is of this kind; on the way back so is the gradient of every recurren
 from collections.abc import Callable
 
 from rnnvanish.engine.ir.values import Value, Values
-from rnnvanish.engine.plan.phases import Loop, Phase, Place
+from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place
 
 #: A part of the state: its value before a step, a and b.
 Part = tuple[Value, Value, Value]
@@ -16,7 +16,7 @@ Part = tuple[Value, Value, Value]
 Form = tuple[Value | None, Value | None]
 
 
-def linear_recurrence(loop: Loop, back: bool) -> list[Part] | None:
+def linear_recurrence(loop: LoopPlan, back: bool) -> list[Part] | None:
     """Write each part of what a loop carries as a h + b; None where that cannot be.
 
     Args:

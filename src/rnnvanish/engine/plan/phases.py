@@ -68,23 +68,23 @@ class Phase:
 
 
 @dataclass
-class Loop:
+class LoopPlan:
     """A loop over time.
 
     Attributes:
         phases: Those of one step.
         widths: Of the buffers that the loop needs for itself.
         kept: What lies in memory after it, for all time steps.
-        overlaid: Stretches of lanes (buffer, first, end) that a phase writes over what it has read there.
+        in_place: Stretches of lanes (buffer, first, end) that a phase writes over what it has read there.
     """
 
     phases: list[Phase]
     widths: dict[str, int]
     kept: dict[Value, Place]
-    overlaid: list[tuple[str, int, int]] = field(default_factory=list)
+    in_place: list[tuple[str, int, int]] = field(default_factory=list)
 
 
-def schedule(stores: list[tuple[Value, Place]], at: dict[Value, Place], name: str, live: list[Value]) -> Loop:
+def schedule(stores: list[tuple[Value, Place]], at: dict[Value, Place], name: str, live: list[Value]) -> LoopPlan:
     """Order what a step must compute into phases.
 
     Args:
@@ -106,7 +106,7 @@ class _Scheduler:
             self._find_level(value)
         self.phases = [Phase({}) for _ in range(1 + max(self.level.values(), default=0))]
 
-    def loop(self) -> Loop:
+    def loop(self) -> LoopPlan:
         goals = {value: place for value, place in reversed(self.stores) if value not in self.there}
         linear = [value for value in self.level if value.op == "linear"]
         for value, place in self.stores:
@@ -124,7 +124,7 @@ class _Scheduler:
             phase.at = {value: place for value, (first, place) in self.there.items() if first <= index}
         used = [phase for phase in self.phases if phase.stores or phase.sums or phase.products]
         kept = {value: place for value, (_, place) in self.there.items() if not place.buffer.startswith("scratch")}
-        return Loop(used, self.widths, kept)
+        return LoopPlan(used, self.widths, kept)
 
     def _find_level(self, value: Value) -> int:
         if value in self.there or value.stage == Stage.ONCE:
@@ -193,7 +193,7 @@ class _Scheduler:
             if first <= index or value.kind != Kind.ROW:
                 return
             again = computed.setdefault(value, index) < index
-            if again and not value.boolean and value.op not in ("slice", "pieces", "expand"):
+            if again and not value.boolean and value.op not in ("slice", "cat", "expand"):
                 place = self._fresh("scratch", value.width)
                 self.phases[computed[value]].stores.append((value, place))
                 self.there[value] = (computed[value] + 1, place)

@@ -4,16 +4,16 @@ from collections.abc import Container, Iterable
 
 from torch import Tensor, nn
 
-from rnnvanish.engine.ir.lower import Reader
+from rnnvanish.engine.ir.lower import Lowering
 from rnnvanish.engine.ir.trace import trace
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Stage, Value, Values, walk
-from rnnvanish.engine.plan.memory import overlay
+from rnnvanish.engine.plan.memory import save_in_place
 from rnnvanish.engine.plan.phases import Place, schedule
-from rnnvanish.engine.plan.staged_step import Staged
+from rnnvanish.engine.plan.staged_step import StagedStep
 
 
-def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> Staged:
+def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> StagedStep:
     """Stage a step of `cell`; arguments and errors are those of `trace`."""
     traced = trace(cell, x, state, masked)
     values = Values()
@@ -24,7 +24,7 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     placeholders = [node for node in traced.forward.nodes if node.op == "placeholder"]
     shapes = [tuple(node.meta["val"].shape) for node in placeholders]
     count = len(traced.floating)
-    onces = tuple(_once(values, index, shape) for index, shape in enumerate(shapes[:count]))
+    invariants = tuple(_invariant(values, index, shape) for index, shape in enumerate(shapes[:count]))
     early = len(placeholders) - count - len(state)
     inputs = tuple(
         leaf("input", index, shape[1], Stage.ALL, boolean=index == 1)
@@ -33,10 +33,10 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     widths = [shape[1] for shape in shapes[count + early :]]
     states = tuple(leaf("state", index, width, Stage.STEP) for index, width in enumerate(widths))
     gradients = tuple(leaf("gradient", index, width, Stage.STEP) for index, width in enumerate(widths))
-    new = Reader(values, traced.batch).read(traced.forward, [*onces, *inputs, *states])
-    back = Reader(values, traced.batch).read(traced.backward, [*onces, *inputs, *states, *gradients])
+    new = Lowering(values, traced.batch).lower(traced.forward, [*invariants, *inputs, *states])
+    back = Lowering(values, traced.batch).lower(traced.backward, [*invariants, *inputs, *states, *gradients])
     floating = sum(traced.floating)
-    once_gradients, input_gradient, old = back[:floating], back[floating], back[floating + 1 :]
+    invariant_gradients, input_gradient, old = back[:floating], back[floating], back[floating + 1 :]
 
     at = {
         value: Place(("x", "ended")[index] if index < 2 else f"draw{index - 2}") for index, value in enumerate(inputs)
@@ -55,12 +55,12 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     live = walk([*new, *back], ())
     forward = schedule([(value, Place(f"state{index}", shift=1)) for index, value in enumerate(new)], at, "kept", live)
 
-    after = [input_gradient, *once_gradients]
+    after = [input_gradient, *invariant_gradients]
     at |= forward.kept | carried
-    at |= overlay(forward, [*old, *after], at)
+    at |= save_in_place(forward, [*old, *after], at)
     inside = set(walk(old, at))
     # Rows put side by side for afterwards: they are written there at once.
-    inside |= {value for value in walk(after, at) if value.op == "pieces" and all(arg in inside for arg in value.args)}
+    inside |= {value for value in walk(after, at) if value.op == "cat" and all(arg in inside for arg in value.args)}
     read = {at[value].buffer for value in _reach([*old, *after], at, set()) if value in at}
     tape = [value for value in _reach(after, at, inside) if value in inside and _is_row(value)]
     stores = [(value, Place(f"tape{index}")) for index, value in enumerate(tape)]
@@ -68,12 +68,12 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     backward = schedule(stores, at, "scratch", live)
     at |= {value: place for value, place in stores[: len(tape)] if value not in at}
     keeps = any(value.op == "gradient" for value in _reach(after, at, set()))
-    return Staged(
-        traced.once,
+    return StagedStep(
+        traced.prologue,
         traced.draws,
         traced.floating,
         traced.complex,
-        onces,
+        invariants,
         inputs,
         early_buffers,
         forward,
@@ -82,20 +82,20 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         tuple(new),
         at,
         input_gradient,
-        tuple(once_gradients),
+        tuple(invariant_gradients),
         frozenset(read),
         keeps,
     )
 
 
-def _once(values: Values, index: int, shape: tuple[int, ...]) -> Value:
+def _invariant(values: Values, index: int, shape: tuple[int, ...]) -> Value:
     """The leaf of something that is computed once: a matrix, or a line."""
     if len(shape) > 2:
         raise Unsupported(f"a parameter of {len(shape)} dimensions")
     if len(shape) == 2 and shape[0] > 1:
-        return values.value("once", (), (index,), kind=Kind.MATRIX, stage=Stage.ONCE, shape=(shape[0], shape[1]))
+        return values.value("invariant", (), (index,), kind=Kind.MATRIX, stage=Stage.ONCE, shape=(shape[0], shape[1]))
     width = shape[-1] if shape else 1
-    return values.value("once", (), (index,), kind=Kind.LINE, stage=Stage.ONCE, shape=(1, width))
+    return values.value("invariant", (), (index,), kind=Kind.VECTOR, stage=Stage.ONCE, shape=(1, width))
 
 
 def _reach(roots: Iterable[Value], known: Container[Value], stop: Container[Value]) -> list[Value]:
@@ -126,7 +126,7 @@ def _early(needed: Iterable[Value], known: Container[Value]) -> list[Value]:
 
     def visit(value: Value) -> None:
         # A line is added where the rest is read.
-        plus_line = value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.LINE
+        plus_line = value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.VECTOR
         if value.op in ("slice", "expand") or plus_line:
             visit(value.args[0])
         elif value.stage == Stage.ALL and value not in known:

@@ -2,21 +2,21 @@
 
 from dataclasses import dataclass
 
-from rnnvanish.engine.ir.prologue import Draw, Once
+from rnnvanish.engine.ir.prologue import Draw, Prologue
 from rnnvanish.engine.ir.values import Value
-from rnnvanish.engine.plan.phases import Loop, Place
+from rnnvanish.engine.plan.phases import LoopPlan, Place
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedStep:
     """A cell's step, in stages.
 
     Attributes:
-        once: Parameters and buffers -> what the step needs of them.
+        prologue: Parameters and buffers -> what the step needs of them.
         draws: What draws each random number of a step.
-        floating: Which of the values of `once` are floating-point.
+        floating: Which of the `invariants` are floating-point.
         complex: Which parts of the state are complex: a row of such a one is packed, see `pack`.
-        onces: What is computed once, in the order of `once`.
+        invariants: What is computed once, in the order of `prologue`.
         inputs: Values of x, ended and the draws.
         early: What is computed for all time steps at once, and its buffer.
         forward: The loop from the first step to the last.
@@ -25,24 +25,24 @@ class Staged:
         new: Values of the state after it.
         at: Where the rows of forward and backward lie, after both.
         input_gradient: The gradient of x, for all time steps at once; None where x is not read.
-        once_gradients: Those of the floating `onces`, summed over time.
+        invariant_gradients: Those of the floating `invariants`, summed over time.
         saved: Buffers of the loop there that the way back reads.
         keeps_carries: Whether these need the gradients of the states at every step.
     """
 
-    once: Once
+    prologue: Prologue
     draws: tuple[Draw, ...]
     floating: tuple[bool, ...]
     complex: tuple[bool, ...]
-    onces: tuple[Value, ...]
+    invariants: tuple[Value, ...]
     inputs: tuple[Value, ...]
     early: tuple[tuple[Value, str], ...]
-    forward: Loop
-    backward: Loop
+    forward: LoopPlan
+    backward: LoopPlan
     states: tuple[Value, ...]
     new: tuple[Value, ...]
     at: dict[Value, Place]
     input_gradient: Value
-    once_gradients: tuple[Value, ...]
+    invariant_gradients: tuple[Value, ...]
     saved: frozenset[str]
     keeps_carries: bool

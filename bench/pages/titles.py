@@ -1,6 +1,4 @@
-"""What benchmarks, parameters and values are called on a page, and how a number is written."""
-
-from collections.abc import Mapping
+"""What each number is called on a page, and how it is written."""
 
 TITLES = {
     "speed.TrainingStep.track_vs_torch": "Training step, against torch.nn",
@@ -54,7 +52,7 @@ AGAINST = {
     "cached_all_s": "Compiled before, with imports, s",
 }
 #: Parameters whose values speak for themselves.
-NAMELESS = {"cell", "cure", "claim", "look", "task"}
+PLAIN = {"cell", "cure", "claim", "look", "task"}
 CELLS = [
     *(f"speed.TrainingStep.track_{name}" for name in ("vs_torch", "vs_reference", "vs_loop", "seconds")),
     *(f"speed.InferenceStep.track_{name}" for name in ("vs_torch", "seconds")),
@@ -64,7 +62,7 @@ CELLS = [
 GROWTH = ["speed.Growth.track_microseconds", "speed.Growth.track_vs_loop"]
 STACKS = ["speed.Layers.track_vs_torch"]
 #: What the page of each section shows in the box of the verdict.
-IN_VERDICTS = "claims.Claims.track_statistic"
+ON_ITS_PAGE = "claims.Claims.track_statistic"
 LOOKS = ["diagnose.Looking.track_overhead", "diagnose.Monitor.track_overhead"]
 
 
@@ -103,12 +101,7 @@ def parameter(name: str, value: str) -> str:
     """A parameter in words; that a number was taken on the processor goes without saying."""
     if name == "device":
         return DEVICES[value].removeprefix(", ")
-    return value if name in NAMELESS else f"{name} {value}"
-
-
-def parameters(values: Mapping[str, str]) -> str:
-    """Parameters in words: "LSTM, lag 100"; empty where there are none."""
-    return ", ".join(filter(None, (parameter(name, value) for name, value in values.items())))
+    return value if name in PLAIN else f"{name} {value}"
 
 
 def title(name: str, unit: str) -> str:
