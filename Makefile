@@ -62,7 +62,7 @@ bench-publish: env ## asv's own dashboard of the recorded results, into .asv/htm
 	$(BIN)/python -m bench.commands.publish
 
 bench-noise: env ## the same commit against itself, 20 times: how often does the comparison raise a false alarm?
-	$(BIN)/python -m bench.commands.noise
+	$(BIN)/python -m bench.commands.false_alarms
 
 bench-peers: env ## other packages' cells beside ours, in an environment of their own; kept in bench/results
 	$(BIN)/python -m bench.peers

@@ -1,5 +1,7 @@
 """Claims: the median decides, the stated verdict is held against it, nothing slips through undecided."""
 
+import html
+
 import pytest
 
 from rnnvanish import experiments
@@ -82,7 +84,7 @@ def test_box_escapes_and_names_its_reproduction():
     assert "Ten &lt; it." in box
     assert "13 steps (12 to 14 over 3 seeds)" in box
     assert "It comes out otherwise with &lt; 1." in box
-    assert f"rnnvanish claims --only {claim_.id}" in box
+    assert f"rnnvanish claims --only {claim_.id}" in html.unescape(box)
 
 
 def test_json_has_everything():

@@ -17,10 +17,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import ROOT
 from ..stored.regressions import EXACT, limit
 from ..stored.results import Commit, Series, read, unmeasured
 from ..stored.suite import units
-from .run_asv import ROOT, resolve, run
+from .run_asv import resolve, run
 
 ROUNDS = 2
 Key = tuple[str, tuple[str, ...]]

@@ -12,11 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..plugins import clone
+from .. import ROOT
+from ..plugins import machine
 from ..stored.regressions import Regression, regressions
 from ..stored.results import Commit, files, history, read, unmeasured
 from ..stored.suite import benchmarks, units, versions
-from .run_asv import ROOT, resolve, run
+from .run_asv import resolve, run
 
 
 def since(name: str | None, root: Path = ROOT) -> list[str]:
@@ -61,7 +62,7 @@ def main() -> int:
     given = parser.parse_args()
     results = ROOT / "bench/results"
     asked = since(given.since)
-    todo = [commit for commit in asked if commit not in done(results, clone.machine()["machine"], given.bench)]
+    todo = [commit for commit in asked if commit not in done(results, machine.describe()["machine"], given.bench)]
     print(f"{len(asked)} commits, {len(asked) - len(todo)} of them measured already.")
     if todo:
         run(todo, given.bench)

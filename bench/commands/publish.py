@@ -6,15 +6,17 @@ Its page loads scripts from other sites and its data by requests: it needs a ser
 *Explore* shows the same numbers without either.
 """
 
+import argparse
 import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+from .. import ROOT
 from ..stored.results import has_history
 from ..stored.suite import benchmarks
-from .run_asv import ROOT, asv
+from .run_asv import asv
 
 
 def publish(target: Path, root: Path = ROOT) -> None:
@@ -31,10 +33,9 @@ def publish(target: Path, root: Path = ROOT) -> None:
 
 def main() -> int:
     """The command line."""
-    if {"-h", "--help"} & set(sys.argv):
-        print((__doc__ or "").strip())
-        return 0
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / ".asv/html"
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / ".asv/html", help="where to (.asv/html)")
+    target = parser.parse_args().folder
     if not has_history(ROOT):
         sys.exit("The dashboard needs the whole history: a git repository that is not a shallow clone.")
     publish(target)

@@ -5,6 +5,7 @@
 Short sequences, few rounds, nothing kept. Exit code 1 where a number fails, or is none that asv can compare.
 """
 
+import argparse
 import itertools
 import math
 import os
@@ -16,8 +17,8 @@ from typing import Any
 from asv_runner._aux import update_sys_path
 from asv_runner.discovery import disc_benchmarks
 
-from ..pages.titles import ON_ITS_PAGE
-from .run_asv import ROOT
+from .. import ROOT
+from ..pages.labels import IN_VERDICTS
 
 Outcome = tuple[str, float | Exception | None]  # which number; its value, why it failed, or None where it is skipped
 
@@ -47,12 +48,13 @@ def number(benchmark: Any) -> float | Exception | None:
         return None
     except Exception as error:  # noqa: BLE001
         return error
-    least = -math.inf if benchmark.name == ON_ITS_PAGE else 0.0
+    least = -math.inf if benchmark.name == IN_VERDICTS else 0.0
     return value if least < value < math.inf else ValueError(f"a number above {least} was needed, got {value}")
 
 
 def main() -> int:
     """The command line."""
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     os.environ["RNNVANISH_BENCH_QUICK"] = "1"
     update_sys_path(str(ROOT / "bench"))
     tables: dict[str, Any] = {}

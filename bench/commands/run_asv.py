@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asv.util import load_json
 
-ROOT = Path(__file__).parents[2]
+from .. import ROOT
 
 
 def asv(*arguments: str, results: Path | None = None, root: Path = ROOT, commits: Sequence[str] = ()) -> None:

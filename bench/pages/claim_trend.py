@@ -4,7 +4,6 @@ Cheap claims are measured at past commits by `bench/claims.py`. Of a dear one, e
 is a point: it says with which code it was measured.
 """
 
-import html
 import json
 import re
 import statistics
@@ -14,12 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from rnnvanish.numerals import in_words
 
 from ..stored.results import history, read
 from ..stored.suite import benchmarks
-from .sparkline import line
-from .titles import ON_ITS_PAGE
+from .labels import IN_VERDICTS
+from .render import render
+from .sparkline import sparkline
 
 RECORDS = "src/rnnvanish/records"
 BOX = re.compile(r'<div class="rv-verdict [^"]*" id="([\w.]+)">.*?(?=</dl></div>)', re.DOTALL)
@@ -34,7 +36,7 @@ class Point:
     value: float
 
 
-def put(text: str, root: Path, shown: dict[str, dict[str, Any]]) -> str:
+def add_trends(text: str, root: Path, shown: dict[str, dict[str, Any]]) -> str:
     """Add to each verdict of a page how its number came out before.
 
     Args:
@@ -42,15 +44,20 @@ def put(text: str, root: Path, shown: dict[str, dict[str, Any]]) -> str:
         root: The repository.
         shown: What the page has measured itself, by claim, as `Claim.to_json` gives it.
     """
-    return BOX.sub(lambda box: box[0] + row(box[1], shown[box[1]], recorded(root)) if box[1] in shown else box[0], text)
+
+    def with_trend(box: re.Match[str]) -> str:
+        record = shown.get(box[1])
+        return Markup(box[0]) + trend(box[1], record, history_of_claims(root)) if record else box[0]
+
+    return BOX.sub(with_trend, text)
 
 
-def row(name: str, record: dict[str, Any], known: dict[str, list[Point]]) -> str:
+def trend(name: str, record: dict[str, Any], known: dict[str, list[Point]]) -> Markup:
     """The line and its numbers, for one claim; nothing where no other commit was measured."""
     here, now = record["provenance"]["commit"][:8], float(record["statistic"])
     points = [(each.commit, each.value) for each in known.get(name, []) if each.commit != here] + [(here, now)]
     if len(points) < 2 or now in (float("inf"), float("-inf")):
-        return ""
+        return Markup()
     said = [in_words(value) for _, value in points]
     span = (
         f"always {said[0]}"
@@ -59,34 +66,28 @@ def row(name: str, record: dict[str, Any], known: dict[str, list[Point]]) -> str
     )
     span += f" {record['unit']}"
     label = f"Line over {len(points)} versions of the code: {span}; the newest {said[-1]}"
-    drawn = line([[(index / (len(points) - 1), value) for index, (_, value) in enumerate(points)]], label)
-    numbers = "".join(
-        f"<li><code>{html.escape(commit)}</code> {text}</li>" for (commit, _), text in zip(points, said, strict=True)
-    )
-    return (
-        f'<div><dt>Before</dt><dd>{drawn}<details class="rv-trend"><summary>{len(points)} versions of the code: {html.escape(span)}'
-        "</summary><p>The oldest first. Each version was measured with its own code. "
-        f"If a version measured in another way, the line shows that too.</p><ul>{numbers}</ul></details></dd></div>"
-    )
+    line = sparkline([[(index / (len(points) - 1), value) for index, (_, value) in enumerate(points)]], label)
+    numbers = [(commit, text) for (commit, _), text in zip(points, said, strict=True)]
+    return render("claim_trend.html", line=line, span=span, numbers=numbers)
 
 
 @cache
-def recorded(root: Path) -> dict[str, list[Point]]:
+def history_of_claims(root: Path) -> dict[str, list[Point]]:
     """Every point of every claim, the oldest first; one for each commit."""
     commits = history(root)
     found: dict[str, dict[str, Point]] = {}
-    for series in read(root / "bench/results", commits, {ON_ITS_PAGE: benchmarks(root)[ON_ITS_PAGE]["version"]}):
+    for series in read(root / "bench/results", commits, {IN_VERDICTS: benchmarks(root)[IN_VERDICTS]["version"]}):
         for point in series.measured:
             one = Point(point.commit.place, point.commit.short, float(point.value or 0))
             found.setdefault(series.cell[0], {})[one.commit] = one
-    for commit, path in versions(root):
+    for commit, path in versions_of_records(root):
         data = json.loads(_git(root, "show", f"{commit}:{path}"))
         value, measured = statistics.median(map(float, data["values"])), data["provenance"]["commit"][:8]
         found.setdefault(Path(path).stem, {})[measured] = Point(commits[commit].place, measured, value)
     return {name: sorted(points.values(), key=lambda each: each.place) for name, points in found.items()}
 
 
-def versions(root: Path) -> list[tuple[str, str]]:
+def versions_of_records(root: Path) -> list[tuple[str, str]]:
     """Every version of every stored record: commit and path, the oldest first."""
     said = _git(
         root, "log", "--topo-order", "--reverse", "--format=:%H", "--name-only", "--diff-filter=AM", "--", RECORDS

@@ -10,11 +10,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..stored.recorded import Recorded
+from ..stored.archive import Archive
 from ..stored.regressions import EXACT, RATIO, limit
 from ..stored.results import Series
-from . import titles as words
-from .html import render
+from . import labels
+from .render import paragraph, render
 
 FOLDER = "explore"
 RULES = {
@@ -25,40 +25,40 @@ RULES = {
 }
 
 
-def explorer(recorded: Recorded) -> Markup | str:
+def explorer(archive: Archive) -> Markup:
     """The element that shows any number over commits."""
-    if not recorded.series:
-        return "<p>Nothing has been measured yet.</p>"
-    return render("explorer.html", choices=choices(recorded))
+    if not archive.series:
+        return paragraph("Nothing has been measured yet.")
+    return render("explorer.html", choices=choices(archive))
 
 
-def write(recorded: Recorded, folder: Path) -> None:
+def write(archive: Archive, folder: Path) -> None:
     """Write the numbers of each benchmark into a folder beside the page."""
     folder.mkdir(exist_ok=True)
-    for name in {each.benchmark for each in recorded.series}:
-        numbers = json.dumps(lines(recorded, name), separators=(",", ":"))
+    for name in {each.benchmark for each in archive.series}:
+        numbers = json.dumps(lines(archive, name), separators=(",", ":"))
         script = f"(window.rvNumbers ??= {{}})[{json.dumps(name)}] = {numbers};\n"
         (folder / f"{name}.js").write_text(script, encoding="utf-8")
 
 
-def choices(recorded: Recorded) -> dict[str, Any]:
+def choices(archive: Archive) -> dict[str, Any]:
     """What there is to choose: commits, machines, and each benchmark with its parameters."""
-    names = {each.benchmark for each in recorded.series}
-    order = [*(name for name in words.TITLES if name in names), *sorted(names - set(words.TITLES))]
+    names = {each.benchmark for each in archive.series}
+    order = [*(name for name in labels.TITLES if name in names), *sorted(names - set(labels.TITLES))]
     return {
-        "commits": [[each.short, each.date, each.subject] for each in recorded.measured],
-        "machines": _machines(recorded),
-        "benchmarks": [_benchmark(recorded, name) for name in order],
+        "commits": [[each.short, each.date, each.subject] for each in archive.measured],
+        "machines": _machines(archive),
+        "benchmarks": [_benchmark(archive, name) for name in order],
     }
 
 
-def lines(recorded: Recorded, name: str) -> list[list[Any]]:
+def lines(archive: Archive, name: str) -> list[list[Any]]:
     """Every number of a benchmark, as it was recorded: a list for each line over commits.
 
     Machine, place of each parameter's value, pairs of commit and number, what became worse, environment.
     """
-    commits = {commit: place for place, commit in enumerate(recorded.measured)}
-    series, values, machines = _series(recorded, name), _values(recorded, name), _machines(recorded)
+    commits = {commit: place for place, commit in enumerate(archive.measured)}
+    series, values, machines = _series(archive, name), _values(archive, name), _machines(archive)
     several = len({each.environment for each in series}) > 1
     return [
         [
@@ -67,7 +67,7 @@ def lines(recorded: Recorded, name: str) -> list[list[Any]]:
             [[commits[point.commit], point.value] for point in each.points],
             {
                 commits[worse.commit]: [worse.factor, worse.mended.short if worse.mended else None]
-                for worse in recorded.regressions
+                for worse in archive.regressions
                 if worse.series == each
             },
             each.environment if several else "",
@@ -76,43 +76,43 @@ def lines(recorded: Recorded, name: str) -> list[list[Any]]:
     ]
 
 
-def _benchmark(recorded: Recorded, name: str) -> dict[str, Any]:
-    unit = recorded.unit(name)
+def _benchmark(archive: Archive, name: str) -> dict[str, Any]:
+    unit = archive.unit(name)
     group = name.partition(".")[0]
     return {
         "name": name,
-        "title": words.title(name, unit),
-        "unit": words.scale(unit),
-        "group": words.GROUPS.get(group, group),
+        "title": labels.title(name, unit),
+        "unit": labels.scale(unit),
+        "group": labels.GROUPS.get(group, group),
         "rule": RULES[limit(unit)],
         "judged": limit(unit) is not None,
         "parameters": [
             _parameter(parameter, values)
-            for parameter, values in zip(recorded.known[name]["param_names"], _values(recorded, name), strict=True)
+            for parameter, values in zip(archive.benchmarks[name]["param_names"], _values(archive, name), strict=True)
         ],
     }
 
 
 def _parameter(name: str, values: list[str]) -> dict[str, Any]:
     """A parameter with its values, and what they are called in the list of choices and beside a line where it differs."""
-    options, labels = ([said(name, value) for value in values] for said in (words.choice, words.parameter))
+    options, beside = ([said(name, value) for value in values] for said in (labels.choice, labels.parameter))
     return {
         "name": name,
         "values": values,
         **({"options": options} if options != values else {}),
-        **({"labels": labels} if labels != values else {}),
+        **({"labels": beside} if beside != values else {}),
     }
 
 
-def _series(recorded: Recorded, name: str) -> list[Series]:
-    return [each for each in recorded.series if each.benchmark == name]
+def _series(archive: Archive, name: str) -> list[Series]:
+    return [each for each in archive.series if each.benchmark == name]
 
 
-def _values(recorded: Recorded, name: str) -> list[list[str]]:
+def _values(archive: Archive, name: str) -> list[list[str]]:
     """The values of each parameter of a benchmark."""
-    columns = zip(*(each.cell for each in _series(recorded, name)), strict=True)
-    return [sorted(set(column), key=words.by_size) for column in columns]
+    columns = zip(*(each.cell for each in _series(archive, name)), strict=True)
+    return [sorted(set(column), key=labels.by_size) for column in columns]
 
 
-def _machines(recorded: Recorded) -> list[str]:
-    return sorted({each.machine for each in recorded.series})
+def _machines(archive: Archive) -> list[str]:
+    return sorted({each.machine for each in archive.series})

@@ -11,8 +11,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from bench.commands.run_asv import ROOT, resolve
-from bench.plugins import clone
+from bench import ROOT
+from bench.commands.run_asv import resolve
+from bench.plugins import machine
 from bench.plugins.record import busy, moment, setting
 
 FOLDER = ROOT / ".asv/peers"
@@ -36,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     if parser.parse_args().measure:
-        from bench.peers.rows import rows
+        from bench.peers.layers import rows
 
         json.dump(rows(), sys.stdout)
         return 0
@@ -47,7 +48,7 @@ def main() -> int:
     end = moment()
     loads = [start["load"], end["load"]]
     data = {"commit": resolve("HEAD"), **setting(), "load": loads, "busy": busy(*loads), "rows": json.loads(said)}
-    path = ROOT / f"bench/peers/results/{clone.machine()['machine']}.json"
+    path = ROOT / f"bench/peers/results/{machine.describe()['machine']}.json"
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

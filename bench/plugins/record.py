@@ -12,8 +12,9 @@ from typing import Any
 
 from asv.results import Results
 
+from .. import ROOT
 from .checkout import UNBUILT
-from .clone import driver
+from .machine import driver
 
 #: What asv needs to draw a number; the rest (times, samples, quartiles) would be nine tenths of each file.
 COLUMNS = ("result", "params", "version")
@@ -122,7 +123,7 @@ def _suite() -> str:
     """The commit of the benchmarks themselves, which are those of the working tree at every commit."""
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parents[2]), *arguments, "--", "bench/*.py"]
+        command = ["git", "-C", str(ROOT), *arguments, "--", "bench/*.py"]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
     found = git("log", "-1", "--format=%h", "--abbrev=8") or "unknown"

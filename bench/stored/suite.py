@@ -9,7 +9,7 @@ from typing import Any
 
 from asv_runner.discovery import list_benchmarks
 
-ROOT = Path(__file__).parents[2]
+from .. import ROOT
 
 
 @cache

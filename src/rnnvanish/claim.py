@@ -3,9 +3,7 @@
 Written once. A page calls `show()`, a test `check()`, a benchmark `measure()`: they cannot disagree.
 """
 
-import html
 import math
-import re
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +14,7 @@ from typing import Any
 from rnnvanish.numerals import in_words
 from rnnvanish.records import ledger
 from rnnvanish.records.provenance import provenance
+from rnnvanish.templates import render
 
 #: A measurement in a page's notebook, beside its box: what the pages about all claims are made from.
 MIME = "application/vnd.rnnvanish.claim+json"
@@ -228,22 +227,18 @@ class Claim:
     def to_html(self, measurement: Measurement) -> str:
         """Draw the box of the verdict."""
         facts = {
-            "Measured": _inline(self.statistic),
-            "Result": html.escape(_spread(measurement, self.unit)),
-            "Thresholds": html.escape(self.thresholds()),
+            "Measured": self.statistic,
+            "Result": _spread(measurement, self.unit),
+            "Thresholds": self.thresholds(),
         }
         if self.control is not None:
-            facts["Control"] = f"It comes out otherwise {_inline(self.control.words)}."
+            facts["Control"] = f"It comes out otherwise {self.control.words}."
         if self.stored:
-            facts["Stored"] = _inline(_stored(measurement))
-        facts["Reproduce"] = f"<code>rnnvanish claims --only {self.id}</code>"
-        rows = "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts.items())
-        return (
-            f'<div class="rv-verdict rv-{measurement.verdict.name.lower()}" id="{self.id}">'
-            f'<p class="rv-says"><span>People say</span> {_inline(self.sentence)}</p>'
-            f'<p class="rv-word">{measurement.verdict.capitalize()}</p>'
-            f'<p class="rv-finding">{_inline(self.finding)}</p><dl>{rows}</dl></div>'
-        )
+            facts["Stored"] = _stored(measurement)
+        facts["Reproduce"] = f"`rnnvanish claims --only {self.id}`"
+        kind, verdict = measurement.verdict.name.lower(), measurement.verdict.capitalize()
+        said = {"sentence": self.sentence, "finding": self.finding, "facts": facts}
+        return str(render("claim.html", id=self.id, kind=kind, verdict=verdict, **said))
 
     def to_json(self, measurement: Measurement) -> dict[str, Any]:
         """Everything there is to know of one measurement of this claim."""
@@ -325,11 +320,6 @@ def _stored(measurement: Measurement) -> str:
         f"Too dear to measure at every build ({took}). Measured on {known['date']}, commit {known.get('commit', 'unknown')}, "
         f"{known['processor']}, torch {known['torch']}, Python {known['python']}.{since}"
     )
-
-
-def _inline(text: str) -> str:
-    """Return text as HTML, with what stands in back-ticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _plain(value: Any) -> Any:

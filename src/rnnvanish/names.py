@@ -2,7 +2,6 @@
 
 import ast
 import difflib
-import html
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -103,11 +102,6 @@ def printable(text: str) -> str:
         größe\\x1b[31m\\n\\u202e
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def escaped(text: str) -> str:
-    """The same for a page: nothing in it is taken for a tag."""
-    return html.escape(printable(text))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

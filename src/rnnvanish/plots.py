@@ -1,14 +1,13 @@
 """What more than one page draws or says: curves of retention, a figure to drag, very small numbers in words."""
 
-import html
 import inspect
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rnnvanish.numerals import power_of_ten
 from rnnvanish.probes import Curve
+from rnnvanish.templates import render
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,14 +118,8 @@ def slider(
         "series": [{"name": name, "y": [_numbers(curve) for curve in curves]} for name, curves in series.items()],
         "says": list(says),
     }
-    rest = "".join(
-        f"<li>{html.escape(f'{label} {value} {unit}'.strip())}: {html.escape(sentence)}</li>"
-        for value, sentence in zip(values, says, strict=True)
-    )
-    attributes = {"id": id, "label": label, "unit": unit, "value": str(start)}
-    written = "".join(f' {name}="{html.escape(text)}"' for name, text in attributes.items())
-    template = html.escape(json.dumps(data, separators=(",", ":"), allow_nan=False), quote=False)
-    display(HTML(f"<rv-slider{written}><ul>{rest}</ul><template>{template}</template></rv-slider>"))
+    attributes = {"id": id, "label": label, "unit": unit, "start": start}
+    display(HTML(render("slider.html", **attributes, says=list(zip(values, says, strict=True)), data=data)))
 
 
 def _numbers(curve: Sequence[float]) -> list[float | None]:

@@ -7,15 +7,16 @@ from collections import Counter
 
 import pytest
 
+from bench import ROOT
 from bench.pages import explorer
-from bench.stored import recorded, results, suite
+from bench.stored import archive, results
 
-pytestmark = pytest.mark.skipif(not results.has_history(suite.ROOT), reason="a copy without history has no commits")
+pytestmark = pytest.mark.skipif(not results.has_history(ROOT), reason="a copy without history has no commits")
 
 
 @pytest.fixture(scope="module")
 def known():
-    return recorded.Recorded()
+    return archive.Archive()
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +38,12 @@ def lines(known, tmp_path_factory):
 def from_the_files(known):
     """Every number of `bench/results`, read again without the tools of `bench/stored`."""
     found = Counter()
-    for path in (suite.ROOT / "bench/results").glob("*/????????-*.json"):
+    for path in (ROOT / "bench/results").glob("*/????????-*.json"):
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["commit_hash"] not in known.commits:
             continue
         for name, (values, params, version) in data["results"].items():
-            if known.known.get(name, {}).get("version") != version:
+            if known.benchmarks.get(name, {}).get("version") != version:
                 continue
             for cell, value in zip(itertools.product(*params), values or [], strict=False):
                 if value is None or not math.isnan(value):

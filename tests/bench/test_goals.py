@@ -1,10 +1,10 @@
 """Goals, and how far a measurement is from them."""
 
-from bench.goals.kept import kept
+from bench.goals.verdicts import verdicts
 
 
 def line(tables, start):
-    (found,) = [each for each in kept(tables) if each[0].startswith(start)]
+    (found,) = [each for each in verdicts(tables) if each[0].startswith(start)]
     return found[1:]
 
 

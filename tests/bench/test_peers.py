@@ -4,34 +4,34 @@ import pytest
 import torch
 from torch import nn
 
-from bench.peers import rows
+from bench.peers import layers
 from rnnvanish import Recurrent, cells
 
-X = torch.randn(5, 3, rows.INPUT)
+X = torch.randn(5, 3, layers.INPUT)
 
 
 @pytest.fixture
 def ours():
-    return Recurrent(cells.LSTM, rows.INPUT, rows.HIDDEN, engine="reference")
+    return Recurrent(cells.LSTM, layers.INPUT, layers.HIDDEN, engine="reference")
 
 
 def peer(build, differs=""):
-    return rows.Peer("torch", "nn.LSTM", "LSTM", build, differs)
+    return layers.Peer("torch", "nn.LSTM", "LSTM", build, differs)
 
 
 def test_the_same_weights_give_the_same_function(ours):
-    assert rows.apart(peer(None), ours, ours.to_torch(), X).startswith("Yes")
+    assert layers.apart(peer(None), ours, ours.to_torch(), X).startswith("Yes")
 
 
 @torch.no_grad()
 def test_a_wrong_weight_is_noticed(ours):
     theirs = ours.to_torch()
     theirs.bias_hh_l0[0] += 0.1
-    assert rows.apart(peer(None), ours, theirs, X).startswith("No: with the same weights the outputs are up to")
+    assert layers.apart(peer(None), ours, theirs, X).startswith("No: with the same weights the outputs are up to")
 
 
 def test_another_shape_of_outputs_is_no_equal_work(ours):
-    said = rows.apart(peer(None, "No: another cell."), ours, nn.LSTM(rows.INPUT, 7), X)
+    said = layers.apart(peer(None, "No: another cell."), ours, nn.LSTM(layers.INPUT, 7), X)
     assert said.startswith("No: it gives outputs of shape (5, 3, 7)")
 
 
@@ -39,12 +39,14 @@ def test_one_that_does_not_run_here_says_so():
     def build(_):
         raise ImportError("needs a compiler\nand more")
 
-    found = rows.row(peer(build))
+    found = layers.row(peer(build))
     assert found["same"] == "Not measured: ImportError: needs a compiler"
     assert "training" not in found
 
 
 def test_batch_first_layers_are_called_like_the_others():
-    called = rows.Called(nn.GRU(rows.HIDDEN, 4, batch_first=True), nn.Linear(rows.INPUT, rows.HIDDEN), batch_first=True)
+    called = layers.Called(
+        nn.GRU(layers.HIDDEN, 4, batch_first=True), nn.Linear(layers.INPUT, layers.HIDDEN), batch_first=True
+    )
     assert called(X)[0].shape == (5, 3, 4)
     assert torch.equal(called(X[:2])[0], called(X)[0][:2])  # time is not taken for the batch

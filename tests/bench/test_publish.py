@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from bench import ROOT
 from bench.commands import publish
-from bench.stored import results, suite
+from bench.stored import results
 
 
-@pytest.mark.skipif(not results.has_history(suite.ROOT), reason="a copy without history has no commits")
+@pytest.mark.skipif(not results.has_history(ROOT), reason="a copy without history has no commits")
 def test_it_is_asvs_own_page_and_it_is_said_that_it_needs_the_net(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(publish.sys, "argv", ["publish", str(tmp_path / "html")])
     assert publish.main() == 0

@@ -6,7 +6,7 @@ import pytest
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from bench.commands import quick
-from bench.pages import titles
+from bench.pages import labels
 
 
 class Planted:
@@ -52,7 +52,7 @@ def test_what_asv_cannot_compare_has_failed(value):
 
 
 def test_the_number_of_a_claim_may_be_negative_but_not_infinite():
-    found = outcomes(Planted([-1.0, math.inf, 0.0], name=titles.ON_ITS_PAGE))
+    found = outcomes(Planted([-1.0, math.inf, 0.0], name=labels.IN_VERDICTS))
     assert (found["a"], found["c"]) == (-1.0, 0.0)
     assert isinstance(found["b"], ValueError)
 
@@ -74,5 +74,6 @@ def test_a_number_that_fails_fails_the_run(monkeypatch, capsys, value, code):
     monkeypatch.setattr(quick, "update_sys_path", lambda _: None)
     monkeypatch.setattr(quick, "disc_benchmarks", lambda _: [Planted([value, 1.0, 1.0])])
     monkeypatch.setenv("RNNVANISH_BENCH_QUICK", "1")
+    monkeypatch.setattr(quick.sys, "argv", ["quick"])
     assert quick.main() == code
     assert ("FAILED memory.Planted.track(a): ValueError" in capsys.readouterr().out) == bool(code)

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 update_sys_path(str(ROOT / "bench"))  # as asv finds it
 common, speed, retention, memory = (import_module(f"bench.{n}") for n in ("common", "speed", "retention", "memory"))
 claims, learning, site = (import_module(f"bench.{n}") for n in ("claims", "learning", "site"))
-clone, judged = import_module("bench.plugins.clone"), import_module("bench.stored.regressions")
+machine, judged = import_module("bench.plugins.machine"), import_module("bench.stored.regressions")
 UNITS = judged.EXACTLY | judged.NEVER | judged.NOISY
 BENCHMARKS = list(disc_benchmarks(str(ROOT / "bench")))
 sys.meta_path.pop(0)  # what asv put there: pytest asks every importer in a way that this one does not know
@@ -261,7 +261,7 @@ def test_discovery_imports_neither_torch_nor_the_package():  # so no CUDA either
 
 
 def test_a_machine_is_known_by_its_kind():
-    known = clone.machine()
+    known = machine.describe()
     assert not {platform.node(), platform.release()} & set(known.values())
     assert json.dumps(known["machine"]).strip('"').replace("-", "").replace(".", "").isalnum()
 

@@ -15,8 +15,8 @@ OURS = {
     "docs/assets/late-search.js",
     "docs/assets/site.css",
     "docs/assets/site.js",
-    "src/rnnvanish/diagnosis/report/page.css",
-    "src/rnnvanish/diagnosis/report/page.js",
+    "src/rnnvanish/templates/report.css",
+    "src/rnnvanish/templates/report.js",
 }
 #: How licences of others begin, cut in two so that this file is not found by itself.
 LICENCES = [

@@ -31,15 +31,15 @@ def put(html: str, root: Path) -> str:
     """Fill the places that a page keeps for measured numbers."""
     if "data-rv-bench" not in html:
         return html
-    if tool := _tool(root, "pages.places"):
-        return tool.put(html, root)
+    if tool := _tool(root, "pages.placeholders"):
+        return tool.fill(html, root)
     return re.sub(r'<div data-rv-bench="[\w-]+"></div>', "<p>Not available: this copy has no history.</p>", html)
 
 
 def trends(html: str, root: Path, claims: list[Any]) -> str:
     """Add to each verdict of a page how its number came out at earlier commits."""
     if "rv-verdict" in html and (tool := _tool(root, "pages.claim_trend")):
-        return tool.put(html, root, {each.record["id"]: each.record for each in claims})
+        return tool.add_trends(html, root, {each.record["id"]: each.record for each in claims})
     return html
 
 
@@ -50,7 +50,7 @@ def write(root: Path, site: Path) -> None:
     seconds = round(time.perf_counter() - _build["started"], 1)
     built = {"commit": commit, "seconds": seconds, "cached": _build["cached"]}  # for bench/site.py
     (site / "build.json").write_text(json.dumps(built), encoding="utf-8")
-    if (site / FOLDER).is_dir() and (tool := _tool(root, "pages.places")):
+    if (site / FOLDER).is_dir() and (tool := _tool(root, "pages.placeholders")):
         tool.write(site / FOLDER, root)
 
 

@@ -20,6 +20,8 @@ from rnnvanish import diagnose
 from rnnvanish.diagnosis import Diagnosis
 from rnnvanish.diagnosis.advice.trial import Training, Trial
 from rnnvanish.diagnosis.command import _show
+from rnnvanish.diagnosis.fault import Finding
+from rnnvanish.diagnosis.report.page import to_html
 from rnnvanish.diagnosis.report.svg import BOTTOM, LEFT, RIGHT, TOP, drawing
 from rnnvanish.diagnosis.report.text import to_text
 from rnnvanish.plots import one_in
@@ -203,6 +205,27 @@ def test_the_page_is_accessible_and_a_curve_can_be_read_off(diagnosis, browser, 
     assert errors == []
     assert asked == [path.as_uri()]
     context.close()
+
+
+def test_no_name_brings_a_tag_or_what_cannot_be_seen():
+    evil = """</title>"'><script>alert(1)</script>&amp;\x1b\u202e"""
+    seen = r"&lt;script&gt;alert(1)&lt;/script&gt;&amp;amp;\x1b\u202e"
+    gain = torch.tensor([1.0, 0.1, 0.01], dtype=torch.float64)
+    parts = {evil: gain, "c": gain}
+    trial = Trial(evil, 1.0, 30.0, 0.5, helps=True, apply=evil)
+    curve = Curve(torch.arange(3), gain * torch.tensor([1, 1, 1e-3]), parts, cause=evil, advice=(trial,), notes=(evil,))
+    finding = Finding(evil, evil, evil, evil, evil, 1.0, 0.5)
+    page = to_html(
+        Diagnosis(evil, {evil: curve}, {evil: evil}, findings=(finding,), unfit={evil: evil}).contents(full=True)
+    )
+    head, script = page.split("<script>")  # the one that is ours
+    assert evil not in page
+    assert "alert(1)<" not in page
+    assert not set(page) & {"\x1b", "\u202e"}
+    # The title twice, the finding's five, the layer, its part in the picture, the table and the rows, cause, note,
+    # cure and what to apply, what could not be tried twice, the origin twice.
+    assert head.count(seen) == 2 + 5 + 1 + 3 + 4 + 2 + 2
+    assert script.count("</script>") == 1
 
 
 def test_without_a_script_every_value_can_be_read(diagnosis, browser, tmp_path):

@@ -1,4 +1,6 @@
-"""What each number is called on a page, and how it is written."""
+"""What benchmarks, parameters and values are called on a page, and how a number is written."""
+
+from collections.abc import Mapping
 
 TITLES = {
     "speed.TrainingStep.track_vs_torch": "Training step, against torch.nn",
@@ -52,7 +54,7 @@ AGAINST = {
     "cached_all_s": "Compiled before, with imports, s",
 }
 #: Parameters whose values speak for themselves.
-PLAIN = {"cell", "cure", "claim", "look", "task"}
+NAMELESS = {"cell", "cure", "claim", "look", "task"}
 CELLS = [
     *(f"speed.TrainingStep.track_{name}" for name in ("vs_torch", "vs_reference", "vs_loop", "seconds")),
     *(f"speed.InferenceStep.track_{name}" for name in ("vs_torch", "seconds")),
@@ -62,7 +64,7 @@ CELLS = [
 GROWTH = ["speed.Growth.track_microseconds", "speed.Growth.track_vs_loop"]
 STACKS = ["speed.Layers.track_vs_torch"]
 #: What the page of each section shows in the box of the verdict.
-ON_ITS_PAGE = "claims.Claims.track_statistic"
+IN_VERDICTS = "claims.Claims.track_statistic"
 LOOKS = ["diagnose.Looking.track_overhead", "diagnose.Monitor.track_overhead"]
 
 
@@ -101,7 +103,12 @@ def parameter(name: str, value: str) -> str:
     """A parameter in words; that a number was taken on the processor goes without saying."""
     if name == "device":
         return DEVICES[value].removeprefix(", ")
-    return value if name in PLAIN else f"{name} {value}"
+    return value if name in NAMELESS else f"{name} {value}"
+
+
+def parameters(values: Mapping[str, str]) -> str:
+    """Parameters in words: "LSTM, lag 100"; empty where there are none."""
+    return ", ".join(filter(None, (parameter(name, value) for name, value in values.items())))
 
 
 def title(name: str, unit: str) -> str:

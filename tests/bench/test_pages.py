@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.pages import places, tables
-from bench.stored import recorded, results
+from bench.pages import placeholders, tables
+from bench.stored import archive, results
 
 COMMITS = [results.Commit(f"{place:040x}", place, "2026-01-02", f"Commit <{place}>") for place in range(4)]
 MACHINE = {"cpu": "Fast", "num_cpu": "2", "ram": "8 GiB", "gpu": "none", "driver": "none", "threads": "1 per core"}
@@ -43,17 +43,17 @@ def root(tmp_path, monkeypatch):
         data = {"commit_hash": commit.hash, "env_name": "e", "result_columns": ["result", "params", "version"]}
         text = json.dumps(data | {"results": values, "provenance": [run]})
         (folder / f"{commit.place:08}-e.json").write_text(text)
-    monkeypatch.setattr(recorded, "history", lambda _: {commit.hash: commit for commit in COMMITS})
-    monkeypatch.setattr(recorded, "benchmarks", lambda _: KNOWN)
+    monkeypatch.setattr(archive, "history", lambda _: {commit.hash: commit for commit in COMMITS})
+    monkeypatch.setattr(archive, "benchmarks", lambda _: KNOWN)
     return tmp_path
 
 
 def part(root, name):
-    return places.put(f'<div data-rv-bench="{name}"></div>', root)
+    return placeholders.fill(f'<div data-rv-bench="{name}"></div>', root)
 
 
 def test_every_part_can_be_made_and_a_wrong_name_is_an_error(root):
-    for name in places.PARTS:
+    for name in placeholders.PARTS:
         ElementTree.fromstring(f"<div>{part(root, name)}</div>")
     with pytest.raises(KeyError):
         part(root, "nonsense")
@@ -143,7 +143,7 @@ def test_the_false_alarms_are_counted(root):
 
 
 def test_the_feed_is_one_and_has_an_entry_for_each(root):
-    places.write(root, root)
+    placeholders.write(root, root)
     feed = ElementTree.fromstring((root / "regressions.xml").read_text(encoding="utf-8"))
     atom = "{http://www.w3.org/2005/Atom}"
     (entry,) = feed.findall(f"{atom}entry")

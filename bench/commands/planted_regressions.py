@@ -1,12 +1,13 @@
 """Plant three faults in a scratch repository, and see what the history makes of them.
 
-    .venv/bin/python -m bench.commands.gate
+    .venv/bin/python -m bench.commands.planted_regressions
 
 One commit makes a training step of the GRU 1.5 times as slow, the next one cannot be imported, the last one can again
 and halves what the LSTM's forget gate keeps. The slow and the forgetful one must be found, by cell and commit; the
 broken one between them must be reported as one that could not be measured, and hide neither.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .run_asv import ROOT
+from .. import ROOT
 
 BENCH = "speed.TrainingStep.track_vs_loop|retention.Retention.track_decades_lost"
 SLOW = """
@@ -122,6 +123,7 @@ def _commit(root: Path, message: str) -> str:
 
 def main() -> int:
     """The command line."""
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     with tempfile.TemporaryDirectory(prefix="rnnvanish-gate-") as folder:
         scratch = plant(Path(folder))
         said = judge(scratch)

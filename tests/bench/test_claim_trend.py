@@ -27,7 +27,7 @@ def box(*points, value=3.0, commit="cccccccc"):
     """What stands in the box of a verdict of which these points are known."""
     record = {**grows.to_json(SHOWN), "statistic": value, "provenance": {"commit": commit}}
     known = [claim_trend.Point(place, name, before) for place, (name, before) in enumerate(points)]
-    return claim_trend.row(grows.id, record, {grows.id: known})
+    return claim_trend.trend(grows.id, record, {grows.id: known})
 
 
 def git(root, *arguments):
@@ -37,15 +37,15 @@ def git(root, *arguments):
 
 def test_the_line_stands_in_the_box_with_its_numbers(monkeypatch, tmp_path):
     known = {grows.id: [claim_trend.Point(0, "aaaaaaaa", 2.0), claim_trend.Point(1, "bbbbbbbb", 2.5)]}
-    monkeypatch.setattr(claim_trend, "recorded", lambda _: known)
+    monkeypatch.setattr(claim_trend, "history_of_claims", lambda _: known)
     page = f"<div><p>before</p>{grows.to_html(SHOWN)}<p>after</p></div>"
-    drawn = claim_trend.put(page, tmp_path, {grows.id: grows.to_json(SHOWN)})
+    drawn = claim_trend.add_trends(page, tmp_path, {grows.id: grows.to_json(SHOWN)})
     (rows,) = ElementTree.fromstring(drawn).iter("dl")
     assert [row.find("dt").text for row in rows][-2:] == ["Reproduce", "Before"]
     numbers = [(item.find("code").text, item.find("code").tail.strip()) for item in rows.iter("li")]
     assert numbers == [("aaaaaaaa", "2"), ("bbbbbbbb", "2.5"), ("cccccccc", "3")]
     assert "3 versions of the code: 2 to 3 m; the newest 3" in drawn
-    assert claim_trend.put(page, tmp_path, {}) == page  # a box that is no measurement of this build
+    assert claim_trend.add_trends(page, tmp_path, {}) == page  # a box that is no measurement of this build
 
 
 def test_what_the_page_measured_itself_is_the_last_point_and_counts_once():
@@ -75,13 +75,14 @@ def test_points_come_from_results_and_from_every_version_of_a_record(tmp_path, m
     folder = tmp_path / "bench/results/box"
     folder.mkdir(parents=True)
     for commit, value in zip(commits, (4.0, 6.0), strict=True):
-        results = {claim_trend.ON_ITS_PAGE: [[value, math.nan], [["'b.cheap'", "'b.dearer'"]], "1"]}
+        results = {claim_trend.IN_VERDICTS: [[value, math.nan], [["'b.cheap'", "'b.dearer'"]], "1"]}
         columns = ["result", "params", "version"]
         data = {"commit_hash": commit, "env_name": "e", "result_columns": columns, "results": results}
         (folder / f"{commit[:8]}-e.json").write_text(json.dumps(data))
-    monkeypatch.setattr(claim_trend, "benchmarks", lambda _: {claim_trend.ON_ITS_PAGE: {"version": "1"}})
+    monkeypatch.setattr(claim_trend, "benchmarks", lambda _: {claim_trend.IN_VERDICTS: {"version": "1"}})
     found = {
-        name: [(each.commit, each.value) for each in points] for name, points in claim_trend.recorded(tmp_path).items()
+        name: [(each.commit, each.value) for each in points]
+        for name, points in claim_trend.history_of_claims(tmp_path).items()
     }
     assert found == {
         "a.dear": [("11111111", 2.0), ("22222222", 7.0)],
@@ -90,4 +91,4 @@ def test_points_come_from_results_and_from_every_version_of_a_record(tmp_path, m
 
 
 def test_the_number_of_a_claim_is_a_benchmark():
-    assert claim_trend.ON_ITS_PAGE in suite.benchmarks()
+    assert claim_trend.IN_VERDICTS in suite.benchmarks()

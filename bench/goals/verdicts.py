@@ -49,7 +49,7 @@ GOALS = (
 )  # fmt: skip
 
 
-def kept(tables: Mapping[str, Mapping[str, Row]]) -> list[list[str]]:
+def verdicts(tables: Mapping[str, Mapping[str, Row]]) -> list[list[str]]:
     """A line for each goal: what it asks for, the most allowed, the middle and the worst measured, and the verdict."""
     lines = []
     for goal in GOALS:

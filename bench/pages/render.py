@@ -1,4 +1,4 @@
-"""HTML and XML from the templates beside this file; whatever is put into them is escaped."""
+"""HTML and XML from templates, by jinja2: whatever is put into them is escaped, but what is markup already."""
 
 from pathlib import Path
 from typing import Any
@@ -17,5 +17,15 @@ TEMPLATES.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_asc
 
 
 def render(template: str, **values: Any) -> Markup:
-    """Fill a template; what it gives may stand in another one as it is."""
+    """Fill a template."""
     return Markup(TEMPLATES.get_template(template).render(values))
+
+
+def paragraph(words: str, *values: object) -> Markup:
+    """A paragraph; `values` stand where `words` has {}."""
+    return Markup("<p>") + Markup(words).format(*values) + Markup("</p>")
+
+
+def join(parts: list[Markup], otherwise: str) -> Markup:
+    """The parts of a page one after the other, or a paragraph where there are none."""
+    return Markup().join(parts) or paragraph(otherwise)

@@ -1,6 +1,6 @@
 """The same commit against itself: how often does the comparison say that it is worse?
 
-    .venv/bin/python -m bench.commands.noise [--tries 20]
+    .venv/bin/python -m bench.commands.false_alarms [--tries 20]
 
 Each try judges as `make bench-compare` does, by the numbers that noise can move and that matter most: the ratios of a
 training step, each run in a process of its own, as asv takes them. A try is written to `bench/noise/` when it is done,
@@ -15,11 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..plugins import clone
+from .. import ROOT
+from ..plugins import machine
 from ..plugins.record import moment, setting
 from ..stored.suite import units
 from .compare import ROUNDS, Runs, worse
-from .run_asv import ROOT, resolve
+from .run_asv import resolve
 
 NOISE = ROOT / "bench/noise"
 NAME = "speed.TrainingStep.track_vs_"
@@ -80,7 +81,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tries", type=int, default=20, help="how often (20)")
     given = parser.parse_args()
-    path = NOISE / f"{clone.machine()['machine']}.json"
+    path = NOISE / f"{machine.describe()['machine']}.json"
     commit = resolve("HEAD")
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if (known.get("commit"), known.get("rounds")) != (commit, rounds()):

@@ -1,16 +1,16 @@
-"""Everything that is recorded, for the pages."""
+"""All recorded results of a repository, with what is known of benchmarks, machines and commits."""
 
 from functools import cached_property
 from pathlib import Path
 
-from ..pages import titles as words
+from .. import ROOT
 from .regressions import Regression, regressions
 from .results import Commit, Series, history, machines, read, unmeasured
-from .suite import ROOT, benchmarks
+from .suite import benchmarks
 
 
-class Recorded:
-    """Everything that is recorded, read once a build.
+class Archive:
+    """All recorded results of a repository, read once.
 
     Args:
         root: The repository.
@@ -18,39 +18,37 @@ class Recorded:
 
     def __init__(self, root: Path = ROOT) -> None:
         self.root, self.folder = root, root / "bench/results"
-        self.known = benchmarks(root)
+        self.benchmarks = benchmarks(root)
         self.commits = history(root)
-        versions = {name: each["version"] for name, each in self.known.items()}
+        versions = {name: each["version"] for name, each in self.benchmarks.items()}
         self.series = read(self.folder, self.commits, versions)
-        self.machines = {name: each for name, each in machines(self.folder).items() if self.of(name)}
+        self.machines = {name: each for name, each in machines(self.folder).items() if self.measured_on(name)}
 
-    def of(self, machine: str, *benchmarks: str) -> list[Series]:
-        """Series of a machine, of some benchmarks or of all."""
+    def measured_on(self, machine: str, *benchmarks: str) -> list[Series]:
+        """Series of a machine that have a number, of some benchmarks or of all."""
         found = [each for each in self.series if each.machine == machine and each.measured]
         return [each for each in found if not benchmarks or each.benchmark in benchmarks]
 
     def unit(self, benchmark: str) -> str:
-        return self.known[benchmark]["unit"]
+        return self.benchmarks[benchmark]["unit"]
 
-    def place(self, series: Series) -> tuple[str, tuple[str, ...]]:
-        """On which device a number was taken, and its other parameters."""
-        names = self.known[series.benchmark]["param_names"]
-        given = dict(zip(names, series.cell, strict=True))
-        return given.pop("device", "cpu"), tuple(given.values())
+    def parameters(self, series: Series) -> dict[str, str]:
+        """Names and values of the parameters that a series was measured with."""
+        return dict(zip(self.benchmarks[series.benchmark]["param_names"], series.cell, strict=True))
 
-    def label(self, series: Series) -> str:
-        """The parameters in words: "LSTM, lag 100"; empty where there are none."""
-        names = self.known[series.benchmark]["param_names"]
-        said = (words.parameter(name, value) for name, value in zip(names, series.cell, strict=True))
-        return ", ".join(filter(None, said))
+    def device(self, series: Series) -> str:
+        """Where a number was taken; the processor where its benchmark does not say."""
+        return self.parameters(series).get("device", "cpu")
 
     @cached_property
     def regressions(self) -> list[Regression]:
+        """Every regression of every series, the newest first."""
         found = [each for series in self.series for each in regressions(series, self.unit(series.benchmark))]
         return sorted(found, key=lambda each: -each.commit.place)
 
     @cached_property
     def unmeasured(self) -> dict[Commit, str]:
+        """Commits that could not be measured at all, with the reason."""
         return unmeasured(self.folder, self.commits)
 
     @cached_property

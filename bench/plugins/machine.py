@@ -1,4 +1,4 @@
-"""A plugin of asv's: it asks no question, and what it writes stays in the clone.
+"""A plugin of asv's that tells it which machine this is: it asks no question, and what it writes stays in the clone.
 
 By itself asv asks on the terminal what machine this is, keeps the answer in the home directory, names the machine by
 its host name, and writes files beside the recorded results even in a dry run. It reads this file for `plugins` in
@@ -17,12 +17,14 @@ from asv import util
 from asv.benchmarks import Benchmarks
 from asv.machine import Machine, MachineCollection
 
-FILE = Path(__file__).parents[2] / ".asv" / "machine.json"
+from .. import ROOT
+
+FILE = ROOT / ".asv" / "machine.json"
 
 
 def setup() -> None:
     """Tell asv what this machine is; asv calls it as it starts."""
-    this = machine()
+    this = describe()
     Machine.hardcoded_machine_name = this["machine"]
     MachineCollection.get_machine_file_path = staticmethod(lambda: str(FILE))
     MachineCollection.save(this["machine"], this)
@@ -30,7 +32,7 @@ def setup() -> None:
         Machine.save = Benchmarks.save = lambda *_: None
 
 
-def machine() -> dict[str, str]:
+def describe() -> dict[str, str]:
     """Kind of machine. Each entry is a part of the key of every curve: so no kernel version, which changes weekly.
 
     `ASV_MACHINE` gives it another name, for two machines of one kind that differ all the same.
