@@ -10,11 +10,11 @@ from rnnvanish.cell import Cell
 from rnnvanish.compat import COMPILED
 from rnnvanish.names import did_you_mean, listed
 from rnnvanish.recurrent import Recurrent
-from rnnvanish.torch_bridge import TORCH_CELLS, TORCH_NAMES
+from rnnvanish.torch_bridge import TORCH_CELLS, TORCH_LAYERS, TORCH_NAMES, TORCH_STEPS, torch_mode
 
 RECURRENT = (nn.RNNBase, Recurrent)
 #: The forwards of torch's layers and cells, and ours.
-FORWARDS = {each.forward for each in (nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell, Recurrent)}
+FORWARDS = {each.forward for each in (*TORCH_LAYERS, *TORCH_STEPS, Recurrent)}
 
 #: What spreads a module over devices or processes, and holds it as `module`.
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -111,7 +111,7 @@ def cells_of(module: nn.Module, weights: Mapping[str, Tensor] | None = None) -> 
 def _cell_over_weights(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights: Mapping[str, Tensor] | None) -> Cell:
     """The cell with the equations of torch's module, over the module's own weights."""
     with torch.device("meta"):  # weights of its own are never drawn
-        cell = TORCH_CELLS[_torch_mode(module)](1, module.hidden_size)
+        cell = TORCH_CELLS[torch_mode(module)](1, module.hidden_size)
     for theirs, ours in TORCH_NAMES.items():
         owner, _, parameter = ours.partition(".")
         linear = cell.get_submodule(owner)
@@ -123,11 +123,3 @@ def _cell_over_weights(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights
         weight = getattr(module, name, None) if weights is None else weights.get(name)
         linear._parameters[parameter] = cast(nn.Parameter, weight) if there else None
     return cell
-
-
-def _torch_mode(module: nn.RNNBase | nn.RNNCellBase) -> str:
-    if isinstance(module, nn.RNNBase):
-        return module.mode
-    if isinstance(module, nn.RNNCell):
-        return f"RNN_{module.nonlinearity.upper()}"
-    return "LSTM" if isinstance(module, nn.LSTMCell) else "GRU"

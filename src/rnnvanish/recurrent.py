@@ -18,7 +18,7 @@ from rnnvanish.engine.autograd.version_check import check_versions
 from rnnvanish.engine.ir.parameters import parametrized_weights
 from rnnvanish.engine.run import ENGINES, run
 from rnnvanish.layers import complete_state, one_argument, run_layers, state_parts
-from rnnvanish.torch_bridge import TORCH_CELLS, TorchShaped, linears, mode_of
+from rnnvanish.torch_bridge import TORCH_CELLS, TORCH_LAYERS, TORCH_MODULES, TorchShaped, linears, mode_of
 
 #: A state that is handed in.
 StateArgument = Tensor | Sequence[Tensor] | None
@@ -289,7 +289,7 @@ class Recurrent(TorchShaped):
         """
         if module.proj_size:
             raise ValueError(f"Recurrent has no projections: needs an LSTM with proj_size=0, got {module.proj_size}.")
-        if type(module).forward not in (nn.RNN.forward, nn.LSTM.forward, nn.GRU.forward):
+        if type(module).forward not in {kind.forward for kind in TORCH_LAYERS}:
             raise ValueError(
                 f"{type(module).__name__} has a forward of its own, which a Recurrent would not run: have it hold a "
                 f"torch.nn.{module.mode.partition('_')[0]} instead of being one."
@@ -323,12 +323,6 @@ class Recurrent(TorchShaped):
         Raises:
             ValueError: For a layer that torch has not.
         """
-        kinds: dict[str, Callable[..., nn.RNNBase]] = {
-            "RNN_TANH": partial(nn.RNN, nonlinearity="tanh"),
-            "RNN_RELU": partial(nn.RNN, nonlinearity="relu"),
-            "LSTM": nn.LSTM,
-            "GRU": nn.GRU,
-        }
         cell = self._cell(0)
         mode = mode_of(cell)
         if mode is None or self.skip:
@@ -344,7 +338,7 @@ class Recurrent(TorchShaped):
                 kind = parametrize.type_before_parametrizations(linear)
                 if kind is not nn.Linear:  # it computes something else from the same weights
                     raise ValueError(f"torch.nn has no {type(cell).__name__} whose {place} is a {kind.__name__}.")
-        module = kinds[mode](
+        module = TORCH_MODULES[mode](
             self.input_size,
             self.hidden_size,
             num_layers=self.num_layers,

@@ -20,12 +20,27 @@ from rnnvanish import cells
 from rnnvanish.cell import Cell
 from rnnvanish.compat import is_replica
 
-#: The cell with the equations of each of torch's recurrent modules, by the module's `mode`.
+#: Torch's recurrent layers, and its cells; a class of somebody else's is none of them.
+TORCH_LAYERS = (nn.RNN, nn.LSTM, nn.GRU)
+TORCH_STEPS = (nn.RNNCell, nn.LSTMCell, nn.GRUCell)
+#: Their names, where only a name is left of a class: in what was scripted or quantized.
+TORCH_CLASS_NAMES = {*(kind.__name__ for kind in (*TORCH_LAYERS, *TORCH_STEPS)), "QuantizedLSTM"}
+#: Torch's recurrent operations: what a layer calls with its input, state, weights and options; how they begin in a graph.
+TORCH_OPERATIONS = {torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu}
+TORCH_OPERATION_PREFIXES = ("aten.lstm", "aten.gru", "aten.rnn_", "aten.mkldnn_rnn_layer")
+#: Torch's recurrent layers by their `mode`, and the cell with the equations of each.
+TORCH_MODULES: dict[str, Callable[..., nn.RNNBase]] = {
+    "RNN_TANH": partial(nn.RNN, nonlinearity="tanh"),
+    "RNN_RELU": partial(nn.RNN, nonlinearity="relu"),
+    "LSTM": nn.LSTM,
+    "GRU": nn.GRU,
+}
+_TWINS: dict[Any, Callable[..., Cell]] = {cell.torch_twin: cell for cell in cells.ALL.values()}
 TORCH_CELLS: dict[str, Callable[..., Cell]] = {
-    "RNN_TANH": partial(cells.Elman, nonlinearity="tanh"),
-    "RNN_RELU": partial(cells.Elman, nonlinearity="relu"),
-    "LSTM": cells.LSTM,
-    "GRU": cells.GRU,
+    "RNN_TANH": partial(_TWINS[nn.RNN], nonlinearity="tanh"),
+    "RNN_RELU": partial(_TWINS[nn.RNN], nonlinearity="relu"),
+    "LSTM": _TWINS[nn.LSTM],
+    "GRU": _TWINS[nn.GRU],
 }
 #: The parameters of a torch recurrent module, in its order, and where the cells here keep them.
 TORCH_NAMES = {
@@ -43,9 +58,19 @@ WeightPlace = tuple[nn.Module, str]
 
 def mode_of(cell: nn.Module) -> str | None:
     """The `mode` of torch's module with the equations of `cell`; None for a cell that torch has not."""
-    if type(cell) is cells.Elman:
+    twin = vars(type(cell)).get("torch_twin")  # a subclass may compute something else
+    if twin is nn.RNN:
         return {nn.Tanh: "RNN_TANH", nn.ReLU: "RNN_RELU"}.get(type(cell.nonlinearity))
-    return "LSTM" if type(cell) is cells.LSTM else "GRU" if type(cell) is cells.GRU else None
+    return None if twin is None else twin.__name__
+
+
+def torch_mode(module: nn.RNNBase | nn.RNNCellBase) -> str:
+    """The `mode` of torch's layer, or of the layer that repeats torch's cell."""
+    if isinstance(module, nn.RNNBase):
+        return module.mode
+    if isinstance(module, nn.RNNCell):
+        return f"RNN_{module.nonlinearity.upper()}"
+    return "LSTM" if isinstance(module, nn.LSTMCell) else "GRU"
 
 
 class TorchShaped(nn.Module):

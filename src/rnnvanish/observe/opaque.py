@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from torch import nn
 
 from rnnvanish.live import plain_name
+from rnnvanish.torch_bridge import TORCH_CLASS_NAMES, TORCH_OPERATION_PREFIXES
 
-#: Names of torch's recurrent layers and cells, and how its operations begin.
-OPAQUE_LAYERS = {"RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell", "QuantizedLSTM"}
-OPERATION_PREFIXES = ("aten.lstm", "aten.gru", "aten.rnn_", "aten.mkldnn_rnn_layer")
 #: Classes of wrappers that cut weights into pieces.
 SHARDED_CLASSES = {"FullyShardedDataParallel", "FSDPModule"}
 
@@ -46,11 +44,11 @@ def check_opaque(model: nn.Module, alone: bool) -> str:
 def _opaque_layers(model: nn.Module) -> Iterator[tuple[str, str]]:
     for name, module in model.named_modules():
         kind = type(module)
-        if getattr(module, "original_name", None) in OPAQUE_LAYERS:
+        if getattr(module, "original_name", None) in TORCH_CLASS_NAMES:
             yield name, "scripted"
-        elif kind.__name__ in OPAQUE_LAYERS and ".quantized" in kind.__module__:
+        elif kind.__name__ in TORCH_CLASS_NAMES and ".quantized" in kind.__module__:
             yield name, "quantized"
         elif "torch.fx" in sys.modules and any(base.__name__ == "GraphModule" for base in kind.__mro__):
             targets = {str(node.target) for node in module.graph.nodes}
-            if any(target.startswith(OPERATION_PREFIXES) for target in targets):
+            if any(target.startswith(TORCH_OPERATION_PREFIXES) for target in targets):
                 yield name, "a graph of operations"

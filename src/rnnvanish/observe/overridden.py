@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import TorchFunctionMode
@@ -20,9 +19,7 @@ from rnnvanish.compat import weight_names
 from rnnvanish.live import has_own_forward
 from rnnvanish.observe import unroll
 from rnnvanish.observe.record import Recorder
-
-#: Torch's recurrent operations: what a layer calls with its input, state, weights and options.
-RECURRENT_OPERATIONS = {torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu}
+from rnnvanish.torch_bridge import TORCH_OPERATIONS
 
 
 class RecurrentOperationMode(TorchFunctionMode):
@@ -45,7 +42,7 @@ class RecurrentOperationMode(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func not in RECURRENT_OPERATIONS or not self._running:
+        if func not in TORCH_OPERATIONS or not self._running:
             return func(*args, **(kwargs or {}))
         module, name = self._running[-1]
         self._seen.add(name)

@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 from rnnvanish.compat import tree_leaves
 from rnnvanish.observe.call import Call, map_tensors
 from rnnvanish.recurrent import Recurrent
+from rnnvanish.torch_bridge import TORCH_LAYERS
 
 #: Layers that are known to leave nothing behind but what they return, and whose batch axes are known.
-KNOWN_LAYERS = (nn.RNN, nn.LSTM, nn.GRU, Recurrent)
+KNOWN_LAYERS = (*TORCH_LAYERS, Recurrent)
 #: Where the sequences of an argument are counted, where that is not the axis of the input.
 BATCH_AXES = {"hx": 1, "state": 1, "lengths": 0}
 

@@ -4,13 +4,17 @@ On the tape nothing says which factor is called what: a product is a gate, a fun
 the weights. What comes of ways that meet is what the other parts leave of the whole.
 """
 
+from types import MappingProxyType
+
 import pytest
 import torch
 from torch import nn
 
 from rnnvanish import Recurrent, cells, mitigations
+from rnnvanish.cell import Cell, Keeps, Paper
 from rnnvanish.diagnosis.cause.cause import causes
 from rnnvanish.mitigation import Wrapper, wrap
+from rnnvanish.probes import retention
 
 STEPS, ROWS, WIDTH, HIDDEN = 7, 3, 2, 8
 
@@ -123,12 +127,40 @@ def gru(x, state, w, u, b, c):
     return [mixed(z, (a.block(2) + r * d.block(2)).each(torch.tanh), h)]
 
 
+def minimal(x, state, w, u, b, v):
+    (h,) = state
+    a = Value(x @ w.T + b)
+    f = (a.block(0) + h.by(u)).each(torch.sigmoid)
+    return [mixed(f, h, (a.block(1) + (f * h).by(v)).each(torch.tanh))]
+
+
+class Minimal(Cell):
+    """h ← (1 − f) h + f tanh(W x + b + V (f h)): one gate, which keeps where it is closed, and two layers."""
+
+    paper = Paper("Zhou, Wu, Zhang & Zhou", 2016, "Minimal Gated Unit", "https://arxiv.org/abs/1603.09420")
+    gate_names = MappingProxyType({"from_x": ("f", "n"), "from_h": ("f",), "from_kept": ("n",)})
+    keeps = Keeps("f", "h", called="forget", closed=True)
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.from_x = nn.Linear(input_size, 2 * hidden_size)
+        self.from_h = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.from_kept = nn.Linear(hidden_size, hidden_size, bias=False)
+
+    def forward(self, x, state):
+        (h,) = state
+        f, n = self.from_x(x).chunk(2, dim=-1)
+        f = torch.sigmoid(f + self.from_h(h))
+        return ((1 - f) * h + f * torch.tanh(n + self.from_kept(f * h)),)
+
+
 NETWORKS = {
     "tanh": (cells.Elman, {}, elman(torch.tanh)),
     "relu": (cells.Elman, {"nonlinearity": "relu"}, elman(torch.relu)),
     "sigmoid": (cells.Elman, {"nonlinearity": "sigmoid"}, elman(torch.sigmoid)),
     "LSTM": (cells.LSTM, {}, lstm),
     "GRU": (cells.GRU, {}, gru),
+    "a gate that keeps where it is closed": (Minimal, {}, minimal),
 }
 
 
@@ -150,6 +182,57 @@ def test_every_part_is_that_of_the_tape(name):
         gradients, account = run_back(after, gradients, before)
         for kind, nats in account.items():
             assert float(cause.parts[kind][lag]) == pytest.approx(float(nats.mean()), abs=1e-9), (lag, kind)
+
+
+class Difference(cells.GRU):
+    """n + z (h − n)."""
+
+    def mixed(self, z, n, h):
+        return n + z * (h - n)
+
+    def forward(self, x, state):
+        (xr, xz, xn), (hr, hz, hn) = self.from_x(x).chunk(3, dim=-1), self.from_h(state[0]).chunk(3, dim=-1)
+        n = torch.tanh(xn + torch.sigmoid(xr + hr) * hn)
+        return (self.mixed(torch.sigmoid(xz + hz), n, state[0]),)
+
+
+class Between(Difference):
+    """The same by torch's own operation."""
+
+    def mixed(self, z, n, h):
+        return torch.lerp(n, h, z)
+
+
+@pytest.mark.parametrize("other", [Difference, Between])
+def test_the_account_does_not_depend_on_how_a_gate_is_written(other):
+    torch.manual_seed(0)
+    layer, x = Recurrent(cells.GRU, WIDTH, HIDDEN).double(), torch.randn(STEPS, ROWS, WIDTH).double()
+    same = Recurrent(other, WIDTH, HIDDEN).double()
+    same.load_state_dict(layer.state_dict())
+    (cause,), (written,) = causes(layer, x).values(), causes(same, x).values()
+    for kind, part in cause.parts.items():
+        torch.testing.assert_close(written.parts[kind], part, rtol=0, atol=1e-13)
+
+
+class Doubled(Difference):
+    """A constant multiplies: what that is has no name in the account."""
+
+    def mixed(self, z, n, h):
+        return 2 * n + z * (h - n)
+
+
+class Added(Difference):
+    def mixed(self, z, n, h):
+        return torch.add(n, z * (h - n), alpha=2)
+
+
+@pytest.mark.parametrize("other", [Doubled, Added])
+def test_a_step_with_an_operation_that_is_not_known_is_one_part(other):
+    torch.manual_seed(0)
+    layer, x = Recurrent(other, WIDTH, HIDDEN).double(), torch.randn(STEPS, ROWS, WIDTH).double()
+    (cause,), (curve,) = causes(layer, x).values(), retention(layer, x).values()
+    assert set(cause.parts) == {"step", "loss"}
+    torch.testing.assert_close(cause.parts["step"], curve.gain.log().diff(), rtol=0, atol=1e-11)
 
 
 # What lies around a cell, by hand

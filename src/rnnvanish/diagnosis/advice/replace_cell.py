@@ -11,6 +11,14 @@ from rnnvanish.mitigations import OpenGate
 from rnnvanish.names import lookup
 from rnnvanish.recurrent import Recurrent
 
+#: What may take a cell's place, by name: cells with a gate that keeps the state, and a twin in torch; the smallest state
+#: first, which fits where one part of a state is taken on.
+GATED_CELLS: dict[str, type[Cell]] = {
+    name: cell
+    for name, cell in sorted(cells.ALL.items(), key=lambda each: len(each[1].state_names))
+    if cell.keeps and cell.torch_twin
+}
+
 
 @dataclass(frozen=True)
 class Swap(Build):
@@ -20,7 +28,7 @@ class Swap(Build):
     back h alone; a model that takes the two parts of an LSTM apart has to be changed for a GRU.
 
     Args:
-        cell: Name of the cell, "LSTM" or "GRU".
+        cell: Name of a cell that keeps its state by a gate and that torch has, too: "GRU" or "LSTM".
         bias: Of the gate that keeps the state, before the sigmoid.
 
     Raises:
@@ -32,7 +40,7 @@ class Swap(Build):
         'GRU'
     """
 
-    cell: str = "GRU"
+    cell: str = next(iter(GATED_CELLS))
     bias: float = 3.0
 
     paper = Paper(
@@ -44,12 +52,12 @@ class Swap(Build):
     invariant = "The layer computes with the new cell, whose gate that keeps the state starts open."
 
     def __post_init__(self) -> None:
-        lookup("cell", self.cell, _GATED)
+        lookup("cell", self.cell, GATED_CELLS)
 
     def build(self, layer: Recurrent) -> nn.Module:
         """Draw the new layer."""
         new = Recurrent(
-            _GATED[self.cell],
+            GATED_CELLS[self.cell],
             layer.input_size,
             layer.hidden_size,
             num_layers=layer.num_layers,
@@ -61,6 +69,3 @@ class Swap(Build):
         new.named_as_torch, new.torch_parts = layer.named_as_torch, layer.torch_parts
         weight = next(layer.parameters())
         return OpenGate(self.bias)(new.to(device=weight.device, dtype=weight.dtype).train(layer.training))
-
-
-_GATED: dict[str, type[Cell]] = {"LSTM": cells.LSTM, "GRU": cells.GRU}

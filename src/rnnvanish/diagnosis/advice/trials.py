@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.compat import tree_leaves
-from rnnvanish.diagnosis.advice.replace_cell import Swap
+from rnnvanish.diagnosis.advice.replace_cell import GATED_CELLS, Swap
 from rnnvanish.diagnosis.advice.short_training import exercise
 from rnnvanish.diagnosis.advice.trial import Cure, Training, Trial, line, named, treated
 from rnnvanish.live import RECURRENT, Cells, unwrapped
@@ -44,11 +44,10 @@ VANISHING: tuple[Cure, ...] = (
     NpRNN(),
     SkipThroughTime(),
     LayerNormalisation(),
-    Swap("GRU"),
-    Swap("LSTM"),
+    *map(Swap, GATED_CELLS),
 )
 #: What is tried where one explodes.
-EXPLODING: tuple[Cure, ...] = (OrthogonalStart(), Critical(), NpRNN(), Swap("GRU"), ClipNorm())
+EXPLODING: tuple[Cure, ...] = (OrthogonalStart(), Critical(), NpRNN(), Swap(), ClipNorm())
 #: A half-life that is longer by this factor is an improvement; so is a loss that is lower by the other one.
 LONGER, LOWER = 1.2, 0.99
 #: Steps of training from which on a compiled loop pays.

@@ -21,7 +21,7 @@ HANDS_ON = {
     *("AddBackward0", "SubBackward0", "SubBackward1", "RsubBackward0", "RsubBackward1", "NegBackward0"),
     *("CloneBackward0", "ToCopyBackward0", SPLIT),
 }
-PRODUCTS = {"MulBackward0"}
+PRODUCTS = {"MulBackward0", "LerpBackward1"}
 SLOPES = {"TanhBackward0", "SigmoidBackward0", "ReluBackward0", "LeakyReluBackward0", "PreluKernelBackward0"}
 
 

@@ -13,14 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rnnvanish import cells
 from rnnvanish.records import ledger
 
 RECORD = "beyond.half_life_foretells_memory"
 #: Half-lives beyond this count as this, in steps: an infinite one has no logarithm.
 LONGEST = 1000.0
 DRAWS = 400
-#: What the names of the pairs begin with, by the class of the cell; of other cells all pairs are taken.
-KINDS = {"Elman": ("RNN",), "LSTM": ("LSTM", "GRU"), "GRU": ("LSTM", "GRU")}
 
 #: Name of the pair, half-life before training in steps, longest distance learnt in steps (0: none of those tried).
 Point = tuple[str, float, float]
@@ -62,7 +61,7 @@ def relation(cell: str = "") -> Relation:
         raise ledger.NotStored(f"The stored measurement of {RECORD} has no points. Make it again: {again}")
     points = [(str(name), float(half_life), float(lag)) for seed in record["details"] for name, half_life, lag in seed]
     lags = sorted({lag for _, _, lag in points if lag > 0})
-    return fitted([point for point in points if point[0].startswith(KINDS.get(cell, ""))], lags)
+    return fitted([point for point in points if point[0].startswith(_names_alike(cell))], lags)
 
 
 def fitted(points: list[Point], lags: list[float]) -> Relation:
@@ -81,6 +80,19 @@ def fitted(points: list[Point], lags: list[float]) -> Relation:
     learnt = torch.tensor([outcome for _, _, outcome in rows], dtype=torch.float64)
     interval = (percentile(correlations, 0.025), percentile(correlations, 0.975))
     return Relation(tuple(points), tuple(lags), (_spearman(points), *interval), _logistic(design, learnt, often))
+
+
+def _names_alike(cell: str) -> tuple[str, ...]:
+    """What the names of pairs with this kind of cell begin with: a plain one's, or those of cells with a gate that keeps.
+
+    Pairs are named by the class that torch has of their cell.
+    """
+    kind = cells.ALL.get(cell)
+    if kind is None or not (kind.plain or kind.keeps):
+        return ("",)
+    return tuple(
+        each.torch_twin.__name__ for each in cells.ALL.values() if each.torch_twin and each.plain == kind.plain
+    )
 
 
 def log_odds(lines: Float[Tensor, "draws 3"], half_life: float, lag: float) -> Float[Tensor, " draws"]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.live import has_own_forward
+from rnnvanish.live import cells_of, has_own_forward
 from rnnvanish.observe.autograd_graph import first_ancestor, gradient_nodes
 from rnnvanish.observe.carry import distinct_gradient
 from rnnvanish.observe.pytree import Leaves, leaves
@@ -35,6 +35,7 @@ class CallPattern:
         """Begin to learn, beside `others`, the patterns of all steps of a model."""
         self.name, self.module, self._others = name, module, others
         self.plain = isinstance(module, nn.RNNCellBase) and not has_own_forward(module)
+        self._own_names = cells_of(module)[0].state_names if self.plain else ()
         self._signature = inspect.signature(module.forward)
         self._links: Counter[tuple[str, str]] = Counter()
         self._exact: Counter[tuple[str, str]] = Counter()
@@ -67,8 +68,8 @@ class CallPattern:
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """For each part of the state, where it stands among the arguments and where in what is returned."""
-        if self.plain and isinstance(self.module, nn.LSTMCell):
-            return ("['hx'][0]", "[0]"), ("['hx'][1]", "[1]")
+        if len(self._own_names) > 1:
+            return tuple((f"['hx'][{place}]", f"[{place}]") for place in range(len(self._own_names)))
         if self.plain:
             return (("['hx']", ""),)
         if self._links:
@@ -88,7 +89,7 @@ class CallPattern:
     def state_names(self) -> tuple[str, ...]:
         """A name for each part: the argument's, or the field's within it."""
         if self.plain:
-            return ("h", "c")[: len(self.pairs)]
+            return self._own_names
         if len(self.pairs) == 1:
             return ("h",)
         return tuple(_readable_name(place) for place, _ in self.pairs)

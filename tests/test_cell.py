@@ -1,0 +1,194 @@
+"""What a cell says of itself: true of each cell that is listed, and read of any cell that says it."""
+
+import ast
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import rnnvanish
+from rnnvanish import Recurrent, cells, diagnose, mitigations, probes
+from rnnvanish.cell import Cell, Keeps, Paper, gates_of, recurrent_layers
+from rnnvanish.mitigation import keep_by
+
+KEEPING = [name for name, cell in cells.ALL.items() if cell.keeps]
+
+
+def jacobian_of_part(cell, part):
+    """How a part of the state after a step, of one sequence, changes with that part before it."""
+    x, state = torch.randn(1, 3).double(), list(cell.initial_state(torch.zeros(1, 3).double()))
+    state = [torch.randn_like(each) for each in state]
+
+    def step(value):
+        before = [value[None] if place == part else each for place, each in enumerate(state)]
+        return cell(x, tuple(before))[part][0]
+
+    return torch.func.jacrev(step)(state[part][0])
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_an_open_gate_hands_on_the_part_that_it_keeps(name):
+    torch.manual_seed(0)
+    cell = cells.ALL[name](3, 5).double()
+    with torch.no_grad():
+        keep_by(cell, 20.0)
+    part = cell.state_names.index(cell.keeps.part)
+    torch.testing.assert_close(jacobian_of_part(cell, part), torch.eye(5).double(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", cells.ALL)
+def test_blocks_are_named_row_by_row(name):
+    """And a gate that is said to keep or to write is one of them."""
+    cell = cells.ALL[name](3, 5)
+    for layer, names in cell.gate_names.items():
+        assert len(cell.get_submodule(layer).weight) == 5 * len(names)
+    linear = {name for name, module in cell.named_children() if isinstance(module, nn.Linear)}
+    assert set(cell.gate_names) in (linear, set())
+    if cell.keeps:
+        assert {cell.keeps.gate, cell.keeps.writes} <= {*gates_of(cell), ""}
+        assert cell.keeps.part in cell.state_names
+
+
+@pytest.mark.parametrize("name", [name for name, cell in cells.ALL.items() if cell.plain])
+def test_a_plain_step_is_its_weights_and_a_function(name):
+    torch.manual_seed(0)
+    cell, x, h = cells.ALL[name](3, 5), torch.randn(2, 3), torch.randn(2, 5)
+    torch.testing.assert_close(cell(x, (h,))[0], cell.nonlinearity(cell.from_x(x) + cell.from_h(h)))
+
+
+class Update(Cell):
+    """h ← (1 − u) h + u n: the second gate, closed, keeps; its layers have one bias."""
+
+    paper = Paper("Nobody", 2000, "A cell of a test", "https://example.org")
+    gate_names = dict.fromkeys(("from_x", "from_h"), ("n", "u"))
+    keeps = Keeps("u", "h", called="update", closed=True)
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.from_x = nn.Linear(input_size, 2 * hidden_size)
+        self.from_h = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
+
+    def forward(self, x, state):
+        n, u = (self.from_x(x) + self.from_h(state[0])).chunk(2, dim=-1)
+        return (torch.lerp(state[0], torch.tanh(n), torch.sigmoid(u)),)
+
+
+class Unsaid(Update):
+    """The same, and says nothing."""
+
+    gate_names, keeps = Cell.gate_names, None
+
+
+def update(hidden=40, cell=Update):
+    torch.manual_seed(0)
+    return Recurrent(cell, 3, hidden).double()
+
+
+def biases(layer):
+    candidate, gate = layer.cells[0].from_x.bias.detach().chunk(2)
+    return candidate.clone(), gate.clone()
+
+
+def test_cures_of_the_gate_that_keeps_find_it_by_what_the_cell_says():
+    layer = update()
+    candidate, _ = biases(layer)
+    _, gate = biases(mitigations.OpenGate(3.0)(layer))
+    assert gate.tolist() == [-3.0] * 40
+    _, gate = biases(mitigations.Chrono(30)(layer))
+    assert (-gate).min() > 0
+    assert gate.unique().numel() == 40
+    assert (-gate).max() < math.log(29)
+    _, gate = biases(mitigations.UniformGate()(layer))
+    assert 1 / 40 <= torch.sigmoid(gate).min() < torch.sigmoid(gate).max() <= 1 - 1 / 40
+    torch.testing.assert_close(biases(layer)[0], candidate)
+    torch.testing.assert_close(jacobian_of_part(mitigations.OpenGate(20.0)(layer).cells[0], 0), torch.eye(40).double())
+
+
+def test_draws_take_each_block_by_itself():
+    (found,) = probes.weights(mitigations.OrthogonalStart()(update())).values()
+    assert list(found) == ["n", "u"]
+    assert [matrix.from_orthogonal for matrix in found.values()] == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_its_gates_are_measured_by_their_names():
+    layer, x = update(), torch.randn(6, 2, 3).double()
+    with torch.no_grad():
+        layer.cells[0].from_x.bias[40:] = 9.0
+    (found,) = probes.saturation(layer, x).values()
+    assert list(found) == ["u", "n"]
+    assert found["u"].high.min() == 1.0
+
+
+def test_a_gate_that_erases_is_found_and_mended():
+    layer, x = update(8), torch.randn(40, 2, 3).double()
+    with torch.no_grad():
+        layer.cells[0].from_x.bias[8:] = 4.0
+    diagnosis = diagnose(layer, x)
+    (found,) = [each for each in diagnosis.findings if each.fault == "open update gate"]
+    assert found.after > found.before
+    (curve,) = diagnosis.curves.values()
+    assert curve.cause.startswith("The update gates keep 0.0")
+    assert "taken apart" not in curve.cause
+
+
+def test_a_cell_that_says_nothing_is_taken_as_a_whole():
+    layer, x = update(8, Unsaid), torch.randn(9, 2, 3).double()
+    assert recurrent_layers(layer.cells[0]) == {}
+    (found,) = probes.saturation(layer, x).values()
+    assert list(found) == ["h"]
+    assert probes.weights(layer) == {"Recurrent/layer0/forward": {}}
+    with pytest.raises(ValueError, match="OpenGate suits no layer of this model, which has Unsaid"):
+        mitigations.OpenGate()(layer)
+    (curve,) = diagnose(layer, x).curves.values()
+    assert "The equations of Unsaid are not taken apart." in curve.cause
+
+
+#: Where a cell or torch's twin of it may be named: the catalogue, its pages' computations, and the bridge to torch.
+ALLOWED = ("cells/", "experiments/", "torch_bridge.py")
+NAME = re.compile(r"(?i:lstm|elman)|GRU|(?<![a-z])gru(?![a-z])")
+
+
+def named_in(tree):
+    """Every name in code, and every string that is no docstring and no sentence: who decides by a name has it there."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        words = [getattr(node, field, None) for field in ("id", "attr", "name", "asname", "arg", "module")]
+        if isinstance(node, ast.Constant) and id(node) not in docstrings and " " not in str(node.value):
+            words.append(node.value)
+        yield from ((word, getattr(node, "lineno", 0)) for word in words if isinstance(word, str))
+
+
+def test_no_decision_is_made_by_the_name_of_a_cell():
+    package = Path(rnnvanish.__file__).parent
+    found = [
+        f"{path.relative_to(package)}:{line}: {word}"
+        for path in sorted(package.rglob("*.py"))
+        if not path.relative_to(package).as_posix().startswith(ALLOWED)
+        for word, line in named_in(ast.parse(path.read_text(encoding="utf-8")))
+        if NAME.search(word)
+    ]
+    assert not found, "A cell says what it is (`gate_names`, `keeps`, ...): ask that, not its name.\n" + "\n".join(
+        found
+    )
+
+
+@pytest.mark.parametrize(
+    "code", ["cell is LSTM", "nn.GRUCell", "kind == 'Elman'", "{'aten.lstm': 1}", "from a import lstm", "f(lstm=1)"]
+)
+def test_a_name_in_code_is_seen(code):
+    assert [word for word, _ in named_in(ast.parse(code)) if NAME.search(word)]
+
+
+@pytest.mark.parametrize(
+    "code", ['"""An LSTM."""', "raise ValueError('An LSTM is needed.')", "congruent = 'congruent'"]
+)
+def test_words_for_a_reader_are_none(code):
+    assert not [word for word, _ in named_in(ast.parse(code)) if NAME.search(word)]
