@@ -16,7 +16,7 @@ CLAIMS = sorted(
     for path in (SOURCE / "experiments").glob("*.py")
     for name in re.findall(r"^@claim\((?:.|\n)*?^def (\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
 )
-#: CPU seconds that a first seed may take, with what it imports and compiles; what is dearer is skipped. Five let all of
+#: CPU seconds that a first seed may take, with what it imports and compiles; what is more expensive is skipped. Five let all of
 #: the claims through that are measured at every build of the site.
 CHEAP = 0.05 if QUICK else float(os.environ.get("RNNVANISH_BENCH_CLAIM", "1"))
 
@@ -33,10 +33,10 @@ def strain(value: float, bounds: Any) -> float:
 
 
 def sample(claim: Any, seeds: int | None) -> list[float]:
-    """Measure a claim in a fork of this process, which the system ends where its first seed is too dear.
+    """Measure a claim in a fork of this process, which the system ends where its first seed is too expensive.
 
     Raises:
-        Missing: It was too dear. To interrupt it here could leave a module half imported.
+        Missing: It was too expensive. To interrupt it here could leave a module half imported.
     """
     ours, theirs = os.pipe()
     child = os.fork()
@@ -58,7 +58,7 @@ def sample(claim: Any, seeds: int | None) -> list[float]:
         said = pipe.read()
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
-        raise Missing(f"dearer than {CHEAP:g} CPU seconds a seed")
+        raise Missing(f"more than {CHEAP:g} CPU seconds a seed")
     if status:
         raise RuntimeError(json.loads(said))
     return json.loads(said)

@@ -24,6 +24,7 @@ def asv(*arguments: str, results: Path | None = None, root: Path = ROOT, commits
     settings = load_json(root / "asv.conf.json", js_comments=True)
     for name in ("repo", "benchmark_dir", "results_dir", "env_dir", "html_dir"):
         settings[name] = str(root / settings[name])
+    settings["branches"] = ["HEAD"]  # a clone of another branch has no main
     folder = root / ".asv"
     if results is not None:
         settings |= {"results_dir": str(results), "html_dir": f"{results}-html"}

@@ -1,6 +1,6 @@
 """The trend of every claim, for the box of its verdict: the commits that were measured, and the page itself.
 
-Cheap claims are measured at past commits by `bench/claims.py`. Of a dear one, every version of its record that git has
+Cheap claims are measured at past commits by `bench/claims.py`. Of an expensive one, every version of its record that git has
 is a point: it says with which code it was measured.
 """
 
