@@ -133,7 +133,7 @@ def test_a_dear_claim_is_given_up_and_leaves_nothing_behind():
             while True:
                 sum(range(1000))
 
-    with pytest.raises(common.Missing, match="more than .* CPU seconds a seed"):
+    with pytest.raises(common.Missing, match=r"more than .* CPU seconds a seed"):
         claims.sample(Dear(), 1)
 
     class Broken:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
 from typing import Any
 
 import markdown
+from markupsafe import Markup
 
 PLACE = "<div data-rv-cited></div>"
 #: An item of a fold that names a year: "    - Y. Bengio, P. Simard (1994). Learning ..."
@@ -29,10 +29,10 @@ def put(page: str, notebooks: dict[str, dict[str, Any]], link: Any) -> str:
             users.setdefault(entry, []).append(source)
     items = []
     for entry in sorted(users, key=by_name):
-        pages = (f'<a href="{address}">{html.escape(title)}</a>' for address, title in map(link, users[entry]))
+        pages = (Markup('<a href="{}">{}</a>').format(*link(source)) for source in users[entry])
         said = markdown.markdown(entry).removeprefix("<p>").removesuffix("</p>").removesuffix(".")
-        items.append(f"<li>{said}. In: {', '.join(pages)}.</li>")
-    return page.replace(PLACE, f"<ul>{''.join(items)}</ul>")
+        items.append(Markup("<li>{}. In: {}.</li>").format(Markup(said), Markup(", ").join(pages)))
+    return page.replace(PLACE, Markup("<ul>{}</ul>").format(Markup().join(items)))
 
 
 def by_name(entry: str) -> tuple[str, str]:

@@ -6,10 +6,11 @@ for the table of all of them, with `"corrections"` for those whose sentence does
 
 from __future__ import annotations
 
-import html
 import re
 from dataclasses import dataclass
 from typing import Any
+
+from render import render
 
 from rnnvanish.claim import MIME
 
@@ -49,44 +50,21 @@ def put(page: str, claims: list[Shown], link: Any) -> str:
 
 def table(claims: list[Shown], link: Any) -> str:
     """Return the table of all claims, and below it where each was measured."""
-    columns = "".join(f'<th scope="col">{name}</th>' for name in HEAD)
-    rows = "".join(_row(each, link) for each in claims)
-    places = {_measured(each.record): None for each in claims}
-    where = "".join(f"<li>{html.escape(place)}</li>" for place in places)
-    return (
-        f"<rv-claims><table><caption>{_count(claims)}</caption><thead><tr>{columns}</tr></thead>"
-        f"<tbody>{rows}</tbody></table></rv-claims><p>Where they were measured:</p><ul>{where}</ul>"
+    return render(
+        "claims.html",
+        caption=_count(claims),
+        head=HEAD,
+        claims=[(each, _address(each, link), KINDS.get(each.record["verdict"], "undecided")) for each in claims],
+        places=list(dict.fromkeys(_measured(each.record) for each in claims)),
     )
 
 
 def corrections(claims: list[Shown], link: Any) -> str:
     """Return a box for each claim that does not simply hold."""
     found = [each for each in claims if each.record["verdict"] != "holds"]
-    return "".join(
-        f'<div class="rv-verdict rv-{KINDS.get(each.record["verdict"], "undecided")}">'
-        f'<p class="rv-says"><span>People say</span> {_inline(each.record["sentence"])}</p>'
-        f'<p class="rv-word">{each.record["verdict"].capitalize()}</p>'
-        f'<p class="rv-finding">{_inline(each.record["finding"])}</p><dl>'
-        f"<div><dt>Measured</dt><dd>{_inline(each.record['measured'])}</dd></div>"
-        f"<div><dt>Result</dt><dd>{html.escape(each.record['result'])}</dd></div>"
-        f'<div><dt>Evidence</dt><dd><a href="{_address(each, link)}">{html.escape(each.title)}</a></dd></div>'
-        "</dl></div>"
-        for each in found
-    )
-
-
-def _row(each: Shown, link: Any) -> str:
-    record = each.record
-    verdict = f'<span class="rv-badge rv-{KINDS.get(record["verdict"], "undecided")}">{record["verdict"]}</span>'
-    stored = " (stored)" if record["stored"] else ""
-    old = ". The code has changed since." if record["outdated"] else ""
-    size = str(record["statistic"]).replace("inf", "Infinity")  # as JavaScript reads it; people read 10⁻¹⁵
-    return (
-        f'<tr data-title="{html.escape(each.title)}"><td>{record["section"]}</td>'
-        f'<td><a href="{_address(each, link)}">{_inline(record["sentence"])}</a></td>'
-        f'<td>{verdict}</td><td data-size="{size}">{html.escape(record["result"])}</td><td>{record["seeds"]}</td>'
-        f"<td>{record['seconds']:.1f}</td>"
-        f"<td>{record['provenance']['date']}, {record['provenance']['commit']}{stored}{old}</td></tr>"
+    return render(
+        "corrections.html",
+        claims=[(each, _address(each, link), KINDS.get(each.record["verdict"], "undecided")) for each in found],
     )
 
 
@@ -107,8 +85,4 @@ def _measured(record: dict[str, Any]) -> str:
 
 
 def _address(each: Shown, link: Any) -> str:
-    return f"{html.escape(link(each.page))}#{each.record['id']}"
-
-
-def _inline(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return f"{link(each.page)}#{each.record['id']}"

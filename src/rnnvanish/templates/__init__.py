@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rnnvanish.names import printable
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import BaseLoader, Environment
     from markupsafe import Markup
 
 
@@ -15,23 +15,24 @@ def render(template: str, **values: Any) -> "Markup":
     """Fill a template; what it gives may stand in another one as it is."""
     from markupsafe import Markup
 
-    return Markup(_environment().get_template(template).render(values))
+    return Markup(_templates().get_template(template).render(values))
 
 
-@cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def environment(loader: "BaseLoader") -> "Environment":
+    """Templates of a place of their own, with the same rules."""
+    from jinja2 import Environment, StrictUndefined
 
-    found = Environment(
-        loader=PackageLoader("rnnvanish"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     found.filters |= {"printable": printable, "code": _code}
     found.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return found
+
+
+@cache
+def _templates() -> "Environment":
+    from jinja2 import PackageLoader
+
+    return environment(PackageLoader("rnnvanish"))
 
 
 def _code(text: str) -> "Markup":
