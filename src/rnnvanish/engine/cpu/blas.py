@@ -1,4 +1,4 @@
-"""Matrix products for printed loops: by the BLAS that torch brings."""
+"""Matrix products for generated loops: by the BLAS that torch brings."""
 
 import ctypes
 from functools import cache

@@ -1,4 +1,4 @@
-"""The loop on the CPU: printed and compiled once for a structure and a dtype, run over plain memory."""
+"""The loop on the CPU: generated and compiled once for a structure and a dtype, run over plain memory."""
 
 import os
 import sys
@@ -26,19 +26,19 @@ ROWS_PER_THREAD, NUMBERS_PER_THREAD = 16, 2**18
 
 
 class CPULoop:
-    """One direction of a loop, printed and compiled.
+    """One direction of a loop, compiled.
 
     Args:
-        loop: What it does at each step.
+        plan: What it does at each step.
         widths: Width of every buffer.
-        back: Whether it runs from the last step to the first.
+        backward: Whether it runs from the last step to the first.
         dtype: Of all its numbers.
     """
 
-    def __init__(self, loop: LoopPlan, widths: Mapping[str, int], back: bool, dtype: torch.dtype) -> None:
+    def __init__(self, plan: LoopPlan, widths: Mapping[str, int], backward: bool, dtype: torch.dtype) -> None:
         if dtype not in DTYPES:
             raise Unsupported(f"{dtype} on the CPU")
-        self.generator = CodeGenerator(loop, dict(widths), back)
+        self.generator = CodeGenerator(plan, dict(widths), backward)
         self.run = load_or_compile(self.generator.text(DTYPES[dtype]))
         self.sizes = array("q", self.generator.sizes)
         self.constants = torch.tensor([1.0, 0.0], dtype=dtype)
@@ -93,8 +93,8 @@ class CPULoop:
         one, letters = self.constants.data_ptr(), self.letters.data_ptr()
         known, keep = {"one": one, "plain": letters}, []
         for index, (product, matrix) in enumerate(zip(self.generator.products, matrices, strict=True)):
-            turned = matrix.stride(1) != 1
-            step = matrix.stride(0) if not turned else matrix.stride(1)
+            transposed = matrix.stride(1) != 1
+            step = matrix.stride(0) if not transposed else matrix.stride(1)
             widths = self.generator.widths
             sizes = np.array(
                 [matrix.shape[1], rows, matrix.shape[0], max(step, 1), widths[product.left.buffer],
@@ -102,7 +102,7 @@ class CPULoop:
             )  # fmt: skip
             keep.append(sizes)
             known |= {
-                f"product{index}.turn": letters + turned,
+                f"product{index}.transpose": letters + transposed,
                 f"product{index}.sizes": sizes.ctypes.data,
                 f"product{index}.beta": one if product.accumulate else one + self.constants.element_size(),
             }

@@ -1,4 +1,4 @@
-"""Memory and matrix products for printed loops: plain addresses, and names that `blas` announces."""
+"""Memory and matrix products for generated loops: plain addresses, and names that `blas` announces."""
 
 # mypy: disable-error-code="untyped-decorator"
 from collections.abc import Callable

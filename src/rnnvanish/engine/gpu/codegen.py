@@ -1,19 +1,16 @@
-"""Printing a loop as a Triton kernel.
+"""Generates a loop as a Triton kernel.
 
 A program of the grid takes a block of sequences through all time steps: rows need nothing of each other, so programs
 never wait. Everything that one step hands to the next, and one phase to the next, goes through memory that the program
 alone touches; a barrier stands where one thread may read what another has written.
 """
 
-from itertools import pairwise
-
 import numpy as np
 
-from rnnvanish.engine.cpu.codegen import Lanes
-from rnnvanish.engine.gpu.mathematics import TEXT
+from rnnvanish.engine.gpu.mathematics import HEADER
 from rnnvanish.engine.ir.operations import Operation
 from rnnvanish.engine.ir.unsupported import Unsupported
-from rnnvanish.engine.ir.values import Value
+from rnnvanish.engine.plan.phase_code import PhaseCode
 from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place, Product
 
 #: Sequences, or steps of a scan, in a tile; its lanes; lines of a matrix in a tile of a product.
@@ -27,27 +24,27 @@ BARRIER = "tl.debug_barrier()"
 
 
 class CodeGenerator:
-    """Prints one loop, and knows what the printed kernel is to be given.
+    """Generates one loop, and knows what the generated kernel is to be given.
 
     Args:
-        loop: What to print.
+        plan: What the loop does.
         widths: Width of every buffer.
-        back: Whether it runs from the last step to the first.
+        backward: Whether it runs from the last step to the first.
         dtype: "float32" or "float64".
     """
 
-    def __init__(self, loop: LoopPlan, widths: dict[str, int], back: bool, dtype: str) -> None:
-        self.widths, self.back, self.dtype = widths, back, dtype
+    def __init__(self, plan: LoopPlan, widths: dict[str, int], backward: bool, dtype: str) -> None:
+        self.widths, self.backward, self.dtype = widths, backward, dtype
         self.buffers: dict[str, str] = {}  # what the kernel is given -> its variable
         self.products: list[Product] = []
-        self.names = 0
-        self.kernels = self._kernels(loop)
+        self._count = 0
+        self.kernels = self._kernels(plan)
 
     def text(self) -> str:
         """The whole module."""
         arguments = list(self.buffers.values())
         arguments += [f"m{index}, m{index}_down, m{index}_right" for index in range(len(self.products))]
-        head = f"{TEXT}\n\ntanh = tanh_{self.dtype}\n"
+        head = f"{HEADER}\n\ntanh = tanh_{self.dtype}\n"
         for name, lines in self.kernels.items():
             head += KERNEL.format(name=name, arguments=", ".join(arguments))
             head += "\n".join(f"    {line}" for line in lines) + "\n"
@@ -57,24 +54,24 @@ class CodeGenerator:
         """How many programs each kernel takes."""
         return {"loop": (-(-batch // ROWS),)}
 
-    def _kernels(self, loop: LoopPlan) -> dict[str, list[str]]:
-        body = [line for phase in loop.phases for line in self._phase(phase)]
-        if self.back:
-            body = self._incoming() + body
+    def _kernels(self, plan: LoopPlan) -> dict[str, list[str]]:
+        body = [line for phase in plan.phases for line in self._phase(phase)]
+        if self.backward:
+            body = self._output_gradient() + body
         return {
             "loop": [
                 f"row = (tl.program_id(0) * {ROWS} + tl.arange(0, {ROWS})).to(tl.int64)[:, None]",
                 "here = row < batch",
                 "for index in range(steps):",
-                f"    t = {'steps - 1 - index' if self.back else 'index'}",
+                f"    t = {'steps - 1 - index' if self.backward else 'index'}",
                 *(f"    {line}" for line in body),
             ]
         }
 
-    def name(self, letter: str) -> str:
+    def variable(self, letter: str) -> str:
         """A name that no other line of the kernels has: a variable keeps its type through a loop."""
-        self.names += 1
-        return f"{letter}{self.names}"
+        self._count += 1
+        return f"{letter}{self._count}"
 
     def number(self, number: float, rows: int = 1, lanes: int = 1) -> str:
         """A constant; as a tensor, since Triton takes a bare number for single precision."""
@@ -85,12 +82,12 @@ class CodeGenerator:
         """Variable of a buffer."""
         return self.buffers.setdefault(name, f"p{len(self.buffers)}")
 
-    def row(self, place: Place) -> str:
+    def row_index(self, place: Place) -> str:
         """Index of the first number of the buffer's row of each sequence."""
-        return place.row(str(self.widths[place.buffer]), "row")
+        return place.row_index(str(self.widths[place.buffer]), "row")
 
-    def _incoming(self) -> list[str]:
-        """Add the gradient that the outputs of this step received to that of the state."""
+    def _output_gradient(self) -> list[str]:
+        """Add the gradient by the output of this step to that by the state."""
         into, width = Place("carry0", shift=1), self.widths["state0"]
         self.widths["outputs"] = width
         carry, output = self.address("carry0"), self.address("outputs")
@@ -101,8 +98,8 @@ class CodeGenerator:
                 for line in tiled(
                     width,
                     [
-                        f"at = {carry} + {self.row(into)} + j",
-                        f"more = tl.load({output} + {self.row(Place('outputs'))} + j, there, other=0)",
+                        f"at = {carry} + {self.row_index(into)} + j",
+                        f"more = tl.load({output} + {self.row_index(Place('outputs'))} + j, there, other=0)",
                         "tl.store(at, tl.load(at, there, other=0) + more, there)",
                     ],
                 )
@@ -111,7 +108,7 @@ class CodeGenerator:
         ]
 
     def _phase(self, phase: Phase) -> list[str]:
-        lines = Tiles(self, phase).lines()
+        lines = TritonCode(self, phase).lines()
         for product in phase.products:
             lines += [BARRIER, *self._product(product)]
         return [*lines, BARRIER]
@@ -120,7 +117,8 @@ class CodeGenerator:
         matrix, height, width = f"m{len(self.products)}", product.height, product.matrix.width
         self.products.append(product)
         left, out = (
-            f"{self.address(place.buffer)} + {self.row(place)} + {place.lane}" for place in (product.left, product.out)
+            f"{self.address(place.buffer)} + {self.row_index(place)} + {place.lane}"
+            for place in (product.left, product.out)
         )
         depth = min(DEPTH, tile(height))
         start = f"tl.load({out} + j, there, other=0)" if product.accumulate else None
@@ -154,68 +152,51 @@ def tiled(width: int, body: list[str]) -> list[str]:
     return [f"for start in range(0, {width}, {size}):", *(f"    {line}" for line in lines)]
 
 
-class Tiles(Lanes):
-    """Prints the arithmetic of one phase on tiles: all rows of a block, and some lanes."""
+class TritonCode(PhaseCode):
+    """Generates the arithmetic of one phase for Triton, on tiles: all rows of a block, and some lanes."""
 
-    def _loop(self, width: int, work: list[tuple[Value, Place, int, int, bool]]) -> list[str]:
-        self.body, self.lanes, self.width = [], {}, width
-        for value, place, start, _, is_sum in work:
-            result = self._lane(value, start)
-            if is_sum:
-                masked = f"tl.where(there, {result}, 0.0)"
-                self.body.append(f"{self._total(place)} += tl.reduce({masked}, 1, plus, keep_dims=True)")
-            else:
-                self.body.append(f"tl.store({self._memory(place, start, False)}, {result}, there)")
-        return tiled(width, self.body)
+    def __init__(self, generator: CodeGenerator, phase: Phase) -> None:
+        super().__init__(phase, generator.widths)
+        self.generator = generator
 
-    def _zero(self) -> str:
-        return str(self.generator.number(0.0, ROWS))
+    def _variable(self, letter: str) -> str:
+        return self.generator.variable(letter)
 
-    def _write(self, place: Place, name: str) -> str:
-        return f"tl.store({self._memory(place, 0, True)}, {name}, here)"
-
-    def segments(self, width: int, *values: Value) -> list[tuple[int, int]]:
-        """Stretches of lanes within which each of some values is computed in one way."""
-        cuts = sorted({0, width, *(cut for value in values for cut in self._cuts(value) if 0 < cut < width)})
-        return [(start, end - start) for start, end in pairwise(cuts)]
-
-    def lane(self, value: Value, lane: int) -> str:
-        """Expression for lanes `lane` + j of a value; what it needs is in `head` and `body`."""
-        return self._lane(value, lane)
-
-    def _name(self) -> str:
-        return str(self.generator.name("v"))
-
-    def _base(self, place: Place) -> str:
-        key = Place(place.buffer, place.shift)
-        if key not in self.rows:
-            self.rows[key] = self.generator.name("r")
-            self.head.append(f"{self.rows[key]} = {self.generator.row(key)}")
-        return self.rows[key]
-
-    def _lane(self, value: Value, lane: int, single: bool = False) -> str:
-        return self.generator.number(value.detail[0]) if value.op == "constant" else super()._lane(value, lane, single)
-
-    def _expression(self, value: Value, lane: int, single: bool) -> str:
-        if value in self.phase.at:
-            text = (
-                f"tl.load({self._memory(self.phase.at[value], lane, single)}, {'here' if single else 'there'}, other=0)"
-            )
-            return f"{text} != 0" if value.boolean else text
-        if value.op == "invariant":
-            name = self.generator.address(f"invariant{value.detail[0]}")
-            if single:
-                return f"{self.generator.number(0.0)} + tl.load({name} + {lane})"
-            return f"tl.load({name} + {lane} + j, j < {self.width}, other=0)"
-        return super()._expression(value, lane, single)
+    def _number(self, number: float) -> str:
+        return self.generator.number(number)
 
     def _text(self, operation: Operation) -> str:
         if operation.triton is None:
             raise Unsupported(f"{operation.name} on the GPU")
         return operation.triton
 
+    def _row_index(self, place: Place) -> str:
+        return self.generator.row_index(place)
+
+    def _load(self, place: Place, lane: int, single: bool, boolean: bool) -> str:
+        text = f"tl.load({self._memory(place, lane, single)}, {'here' if single else 'there'}, other=0)"
+        return f"{text} != 0" if boolean else text
+
+    def _load_invariant(self, name: str, lane: int, single: bool) -> str:
+        memory = f"{self.generator.address(name)} + {lane}"
+        if single:
+            return f"{self.generator.number(0.0)} + tl.load({memory})"
+        return f"tl.load({memory} + j, j < {self.width}, other=0)"
+
+    def _store(self, place: Place, lane: int, single: bool, result: str) -> str:
+        return f"tl.store({self._memory(place, lane, single)}, {result}, {'here' if single else 'there'})"
+
+    def _add_to(self, total: str, result: str) -> str:
+        return f"{total} += tl.reduce(tl.where(there, {result}, 0.0), 1, plus, keep_dims=True)"
+
+    def _zero(self) -> str:
+        return self.generator.number(0.0, ROWS)
+
+    def _loop(self, lines: list[str]) -> list[str]:
+        return tiled(self.width, lines)
+
     def _memory(self, place: Place, lane: int, single: bool) -> str:
         """Address of a lane."""
         lane += place.lane
         offset = (f" + {lane}" if lane else "") + ("" if single else " + j")
-        return f"{self.generator.address(place.buffer)} + {self._base(place)}{offset}"
+        return f"{self.generator.address(place.buffer)} + {self.row(place)}{offset}"

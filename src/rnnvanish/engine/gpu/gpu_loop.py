@@ -1,4 +1,4 @@
-"""The loop on the GPU: printed for Triton, which compiles it at its first run and keeps it on disk.
+"""The loop on the GPU: generated for Triton, which compiles it at its first run and keeps it on disk.
 
 One kernel runs all time steps. Weights are read anew at every step, from the caches of the chip while they fit there.
 """
@@ -22,25 +22,25 @@ from rnnvanish.engine.plan.phases import DTYPES, LoopPlan
 
 
 class GPULoop:
-    """One direction of a loop, printed.
+    """One direction of a loop, generated.
 
     Args:
-        loop: What it does at each step.
+        plan: What it does at each step.
         widths: Width of every buffer.
-        back: Whether it runs from the last step to the first.
+        backward: Whether it runs from the last step to the first.
         dtype: Of all its numbers.
 
     Raises:
         Unsupported: For another dtype than single and double precision, and where Triton cannot be imported.
     """
 
-    def __init__(self, loop: LoopPlan, widths: Mapping[str, int], back: bool, dtype: torch.dtype) -> None:
+    def __init__(self, plan: LoopPlan, widths: Mapping[str, int], backward: bool, dtype: torch.dtype) -> None:
         if dtype not in DTYPES:
             raise Unsupported(f"{dtype} on the GPU")
-        self.back = back
-        self.scans = linear_recurrence(loop, back) is not None
+        self.backward = backward
+        self.scans = linear_recurrence(plan, backward) is not None
         make = ScanCodeGenerator if self.scans else CodeGenerator
-        self.generator = make(loop, dict(widths), back, DTYPES[dtype])
+        self.generator = make(plan, dict(widths), backward, DTYPES[dtype])
         self.module = _module(self.generator.text())
 
     def __call__(
@@ -58,12 +58,12 @@ class GPULoop:
         if not batch:
             return
         with torch.cuda.device_of(next(iter(buffers.values()))):
-            if self.scans and self.back:
-                self._scan_back(steps, batch, buffers, mask)
+            if self.scans and self.backward:
+                self._scan_backward(steps, batch, buffers, mask)
             else:
                 self._launch(steps, batch, buffers, matrices, mask)
 
-    def _scan_back(self, steps: int, batch: int, buffers: Mapping[str, Tensor], mask: int) -> None:
+    def _scan_backward(self, steps: int, batch: int, buffers: Mapping[str, Tensor], mask: int) -> None:
         """A scan has the gradients of all steps at once: they get memory of their own where there is none for them."""
         carries = {name: buffer for name, buffer in buffers.items() if name.startswith("carry")}
         whole = carries
@@ -97,11 +97,11 @@ _count = itertools.count()
 
 @cache
 def _module(text: str) -> Any:
-    """The kernels of a printed module. Triton wants to read their source: it gets it where tracebacks get theirs."""
+    """The kernels of a generated module. Triton wants to read their source: it gets it where tracebacks get theirs."""
     try:
         import triton  # noqa: F401
     except ImportError as error:
-        raise Unsupported(f"Triton, which prints for the GPU ({error}): pip install 'rnnvanish[gpu]'") from None
+        raise Unsupported(f"Triton, which compiles for the GPU ({error}): pip install 'rnnvanish[gpu]'") from None
     name = f"<rnnvanish kernel {next(_count)}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     names: dict[str, Any] = {"__name__": name}

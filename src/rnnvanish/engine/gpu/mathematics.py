@@ -1,9 +1,9 @@
 """Functions that Triton lacks or has no exact form of; nan and infinities come out as in torch.
 
-They are a text, the head of every module that is printed: Triton is imported by nothing but that.
+They are a text, the head of every generated module: Triton is imported by nothing but that.
 """
 
-TEXT = """import triton
+HEADER = """import triton
 import triton.language as tl
 
 

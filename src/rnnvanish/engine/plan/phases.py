@@ -1,6 +1,6 @@
 """The phases of a step in a loop: arithmetic lane by lane, then matrix products, and so on.
 
-A printer turns phases into code, and needs to know nothing of cells.
+A code generator turns phases into code, and needs to know nothing of cells.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import torch
 
 from rnnvanish.engine.ir.values import Kind, Stage, Value, products_of
 
-#: The numbers that loops are printed for.
+#: The numbers that code is generated for.
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 
@@ -29,8 +29,8 @@ class Place:
     shift: int = 0
     lane: int = 0
 
-    def row(self, width: str, sequence: str) -> str:
-        """Print the index of the first number of the buffer's row; `t`, `batch` and `mask` are names in the loop."""
+    def row_index(self, width: str, sequence: str) -> str:
+        """Code for the index of the first number of the buffer's row; `t`, `batch` and `mask` are names in the loop."""
         if self.buffer.startswith("scratch"):
             return f"{sequence} * {width}"
         step = f"(t + {self.shift})" if self.shift else "t"
