@@ -5,17 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import rnn
+from torch_layers import BATCH, EXACT, HIDDEN, INPUT, KINDS, both, names, torchs, x_of
 
 from rnnvanish import Recurrent, cells
-
-TIME, BATCH, INPUT, HIDDEN = 6, 4, 3, 5
-KINDS = {
-    "RNN": nn.RNN,
-    "RNN relu": lambda *sizes, **options: nn.RNN(*sizes, nonlinearity="relu", **options),
-    "LSTM": nn.LSTM,
-    "GRU": nn.GRU,
-}
-EXACT = {"rtol": 1e-12, "atol": 1e-12}
 
 
 @pytest.fixture(autouse=True)
@@ -23,26 +15,9 @@ def _seed():
     torch.manual_seed(0)
 
 
-def torchs(kind="LSTM", **options):
-    return KINDS[kind](INPUT, HIDDEN, **({"num_layers": 2, "bidirectional": True} | options)).double()
-
-
-def both(kind="LSTM", **options):
-    theirs = torchs(kind, **options)
-    return theirs, Recurrent.from_torch(theirs)
-
-
-def x_of(*shape):
-    return torch.randn(*(shape or (TIME, BATCH, INPUT)), dtype=torch.float64)
-
-
 def state_of(layer, *batch):
     parts = [x_of(len(layer.all_weights), *batch, HIDDEN) for _ in range(1 + (layer.mode == "LSTM"))]
     return tuple(parts) if len(parts) > 1 else parts[0]
-
-
-def names(module):
-    return [name for name, _ in module.named_parameters()]
 
 
 # Attributes.

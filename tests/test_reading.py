@@ -1,10 +1,10 @@
 """The plain parts of every page are for readers of fifteen: at most nine years of school."""
 
-import importlib.util
 from itertools import groupby
 from pathlib import Path
 
 import pytest
+import reading
 
 from rnnvanish import experiments
 
@@ -17,9 +17,6 @@ PAGES = [
     if path.suffix in {".md", ".py"} and path.name not in FOR_ENGINEERS and "reference" not in path.parts
 ]
 
-spec = importlib.util.spec_from_file_location("reading", Path(__file__).with_name("reading.py"))
-reading = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(reading)
 
 KNOWN = {
     1: "the whole times weights squashed passed stretched state steps year once one half life change through eye why learnt",

@@ -1,6 +1,5 @@
 """Whatever is measured or tried, a user's model is left bit for bit as it was, and so is all else that it can reach."""
 
-import importlib.util
 import random
 import sys
 from collections import deque
@@ -9,15 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contents import differences, held_by
 from pytorch_lightning import LightningModule
 from torch import nn
 from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
 from rnnvanish import diagnose, probes
-
-spec = importlib.util.spec_from_file_location("holding", Path(__file__).parent / "holding.py")
-holding = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(holding)
 
 
 class Plain(nn.Module):
@@ -237,9 +233,9 @@ def built(name):
 
 
 def check(held, run):
-    before = holding.held_by(*held)
+    before = held_by(*held)
     run()
-    assert holding.differences(before, holding.held_by(*held)) == []
+    assert differences(before, held_by(*held)) == []
 
 
 def no_error(run, *args, **kwargs):

@@ -3,7 +3,6 @@
 import functools
 import http.server
 import importlib.resources
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+from tools.browser import find, skipped
 
 ROOT = Path(__file__).resolve().parents[2]
 collect_ignore = ["poisoned"]  # pages, not tests
@@ -91,12 +92,9 @@ def sample(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    spec = importlib.util.spec_from_file_location("browser", ROOT / "tools/browser.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    path = tool.find()
+    path = find()
     if path is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(tool.skipped())
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(skipped())
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -1,12 +1,13 @@
 """The page for engineers: its journeys can be walked, what it names is there, and its map shows the imports as they are."""
 
 import ast
-import importlib.util
 import re
 from itertools import combinations
 from pathlib import Path
 
 import pytest
+
+from tools.site import import_map
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src/rnnvanish"
@@ -15,9 +16,6 @@ JOURNEYS = {
     title: re.findall(r"^\d+\. `([^`]+)`", text, re.MULTILINE)
     for title, text in re.findall(r"^## (The journey of .+)\n((?:(?!## ).*\n)+)", PAGE, re.MULTILINE)
 }
-spec = importlib.util.spec_from_file_location("import_map", ROOT / "tools/site/import_map.py")
-import_map = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(import_map)
 
 
 def imported(path):

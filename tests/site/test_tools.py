@@ -1,31 +1,12 @@
 """The parts of the build, each by itself."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+from tools import browser
+from tools.site import cited, execute, mathematics
 
 
-def load(path):
-    spec = importlib.util.spec_from_file_location(f"tools_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def execute():
-    return load(TOOLS / "site/execute.py")
-
-
-@pytest.fixture(scope="module")
-def mathematics():
-    return load(TOOLS / "site/mathematics.py")
-
-
-def test_a_page_runs_again_when_the_package_changed(execute, tmp_path):
+def test_a_page_runs_again_when_the_package_changed(tmp_path):
     module = tmp_path / "src/package/module.py"
     module.parent.mkdir(parents=True)
     module.write_text("a = 1\n")
@@ -45,18 +26,17 @@ def test_a_page_runs_again_when_the_package_changed(execute, tmp_path):
         r"\mathbf{W} \in \mathbb{R}^n",
     ],
 )
-def test_latex_becomes_mathml(mathematics, latex):
+def test_latex_becomes_mathml(latex):
     assert "<math" in mathematics.formula(latex, display=True)
 
 
 @pytest.mark.parametrize("latex", [r"\unknown{x}", "x^{", r"a \\ b", "a & b", r"\begin{unknown}x\end{unknown}", "x}"])
-def test_what_cannot_be_shown_is_refused(mathematics, latex):
+def test_what_cannot_be_shown_is_refused(latex):
     with pytest.raises(mathematics.MathError, match="the formula"):
         mathematics.formula(latex, display=False)
 
 
 def test_what_pages_cite_is_collected_by_name_once():
-    tool = load(TOOLS / "site/cited.py")
     fold = """# A title
 
 ??? info "For engineers"
@@ -68,7 +48,7 @@ def test_what_pages_cite_is_collected_by_name_once():
 
 - Not. In the fold (2000). No."""
     page = {"cells": [{"cell_type": "markdown", "source": fold}, {"cell_type": "code", "source": "    - X (1990). No"}]}
-    found = tool.put(tool.PLACE, {"one.py": page, "two.py": page}, lambda source: (f"{source}#", "A & B"))
+    found = cited.put(cited.PLACE, {"one.py": page, "two.py": page}, lambda source: (f"{source}#", "A & B"))
     assert found == (
         '<ul><li>A. Alpha, D. Zeta (1990). Another. In: <a href="one.py#">A &amp; B</a>, '
         '<a href="two.py#">A &amp; B</a>.</li>'
@@ -78,10 +58,9 @@ def test_what_pages_cite_is_collected_by_name_once():
 
 
 def test_without_a_browser_one_line_says_what_is_skipped(monkeypatch, capsys):
-    tool = load(TOOLS / "browser.py")
-    monkeypatch.setattr(tool, "find", lambda: None)
-    monkeypatch.setattr(tool, "install", lambda: "`apt-get update` failed with exit code 100")
-    tool.main()
+    monkeypatch.setattr(browser, "find", lambda: None)
+    monkeypatch.setattr(browser, "install", lambda: "`apt-get update` failed with exit code 100")
+    browser.main()
     said = capsys.readouterr().out
     assert said.startswith("The browser checks are skipped: `apt-get update` failed")
     assert said.count("\n") == 1

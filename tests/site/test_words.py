@@ -1,6 +1,5 @@
 """The words of the glossary, downloads, print, and the list of pages for programs that read."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -9,12 +8,10 @@ import jupytext
 import pytest
 
 from rnnvanish import cells, mitigations, tasks
+from tools.site import glossary
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.timeout(1800)
-spec = importlib.util.spec_from_file_location("glossary", ROOT / "tools/site/glossary.py")
-glossary = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(glossary)
 WORDS = {"gradient": "A slope.", "vanishing gradient": "It <fades>.", "state": "A note."}
 
 

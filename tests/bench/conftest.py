@@ -1,6 +1,0 @@
-"""The tools of the benchmarks are no part of the package: they are found in the root of the repository."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
