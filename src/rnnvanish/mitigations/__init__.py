@@ -1,4 +1,4 @@
-"""Mitigations, one file each. A new one is its file, one import and one entry of `ALL`."""
+"""Mitigations, one file each. A new one is its file, one import and its name in `__all__`."""
 
 from rnnvanish.mitigation import Mitigation
 from rnnvanish.mitigations.attention_over_past import AttentionOverPast
@@ -51,31 +51,4 @@ __all__ = [
 ]
 
 #: Every mitigation by its name.
-ALL: dict[str, type[Mitigation]] = {
-    mitigation.__name__: mitigation
-    for mitigation in (
-        AdaptiveClip,
-        AttentionOverPast,
-        AuxiliaryReconstruction,
-        Chrono,
-        ClipNorm,
-        ClipValue,
-        Critical,
-        Dilated,
-        Glorot,
-        GradientFlossing,
-        GradientNormPenalty,
-        He,
-        Identity,
-        LayerNormalisation,
-        NpRNN,
-        OpenGate,
-        OrthogonalConstraint,
-        OrthogonalStart,
-        SkipThroughTime,
-        TruncatedBackpropagation,
-        UniformGate,
-        VariationalDropout,
-        Zoneout,
-    )
-}
+ALL: dict[str, type[Mitigation]] = {name: globals()[name] for name in __all__ if name != "ALL"}

@@ -1,0 +1,93 @@
+"""One file a thing: whatever was written in a catalogue's folder is listed, tested and in the reference.
+
+A test that fails here says what is missing, so CONTRIBUTING's table of what to add can be short.
+"""
+
+import ast
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from rnnvanish.diagnosis import faults
+
+ROOT = Path(__file__).parent.parent
+#: The folder of a catalogue, and where its tests are.
+CATALOGUES = {
+    "cells": "tests",
+    "diagnosis.faults": "tests",
+    "experiments": "tests",
+    "mitigations": "tests/mitigations",
+    "probes": "tests",
+    "tasks": "tests/test_tasks.py",
+}
+#: What the sections share, and none itself.
+SHARED = {"learning", "small", "workbench"}
+REFERENCE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md"))
+
+
+def listed(catalogue):
+    """What the folder's `__init__` has of its files: name -> module."""
+    package = import_module(f"rnnvanish.{catalogue}")
+    of_each = {
+        name: getattr(value, "__module__", getattr(value, "__name__", "")) for name, value in vars(package).items()
+    }
+    return {name: module for name, module in of_each.items() if module.startswith(f"{package.__name__}.")}
+
+
+def text_of_tests(catalogue):
+    path = ROOT / CATALOGUES[catalogue]
+    files = [path] if path.is_file() else sorted(path.rglob("test_*.py"))
+    return "\n".join(each.read_text(encoding="utf-8") for each in files if each != Path(__file__))
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES)
+def test_what_was_written_is_listed(catalogue):
+    folder = ROOT / "src/rnnvanish" / catalogue.replace(".", "/")
+    written = (
+        {path.stem for path in folder.glob("*.py")} - {"__init__"} - (SHARED if catalogue == "experiments" else set())
+    )
+    missing = written - {module.rpartition(".")[2] for module in listed(catalogue).values()}
+    assert not missing, f"{folder}/__init__.py lists nothing of {sorted(missing)}: import it there, and name it in ALL."
+
+
+def test_what_a_section_shares_is_no_section():
+    assert {path.stem for path in (ROOT / "src/rnnvanish/experiments").glob("*.py")} > SHARED
+    for name in SHARED:
+        assert "@claim(" not in (ROOT / f"src/rnnvanish/experiments/{name}.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("catalogue", ["cells", "mitigations", "probes", "tasks"])
+def test_what_is_listed_is_in_the_reference(catalogue):
+    package = import_module(f"rnnvanish.{catalogue}")
+    paths = {f"{listed(catalogue)[name]}.{name}" for name in package.__all__ if name != "ALL"}
+    missing = paths - set(re.findall(r"^::: (\S+)$", REFERENCE, re.MULTILINE))
+    assert not missing, f"docs/reference/ has no `::: {min(missing)}`."
+
+
+@pytest.mark.parametrize("catalogue", ["cells", "probes", "tasks"])
+def test_what_is_listed_has_a_test(catalogue):
+    package, tests = import_module(f"rnnvanish.{catalogue}"), text_of_tests(catalogue)
+    missing = [name for name in package.__all__ if name != "ALL" and not re.search(rf"\b{name}\b", tests)]
+    assert not missing, f"{missing[0]} needs a test that is independent of it in {CATALOGUES[catalogue]}."
+
+
+def names_of(node):
+    """What the name of a fault can be, as patterns: of an f-string each hole is any words."""
+    if isinstance(node, ast.IfExp):
+        return [*names_of(node.body), *names_of(node.orelse)]
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    return ["".join(re.escape(each.value) if isinstance(each, ast.Constant) else '[^"]+' for each in parts)]
+
+
+@pytest.mark.parametrize("fault", faults.ALL, ids=lambda fault: fault.__name__)
+def test_a_fault_has_a_test_that_sees_it(fault):
+    """By its name, the first argument of `Seen`."""
+    source = ast.parse(Path(sys.modules[fault.__module__].__file__).read_text(encoding="utf-8"))
+    calls = [each for each in ast.walk(source) if isinstance(each, ast.Call) and ast.unparse(each.func) == "Seen"]
+    names = [name for call in calls for name in names_of(call.args[0])]
+    assert names
+    tests = text_of_tests("diagnosis.faults")
+    assert any(re.search(f"[\"'*]{name}[\"'*]", tests) for name in names), f"No test sees a {' or '.join(names)}."
