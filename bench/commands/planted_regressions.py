@@ -1,10 +1,11 @@
-"""Plant three faults in a scratch repository, and see what the history makes of them.
+"""Plant four faults in a scratch repository, and see what the history makes of them.
 
     .venv/bin/python -m bench.commands.planted_regressions
 
-One commit makes a training step of the GRU 1.5 times as slow, the next one cannot be imported, the last one can again
-and halves what the LSTM's forget gate keeps. The slow and the forgetful one must be found, by cell and commit; the
-broken one between them must be reported as one that could not be measured, and hide neither.
+One commit makes a training step of the GRU 1.5 times as slow, the next keeps more of it for the backward pass, then one
+cannot be imported, and the last one can again and halves what the LSTM's forget gate keeps. The slow, the heavy and the
+forgetful one must be found, by cell and commit; the broken one between them must be reported as one that could not be
+measured, and hide none.
 """
 
 import argparse
@@ -13,12 +14,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import ROOT
 
-BENCH = "speed.TrainingStep.track_vs_loop|retention.Retention.track_decades_lost"
+#: Numbers that are the same in every run, and with them one that noise can move.
+EXACT = "memory.Saved.track_saved|retention.Retention.track_decades_lost"
+ALL = f"speed.TrainingStep.track_vs_loop|{EXACT}"
 SLOW = """
 
 _forward = Recurrent.forward
@@ -32,6 +36,20 @@ def _slow(self, x, *rest):
 
 
 Recurrent.forward = _slow
+"""
+HEAVY = """
+
+_light = Recurrent.forward
+
+
+def _heavy(self, x, *rest):
+    output, state = _light(self, x, *rest)
+    if type(self.cells[0]).__name__ == "GRU" and torch.is_grad_enabled():
+        output = output * torch.ones_like(output)
+    return output, state
+
+
+Recurrent.forward = _heavy
 """
 FORGETFUL = """
 
@@ -49,6 +67,7 @@ BROKEN = "\nimport nowhere_to_be_found\n"
 #: Each fault with the file that it is appended to, in the order in which they are planted.
 FAULTS = {
     "slow": ("recurrent.py", SLOW),
+    "heavy": ("recurrent.py", HEAVY),
     "broken": ("__init__.py", BROKEN),
     "forgetful": ("cells/lstm.py", FORGETFUL),
 }
@@ -63,8 +82,8 @@ class Scratch:
     commits: dict[str, str]
 
 
-def plant(root: Path) -> Scratch:
-    """Make a repository of this package and its benchmarks, and plant the faults, each in a commit of its own."""
+def plant(root: Path, faults: Collection[str] = FAULTS) -> Scratch:
+    """Make a repository of this package and its benchmarks, and plant faults, each in a commit of its own."""
     package = root / "src/rnnvanish"
     shutil.copytree(ROOT / "src/rnnvanish", package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "bench", root / "bench", ignore=shutil.ignore_patterns("__pycache__", "results", "noise"))
@@ -74,6 +93,8 @@ def plant(root: Path) -> Scratch:
     start = _commit(root, "Before all")
     commits = {"sound": _commit(root, "Sound")}
     for name, (file, text) in FAULTS.items():
+        if name not in faults:
+            continue
         path = package / file
         sound = path.read_text(encoding="utf-8")
         path.write_text(sound + text, encoding="utf-8")
@@ -83,9 +104,9 @@ def plant(root: Path) -> Scratch:
     return Scratch(root, start, commits)
 
 
-def judge(scratch: Scratch) -> str:
+def judge(scratch: Scratch, bench: str = ALL) -> str:
     """Measure the history of a scratch repository; return what is said of it."""
-    command = [sys.executable, "-m", "bench.commands.history", scratch.start, "--bench", BENCH]
+    command = [sys.executable, "-m", "bench.commands.history", scratch.start, "--bench", bench]
     environment = os.environ | {"RNNVANISH_BENCH_QUICK": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=scratch.root, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -95,13 +116,14 @@ def judge(scratch: Scratch) -> str:
 
 def missed(scratch: Scratch, said: str) -> list[str]:
     """What ought to have been said of the faults and was not."""
-    lines, short = said.splitlines(), {name: commit[:8] for name, commit in scratch.commits.items()}
-    wanted = {
-        "slow": f"WORSE speed.TrainingStep.track_vs_loop(GRU, cpu) at {short['slow']}",
-        "forgetful": f"WORSE retention.Retention.track_decades_lost(LSTM, 10) at {short['forgetful']}",
-        "broken": f"COULD NOT BE MEASURED {short['broken']} Planted: broken: ModuleNotFoundError",
+    sentences = {
+        "slow": "WORSE speed.TrainingStep.track_vs_loop(GRU, cpu) at {}",
+        "heavy": "WORSE memory.Saved.track_saved(GRU) at {}",
+        "forgetful": "WORSE retention.Retention.track_decades_lost(LSTM, 10) at {}",
+        "broken": "COULD NOT BE MEASURED {} Planted: broken: ModuleNotFoundError",
     }
-    return [text for text in wanted.values() if not any(line.startswith(text) for line in lines)]
+    wanted = [sentences[name].format(commit[:8]) for name, commit in scratch.commits.items() if name in sentences]
+    return [text for text in wanted if not any(line.startswith(text) for line in said.splitlines())]
 
 
 def _commit(root: Path, message: str) -> str:

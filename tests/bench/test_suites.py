@@ -4,10 +4,12 @@ import json
 import math
 import os
 import platform
+import random
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -162,13 +164,20 @@ def test_a_site_of_another_commit_is_not_taken_for_this_one(tmp_path, monkeypatc
         site.Site().track_heaviest_page()
 
 
-@pytest.mark.parametrize(("slower", "least", "most"), [(1.0, 0.9, 1.1), (1.5, 1.35, 1.65)])
-def test_a_planted_slowdown_is_found(slower, least, most):
-    def work(steps):
-        return lambda: sum(number * number for number in range(int(steps)))
+@pytest.mark.parametrize("slower", [1.0, 1.5])
+def test_a_planted_slowdown_is_found(slower):
+    """By a clock of the test's own, on a machine that others use: it gets slower all the time, and halts now and then."""
+    done, halts = SimpleNamespace(seconds=1000.0), random.Random(0)
 
-    ours, reference = common.interleaved(work(10_000 * slower), work(10_000), rounds=41)
-    assert least < common.ratio(ours, reference) < most
+    def work(steps):
+        def function():
+            done.seconds += steps * done.seconds / 1000 + (halts.random() < 0.2) * halts.uniform(0, 50)
+
+        return function
+
+    ours, reference = common.interleaved(work(slower), work(1.0), rounds=41, now=lambda: done.seconds)
+    assert max(ours) > 5 * min(ours)
+    assert common.ratio(ours, reference) == pytest.approx(slower, rel=0.1)
 
 
 def test_each_round_is_timed_in_turns_and_in_alternating_order():
