@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from rnnvanish.backward.each_loop import Pass
 from rnnvanish.backward.replay import Series
 from rnnvanish.names import lookup
 from rnnvanish.observe.watch import Run
@@ -26,11 +27,12 @@ class Measure(Generic[Result]):
         units: The unit of each number of the result, by the name of its field.
         of_loop: Takes a loop and the total gradient of every state. It may raise ValueError or RuntimeError, or give
             None, where nothing can be measured: a report then goes without.
-        of_model: Instead of `of_loop`, where a measure needs a run of its own: takes what `probes.retention` takes, and
-            gives a result for each loop.
+        of_steps: Instead of `of_loop`, where a measure is made of every step: one pass over the replayed steps serves all
+            of these, see `each_loop`.
         main_rows: Says what matters in every report.
         rest_rows: Says what a full report says besides.
         only_full: Whether it takes so long that only a full report has it.
+        in_double: Whether it is measured in double precision, whatever that of the model is.
         resolved: Whether the precision of the run held what was measured; if not, all is measured again in double.
     """
 
@@ -39,10 +41,11 @@ class Measure(Generic[Result]):
     result: Any
     units: Mapping[str, str]
     of_loop: Callable[[Run, Series], Result | None] | None = None
-    of_model: Callable[..., Mapping[str, Result]] | None = None
+    of_steps: Callable[[Run, Series], Pass[Result]] | None = None
     main_rows: Callable[[Result], list[Row]] = lambda result: []
     rest_rows: Callable[[Result], list[Row]] = lambda result: []
     only_full: bool = False
+    in_double: bool = False
     resolved: Callable[[Result], bool] = lambda result: True
 
 

@@ -37,6 +37,12 @@ def gate_values(call: InnermostCall) -> dict[str, GateValues]:
     way. A block called like a part of the state is that part where no such function is known. Others are left out, and
     all where the cell names none or was not called once.
     """
+    if call.gates is None:
+        call.gates = _read_gates(call)
+    return call.gates
+
+
+def _read_gates(call: InnermostCall) -> dict[str, GateValues]:
     if not call.complete:
         return {}
     cell, graph, nodes = cast(Cell, call.cell), StepGraph(call), dict[str, list[Any]]()

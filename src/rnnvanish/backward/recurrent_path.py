@@ -1,6 +1,6 @@
 """Which path a gradient takes: through every step of the loop, or in at each step, from the loss and from other layers.
 
-`recurrent_gradient` and `injected_gradient` replay the steps of a run; `journey_gradient` goes by the graph of one that ran
+`recurrent_gradient` and `subtract_passed_back` replay the steps of a run; `journey_gradient` goes by the graph of one that ran
 step by step; `injected_share` takes norms.
 """
 
@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rnnvanish.backward.replay import Replay, Series, real_step, replay_all
+from rnnvanish.backward.replay import Replay, ReplayedSteps, Series, real_step
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import Step, padding
 from rnnvanish.numerics.norms import align_ends
+from rnnvanish.numerics.real_view import pack, unpack
+from rnnvanish.observe import compiled_loops
 from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.watch import Run
 
@@ -27,6 +29,10 @@ def recurrent_gradient(run: Run, end: State) -> Series:
         The gradient by every state along this path, (time, sequences, size) for each part; 0 beyond a sequence's end.
     """
     require_unaltered(run)
+    if run.compiled_calls:
+        own = tuple(unpack(part) if like.is_complex() else part for part, like in zip(end, run.states[-1], strict=True))
+        found = tuple(map(pack, compiled_loops.backward_through_loop(run, own)))
+        return inside_sequences(run, found)
     step, ends, before = real_step(run), run.ends, Replay(run).before
     steps: list[State] = [()] * len(run.states)
     gradient = tuple(torch.zeros_like(part) for part in end)
@@ -47,24 +53,22 @@ def _vjp(step: Step, x: Tensor, before: State, gradient: State) -> State:
     return tuple(torch.zeros_like(part) if g is None else g for part, g in zip(before, found, strict=True))
 
 
-def injected_gradient(run: Run, gradients: Series) -> Series:
-    """The part of every state's gradient that did not come back through the loop's own next step.
-
-    It came in at this very step: from the loss, from a layer above, from attention that reads this state.
-
-    Args:
-        run: The loop.
-        gradients: The total gradient of every state.
-    """
+def inside_sequences(run: Run, gradients: Series) -> Series:
+    """A copy of gradients that is zero in the padding, where the last state stands still and has one."""
     require_unaltered(run)
-    beyond = padding(len(run.states), run.ends + 1)[..., None]  # there the last state stands still, and has a gradient
-    came_in = tuple(part.masked_fill(beyond, 0.0) for part in gradients)
-    for steps in replay_all(run):
-        back = steps.vjp(steps.rows_of(gradients), steps.before)
-        inside = steps.step > 0
-        for part, passed in zip(came_in, back, strict=True):
-            part[steps.step[inside] - 1, steps.sequence[inside]] -= passed[inside]
-    return came_in
+    beyond = padding(len(run.x), run.ends + 1)[..., None]
+    return tuple(part.masked_fill(beyond, 0.0) for part in gradients)
+
+
+def subtract_passed_back(gradients: Series, steps: ReplayedSteps) -> None:
+    """Subtract from the gradient by every state, in place, what came back through the loop's own next step.
+
+    What is left after all steps came in at each: from the loss, from a layer above, from attention that reads the state.
+    """
+    inside = steps.step > 0
+    scale = steps.backward.scale[inside, None]
+    for part, passed in zip(gradients, steps.backward.before, strict=True):
+        part[steps.step[inside] - 1, steps.sequence[inside]] -= passed[inside] * scale.to(part.dtype)
 
 
 def injected_share(came_in: Float[Tensor, "time sequences"], back: Tensor, ends: Tensor) -> Float[Tensor, " lags"]:

@@ -7,7 +7,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
@@ -38,6 +38,8 @@ class InnermostCall:
         after: The state that it gave, tensors of the graph.
         reads: What each linear layer that it names read, tensors of the graph.
         sums: What each of them gave.
+        calls: How often it was called.
+        gates: What `gate_values` read of it, once it did.
     """
 
     cell: nn.Module
@@ -47,6 +49,7 @@ class InnermostCall:
     reads: dict[str, Tensor] = field(default_factory=dict)
     sums: dict[str, Tensor] = field(default_factory=dict)
     calls: int = 0
+    gates: dict[str, Any] | None = None
 
     @property
     def complete(self) -> bool:
@@ -74,6 +77,45 @@ class InnermostCall:
 
 
 @dataclass(frozen=True, eq=False)
+class LinearCall:
+    """A call of a linear layer in replayed steps: what it read and returned, a row for each step."""
+
+    layer: nn.Linear
+    x: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class StepBackward:
+    """The total gradient, scaled to length one, taken back through every replayed step: rows that no format loses.
+
+    Attributes:
+        size: Norm of the total gradient by the state after each step; what is here times it is the gradient itself.
+        unit: The total gradient over `size`; itself where that is zero, as a square may be that no format holds.
+        x: What comes back to what the step read.
+        before: What comes back to the state before it.
+        linears: What comes back to what each linear layer returned.
+    """
+
+    size: Float[Tensor, " rows"]
+    unit: State
+    x: Tensor
+    before: State
+    linears: tuple[Tensor, ...]
+
+    @cached_property
+    def x_norms(self) -> Float[Tensor, " rows"]:
+        """Norm of the gradient by what each step read, in double precision."""
+        size: Tensor = torch.linalg.vector_norm(pack(self.x).double(), dim=-1)
+        return size * self.scale
+
+    @cached_property
+    def scale(self) -> Float[Tensor, " rows"]:
+        """What the numbers here are to be multiplied by, in double precision."""
+        return torch.where(self.size > 0, self.size, 1.0).double()
+
+
+@dataclass(frozen=True, eq=False)
 class ReplayedSteps:
     """Steps computed again, with their graph; a row is one step of one sequence, padding has none.
 
@@ -85,6 +127,8 @@ class ReplayedSteps:
         before: The state before it, leaves of the graph; of complex numbers Re beside Im, as real coordinates.
         after: The state after it, likewise.
         inner: The call of the innermost cell.
+        linears: The calls of all linear layers.
+        total: Of `replay_all` with gradients: the total gradient by the state after each step.
     """
 
     step: Int[Tensor, " rows"]
@@ -94,6 +138,8 @@ class ReplayedSteps:
     before: State
     after: State
     inner: InnermostCall
+    linears: list[LinearCall] = field(default_factory=list)
+    total: State = ()
 
     def rows_of(self, parts: Series) -> State:
         """Take the rows of these steps."""
@@ -108,6 +154,15 @@ class ReplayedSteps:
             torch.zeros_like(tensor) if g is None else g
             for tensor, g in zip(to, found or (None,) * len(to), strict=True)
         )
+
+    @cached_property
+    def backward(self) -> StepBackward:
+        """One vector-Jacobian product of the total gradient, for all that is measured of it."""
+        size = torch.linalg.vector_norm(torch.cat(self.total, dim=-1), dim=-1)
+        unit = tuple(part / torch.where(size > 0, size, 1.0)[:, None] for part in self.total)
+        x, *found = self.vjp(unit, (self.x, *self.before, *(call.y for call in self.linears)))
+        parts = len(self.before)
+        return StepBackward(size, unit, x, tuple(found[:parts]), tuple(found[parts:]))
 
     def jvp(self) -> Callable[[State], State]:
         """Jacobian-vector product: the function that takes a change of the state before each step to the state after it."""
@@ -138,12 +193,22 @@ class Replay:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        if run.compiled_calls:
+            self.before, self.after = recorded_states(run)
+            return
         # A step that makes its own first state has read none.
         self.before = stack_steps(run, [entry or run.initial for entry in run.entries])
         self.after = stack_steps(run, run.states)
 
-    def steps_at(self, step: Int[Tensor, " rows"], sequence: Int[Tensor, " rows"]) -> ReplayedSteps:
+    def steps_at(
+        self, step: Int[Tensor, " rows"], sequence: Int[Tensor, " rows"], gradients: Series = ()
+    ) -> ReplayedSteps:
         """Compute these steps of these sequences again, all at once.
+
+        Args:
+            step: Which steps.
+            sequence: Of which sequences.
+            gradients: The total gradient of every state, where what comes of it is asked for.
 
         Raises:
             Unrepeatable: Where a step does not give again what it gave: it draws random numbers, or mixes sequences.
@@ -152,7 +217,7 @@ class Replay:
         x = run.x[step, sequence].detach().requires_grad_()
         before = tuple(part[step, sequence].requires_grad_() for part in self.before)
         with torch.enable_grad():
-            after, inner = self._call_step(x, before)
+            after, inner, linears = self._call_step(x, before)
         for name, new, old in zip(run.cell.state_names, after, self.after, strict=True):
             was = old[step, sequence]
             if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
@@ -160,9 +225,10 @@ class Replay:
                     f"{run.name}: taken again from the same state, a step gives another {name}. Does it draw random "
                     "numbers, or mix the sequences of a batch? Measure it with model.eval()."
                 )
-        return ReplayedSteps(step, sequence, run.ends[sequence] - step, x, before, after, inner)
+        total = tuple(part[step, sequence] for part in gradients)
+        return ReplayedSteps(step, sequence, run.ends[sequence] - step, x, before, after, inner, linears, total)
 
-    def _call_step(self, x: Tensor, before: State) -> tuple[State, InnermostCall]:
+    def _call_step(self, x: Tensor, before: State) -> tuple[State, InnermostCall, list[LinearCall]]:
         try:
             return call_step(self.run, x, before)
         except RuntimeError:  # written for as many sequences as there are: then step by step, sequence by sequence
@@ -171,8 +237,18 @@ class Replay:
             if len(x) % count:
                 raise
             each = [call_step(self.run, x[row], tuple(part[row] for part in before)) for row in rows]
-            after = tuple(torch.cat(parts) for parts in zip(*(after for after, _ in each), strict=True))
-            return after, InnermostCall(each[0][1].cell)
+            after = tuple(torch.cat(parts) for parts in zip(*(after for after, *_ in each), strict=True))
+            return after, InnermostCall(each[0][1].cell), []
+
+
+def recorded_states(run: Run) -> tuple[Series, Series]:
+    """The states of a compiled loop before and after every step."""
+    calls = [[pack(part) for part in call.record.states] for call in run.compiled_calls]
+    parts = list(zip(*calls, strict=True))
+    return (
+        tuple(torch.cat([part[:-1] for part in each]) if len(each) > 1 else each[0][:-1] for each in parts),
+        tuple(torch.cat([part[1:] for part in each]) if len(each) > 1 else each[0][1:] for each in parts),
+    )
 
 
 def stack_steps(run: Run, states: Sequence[State]) -> Series:
@@ -195,14 +271,17 @@ def _pad_batch(part: Tensor, batch: int) -> Tensor:
     return part if len(part) == batch else torch.cat([part, part.new_zeros(batch - len(part), part.shape[1])])
 
 
-def replay_all(run: Run, chunk_numbers: int = CHUNK_NUMBERS) -> Iterator[ReplayedSteps]:
-    """Replay every step of `run`, some steps of all sequences at a time; errors are those of `Replay.steps_at`."""
+def replay_all(run: Run, gradients: Series = (), chunk_numbers: int = CHUNK_NUMBERS) -> Iterator[ReplayedSteps]:
+    """Replay every step of `run`, all sequences at some lags from their own ends at a time: 0, 1, 2, ... first.
+
+    Args and errors are those of `Replay.steps_at`.
+    """
     batch, replay = run.x.shape[1], Replay(run)
     stride = max(1, chunk_numbers // (batch * sum(part.shape[-1] for part in replay.before)))
     for start in range(0, int(run.ends.max()) + 1, stride):
-        t = torch.arange(start, min(start + stride, len(run.x)), device=run.x.device)
-        going = (t[:, None] <= run.ends).nonzero()
-        yield replay.steps_at(t[going[:, 0]], going[:, 1])
+        lag = torch.arange(start, start + stride, device=run.x.device)
+        row, sequence = (lag[:, None] <= run.ends).nonzero().unbind(1)
+        yield replay.steps_at(run.ends[sequence] - lag[row], sequence, gradients)
 
 
 def replay_by_lag(run: Run) -> Iterator[ReplayedSteps]:
@@ -213,10 +292,15 @@ def replay_by_lag(run: Run) -> Iterator[ReplayedSteps]:
         yield replay.steps_at(run.ends[sequence] - lag, sequence)
 
 
-def call_step(run: Run, x: Tensor, before: State) -> tuple[State, InnermostCall]:
-    """Call the step of `run` from given states, with hooks that record what its innermost cell does."""
+def call_step(run: Run, x: Tensor, before: State) -> tuple[State, InnermostCall, list[LinearCall]]:
+    """Call the step of `run` from given states, with hooks that record what its innermost cell and linear layers do."""
     cell = innermost(run.cell)
-    inner = InnermostCall(cell)
+    inner, linears = InnermostCall(cell), list[LinearCall]()
+
+    def note(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        if output.requires_grad:
+            linears.append(LinearCall(cast(nn.Linear, layer), args[0], output))
+
     with ExitStack() as hooks:
         if isinstance(cell, Cell):
             hooks.enter_context(cell.register_forward_pre_hook(inner.note_input))
@@ -225,7 +309,10 @@ def call_step(run: Run, x: Tensor, before: State) -> tuple[State, InnermostCall]
                 linear = cell.get_submodule(name)
                 hooks.enter_context(linear.register_forward_pre_hook(partial(inner.note_read, name), prepend=True))
                 hooks.enter_context(linear.register_forward_hook(partial(inner.note_sum, name)))
-        return real_step(run)(x, before), inner
+        for module in run.cell.modules():
+            if isinstance(module, nn.Linear):
+                hooks.enter_context(module.register_forward_hook(note))
+        return real_step(run)(x, before), inner, linears
 
 
 def real_step(run: Run) -> Step:

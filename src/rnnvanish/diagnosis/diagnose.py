@@ -18,8 +18,7 @@ from rnnvanish.measure import Measures
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.call import sample_batches
 from rnnvanish.observe.restore.borrow import preserve
-from rnnvanish.probes.curve import Curve
-from rnnvanish.probes.retention import retention_of
+from rnnvanish.probes.curve import Curve, average_curves
 from rnnvanish.records.provenance import provenance
 
 
@@ -82,8 +81,8 @@ def _diagnose(
     full: bool,
 ) -> Diagnosis:
     calls = sample_batches(model, inputs, batches)
-    curves = retention_of(model, calls, loss, cells, segment)
-    examined = [examine(model, call, loss, cells, full and not number) for number, call in enumerate(calls)]
+    examined = [examine(model, call, loss, cells, full and not number, segment) for number, call in enumerate(calls)]
+    curves = average_curves([{name: each.curve for name, each in one.items()} for one in examined])
     seen = {name: joined([one[name].cause for one in examined if name in one])[0] for name in examined[0]}
     measured = {name: joined([one[name].measures for one in examined if name in one]) for name in examined[0]}
     trials = trials_of(model, calls, loss, curves, lag, train, cells=cells, segment=segment)

@@ -1,75 +1,143 @@
-"""Everything that is measured of a loop whose gradients are known: one watched run of the model for all of it."""
+"""Everything that is measured of a model on one batch: one watched run serves curves, causes, faults and all measures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import nn
 
 from rnnvanish import probes
-from rnnvanish.backward.each_loop import Loss, each_loop
-from rnnvanish.backward.replay import Series
+from rnnvanish.backward.each_loop import (
+    LoopGradients,
+    LoopMeasure,
+    loop_gradients,
+    measure_loop,
+    resolve_call,
+    watch_either_way,
+)
+from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.diagnosis.cause.cause import Cause, cause_of
 from rnnvanish.diagnosis.fault import Seen
-from rnnvanish.diagnosis.find_faults import look, resolved
-from rnnvanish.measure import Measure, Measures
+from rnnvanish.diagnosis.faults import ALL as FAULTS
+from rnnvanish.diagnosis.find_faults import looks_of
+from rnnvanish.diagnosis.find_faults import resolved as looks_resolved
+from rnnvanish.measure import Measures
+from rnnvanish.numerics.norms import align_ends
+from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run
+from rnnvanish.probes.curve import Curve
+from rnnvanish.probes.retention import curve_of
+from rnnvanish.probes.retention import resolved as curves_resolved
 
 
 @dataclass(frozen=True, eq=False)
 class Examined:
     """What was seen of one loop."""
 
+    curve: Curve
     cause: Cause
     looks: list[Seen | None]
     measures: Measures
 
+    @property
+    def resolved(self) -> bool:
+        """Whether the precision of the run held all that was measured."""
+        measured = [(measure, self.measures[measure.name]) for measure in probes.ALL]
+        return (
+            self.cause.resolved
+            and looks_resolved(self.looks)
+            and all(result is None or measure.resolved(result) for measure, result in measured)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """What was seen of every loop; None where the run's precision did not hold its gradients, so that nothing was measured."""
+
+    loops: dict[str, Examined] | None
+    in_double: bool
+
+    @property
+    def resolved(self) -> bool:
+        return self.loops is not None and all(each.resolved for each in self.loops.values())
+
 
 def examine(
-    model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = (), full: bool = False
+    model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = (), full: bool = False, segment: int | None = None
 ) -> dict[str, Examined]:
     """Measure every loop of `model` on one batch.
 
     Arguments and errors are those of `probes.retention`; `full` takes those measures too that take long.
     """
-    found = each_loop(model, inputs, loss, partial(_of_loop, full), _resolved, cells)
-    alone = {
-        measure.name: _possible(measure.of_model, model, inputs, loss, cells) or {}
-        for measure in probes.ALL
-        if measure.of_model is not None
-    }
-    return {name: replace(each, measures=_with(each.measures, name, alone)) for name, each in found.items()}
+    call = resolve_call(model, inputs, loss)
+
+    def loops_of(output: Any, runs: list[Run]) -> tuple[Any, list[LoopGradients]]:
+        value = evaluate_loss(model, call, output, runs, loss)
+        return value, loop_gradients(model, runs, value, split=loss is not None)
+
+    def of_all(give_up: bool, output: Any, runs: list[Run]) -> _Batch:
+        value, loops = loops_of(output, runs)
+        in_double = all(run.in_double for run in runs)
+        curves = {each.run.name: curve_of(model, value, each, loss) for each in loops}
+        if give_up and not in_double and not (curves_resolved(curves) and all(map(_held, loops))):
+            return _Batch(None, in_double)
+        found = {each.run.name: _of_loop(curves[each.run.name], each, full, in_double) for each in loops}
+        return _Batch(found, in_double)
+
+    def rest(batch: _Batch, output: Any, runs: list[Run]) -> _Batch:
+        assert batch.loops is not None
+        found = dict(batch.loops)
+        for each in loops_of(output, runs)[1]:
+            known = found[each.run.name]
+            more = _without_errors(measure_loop(each.run, each.total, _measures(full, in_double=True)))
+            found[each.run.name] = replace(known, measures=Measures(known.measures | more))
+        return _Batch(found, in_double=True)
+
+    with torch.enable_grad(), preserve(loss):
+        watched = partial(watch_either_way, model, call, cells=cells, segment=segment)
+        then = lambda batch: None if batch.in_double or batch.loops is None else partial(rest, batch)
+        batch: _Batch = watched(partial(of_all, True), lambda found: found.resolved, then=then)
+        if batch.loops is None:  # it cannot run in double: then as it is
+            batch = watched(partial(of_all, False), lambda found: True)
+    assert batch.loops is not None
+    return batch.loops
 
 
-def _of_loop(full: bool, run: Run, total: Series) -> Examined:
-    def taken(measure: Measure[Any]) -> Any:
-        if measure.of_loop is None or (measure.only_full and not full):
-            return None
-        return _possible(measure.of_loop, run, total)
-
-    measures = Measures({measure.name: taken(measure) for measure in probes.ALL})
-    return Examined(cause_of(run, total), look(run, total), measures)
+def _held(loop: LoopGradients) -> bool:
+    """Whether the format of the run told a gradient from zero at every lag, its square included."""
+    norms = torch.linalg.vector_norm(torch.cat(loop.total, dim=-1), dim=-1)
+    by_lag = align_ends(norms, loop.run.ends)[: int(loop.run.ends.max()) + 1]
+    return bool((by_lag > 0).any(1).all())
 
 
-def _with(measures: Measures, loop: str, alone: dict[str, Mapping[str, Any]]) -> Measures:
-    """The measures of a loop, with those that had a run of their own."""
-    return Measures(measures | {measure: by_loop.get(loop) for measure, by_loop in alone.items()})
-
-
-def _possible(measure: Callable[..., Any], *args: Any) -> Any:
-    """What was measured; None where that is not possible, which is no reason to withhold the rest."""
-    try:
-        return measure(*args)
-    except (ValueError, RuntimeError):
-        return None
-
-
-def _resolved(found: Examined) -> bool:
-    """Whether the precision of this run held all that was measured."""
-    measured = [(measure, found.measures[measure.name]) for measure in probes.ALL]
-    return (
-        found.cause.resolved
-        and resolved(found.looks)
-        and all(result is None or measure.resolved(result) for measure, result in measured)
+def _of_loop(curve: Curve, loop: LoopGradients, full: bool, in_double: bool) -> Examined:
+    measures: dict[Hashable, LoopMeasure[Any]] = {cause_of: cause_of, **{fault: fault for fault in FAULTS}}
+    measures |= _measures(full, in_double=False)
+    if in_double:
+        measures |= _measures(full, in_double=True)
+    found = measure_loop(loop.run, loop.total, measures)
+    if isinstance(found[cause_of], Exception):
+        raise found[cause_of]
+    taken = _without_errors(found)
+    return Examined(
+        curve,
+        found[cause_of],
+        looks_of(loop.run, found),
+        Measures({measure.name: taken.get(measure.name) for measure in probes.ALL}),
     )
+
+
+def _measures(full: bool, in_double: bool) -> dict[Hashable, LoopMeasure[Any]]:
+    """Those of a report, by name."""
+    return {
+        measure.name: measure.of_loop or cast(LoopMeasure[Any], measure.of_steps)
+        for measure in probes.ALL
+        if measure.in_double == in_double and (full or not measure.only_full)
+    }
+
+
+def _without_errors(found: Mapping[Hashable, Any]) -> dict[str, Any]:
+    """What was measured; None where that is not possible, which is no reason to withhold the rest."""
+    return {str(name): None if isinstance(each, Exception) else each for name, each in found.items()}

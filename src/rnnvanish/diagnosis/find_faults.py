@@ -2,16 +2,17 @@
 
 import math
 import re
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from torch import nn
 
-from rnnvanish.backward.each_loop import Loss, each_loop
+from rnnvanish.backward.each_loop import Loss, each_loop, measure_loop
 from rnnvanish.backward.replay import Series, UnrepeatableStep
 from rnnvanish.diagnosis import faults
 from rnnvanish.diagnosis.fault import Finding, Seen
 from rnnvanish.observe.call import Call, sample_batches
-from rnnvanish.observe.checks import Unmeasurable, require_unaltered
+from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.recorded_calls import copy_model
 from rnnvanish.observe.watch import Cells, Run
 
@@ -41,12 +42,23 @@ def findings(
 
 
 def look(run: Run, total: Series) -> list[Seen | None]:
-    """Look for every fault in one loop; none can be seen in steps that cannot be repeated, for the numbers they draw."""
-    try:
-        require_unaltered(run)
-        return [fault(run, total) for fault in faults.ALL]
-    except (UnrepeatableStep, Unmeasurable):
+    """Look for every fault in one loop."""
+    return looks_of(run, measure_loop(run, total, {fault: fault for fault in faults.ALL}))
+
+
+def looks_of(run: Run, found: Mapping[Hashable, Any]) -> list[Seen | None]:
+    """What every fault's look gave, where all were taken together with other measures.
+
+    None can be seen in steps that cannot be repeated, for the numbers they draw, nor where the model changes states between
+    them.
+    """
+    looks = [found[fault] for fault in faults.ALL]
+    errors = [each for each in looks if isinstance(each, Exception)]
+    if run.altered or any(isinstance(error, UnrepeatableStep | Unmeasurable) for error in errors):
         return []
+    for error in errors:
+        raise error
+    return looks
 
 
 def _tried(

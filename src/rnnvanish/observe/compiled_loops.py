@@ -4,6 +4,7 @@ A measure that asks for no more than gradients needs no unrolled loop. Whatever 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -120,12 +121,27 @@ def backward_from_end(run: Run, end: State) -> Gradients:
 
 
 def backward_through_loop(run: Run, end: State) -> Gradients:
-    """Backpropagate it through the steps of the loop alone."""
-    _require_end(run)
+    """Backpropagate the gradient by each sequence's last state, or the last that is read, through the steps of the loop alone."""
+    end, outputs = _split_at_ends(run, end)
     clear_gradients([run])
-    for call in reversed(run.compiled_calls):
-        end = torch.autograd.grad(call.final, call.entry, end, retain_graph=True, materialize_grads=True)
+    for call, of_outputs in zip(reversed(run.compiled_calls), reversed(outputs), strict=True):
+        given, sent = (call.final, end) if of_outputs is None else ((*call.final, call.outputs), (*end, of_outputs))
+        end = torch.autograd.grad(given, call.entry, sent, retain_graph=True, materialize_grads=True)
     return returned_gradients(run)
+
+
+def _split_at_ends(run: Run, end: State) -> tuple[State, list[Tensor | None]]:
+    """The gradient by the state after the last step, and by the outputs of each call: those that are read before the end."""
+    if run.last_read is None:
+        return end, [None] * len(run.compiled_calls)
+    early = run.last_read < replace(run, last_read=None).ends
+    if any(bool(part[early].any()) for part in end[1:]):
+        raise Unsupported("backward from a whole state before the end")
+    first = end[0]
+    outputs = first.new_zeros(len(run.x), *first.shape)
+    outputs[run.last_read[early], early.nonzero().flatten()] = first[early]
+    last = tuple(part.masked_fill(early[:, None], 0.0) for part in end)
+    return last, list(outputs.split([len(call.outputs) for call in run.compiled_calls]))
 
 
 def _require_end(run: Run) -> None:

@@ -73,6 +73,7 @@ class Run:
         gradient_stop: Engaged, no gradient passes through a call.
         last_read: Index of the last state of each sequence that the loss depends on, (batch,), where that is known, and is
             not the last of all.
+        weight_dtype: The format of the module's weights, as its user has them, whatever it ran in.
     """
 
     name: str
@@ -96,6 +97,12 @@ class Run:
     compiled_calls: Sequence[CompiledCall] = ()
     gradient_stop: GradientStop = field(default_factory=GradientStop)
     last_read: Tensor | None = None
+    weight_dtype: torch.dtype | None = None
+
+    @property
+    def in_double(self) -> bool:
+        """Whether it ran in double precision."""
+        return self.x.dtype.to_real() == torch.float64
 
     @property
     def ends(self) -> Tensor:

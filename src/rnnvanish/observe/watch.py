@@ -9,6 +9,7 @@ recorded (`cell_loops.hook`). Nothing else of the model is replaced. What was re
 
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -40,6 +41,7 @@ def watch(
     cells: Cells = (),
     segment: int | None = None,
     compiled: bool = False,
+    then: Callable[[Measured], Callable[[Any, list[Run]], Measured] | None] = lambda measured: None,
 ) -> Measured:
     """Run `model` with its loops in sight and measure; then make sure that this was the model's ordinary run.
 
@@ -52,7 +54,9 @@ def watch(
             single precision.
         cells: Modules that are one step of a loop which the model itself writes.
         segment: Steps of a layer's loop between which nothing but states is kept; a named step is kept one by one.
-        compiled: Whether loops may run compiled, for a measure that asks for gradients alone: see `compiled_loops`.
+        compiled: Whether loops may run compiled, for a measure that asks for gradients and the numbers of states alone: see
+            `compiled_loops`.
+        then: Of what was measured in the model's own precision: what measures the rest in double; None for nothing.
 
     Raises:
         ValueError: Where there is nothing to measure: says what is there, and what to do.
@@ -67,19 +71,23 @@ def watch(
         stack.enter_context(materialise(model, call, *call.contents))
         call = call.map(lambda value: value.clone() if value.is_inference() else value)
         measured, same, precise, ordinary = _measure(model, call, measure, cells, segment, compiled)
-        if same and precise and resolved(measured):
+        done = same and precise and resolved(measured)
+        rest = then(measured) if done else measure
+        if rest is None:
             return measured
         try:
-            remeasure = partial(_measure, model, call, measure, cells, segment, compiled, torch.float64)
+            remeasure = partial(_measure, model, call, rest, cells, segment, compiled, torch.float64)
             in_double, same_in_double, _, _ = remeasure(ordinary if same else None)
             if same and not same_in_double:  # rounding alone can part a run in single precision from one in double
                 in_double, same_in_double, _, _ = remeasure()
-        except checks.Unmeasurable:
-            raise
         except Exception as error:  # it ran a moment ago: something in it insists on its own precision
+            if isinstance(error, checks.Unmeasurable) and not done:
+                raise
             if not same:
                 raise RuntimeError(checks.describe_difference(model, call)) from error
             return measured
+    if done and not same_in_double:
+        return measured
     if not same_in_double:
         raise RuntimeError(checks.describe_difference(model, call))
     return in_double
@@ -105,6 +113,7 @@ def _measure(
         ordinary run returned.
     """
     layers, own = recurrent_modules(model), step_modules(model, cells)
+    formats = {id(module): _format(module) for module in (*layers.values(), *own.values())}
     checks.check_model(model, call, layers, own)
     call = call.map(lambda value: to_precision(value, dtype))
     engines = {name: module.engine for name, module in layers.items() if compiled and isinstance(module, Recurrent)}
@@ -141,13 +150,19 @@ def _measure(
         if known is None:
             checks.check_finite(model, call, found)
         with recorder.paused():
-            runs = recorder.runs()
+            runs = [replace(run, weight_dtype=formats.get(id(run.module))) for run in recorder.runs()]
             checks.check_unseen({} if operations is None else operations.unseen, runs)
             checks.check_runs(model, runs, [*layers, *own])
             with checks.explain_in_place(model):
                 measured = measure(output, runs)
     precise = all(part.dtype.to_real() in (torch.float32, torch.float64) for run in runs for part in run.states[-1])
     return measured, known is None or agree(found, known), precise, found if known is None else known
+
+
+def _format(module: nn.Module) -> torch.dtype:
+    return next(
+        (weight.dtype for weight in module.parameters() if weight.is_floating_point()), torch.get_default_dtype()
+    )
 
 
 def _run_unwatched(

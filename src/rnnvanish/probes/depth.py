@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
-from rnnvanish.backward.each_loop import Loss, each_loop
-from rnnvanish.backward.recurrent_path import injected_gradient
-from rnnvanish.backward.replay import Series, replay_all
-from rnnvanish.cell import State
+from rnnvanish.backward.each_loop import Loss, Pass, alone, each_loop
+from rnnvanish.backward.recurrent_path import inside_sequences, subtract_passed_back
+from rnnvanish.backward.replay import Series
 from rnnvanish.measure import Measure, Row
-from rnnvanish.numerics.real_view import pack
+from rnnvanish.numerics.norms import joint_norm
 from rnnvanish.observe.watch import Cells, Run
 
 
@@ -46,19 +46,17 @@ def depth(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -
 
     Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error.
     """
-    return each_loop(model, inputs, loss, passage_of, lambda passage: passage.resolved, cells)
+    return each_loop(model, inputs, loss, alone(passage_of), lambda passage: passage.resolved, cells)
 
 
-def passage_of(run: Run, gradients: Series) -> Passage:
+def passage_of(run: Run, gradients: Series) -> Pass[Passage]:
     """Measure one loop, given the total gradient of every state."""
-    leaves = 0.0
-    for steps in replay_all(run):
-        leaves += _square(steps.vjp(steps.rows_of(gradients), (steps.x,)))
-    return Passage(_square(injected_gradient(run, gradients)) ** 0.5, leaves**0.5)
-
-
-def _square(parts: State | Series) -> float:
-    return sum(float(pack(part).double().square().sum()) for part in parts)
+    leaves, came_in = 0.0, inside_sequences(run, gradients)
+    while (steps := (yield)) is not None:
+        leaves += float(steps.backward.x_norms.square().sum())
+        subtract_passed_back(came_in, steps)
+    arrives = joint_norm([torch.linalg.vector_norm(part.double()) for part in came_in])
+    return Passage(float(arrives), leaves**0.5)
 
 
 def _rows(found: Passage) -> list[Row]:
@@ -72,7 +70,7 @@ DEPTH = Measure(
     about=__doc__,
     result=Passage,
     units={"arrives": "loss per unit of state", "leaves": "loss per unit of input"},
-    of_loop=passage_of,
+    of_steps=passage_of,
     rest_rows=_rows,
     resolved=lambda found: found.resolved,
 )

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -45,13 +44,16 @@ def resolution(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = 
 
     Arguments and errors are those of `probes.retention`.
     """
-    # Before the measurement, which is in double precision.
-    own = {id(module): _format(module) for module in model.modules()}
-    found = each_loop(model, inputs, loss, partial(_resolution_of, own), lambda pair: pair[0] == torch.float64, cells)
+
+    def of_loop(run: Run, gradients: Series) -> tuple[bool, Resolution]:
+        return run.in_double, resolution_of(run, gradients)
+
+    found = each_loop(model, inputs, loss, of_loop, lambda pair: pair[0], cells)
     return {name: resolution for name, (_, resolution) in found.items()}
 
 
-def _resolution_of(own: dict[int, str], run: Run, gradients: Series) -> tuple[torch.dtype, Resolution]:
+def resolution_of(run: Run, gradients: Series) -> Resolution:
+    """Measure one loop that ran in double precision, given the total gradient of every state."""
     whole = torch.cat(gradients, dim=-1).double().abs()
     step = run.ends - torch.arange(int(run.ends.max()) + 1, device=whole.device)[:, None]
     rows = torch.arange(whole.shape[1], device=whole.device).expand_as(step)
@@ -65,12 +67,7 @@ def _resolution_of(own: dict[int, str], run: Run, gradients: Series) -> tuple[to
         lost[name] = ((aligned > 0) & (aligned <= smallest / 2)).double().sum((1, 2)) / there
         lost_from[name] = _first_true(lost[name] >= 0.5)
         drowned_from[name] = _first_true(size < numbers.eps / 2 * size[0])
-    return run.x.dtype, Resolution(own[id(run.module)], lost, lost_from, drowned_from)
-
-
-def _format(module: nn.Module) -> str:
-    weight = next((w for w in module.parameters() if w.is_floating_point()), torch.empty(0))
-    return str(weight.dtype).removeprefix("torch.")
+    return Resolution(str(run.weight_dtype).removeprefix("torch."), lost, lost_from, drowned_from)
 
 
 def _first_true(condition: Tensor) -> int | None:
@@ -96,7 +93,8 @@ RESOLUTION = Measure(
     about=__doc__,
     result=Resolution,
     units={"lost": "share of the numbers", "lost_from": "steps", "drowned_from": "steps"},
-    of_model=resolution,
+    of_loop=resolution_of,
+    in_double=True,
     main_rows=_main_rows,
     rest_rows=_rest_rows,
 )

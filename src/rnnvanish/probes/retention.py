@@ -1,6 +1,6 @@
 """Retention: how much of the gradient is left, step by step back in time, in a user's unchanged model."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.each_loop import resolve_call
+from rnnvanish.backward.each_loop import LoopGradients, loop_gradients, resolve_call, watch_either_way
 from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.last_read_step import end_at_last_read
 from rnnvanish.backward.loss import Loss, evaluate_loss
@@ -16,7 +16,6 @@ from rnnvanish.backward.masked_states import masked_gradients
 from rnnvanish.backward.notes import loop_notes
 from rnnvanish.backward.recurrent_path import injected_share, journey_gradient, recurrent_gradient
 from rnnvanish.backward.replay import Series
-from rnnvanish.backward.state_gradients import state_gradients
 from rnnvanish.cell import State
 from rnnvanish.numerics.norms import align_ends, gains, joint_norm, row_norms, stable_norm
 from rnnvanish.numerics.real_view import pack
@@ -91,17 +90,15 @@ def retention_of(
     with torch.enable_grad(), preserve(loss):
         for each in calls:
             call = resolve_call(model, each, loss)
-            measured = partial(
-                watch, model, call, partial(_curves, model, call, loss, explain), _resolved, cells, segment
-            )
-            try:
-                found.append(measured(compiled=explain is None and segment is None))
-            except Exception:  # noqa: BLE001  # step by step there are words for whatever this is, or even numbers
-                found.append(measured())
+            curves = partial(_curves, model, call, loss, explain)
+            if explain is None:
+                found.append(watch_either_way(model, call, curves, resolved, cells, segment))
+            else:
+                found.append(watch(model, call, curves, resolved, cells, segment))
     return average_curves(found)
 
 
-def _resolved(curves: dict[str, Curve]) -> bool:
+def resolved(curves: Mapping[str, Curve]) -> bool:
     """Whether every gain could be told from zero, and from infinity, in the precision of this run."""
     every = (part for curve in curves.values() for part in (curve.gain, *curve.parts.values()))
     return not any(bool((part.isnan() | part.isinf()).any()) for part in every)
@@ -116,32 +113,36 @@ def _curves(
     runs: list[Run],
 ) -> dict[str, Curve]:
     value = evaluate_loss(model, call, output, runs, loss)
-    every = state_gradients(model, runs, value, split=loss is not None)
-    curves = {}
-    episodes = list(map(Episodes.of, runs))
-    sizes = [list(map(each.split, own.sizes)) for each, own in zip(episodes, every, strict=True)]
-    ending = end_at_last_read([each.as_run() for each in episodes], list(map(joint_norm, sizes)))
-    for run, each, size_of, own in zip(ending, episodes, sizes, every, strict=True):
-        masked = masked_gradients(model, run, value, own.states) if run.altered else None
-        curve = _curve(run, size_of) if masked is None else _masked_curve(*masked)
-        if curve.verdict == "exploding" and not run.altered:
-            total = tuple(map(each.split, own.total))
-            curve = replace(curve, journey=_curve(run, _norms(_loop_gradient(run, _end_gradients(run, total)))))
-        if loss is not None and masked is None:
-            share = (
-                None
-                if own.origins is None
-                else injected_share(each.split(own.origins[0]), each.split(own.origins[1]), run.ends)[: len(curve.gain)]
-            )
-            # Where nothing comes in behind the end, all of the gradient is on the journey.
-            alone = share is not None and not (share[1:] > 0).any() and not curve.gain.isinf().any()
-            on_its_way = size_of if alone else _norms(map(each.split, _journey_gradient(run, each, own.total)))
-            curve = replace(curve, injected=share, journey=_curve(run, on_its_way))
-        overflows = bool(curve.gain.isinf().any())
-        notes = loop_notes(run, each, joint_norm(size_of), overflows, masked[0] if masked else None)
-        curve = replace(curve, notes=notes)
-        curves[run.name] = replace(curve, cause=explain(each.run, curve)) if explain else curve
-    return curves
+    loops = loop_gradients(model, runs, value, split=loss is not None)
+    curves = {each.run.name: curve_of(model, value, each, loss) for each in loops}
+    if explain is None:
+        return curves
+    return {
+        each.run.name: replace(curve, cause=explain(each.episodes.run, curve))
+        for each, curve in zip(loops, curves.values(), strict=True)
+    }
+
+
+def curve_of(model: nn.Module, value: Tensor, loop: LoopGradients, loss: Loss) -> Curve:
+    """The curve of one loop, while the graph of the loss is there; its gradients are split where the loss has a name."""
+    run, norms, states = loop.run, loop.norms, loop.states
+    masked = masked_gradients(model, run, value, states.states) if run.altered else None
+    curve = _curve(run, norms) if masked is None else _masked_curve(*masked)
+    if curve.verdict == "exploding" and not run.altered:
+        total = tuple(map(loop.episodes.split, states.total))
+        curve = replace(curve, journey=_curve(run, _norms(_loop_gradient(run, _end_gradients(run, total)))))
+    if loss is not None and masked is None:
+        origins = None if states.origins is None else tuple(map(loop.episodes.split, states.origins))
+        share = None if origins is None else injected_share(origins[0], origins[1], run.ends)[: len(curve.gain)]
+        # Where nothing comes in behind the end, all of the gradient is on the journey.
+        alone = share is not None and not (share[1:] > 0).any() and not curve.gain.isinf().any()
+        on_its_way = (
+            norms if alone else _norms(map(loop.episodes.split, _journey_gradient(run, loop.episodes, states.total)))
+        )
+        curve = replace(curve, injected=share, journey=_curve(run, on_its_way))
+    overflows = bool(curve.gain.isinf().any())
+    notes = loop_notes(run, loop.episodes, joint_norm(norms), overflows, masked[0] if masked else None)
+    return replace(curve, notes=notes)
 
 
 def _journey_gradient(run: Run, episodes: Episodes, total: Series) -> Series:
@@ -160,10 +161,7 @@ def _end_gradients(run: Run, total: Series) -> State:
 def _loop_gradient(run: Run, end: State) -> Series:
     """The gradient by the last states, of length one for each sequence, taken back through the loop alone."""
     length = stable_norm(torch.cat(tuple(map(pack, end)), dim=-1), dim=-1)[:, None]
-    unit = tuple(part / torch.where(length > 0, length, 1.0) for part in end)
-    if run.compiled_calls:
-        return compiled_loops.backward_through_loop(run, unit)
-    return recurrent_gradient(run, tuple(map(pack, unit)))
+    return recurrent_gradient(run, tuple(pack(part / torch.where(length > 0, length, 1.0)) for part in end))
 
 
 def _masked_curve(run: Run, gradients: list[State]) -> Curve:

@@ -1,7 +1,7 @@
 """Saturation: which gates and units stand at their limits, where slopes are near zero, and which never move."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from rnnvanish.backward.each_loop import Pass, alone
 from rnnvanish.backward.gate_values import GateValues, gate_values, title
-from rnnvanish.backward.replay import replay_all
+from rnnvanish.backward.replay import Series
 from rnnvanish.measure import Measure, Row
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.watch import Cells, Run, watch
@@ -64,47 +65,58 @@ def saturation(model: nn.Module, inputs: Any, cells: Cells = ()) -> dict[str, Ma
         >>> saturation(layer, torch.zeros(5, 1, 1))["LSTM/layer0/forward"]["f"].high
         tensor([1., 1., 1.], dtype=torch.float64)
     """
-    return watch(model, inputs, lambda output, runs: {run.name: saturation_of(run) for run in runs}, cells=cells)
+    of_loop = alone(saturation_of)
+    return watch(model, inputs, lambda output, runs: {run.name: of_loop(run, ()) for run in runs}, cells=cells)
 
 
-def saturation_of(run: Run) -> dict[str, Gate]:
-    """Measure one loop."""
+def saturation_of(run: Run, gradients: Series) -> Pass[dict[str, Gate]]:
+    """Measure one loop; of its gradients nothing is needed."""
     for name, part in zip(run.cell.state_names, run.states[-1], strict=True):
         if part.is_complex():
             raise Unmeasurable(
                 f"{run.name}: its state {name} is made of complex numbers. These have no lower and no upper limit to stand at: "
                 "there is nothing to measure of saturation. probes.retention, cases and lyapunov take complex states."
             )
-    gates: dict[str, list[GateValues]] = {}
-    for name, values in _gate_values_of_steps(run):
-        gates.setdefault(name, []).append(values)
-    return {name: _gate_measures(chunks) for name, chunks in gates.items()}
-
-
-def _gate_values_of_steps(run: Run) -> Iterator[tuple[str, GateValues]]:
-    for steps in replay_all(run):
+    gates: dict[str, _Sums] = {}
+    while (steps := (yield)) is not None:
         unknown = zip(run.cell.state_names, steps.after, strict=True)
-        yield from (
-            gate_values(steps.inner) or {name: GateValues(part.detach(), -math.inf, math.inf) for name, part in unknown}
-        ).items()
+        known = gate_values(steps.inner)
+        values = known or {name: GateValues(part.detach(), -math.inf, math.inf) for name, part in unknown}
+        for name, each in values.items():
+            gates.setdefault(name, _Sums(each.low, each.high)).add(each.value.double())
+    return {name: sums.gate() for name, sums in gates.items()}
 
 
-def _gate_measures(chunks: list[GateValues]) -> Gate:
-    value = torch.cat([chunk.value for chunk in chunks]).double().cpu()
-    low, high = chunks[0].low, chunks[0].high
-    width = high - low
-    if math.isfinite(width):
-        at_low, at_high = value <= low + NEAR * width, value >= high - NEAR * width
-    else:  # a rectifier stands at its only limit, or does not
-        at_low, at_high = value <= low, value >= high
-        width = float(value.abs().max())
-    known = math.isfinite(low)
-    return Gate(
-        low=at_low.double().mean(0) if known else torch.full_like(value[0], torch.nan),
-        high=at_high.double().mean(0) if known else torch.full_like(value[0], torch.nan),
-        mean=value.mean(0),
-        dead=value.amax(0) - value.amin(0) <= STILL * width,
-    )
+class _Sums:
+    """What is counted of one gate, between its limits, unit by unit."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+        self.rows, self.at_low, self.at_high, self.total = 0, *torch.zeros(3, dtype=torch.float64)
+        self.least, self.most = torch.tensor([math.inf, -math.inf], dtype=torch.float64)
+
+    def add(self, value: Float[Tensor, "rows units"]) -> None:
+        width = self.high - self.low
+        near = NEAR * width if math.isfinite(width) else 0.0  # a rectifier stands at its only limit, or does not
+        self.rows += len(value)
+        self.at_low = self.at_low + (value <= self.low + near).sum(0).cpu()
+        self.at_high = self.at_high + (value >= self.high - near).sum(0).cpu()
+        self.total = self.total + value.sum(0).cpu()
+        self.least = torch.minimum(self.least, value.amin(0).cpu())
+        self.most = torch.maximum(self.most, value.amax(0).cpu())
+
+    def gate(self) -> Gate:
+        width = self.high - self.low
+        if not math.isfinite(width):
+            width = float(torch.maximum(self.least.abs(), self.most.abs()).max())
+        known = math.isfinite(self.low)
+        mean = self.total / self.rows
+        return Gate(
+            low=self.at_low.double() / self.rows if known else torch.full_like(mean, torch.nan),
+            high=self.at_high.double() / self.rows if known else torch.full_like(mean, torch.nan),
+            mean=mean,
+            dead=self.most - self.least <= STILL * width,
+        )
 
 
 def _main_rows(gates: Mapping[str, Gate]) -> list[Row]:
@@ -128,7 +140,7 @@ SATURATION = Measure(
     about=__doc__,
     result=Mapping[str, Gate],
     units={"low": "share of the time", "high": "share of the time", "mean": "value of the gate"},
-    of_loop=lambda run, gradients: saturation_of(run),
+    of_steps=saturation_of,
     main_rows=_main_rows,
     rest_rows=_rest_rows,
 )

@@ -7,10 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.backward.each_loop import Loss, each_loop
-from rnnvanish.backward.replay import Series, replay_all
+from rnnvanish.backward.each_loop import Loss, Pass, alone, each_loop
+from rnnvanish.backward.replay import Series
 from rnnvanish.measure import NEARLY_ALL, Measure, Row
-from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.watch import Cells, Run
 
 
@@ -37,16 +36,15 @@ def sensitivity(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells =
 
     Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error.
     """
-    return each_loop(model, inputs, loss, sensitivity_of, cells=cells)
+    return each_loop(model, inputs, loss, alone(sensitivity_of), cells=cells)
 
 
-def sensitivity_of(run: Run, gradients: Series) -> Sensitivity:
+def sensitivity_of(run: Run, gradients: Series) -> Pass[Sensitivity]:
     """Measure one loop, given the total gradient of every state."""
     longest = int(run.ends.max()) + 1
     total, count = torch.zeros(2, longest, dtype=torch.float64)
-    for steps in replay_all(run):
-        (of_x,) = steps.vjp(steps.rows_of(gradients), (steps.x,))
-        square, lag = pack(of_x).double().square().sum(-1).cpu(), steps.lag.cpu()
+    while (steps := (yield)) is not None:
+        square, lag = steps.backward.x_norms.square().cpu(), steps.lag.cpu()
         total.index_add_(0, lag, square)
         count.index_add_(0, lag, torch.ones_like(square))
     return Sensitivity((total / count).sqrt())
@@ -64,6 +62,6 @@ SENSITIVITY = Measure(
     about=__doc__,
     result=Sensitivity,
     units={"size": "loss per unit of input"},
-    of_loop=sensitivity_of,
+    of_steps=sensitivity_of,
     rest_rows=_rows,
 )

@@ -1,5 +1,6 @@
 """Lag shares: how much of a weight's gradient comes from each lag."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -8,11 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.backward.each_loop import Loss, each_loop
-from rnnvanish.backward.replay import Series, replay_by_lag
+from rnnvanish.backward.each_loop import Loss, Pass, alone, each_loop
+from rnnvanish.backward.replay import ReplayedSteps, Series, replay_by_lag
 from rnnvanish.measure import NEARLY_ALL, Measure, Row
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.watch import Cells, Run
+
+#: Numbers of what several lags add to the gradient of a weight that are written down at once.
+AT_ONCE = 2**22
+#: Roundings by which the gradient of a weight may differ from what its linear layer adds to it, to be that alone.
+TOLERANCE = 1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,20 +65,91 @@ def shares(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
         >>> found.steps(0.999, "weight_hh_l0") < 20
         True
     """
-    return each_loop(model, inputs, loss, shares_of, cells=cells)
+    return each_loop(model, inputs, loss, alone(shares_of), cells=cells)
 
 
-def shares_of(run: Run, gradients: Series) -> Shares:
+def shares_of(run: Run, gradients: Series) -> Pass[Shares]:
     """Measure one loop, given the total gradient of every state."""
-    named = {name: weight for name, weight in run.module.named_parameters() if weight.requires_grad}
-    sizes: dict[str, list[float]] = {name: [] for name in named}
-    for steps in replay_by_lag(run):
-        found = steps.vjp(steps.rows_of(gradients), tuple(named.values()))
-        for name, addition in zip(named, found, strict=True):
-            sizes[name].append(float(torch.linalg.vector_norm(pack(addition).double())))
-    by_weight = {name: torch.tensor(size, dtype=torch.float64) for name, size in sizes.items() if any(size)}
+    weights = {name: weight for name, weight in run.module.named_parameters() if weight.requires_grad}
+    sizes = {name: torch.zeros(int(run.ends.max()) + 1, dtype=torch.float64) for name in weights}
+    linear, others = None, set[str]()
+    while (steps := (yield)) is not None:
+        calls = _calls_of(weights, steps)
+        if linear is None:
+            linear, others = _linear_alone(weights, calls, steps)
+        first = int(steps.lag.min())
+        for name in linear:
+            addition = _additions(weights[name], *calls[name], steps)
+            sizes[name][first : first + len(addition)] = addition
+    for steps in replay_by_lag(run) if others else ():
+        found = steps.vjp(steps.rows_of(gradients), tuple(weights[name] for name in others))
+        for name, each in zip(others, found, strict=True):
+            sizes[name][steps.lag[0]] = torch.linalg.vector_norm(pack(each).double())
+    by_weight = {name: size for name, size in sizes.items() if size.any()}
     together = torch.stack([size.square() for size in by_weight.values()] or [torch.zeros(1)]).sum(0).sqrt()
     return Shares({name: size / size.sum() for name, size in by_weight.items()}, together / together.sum())
+
+
+def _calls_of(weights: Mapping[str, Tensor], steps: ReplayedSteps) -> dict[str, tuple[Tensor, Tensor]]:
+    """Of each weight that one linear layer reads: what the layer read, and the scaled gradient by what it returned."""
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    often = Counter(call.layer for call in steps.linears)
+    for call, gradient in zip(steps.linears, steps.backward.linears, strict=True):
+        if often[call.layer] == 1 and call.x.dim() == 2 and not call.y.is_complex():
+            own = (call.layer.weight, call.layer.bias)
+            found |= {
+                name: (call.x.detach(), gradient) for name, weight in weights.items() if any(weight is w for w in own)
+            }
+    return found
+
+
+def _linear_alone(
+    weights: Mapping[str, Tensor], calls: Mapping[str, tuple[Tensor, Tensor]], steps: ReplayedSteps
+) -> tuple[set[str], set[str]]:
+    """The weights whose gradient is what one linear layer adds to it, and those that are read elsewhere in the step."""
+    linear, others = set(), set()
+    whole = steps.vjp(steps.backward.unit, tuple(weights.values()))
+    for (name, weight), gradient in zip(weights.items(), whole, strict=True):
+        if name in calls:
+            x, of_y = calls[name]
+            added = of_y.mT @ x if weight.dim() == 2 else of_y.sum(0)
+            if torch.allclose(
+                added, gradient, rtol=0, atol=TOLERANCE * torch.finfo(x.dtype).eps * float(gradient.abs().max())
+            ):
+                linear.add(name)
+                continue
+        if gradient.any():
+            others.add(name)
+    return linear, others
+
+
+def _additions(weight: Tensor, x: Tensor, gradient: Tensor, steps: ReplayedSteps) -> Float[Tensor, " lags"]:
+    """Norm of what each of these lags adds to the gradient of a linear layer's weight or bias, all sequences together.
+
+    Of the weight that is Σ δᵢ xᵢᵀ, whose norm needs no matrix of that size: ‖Σ δᵢ xᵢᵀ‖² = Σ (δᵢ·δⱼ)(xᵢ·xⱼ).
+    """
+    of_y = _by_lag(gradient.double() * steps.backward.scale[:, None], steps)
+    if weight.dim() == 1:
+        size: Tensor = torch.linalg.vector_norm(of_y.sum(1), dim=-1)
+        return size.cpu()
+    read = _by_lag(x.double(), steps)
+    if read.shape[1] * sum(weight.shape) <= weight.numel():
+        square: Tensor = ((of_y @ of_y.mT) * (read @ read.mT)).sum((1, 2))
+        return square.clamp(min=0).sqrt().cpu()
+    pieces = zip(
+        of_y.mT.split(max(1, AT_ONCE // weight.numel())), read.split(max(1, AT_ONCE // weight.numel())), strict=True
+    )
+    return torch.cat([torch.linalg.matrix_norm(d @ x) for d, x in pieces]).cpu()
+
+
+def _by_lag(rows: Float[Tensor, "rows size"], steps: ReplayedSteps) -> Float[Tensor, "lags sequences size"]:
+    """Rows of these steps by lag and sequence, zero where a sequence is shorter."""
+    lag = steps.lag - steps.lag.min()
+    found = rows.new_zeros(int(lag.max()) + 1, int(steps.sequence.max()) + 1, rows.shape[-1])
+    if len(rows) == found.shape[0] * found.shape[1]:
+        return rows.view(found.shape)
+    found[lag, steps.sequence] = rows
+    return found
 
 
 def _rows(found: Shares) -> list[Row]:
@@ -87,6 +164,6 @@ SHARES = Measure(
     about=__doc__,
     result=Shares,
     units={"by_weight": "share of the whole", "all": "share of the whole"},
-    of_loop=shares_of,
+    of_steps=shares_of,
     main_rows=_rows,
 )

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from rnnvanish.backward.each_loop import Loss, each_loop
+from rnnvanish.backward.each_loop import Loss, Pass, alone, each_loop
 from rnnvanish.backward.gate_values import kept
-from rnnvanish.backward.replay import ReplayedSteps, Series, UnrepeatableStep, replay_all
+from rnnvanish.backward.replay import ReplayedSteps, Series, UnrepeatableStep
 from rnnvanish.cell import Cell, Keeps, State
 from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
 from rnnvanish.diagnosis.cause.step_account import step_account
@@ -95,25 +95,26 @@ def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
     Arguments and errors are those of `probes.retention`. Of a step that cannot be repeated (random numbers) there is a
     note and no number.
     """
-    return each_loop(model, inputs, loss, cause_of, lambda cause: cause.resolved, cells)
+    return each_loop(model, inputs, loss, alone(cause_of), lambda cause: cause.resolved, cells)
 
 
-def cause_of(run: Run, gradients: Series) -> Cause:
+def cause_of(run: Run, gradients: Series) -> Pass[Cause]:
     """Take one loop apart, given the total gradient of every state; where that is not possible say why."""
     try:
         require_unaltered(run)
-        return _taken_to_pieces(run, gradients)
+        return (yield from _taken_to_pieces(run, gradients))
     except (UnrepeatableStep, Unmeasurable) as error:
         empty = torch.empty(0, dtype=torch.float64)
         name = type(innermost(run.cell)).__name__
         return Cause(name, "", torch.empty(0, dtype=torch.long), empty, {"step": empty, "loss": empty}, note=str(error))
 
 
-def _taken_to_pieces(run: Run, gradients: Series) -> Cause:
+def _taken_to_pieces(run: Run, gradients: Series) -> Pass[Cause]:
     rows: list[tuple[Tensor, dict[str, Tensor]]] = []
     gates: list[Tensor | None] = []
     known = True
-    for steps in replay_all(run):
+    inner = innermost(run.cell)
+    while (steps := (yield)) is not None:
         parts = _accounts(steps, gradients)
         known = known and "step" not in parts
         rows.append((steps.lag, parts))
@@ -126,7 +127,6 @@ def _taken_to_pieces(run: Run, gradients: Series) -> Cause:
         by_lag[name] = _mean_by_lag(row, lag, int(run.ends.max()))
     gain = torch.stack(list(by_lag.values())).sum(0)
     gate = [each for each in gates if each is not None]
-    inner = steps.inner.cell
     return Cause(
         cell=type(inner).__name__,
         around=_around(run, inner),
@@ -141,10 +141,7 @@ def _taken_to_pieces(run: Run, gradients: Series) -> Cause:
 
 def _accounts(steps: ReplayedSteps, gradients: Series) -> dict[str, Tensor]:
     """Nats of each part, row by row; nan where a row is no step back inside the sequence, or has no account."""
-    now = steps.rows_of(gradients)
-    size = _size(now)
-    unit = tuple(part / torch.where(size > 0, size, 1.0)[:, None] for part in now)
-    back = steps.vjp(unit, steps.before)
+    size, unit, back = steps.backward.size, steps.backward.unit, steps.backward.before
     earlier = torch.cat([part[(steps.step - 1).clamp(min=0), steps.sequence] for part in gradients], dim=-1)
     parts = {"loss": log_ratio(_size((earlier,)), size * _size(back))}
     flow = _taken_apart(steps, unit, torch.cat(back, dim=-1))

@@ -1,8 +1,6 @@
 """Faults that have a name, one file each: how one is seen in a loop, and what mends it. A new one is its file and one entry of `ALL`."""
 
-from collections.abc import Callable
-
-from rnnvanish.backward.replay import Series
+from rnnvanish.backward.each_loop import LoopMeasure
 from rnnvanish.deprecated import forward
 from rnnvanish.diagnosis.fault import Seen
 from rnnvanish.diagnosis.faults.closed_gate import closed_gate
@@ -10,10 +8,9 @@ from rnnvanish.diagnosis.faults.detached import detached
 from rnnvanish.diagnosis.faults.padding import padding_read
 from rnnvanish.diagnosis.faults.saturation import saturated_input
 from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
-from rnnvanish.observe.record import Run
 
-#: What is looked for, in this order. Each says what it saw in a loop, or None.
-ALL: tuple[Callable[[Run, Series], Seen | None], ...] = (
+#: What is looked for, in this order. Each says what it saw in a loop, or None; at once, or of every step.
+ALL: tuple[LoopMeasure[Seen | None], ...] = (
     detached,
     padding_read,
     saturated_input,

@@ -3,8 +3,9 @@
 import torch
 from torch import nn
 
+from rnnvanish.backward.each_loop import Pass
 from rnnvanish.backward.gate_values import kept
-from rnnvanish.backward.replay import Series, replay_all
+from rnnvanish.backward.replay import Series
 from rnnvanish.cell import Cell
 from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
 from rnnvanish.mitigation import innermost
@@ -16,13 +17,18 @@ from rnnvanish.probes.curve import THOUSAND
 CLOSED = 0.25
 
 
-def closed_gate(run: Run, total: Series) -> Seen | None:
+def closed_gate(run: Run, total: Series) -> Pass[Seen | None]:
     """See whether the gates that keep the state (an LSTM's forget gates) keep less than a quarter at each step."""
     keeps = innermost(run.cell).keeps if isinstance(innermost(run.cell), Cell) else None
-    gates = [gate for piece in replay_all(run) if (gate := kept(piece.inner)) is not None] if keeps else []
-    if not keeps or not gates:
+    if not keeps:
         return None
-    part, left = float(torch.cat(gates).mean()), arriving(run, total)
+    part, count = 0.0, 0
+    while (steps := (yield)) is not None:
+        if (gate := kept(steps.inner)) is not None:
+            part, count = part + float(gate.sum(dtype=torch.float64)), count + gate.numel()
+    if not count:
+        return None
+    part, left = part / count, arriving(run, total)
     if part >= CLOSED or left > 1 / THOUSAND:
         return None
     return Seen(

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnvanish.backward.gate_values import GateValues, gate_values
-from rnnvanish.backward.replay import Series, replay_all
+from rnnvanish.backward.each_loop import Pass, alone
+from rnnvanish.backward.gate_values import gate_values
+from rnnvanish.backward.replay import ReplayedSteps, Series
 from rnnvanish.cell import gates_of, recurrent_layers
 from rnnvanish.diagnosis.fault import Seen, module_of, valid
 from rnnvanish.observe.watch import Run
@@ -20,17 +21,17 @@ MOST = 0.5
 MORE = 3.0
 
 
-def saturated_input(run: Run, total: Series) -> Seen | None:
+def saturated_input(run: Run, total: Series) -> Pass[Seen | None]:
     """See whether most gates and units of a first layer are flat, and the input is what drives them there."""
     if "/layer" in run.name and "/layer0/" not in run.name:
         return None
-    flat = flat_part(run, total)
-    if not flat > MOST:
-        return None
-    calls = [piece.inner for piece in replay_all(run)]
-    from_input = _typical([call.sums["from_x"] for call in calls])
-    from_state = _typical([call.sums[layer] for call in calls for layer in recurrent_layers(call.cell)])
-    if from_input < MORE * from_state:
+    part, from_input, from_state = _FlatPart(), _Typical(), _Typical()
+    while (steps := (yield)) is not None:
+        part.add(steps)
+        for layer, values in steps.inner.sums.items():
+            (from_state if layer in recurrent_layers(steps.inner.cell) else from_input).add(values.detach())
+    flat = part.value
+    if not flat > MOST or from_input.value < MORE * from_state.value:
         return None
     x = run.x.detach()[valid(run)].double()
     size, mean, spread = (float(value) for value in (x.square().mean().sqrt(), x.mean(), x.std()))
@@ -39,36 +40,60 @@ def saturated_input(run: Run, total: Series) -> Seen | None:
         module_of(run),
         f"{100 * flat:.0f} % of the gates and units are at the end of their range, where a change of the input or of the state "
         f"changes next to nothing. The input is the cause: its typical size is {size:.3g} (mean {mean:.3g}, standard "
-        f"deviation {spread:.3g}), and it adds {from_input / max(from_state, 1e-12):.2g} times as much as the state.",
+        f"deviation {spread:.3g}), and it adds {from_input.value / max(from_state.value, 1e-12):.2g} times as much as the state.",
         "Standardise what this layer reads: subtract the mean and divide by the standard deviation of each feature, or "
         "put a torch.nn.LayerNorm in front of it.",
         "gates and units at the end of their range",
         flat,
-        flat_part,
+        alone(flat_part),
         standardise,
     )
 
 
-def flat_part(run: Run, total: Series) -> float:
+class _FlatPart:
     """The part of all gates and units, over all steps, whose slope is below a hundredth of its largest value."""
-    gates = [
-        gate
-        for piece in replay_all(run)
-        for name, gate in gate_values(piece.inner).items()
-        if name in gates_of(piece.inner.cell)
-    ]
-    flat = [_flat(gate) for gate in gates]
-    return float(torch.cat(flat).double().mean()) if flat else 0.0
+
+    def __init__(self) -> None:
+        self._flat = self._count = 0
+
+    def add(self, steps: ReplayedSteps) -> None:
+        """Count those of some steps. Of a sigmoid or a tanh the slope is a parabola of its value between its limits."""
+        for name, gate in gate_values(steps.inner).items():
+            if name in gates_of(steps.inner.cell):
+                self._count += gate.value.numel()
+                if math.isfinite(gate.high):
+                    middle, steep = (gate.low + gate.high) / 2, (1 - FLAT) ** 0.5 * (gate.high - gate.low) / 2
+                    self._flat += int((gate.value.double() - middle).abs().gt(steep).sum())
+
+    @property
+    def value(self) -> float:
+        """That part; 0 where there are no gates."""
+        return self._flat / self._count if self._count else 0.0
 
 
-def _typical(sums: list[Tensor]) -> float:
-    return float(torch.cat([each.detach().flatten() for each in sums]).double().square().mean().sqrt())
+class _Typical:
+    """The root mean square of numbers."""
+
+    def __init__(self) -> None:
+        self._squares, self._count = 0.0, 0
+
+    def add(self, values: Tensor) -> None:
+        """Take more of them."""
+        self._squares += float(values.square().sum(dtype=torch.float64))
+        self._count += values.numel()
+
+    @property
+    def value(self) -> float:
+        """That of all so far; 0 of none."""
+        return (self._squares / self._count) ** 0.5 if self._count else 0.0
 
 
-def _flat(gate: GateValues) -> Tensor:
-    """Of a sigmoid or a tanh: its slope is a parabola of its value, largest half-way between its limits."""
-    place = (gate.value.double() - gate.low) / (gate.high - gate.low)
-    return 4 * place * (1 - place) < FLAT if math.isfinite(gate.high) else torch.zeros_like(place, dtype=torch.bool)
+def flat_part(run: Run, total: Series) -> Pass[float]:
+    """Measure the flat part by itself."""
+    part = _FlatPart()
+    while (steps := (yield)) is not None:
+        part.add(steps)
+    return part.value
 
 
 def standardise(module: nn.Module) -> None:
