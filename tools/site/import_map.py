@@ -17,6 +17,7 @@ import networkx
 
 PLACE = "<div data-rv-import-map></div>"
 ROW, HIGH, GAP, LETTER = 46, 26, 6, 6.7  # a box is HIGH in a row of ROW; a letter of 12 px is LETTER wide
+WIDE = 320  # of the boxes of a row
 SWEEPS = 40
 STRAIGHT = 8.0  # how much more than its ends the middle of a long arrow pulls itself straight
 Point = tuple[float, float]
@@ -69,7 +70,7 @@ def _said(name: str, others: list[str], package: Path) -> str:
 def drawn(imports: networkx.DiGraph, package: Path) -> str:
     """Return the map as SVG."""
     arrows = networkx.transitive_reduction(imports)
-    rows = [sorted(row) for row in networkx.topological_generations(arrows)]
+    rows = layers(arrows)
     level = {name: number for number, row in enumerate(rows) for name in row}
     ways = {(start, end): [start, *_bends(start, end, level), end] for start, end in arrows.edges}
     for way in ways.values():
@@ -90,6 +91,16 @@ def drawn(imports: networkx.DiGraph, package: Path) -> str:
         '</defs><g fill="none" stroke="var(--rv-quiet)" stroke-width="1.1" marker-end="url(#rv-arrow)">'
         f'{lines}</g><g font-size="12" text-anchor="middle">{boxes}</g></svg>'
     )
+
+
+def layers(arrows: networkx.DiGraph) -> list[list[str]]:
+    """Put each under all that import it; of a row that is too wide, what imports nothing moves further down."""
+    rows = [sorted(row) for row in networkx.topological_generations(arrows)]
+    for row, below in pairwise(rows):
+        while sum(map(_wide, row)) > WIDE and (ends := [name for name in row if not arrows[name]]):
+            row.remove(ends[0])
+            below.append(ends[0])
+    return rows
 
 
 def ordered(rows: list[list[str]], steps: networkx.DiGraph) -> list[list[str]]:
