@@ -1,4 +1,7 @@
-"""How many steps it takes to learn: exact on one machine. A change of a draw, of a cell or of its gradient moves it."""
+"""How many steps it takes to learn: exact on one machine.
+
+A change of a draw, of a cell or of its gradient moves it.
+"""
 
 import statistics
 from typing import Any, ClassVar

@@ -1,4 +1,6 @@
-"""The command line. A command is a function: its signature and its docstring are the options and their help.
+"""The command line.
+
+A command is a function: its signature and its docstring are the options and their help.
 
 A command returns its exit code (0 fine, 1 a claim or a verdict fails, 2 wrong use, 130 interrupted) and what `--json`
 prints. What takes long to import is imported where it is needed, so that Ctrl+C finds somebody who answers.

@@ -1,4 +1,7 @@
-"""What a measure of a loop is, and what a report says of it. The measures themselves stand in `probes/`."""
+"""What a measure of a loop is, and what a report says of it.
+
+The measures themselves stand in `probes/`.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""Recurrent cells, one file each. A new cell is its file, one import and one entry of `ALL`."""
+"""Recurrent cells, one file each.
+
+A new cell is its file, one import and one entry of `ALL`.
+"""
 
 from rnnvanish.cell import Cell
 from rnnvanish.cells.elman import Elman

@@ -1,4 +1,7 @@
-"""Mitigations, one file each. A new one is its file, one import and its name in `__all__`."""
+"""Mitigations, one file each.
+
+A new one is its file, one import and its name in `__all__`.
+"""
 
 from rnnvanish.mitigation import Mitigation
 from rnnvanish.mitigations.attention_over_past import AttentionOverPast

@@ -1,4 +1,6 @@
-r"""Gradient clipping: a step that would be too long is shortened. A short one stays as short as it is.
+r"""Gradient clipping: a step that would be too long is shortened.
+
+A short one stays as short as it is.
 
     by norm       g ← g min(1, threshold / ‖g‖)        ‖g‖ over all parameters: the direction stays
     by value      gᵢ ← min(max(gᵢ, −t), t)             each number by itself: the direction changes

@@ -1,4 +1,7 @@
-"""Probes: they turn a model and sequences into numbers. One file a measure. A new one is its file and its line in `ALL`."""
+"""Probes: they turn a model and sequences into numbers.
+
+One file a measure. A new one is its file and its line in `ALL`.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Tasks, one file each. A new task is its file, one import and its name in `__all__`."""
+"""Tasks, one file each.
+
+A new task is its file, one import and its name in `__all__`.
+"""
 
 from rnnvanish.task import Task
 from rnnvanish.tasks.adding import Adding

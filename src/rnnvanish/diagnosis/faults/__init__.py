@@ -1,4 +1,7 @@
-"""Faults that have a name, one file each: how one is seen in a loop, and what mends it. A new one is its file and one entry of `ALL`."""
+"""Faults that have a name, one file each: how one is seen in a loop, and what mends it.
+
+A new one is its file and one entry of `ALL`.
+"""
 
 from rnnvanish.backward.each_loop import LoopMeasure
 from rnnvanish.deprecated import forward

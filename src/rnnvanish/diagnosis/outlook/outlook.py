@@ -1,4 +1,4 @@
-"""Can this model learn across so many steps? By what networks did whose half-life and longest memory are both known."""
+"""Whether a model can learn across so many steps, by networks whose half-life and longest memory are both known."""
 
 import math
 from dataclasses import dataclass
