@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.replay import Series
 from rnnvanish.diagnosis.report.contents import Section
-from rnnvanish.diagnosis.report.text import told
+from rnnvanish.diagnosis.report.text import finding_paragraph
 from rnnvanish.names import printable
 from rnnvanish.observe.watch import Run
 from rnnvanish.plots import one_in
@@ -73,7 +73,7 @@ class Finding:
         return Section(f"{self.fault} in {printable(self.layer)}", [(label, printable(text)) for label, text in said])
 
     def __str__(self) -> str:
-        return told(self.section)
+        return finding_paragraph(self.section)
 
 
 #: What `arriving` is, in words.

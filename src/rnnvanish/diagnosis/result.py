@@ -31,7 +31,7 @@ class Diagnosis:
         curves: Retention of each layer and direction, with cause and advice.
         provenance: Date, commit, processor and versions.
         findings: Faults that have a name, where they are, and what to do.
-        measures: What else was measured of each layer, by the names in `probes.ALL`; None where it could not be taken.
+        measures: What else was measured of each layer, under the name of each measure; None where it could not be taken.
         outlook: Whether it can learn across the lag that was asked for; None where none was.
         unfit: Cures that could not be tried on this model, and why.
         intervals: Of several batches the ends of the 95 % interval of every number of `measures`, "low" and "high", by

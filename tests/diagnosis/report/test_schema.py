@@ -142,7 +142,7 @@ def test_every_number_of_a_measure_has_a_unit():
 
 
 @dataclass(frozen=True, eq=False)
-class Norms:
+class Toy:
     """How large the states of one loop are.
 
     Attributes:
@@ -152,24 +152,24 @@ class Norms:
     size: Float[Tensor, " lags"]
 
 
-def norms_of(run, gradients):
+def toy_of(run, gradients):
     whole = torch.cat(tuple(map(torch.stack, zip(*run.states, strict=True))), dim=-1)
-    return Norms(whole.norm(dim=-1).mean(1).flip(0).detach().double())
+    return Toy(whole.norm(dim=-1).mean(1).flip(0).detach().double())
 
 
-NORMS = Measure(
-    name="norms",
-    about="Norms: how large the states are.",
-    result=Norms,
+TOY = Measure(
+    name="toy",
+    about="Toy: how large the states are.",
+    result=Toy,
     units={"size": "units of the state"},
-    of_loop=norms_of,
+    of_loop=toy_of,
     main_rows=lambda found: [("<size>", f"{found.size[0]:.3g} at the end")],
     rest_rows=lambda found: [("<size>", f"{found.size[-1]:.3g} at the beginning")],
 )
 
 
 def test_a_new_measure_is_in_every_form_of_a_report(monkeypatch, tmp_path):
-    monkeypatch.setattr(probes, "ALL", (*probes.ALL, NORMS))
+    monkeypatch.setattr(probes, "ALL", (*probes.ALL, TOY))
     torch.manual_seed(0)
     x = torch.randn(9, 4, 2)
     layer = nn.GRU(2, 5, batch_first=True)
@@ -185,20 +185,18 @@ def test_a_new_measure_is_in_every_form_of_a_report(monkeypatch, tmp_path):
     report, name = diagnose(Model(), DataLoader(x, batch_size=3)), "memory/layer0/forward"
     states = layer(x)[0].detach().norm(dim=-1)
     expected = torch.stack([part.mean(0).flip(0) for part in states.split(3)]).double()
-    measured = report.measures[name].norms
+    measured = report.measures[name].toy
     torch.testing.assert_close(measured.size, expected.mean(0), atol=1e-6, rtol=1e-6)
     half = 4.302653 * expected.std(0) / 3**0.5  # Student's quantile for three batches
-    torch.testing.assert_close(
-        report.intervals[name]["low"]["norms"]["size"], expected.mean(0) - half, atol=1e-5, rtol=0
-    )
-    with pytest.raises(AttributeError, match=r"There is no measure 'norm'\. Did you mean norms"):
-        _ = report.measures[name].norm
+    torch.testing.assert_close(report.intervals[name]["low"]["toy"]["size"], expected.mean(0) - half, atol=1e-5, rtol=0)
+    with pytest.raises(AttributeError, match=r"There is no measure 'toi'\. Did you mean toy"):
+        _ = report.measures[name].toi
 
     document = json.loads(report.to_json(tmp_path / "report.json").read_text())
     jsonschema.Draft202012Validator(report_schema()).validate(document)
-    assert document["layers"][name]["measures"]["norms"]["size"] == measured.size.tolist()
-    assert document["units"]["norms.size"] == "units of the state"
-    document["layers"][name]["measures"]["norms"]["more"] = 1
+    assert document["layers"][name]["measures"]["toy"]["size"] == measured.size.tolist()
+    assert document["units"]["toy.size"] == "units of the state"
+    document["layers"][name]["measures"]["toy"]["more"] = 1
     with pytest.raises(jsonschema.ValidationError, match="more"):
         jsonschema.Draft202012Validator(report_schema()).validate(document)
 

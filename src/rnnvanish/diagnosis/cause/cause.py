@@ -15,8 +15,8 @@ from rnnvanish.backward.gate_values import kept
 from rnnvanish.backward.replay import ReplayedSteps, Series, UnrepeatableStep
 from rnnvanish.cell import Cell, Keeps, State
 from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
+from rnnvanish.diagnosis.cause.explanation import explanation
 from rnnvanish.diagnosis.cause.step_account import step_account
-from rnnvanish.diagnosis.cause.words import explanation
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.checks import Unmeasurable, require_unaltered
 from rnnvanish.observe.watch import Cells, Run

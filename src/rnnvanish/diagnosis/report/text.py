@@ -20,7 +20,7 @@ DECADES = 6
 
 def to_text(contents: Contents) -> str:
     """Write the report: a paragraph for each layer and direction."""
-    blocks = [contents.title, *map(told, contents.findings), *map(_layer, contents.layers)]
+    blocks = [contents.title, *map(finding_paragraph, contents.findings), *map(_layer, contents.layers)]
     if contents.outlook is not None:
         blocks += [textwrap.fill(said, PAGE) for _, said in contents.outlook.rows]
     if contents.unfit:
@@ -31,7 +31,7 @@ def to_text(contents: Contents) -> str:
     return "\n\n".join(blocks)
 
 
-def told(finding: Section) -> str:
+def finding_paragraph(finding: Section) -> str:
     """Tell of a finding in a paragraph."""
     return "\n".join([f"FOUND: {finding.title}", *_lines(finding.rows)])
 
