@@ -35,11 +35,13 @@ PURPOSES = {
     "torch.overrides._get_current_function_mode_stack": "see whether a mode of torch functions looks at a call",
     "torch.utils._device.DeviceContext": "tell a default device from other modes of torch functions",
     "torch.nn.modules.module._has_any_global_hook": "see whether there are hooks for all modules",
+    "torch.nn.Module._forward_hooks": "see whether a module has hooks",
     "torch.utils._python_dispatch.TorchDispatchMode": "list the operations of a step",
     "torch._ops.OpOverload._schema": "see which arguments an operation writes into",
     "torch.fx.experimental.proxy_tensor.make_fx": "trace a step",
     "torch._decomp.core_aten_decompositions": "express operations by fewer ones",
     "torch._decomp.get_decompositions": "express operations by fewer ones",
+    "lib/libtorch_cpu.so": "multiply matrices by torch's BLAS",
     "torch.Tensor._lazy_clone": "hand out memory that is copied when it is written into",
     "torch._C._is_cow_tensor": "hand out memory that is copied when it is written into",
     "torch._C._data_address": "hand out memory that is copied when it is written into",
@@ -128,10 +130,13 @@ def has_function_mode(device: str) -> bool:
 
 def has_hooks(modules: Iterable[nn.Module]) -> bool:
     """Whether any of these modules, or all modules of the process, have hooks."""
-    return bool(_has_global_hook()) or any(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-        for module in modules
-    )
+    try:
+        return bool(_has_global_hook()) or any(
+            module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+            for module in modules
+        )
+    except AttributeError:
+        raise Missing("torch.nn.Module._forward_hooks") from None
 
 
 # What a step is traced by: without one of these there is no compiled loop.
@@ -177,15 +182,20 @@ def decompositions(operations: list[Any]) -> dict[Any, Callable[..., Any]]:
 
 @cache
 def torch_library() -> ctypes.CDLL:
-    """The library in which torch keeps the BLAS that it was built with; OSError where there is none under this name."""
-    return ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+    """The library in which torch has the BLAS that it was built with."""
+    try:
+        return ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+    except OSError:
+        raise Missing("lib/libtorch_cpu.so") from None
 
 
 # Memory: without these a copy is made at once.
 
-_lazy = ("torch.Tensor._lazy_clone", "torch._C._is_cow_tensor", "torch._C._data_address")
-_not_lazy = next((name for name in _lazy if _find(name) is None), None)
-_is_cow, _data_address = map(_find, _lazy[1:])
+_is_cow, _data_address = _find("torch._C._is_cow_tensor"), _find("torch._C._data_address")
+_not_lazy = next(
+    (name for name in ("torch._C._is_cow_tensor", "torch._C._data_address") if _find(name) is None),
+    None if hasattr(torch.empty(0), "_lazy_clone") else "torch.Tensor._lazy_clone",
+)
 
 
 def lazy_clone(tensor: Tensor) -> Tensor:
@@ -283,7 +293,7 @@ def _inside(tree: Any) -> list[Any] | None:
     """What a container holds; None of a leaf."""
     if type(tree) in (dict, OrderedDict):
         return list(tree.values())
-    named = type(tree).__bases__ == (tuple,) and hasattr(tree, "_fields")
+    named = isinstance(tree, tuple) and hasattr(tree, "_fields")
     return list(tree) if named or type(tree) in (tuple, list, deque) else None
 
 
