@@ -84,9 +84,9 @@ def names_of(node):
 
 @pytest.mark.parametrize("fault", faults.ALL, ids=lambda fault: fault.__name__)
 def test_a_fault_has_a_test_that_sees_it(fault):
-    """By its name, the first argument of `Seen`."""
+    """By its name, the first argument of `Symptom`."""
     source = ast.parse(Path(sys.modules[fault.__module__].__file__).read_text(encoding="utf-8"))
-    calls = [each for each in ast.walk(source) if isinstance(each, ast.Call) and ast.unparse(each.func) == "Seen"]
+    calls = [each for each in ast.walk(source) if isinstance(each, ast.Call) and ast.unparse(each.func) == "Symptom"]
     names = [name for call in calls for name in names_of(call.args[0])]
     assert names
     tests = text_of_tests("diagnosis.faults")

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from rnnvanish import diagnose
-from rnnvanish.diagnosis.average import joined
+from rnnvanish.diagnosis.average import mean_and_interval
 from rnnvanish.probes import depth, saturation, sensitivity, shares
 from rnnvanish.probes.depth import Passage
 from rnnvanish.probes.shares import Shares
@@ -52,17 +52,20 @@ def test_every_number_of_a_diagnosis_is_the_mean_over_batches():
 
 def test_batches_of_other_lengths_and_without_a_measure():
     passages = [Passage(1.0, 2.0), None, Passage(3.0, 2.0)]
-    mean, low, high = joined(passages)
+    mean, low, high = mean_and_interval(passages)
     assert mean == Passage(2.0, 2.0)
     assert (low["leaves"], high["leaves"]) == (2.0, 2.0)
     assert low["arrives"] < -10
-    assert joined([None, passages[0]]) == (passages[0], None, None)
+    assert mean_and_interval([None, passages[0]]) == (passages[0], None, None)
     short, long = (torch.tensor(row, dtype=torch.float64) for row in ([1.0], [0.5, 0.5]))
-    both, _, _ = joined([Shares({"w": row}, row) for row in (short, long)])
+    both, _, _ = mean_and_interval([Shares({"w": row}, row) for row in (short, long)])
     assert both.by_weight["w"].tolist() == [0.75, 0.25]  # shares still add up to one
-    assert joined([short, long])[0].tolist() == [0.75, 0.5]  # else a lag is averaged over those that reach it
+    assert mean_and_interval([short, long])[0].tolist() == [
+        0.75,
+        0.5,
+    ]  # else a lag is averaged over those that reach it
     dead = [torch.tensor([True, True]), torch.tensor([True, False])]
-    assert joined(dead)[0].tolist() == [True, False]
+    assert mean_and_interval(dead)[0].tolist() == [True, False]
 
 
 def test_faults_are_sought_in_every_batch():

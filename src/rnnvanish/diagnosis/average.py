@@ -10,7 +10,7 @@ from torch import Tensor
 from rnnvanish.numerics.interval import confidence_interval
 
 
-def joined(found: Sequence[Any], beyond: float = torch.nan) -> tuple[Any, Any, Any]:
+def mean_and_interval(found: Sequence[Any], beyond: float = torch.nan) -> tuple[Any, Any, Any]:
     """Join what was measured on each batch.
 
     Args:
@@ -28,11 +28,14 @@ def joined(found: Sequence[Any], beyond: float = torch.nan) -> tuple[Any, Any, A
     first = values[0]
     if is_dataclass(first):
         beyond = getattr(first, "beyond", beyond)
-        parts = {each.name: joined([getattr(value, each.name) for value in values], beyond) for each in fields(first)}
+        parts = {
+            each.name: mean_and_interval([getattr(value, each.name) for value in values], beyond)
+            for each in fields(first)
+        }
         mean, low, high = _apart(parts)
         return replace(first, **mean), low, high  # type: ignore[type-var]
     if isinstance(first, Mapping):
-        return _apart({name: joined([v[name] for v in values if name in v], beyond) for name in first})
+        return _apart({name: mean_and_interval([v[name] for v in values if name in v], beyond) for name in first})
     if isinstance(first, Tensor) and not first.is_floating_point():
         if first.dtype == torch.bool:
             return torch.stack(values).all(0), None, None

@@ -8,7 +8,7 @@ from torch import nn
 
 from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.advice.trials import trials_of
-from rnnvanish.diagnosis.average import joined
+from rnnvanish.diagnosis.average import mean_and_interval
 from rnnvanish.diagnosis.examine import examine
 from rnnvanish.diagnosis.find_faults import findings
 from rnnvanish.diagnosis.outlook.outlook import Outlook, outlook
@@ -83,8 +83,10 @@ def _diagnose(
     calls = sample_batches(model, inputs, batches)
     examined = [examine(model, call, loss, cells, full and not number, segment) for number, call in enumerate(calls)]
     curves = average_curves([{name: each.curve for name, each in one.items()} for one in examined])
-    seen = {name: joined([one[name].cause for one in examined if name in one])[0] for name in examined[0]}
-    measured = {name: joined([one[name].measures for one in examined if name in one]) for name in examined[0]}
+    seen = {name: mean_and_interval([one[name].cause for one in examined if name in one])[0] for name in examined[0]}
+    measured = {
+        name: mean_and_interval([one[name].measures for one in examined if name in one]) for name in examined[0]
+    }
     trials = trials_of(model, calls, loss, curves, lag, train, cells=cells, segment=segment)
     advised = {
         name: replace(curve, cause=seen[name].words if name in seen else "", advice=trials.advice(name))
@@ -94,7 +96,7 @@ def _diagnose(
         type(unwrapped(model)).__name__,
         advised,
         provenance(),
-        findings(model, calls, loss, cells, [{name: each.looks for name, each in one.items()} for one in examined]),
+        findings(model, calls, loss, cells, [{name: each.symptoms for name, each in one.items()} for one in examined]),
         {name: Measures(mean) for name, (mean, _, _) in measured.items()},
         None if lag is None else _outlook(model, curves, lag),
         trials.unfit,

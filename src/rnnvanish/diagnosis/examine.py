@@ -19,10 +19,10 @@ from rnnvanish.backward.each_loop import (
 )
 from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.diagnosis.cause.cause import Cause, cause_of
-from rnnvanish.diagnosis.fault import Seen
+from rnnvanish.diagnosis.fault import Symptom
 from rnnvanish.diagnosis.faults import ALL as FAULTS
-from rnnvanish.diagnosis.find_faults import looks_of
-from rnnvanish.diagnosis.find_faults import resolved as looks_resolved
+from rnnvanish.diagnosis.find_faults import resolved as symptoms_resolved
+from rnnvanish.diagnosis.find_faults import symptoms_of
 from rnnvanish.measure import Measures
 from rnnvanish.numerics.norms import align_ends
 from rnnvanish.observe.restore.borrow import preserve
@@ -38,7 +38,7 @@ class Examined:
 
     curve: Curve
     cause: Cause
-    looks: list[Seen | None]
+    symptoms: list[Symptom | None]
     measures: Measures
 
     @property
@@ -47,7 +47,7 @@ class Examined:
         measured = [(measure, self.measures[measure.name]) for measure in probes.ALL]
         return (
             self.cause.resolved
-            and looks_resolved(self.looks)
+            and symptoms_resolved(self.symptoms)
             and all(result is None or measure.resolved(result) for measure, result in measured)
         )
 
@@ -124,7 +124,7 @@ def _of_loop(curve: Curve, loop: LoopGradients, full: bool, in_double: bool) -> 
     return Examined(
         curve,
         found[cause_of],
-        looks_of(loop.run, found),
+        symptoms_of(loop.run, found),
         Measures({measure.name: taken.get(measure.name) for measure in probes.ALL}),
     )
 

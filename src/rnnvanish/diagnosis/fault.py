@@ -1,4 +1,4 @@
-"""A fault that has a name: as one look at a loop saw it, and as it is reported."""
+"""A fault that has a name: its symptom in a loop, and the finding that is reported."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from rnnvanish.plots import one_in
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """A fault in a loop.
+class Symptom:
+    """A fault as it shows in one loop.
 
     Attributes:
         fault: Its name.

@@ -10,7 +10,7 @@ from torch import nn
 from rnnvanish.backward.each_loop import Loss, each_loop, measure_loop
 from rnnvanish.backward.replay import Series, UnrepeatableStep
 from rnnvanish.diagnosis import faults
-from rnnvanish.diagnosis.fault import Finding, Seen
+from rnnvanish.diagnosis.fault import Finding, Symptom
 from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.recorded_calls import copy_model
@@ -23,15 +23,17 @@ def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) ->
     Arguments and errors are those of `probes.retention`; `model` is left as it was.
     """
     calls = sample_batches(model, inputs, 1)
-    return findings(model, calls, loss, cells, [each_loop(model, call, loss, look, resolved, cells) for call in calls])
+    return findings(
+        model, calls, loss, cells, [each_loop(model, call, loss, symptoms_in, resolved, cells) for call in calls]
+    )
 
 
 def findings(
-    model: nn.Module, calls: list[Call], loss: Loss, cells: Cells, looks: list[dict[str, list[Seen | None]]]
+    model: nn.Module, calls: list[Call], loss: Loss, cells: Cells, symptoms: list[dict[str, list[Symptom | None]]]
 ) -> tuple[Finding, ...]:
-    """Try what mends each fault that was seen, on the first batch in which it was; `looks` are those at each batch."""
-    seen: dict[tuple[str, str], list[tuple[int, str, Seen]]] = {}  # a module is told of once, for its first loop
-    for number, by_loop in enumerate(looks):
+    """Try what mends each fault that was seen, on the first batch in which it was; `symptoms` are those at each batch."""
+    seen: dict[tuple[str, str], list[tuple[int, str, Symptom]]] = {}  # a module is told of once, for its first loop
+    for number, by_loop in enumerate(symptoms):
         for name, row in by_loop.items():
             for each in filter(None, row):
                 seen.setdefault((each.fault, each.module), []).append((number, name, each))
@@ -41,43 +43,43 @@ def findings(
     )
 
 
-def look(run: Run, total: Series) -> list[Seen | None]:
+def symptoms_in(run: Run, total: Series) -> list[Symptom | None]:
     """Look for every fault in one loop."""
-    return looks_of(run, measure_loop(run, total, {fault: fault for fault in faults.ALL}))
+    return symptoms_of(run, measure_loop(run, total, {fault: fault for fault in faults.ALL}))
 
 
-def looks_of(run: Run, found: Mapping[Hashable, Any]) -> list[Seen | None]:
-    """What every fault's look gave, where all were taken together with other measures.
+def symptoms_of(run: Run, found: Mapping[Hashable, Any]) -> list[Symptom | None]:
+    """What was seen of every fault, where all were looked for together with other measures.
 
     None can be seen in steps that cannot be repeated, for the numbers they draw, nor where the model changes states between
     them.
     """
-    looks = [found[fault] for fault in faults.ALL]
-    errors = [each for each in looks if isinstance(each, Exception)]
+    symptoms = [found[fault] for fault in faults.ALL]
+    errors = [each for each in symptoms if isinstance(each, Exception)]
     if run.altered or any(isinstance(error, UnrepeatableStep | Unmeasurable) for error in errors):
         return []
     for error in errors:
         raise error
-    return looks
+    return symptoms
 
 
 def _tried(
-    model: nn.Module, call: Call, loss: Loss, cells: Cells, name: str, seen: Seen, times: int, batches: int
+    model: nn.Module, call: Call, loss: Loss, cells: Cells, name: str, symptom: Symptom, times: int, batches: int
 ) -> Finding:
     patient = copy_model(model)
     after = math.nan
     try:
-        seen.mend(_module(patient, seen.module))
-        after = each_loop(patient, call, loss, seen.value, bool, cells)[_first_call(name)]
+        symptom.mend(_module(patient, symptom.module))
+        after = each_loop(patient, call, loss, symptom.value, bool, cells)[_first_call(name)]
     except (ValueError, RuntimeError, KeyError):  # it cannot be mended from outside: the finding stands
         pass
-    says = seen.says if batches == 1 else f"{seen.says} So it is in {times} of {batches} batches."
-    return Finding(seen.fault, name, says, seen.remedy, seen.measure, seen.before, after)
+    says = symptom.says if batches == 1 else f"{symptom.says} So it is in {times} of {batches} batches."
+    return Finding(symptom.fault, name, says, symptom.remedy, symptom.measure, symptom.before, after)
 
 
-def resolved(looks: list[Seen | None]) -> bool:
+def resolved(symptoms: list[Symptom | None]) -> bool:
     """Whether no measure was rounded to zero."""
-    return all(look is None or look.before > 0 or look.fault == "detached state" for look in looks)
+    return all(each is None or each.before > 0 or each.fault == "detached state" for each in symptoms)
 
 
 def _first_call(name: str) -> str:

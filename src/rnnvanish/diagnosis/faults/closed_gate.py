@@ -7,7 +7,7 @@ from rnnvanish.backward.each_loop import Pass
 from rnnvanish.backward.gate_values import kept
 from rnnvanish.backward.replay import Series
 from rnnvanish.cell import Cell
-from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
+from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of
 from rnnvanish.mitigation import innermost
 from rnnvanish.mitigations import OpenGate
 from rnnvanish.observe.watch import Run
@@ -17,7 +17,7 @@ from rnnvanish.probes.curve import THOUSAND
 CLOSED = 0.25
 
 
-def closed_gate(run: Run, total: Series) -> Pass[Seen | None]:
+def closed_gate(run: Run, total: Series) -> Pass[Symptom | None]:
     """See whether the gates that keep the state (an LSTM's forget gates) keep less than a quarter at each step."""
     keeps = innermost(run.cell).keeps if isinstance(innermost(run.cell), Cell) else None
     if not keeps:
@@ -31,7 +31,7 @@ def closed_gate(run: Run, total: Series) -> Pass[Seen | None]:
     part, left = part / count, arriving(run, total)
     if part >= CLOSED or left > 1 / THOUSAND:
         return None
-    return Seen(
+    return Symptom(
         f"{'open' if keeps.closed else 'closed'} {keeps.called} gate",
         module_of(run),
         f"The {keeps.called} gates keep {part:.2g} of the state at each step, on average.",

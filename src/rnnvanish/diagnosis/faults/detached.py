@@ -7,16 +7,16 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.replay import Series
 from rnnvanish.compat import tree_leaves, tree_map
-from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
+from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of
 from rnnvanish.observe.watch import Run
 
 
-def detached(run: Run, total: Series) -> Seen | None:
+def detached(run: Run, total: Series) -> Symptom | None:
     """See whether a loop starts from a state that the same module handed out before, detached."""
     if not run.detached:
         return None
     name = module_of(run)
-    return Seen(
+    return Symptom(
         "detached state",
         name,
         f"{name} goes on with the state that it had returned, but detached: no gradient crosses from one call to the "

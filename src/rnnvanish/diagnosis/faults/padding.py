@@ -5,14 +5,14 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from rnnvanish.backward.replay import Series
-from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
+from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of
 from rnnvanish.observe.watch import Run
 
 #: Equal steps at the end of a sequence from which on they are taken for padding.
 LEAST = 3
 
 
-def padding_read(run: Run, total: Series) -> Seen | None:
+def padding_read(run: Run, total: Series) -> Symptom | None:
     """See whether a first layer reads sequences that end in padding, unpacked, and the loss reads the very last step."""
     if run.lengths is not None or "/layer0/forward" not in run.name:
         return None
@@ -23,7 +23,7 @@ def padding_read(run: Run, total: Series) -> Seen | None:
     if not wrong.any():
         return None
     steps = float((len(run.x) - lengths[wrong]).double().mean())
-    return Seen(
+    return Symptom(
         "padding read at the end",
         module_of(run),
         f"{int(wrong.sum())} of {len(wrong)} sequences end in padding, on average {steps:.3g} equal steps of "

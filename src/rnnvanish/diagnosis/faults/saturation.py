@@ -10,7 +10,7 @@ from rnnvanish.backward.each_loop import Pass, alone
 from rnnvanish.backward.gate_values import gate_values
 from rnnvanish.backward.replay import ReplayedSteps, Series
 from rnnvanish.cell import gates_of, recurrent_layers
-from rnnvanish.diagnosis.fault import Seen, module_of, valid
+from rnnvanish.diagnosis.fault import Symptom, module_of, valid
 from rnnvanish.observe.watch import Run
 
 #: A slope that is below this part of its largest value passes next to nothing on.
@@ -21,7 +21,7 @@ MOST = 0.5
 MORE = 3.0
 
 
-def saturated_input(run: Run, total: Series) -> Pass[Seen | None]:
+def saturated_input(run: Run, total: Series) -> Pass[Symptom | None]:
     """See whether most gates and units of a first layer are flat, and the input is what drives them there."""
     if "/layer" in run.name and "/layer0/" not in run.name:
         return None
@@ -35,7 +35,7 @@ def saturated_input(run: Run, total: Series) -> Pass[Seen | None]:
         return None
     x = run.x.detach()[valid(run)].double()
     size, mean, spread = (float(value) for value in (x.square().mean().sqrt(), x.mean(), x.std()))
-    return Seen(
+    return Symptom(
         "saturated input",
         module_of(run),
         f"{100 * flat:.0f} % of the gates and units are at the end of their range, where a change of the input or of the state "

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.replay import Series
 from rnnvanish.cell import Cell
-from rnnvanish.diagnosis.fault import ARRIVING, Seen, arriving, module_of
+from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of
 from rnnvanish.mitigation import innermost
 from rnnvanish.mitigations import OrthogonalStart
 from rnnvanish.observe.watch import Run
@@ -19,7 +19,7 @@ SHRINKS = 0.9
 EQUAL = 0.01
 
 
-def shrinking_weights(run: Run, total: Series) -> Seen | None:
+def shrinking_weights(run: Run, total: Series) -> Symptom | None:
     """See whether the largest singular value of a plain recurrent network's U is below 1: tanh and relu add no gain."""
     cell = innermost(run.cell)
     if not isinstance(cell, Cell) or not cell.plain or len(run.states) < 2:
@@ -31,7 +31,7 @@ def shrinking_weights(run: Run, total: Series) -> Seen | None:
         return None
     orthogonal = most > 0 and least > (1 - EQUAL) * most
     kind = f"are orthogonal with a gain of {most:.2g}" if orthogonal else f"have no singular value above {most:.2g}"
-    return Seen(
+    return Symptom(
         "too small orthogonal gain" if orthogonal else "too small recurrent weights",
         module_of(run),
         f"The recurrent weights {kind}: after k steps at most {most:.2g} to the power of k of any gradient is left.",
