@@ -27,12 +27,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src/rnnvanish")
 #: The tests of each folder.
 TESTS = {
-    "cells": ["tests/test_recurrent.py", "tests/engine/test_against_reference.py", "tests/observe/test_cell_loops.py"],
+    "cells": ["tests/test_recurrent.py", "tests/engine/test_against_reference.py", "tests/observe/cell_loops"],
     "mitigations": ["tests/mitigations"],
     "probes": ["tests/probes", "tests/backward"],
     "backward": ["tests/backward", "tests/probes", "tests/observe"],
     "observe": ["tests/observe", "tests/probes", "tests/backward"],
-    "numerics": ["tests/probes", "tests/backward", "tests/engine/ir"],
+    "numerics": ["tests/numerics", "tests/probes", "tests/backward", "tests/engine/ir"],
     "diagnosis": ["tests/diagnosis", "tests/models"],
     "engine": ["tests/engine"],
     "experiments": ["tests/experiments", "tests/test_experiments.py"],
