@@ -208,7 +208,7 @@ def test_a_vanishing_model_computes_with_no_denormal_number(dense, monkeypatch):
     monkeypatch.setattr(cpu_loop.CPULoop, "__call__", counted)
     assert train() == 0
     assert len(found) == 2  # forward and backward
-    monkeypatch.setattr(cpu_loop, "_flushed", contextlib.nullcontext)
+    monkeypatch.setattr(cpu_loop, "_flush_denormals", contextlib.nullcontext)
     assert train() > 0
 
 

@@ -447,7 +447,7 @@ def test_modes_in_which_a_loop_is_only_described(log):
     again = pickle.loads(pickle.dumps(layer))
     torch.testing.assert_close(again(X)[0], y)
     reasons = " ".join(log.messages)
-    for word in ("torch.jit.trace", "printer for meta", "FakeTensor", "class Mine"):
+    for word in ("torch.jit.trace", "code generator for meta", "FakeTensor", "class Mine"):
         assert word in reasons
 
 

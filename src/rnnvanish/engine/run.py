@@ -126,7 +126,7 @@ def _check(modules: Iterable[nn.Module], tensors: Iterable[Tensor], x: Tensor, s
     """Refuse what a compiled loop would silently do otherwise than the plain one."""
     device = x.device.type
     if device not in ("cpu", "cuda"):
-        raise Unsupported(f"printer for {device}")
+        raise Unsupported(f"code generator for {device}")
     if engine not in ("auto", {"cuda": "gpu"}.get(device, device)):
         missing = ", and torch sees no GPU here" if engine == "gpu" and not torch.cuda.is_available() else ""
         raise Unsupported(f"way with tensors on {device}{missing}")

@@ -150,7 +150,7 @@ def test_an_object_has_all_its_parts_and_no_more():
     for wrong in (["x", 0], ["x", 0, 0, 0]):
         with pytest.raises(ValueError, match="zip"):
             serialise._Reader([], b"").read(Place, wrong)
-    with pytest.raises(ValueError, match="'a_word' is not"):  # it would be printed
+    with pytest.raises(ValueError, match="'a_word' is not"):  # it would be in the generated code
         serialise._Reader([[*constant[:2], ["a_word"], *constant[3:]]], b"")
 
 

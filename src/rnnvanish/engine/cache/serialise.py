@@ -1,6 +1,6 @@
 """Staged steps as data: numbers, names and lists of them, which nothing runs while they are read.
 
-What is read has the types that the classes of a staged step declare, and its words are names: a printer writes some of
+What is read has the types that the classes of a staged step declare, and its words are names: a code generator writes some of
 them into the text of a loop. Whether it is the step that was asked for is for `verify` to see.
 """
 

@@ -9,7 +9,7 @@ from rnnvanish.compat import torch_library
 from rnnvanish.engine.ir.unsupported import Unsupported
 
 
-def one_thread() -> None:
+def limit_to_one_thread() -> None:
     """Have matrix products of this thread run on it alone, where the BLAS is one that would take more (MKL)."""
     limit = getattr(torch_library(), "MKL_Set_Num_Threads_Local", None)
     if limit is not None:

@@ -42,7 +42,7 @@ class CPULoop:
         self.run = load_or_compile(self.generator.text(DTYPES[dtype]))
         self.sizes = array("q", self.generator.sizes)
         self.constants = torch.tensor([1.0, 0.0], dtype=dtype)
-        self.letters = torch.tensor([ord("N"), ord("T")], dtype=torch.uint8)
+        self.flags = torch.tensor([ord("N"), ord("T")], dtype=torch.uint8)
         #: What the matrix products are told, for each number of rows and each way their matrices lie.
         self.products: dict[Any, tuple[dict[str, int], list[Any]]] = {}
 
@@ -77,7 +77,7 @@ class CPULoop:
         dense = "outputs" in buffers
 
         def run(addresses, first, last):  # type: ignore[no-untyped-def]
-            with _flushed():
+            with _flush_denormals():
                 self.run(
                     addresses.buffer_info()[0], self.sizes.buffer_info()[0], steps, batch, first, last, mask, dense
                 )
@@ -90,8 +90,8 @@ class CPULoop:
 
     def _products(self, rows: int, matrices: Sequence[Tensor]) -> tuple[dict[str, int], list[Any]]:
         """Addresses of what the matrix products are told, for so many rows; and what must stay alive for them."""
-        one, letters = self.constants.data_ptr(), self.letters.data_ptr()
-        known, keep = {"one": one, "plain": letters}, []
+        one, flags = self.constants.data_ptr(), self.flags.data_ptr()
+        known, keep = {"one": one, "plain": flags}, []
         for index, (product, matrix) in enumerate(zip(self.generator.products, matrices, strict=True)):
             transposed = matrix.stride(1) != 1
             step = matrix.stride(0) if not transposed else matrix.stride(1)
@@ -102,7 +102,7 @@ class CPULoop:
             )  # fmt: skip
             keep.append(sizes)
             known |= {
-                f"product{index}.transpose": letters + transposed,
+                f"product{index}.transpose": flags + transposed,
                 f"product{index}.sizes": sizes.ctypes.data,
                 f"product{index}.beta": one if product.accumulate else one + self.constants.element_size(),
             }
@@ -116,14 +116,14 @@ def _pool() -> ThreadPoolExecutor:
 @cache
 def _pool_of(process: int) -> ThreadPoolExecutor:
     """One for each process: after a fork there are no threads in that of the parent, and it would wait for them."""
-    return ThreadPoolExecutor(os.cpu_count(), "rnnvanish", initializer=blas.one_thread)
+    return ThreadPoolExecutor(os.cpu_count(), "rnnvanish", initializer=blas.limit_to_one_thread)
 
 
-class _flushed:
+class _flush_denormals:
     """Count numbers below the smallest normal one as zero: a vanishing gradient ends in them, and they are slow."""
 
     def __enter__(self) -> None:
-        self.before = _flushes()
+        self.before = _flushes_denormals()
         torch.set_flush_denormal(True)
 
     def __exit__(self, *_: object) -> None:
@@ -133,6 +133,6 @@ class _flushed:
 _TINY = sys.float_info.min / 4
 
 
-def _flushes() -> bool:
+def _flushes_denormals() -> bool:
     """Whether this thread counts denormal numbers as zero."""
     return _TINY == 0.0

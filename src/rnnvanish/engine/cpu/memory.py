@@ -1,4 +1,4 @@
-"""Memory and matrix products for generated loops: plain addresses, and names that `blas` announces."""
+"""Memory and matrix products for generated loops: plain addresses, and names that `blas` registers."""
 
 # mypy: disable-error-code="untyped-decorator"
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def _access(number: types.Type, memory: ir.Type) -> tuple[Callable[..., Any], Ca
     def place(builder: Any, address: Any, index: Any) -> Any:
         return builder.gep(builder.inttoptr(address, memory.as_pointer()), [index])
 
-    def tell(builder: Any, instruction: Any, scope: int) -> None:
+    def annotate(builder: Any, instruction: Any, scope: int) -> None:
         module = builder.module
         domain = module.add_metadata(["rnnvanish"])
         scopes = [module.add_metadata([f"rnnvanish.{index}", domain]) for index in range(SCOPES)]
@@ -37,7 +37,7 @@ def _access(number: types.Type, memory: ir.Type) -> tuple[Callable[..., Any], Ca
     def load(typingctx: Any, address: Any, index: Any, scope: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             loaded = builder.load(place(builder, args[0], args[1]))
-            tell(builder, loaded, scope.literal_value)
+            annotate(builder, loaded, scope.literal_value)
             if number is types.boolean:
                 return builder.icmp_unsigned("!=", loaded, loaded.type(0))
             return loaded
@@ -47,7 +47,7 @@ def _access(number: types.Type, memory: ir.Type) -> tuple[Callable[..., Any], Ca
     @intrinsic(prefer_literal=True)
     def store(typingctx: Any, address: Any, index: Any, scope: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            tell(builder, builder.store(args[3], place(builder, args[0], args[1])), scope.literal_value)
+            annotate(builder, builder.store(args[3], place(builder, args[0], args[1])), scope.literal_value)
             return context.get_dummy_value()
 
         return types.void(types.intp, types.intp, scope, number), generate

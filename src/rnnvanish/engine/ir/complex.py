@@ -1,10 +1,10 @@
 """Complex numbers as two real ones: a step that computes with them, run by real operations alone.
 
-A step is traced through this, so its derivative, its stages and what is printed know of real numbers only. A real
+A step is traced through this, so its derivative, its stages and the generated code know of real numbers only. A real
 function of (Re z, Im z) has the gradient (dL/dRe z, dL/dIm z), which is what torch calls the gradient of z.
 
 Outside, a complex tensor of a step is one real row of twice the width, Re beside Im; inside it is a `Pair`. What depends
-on parameters alone is computed with complex numbers as it is written, and handed on as real tensors.
+on parameters alone is computed with complex numbers as it is written, and returned as real tensors.
 """
 
 import operator
@@ -15,16 +15,16 @@ import torch
 from torch import Tensor, fx
 
 from rnnvanish.compat import tree_leaves
-from rnnvanish.engine.ir.complex_arithmetic import RULES, Angle, Pair, Stacked, as_pair
+from rnnvanish.engine.ir.complex_arithmetic import RULES, Angle, Pair, ViewAsReal, as_pair
 from rnnvanish.engine.ir.operations import NAMES, OPERATIONS
 from rnnvanish.engine.ir.unsupported import Unsupported
 
 aten = torch.ops.aten
 
 
-def return_real_parts(once: fx.GraphModule) -> None:
+def return_real_parts(prologue: fx.GraphModule) -> None:
     """Have a graph return real tensors only: of a complex one Re and Im, of a matrix also -Im."""
-    graph = once.graph
+    graph = prologue.graph
     (output,) = graph.find_nodes(op="output")
     outs: list[fx.Node] = []
     with graph.inserting_before(output):
@@ -37,7 +37,7 @@ def return_real_parts(once: fx.GraphModule) -> None:
             if _is_matrix(node):
                 outs.append(graph.call_function(aten.neg.default, (outs[-1],)))
     output.args = (outs,)
-    once.recompile()
+    prologue.recompile()
 
 
 class RealInterpreter:
@@ -67,11 +67,11 @@ class RealInterpreter:
                 known[node] = _call(node, args, kwargs)
         raise Unsupported("a step that returns nothing")
 
-    def _placeholder(self, node: fx.Node, remaining: Any, once: bool) -> Any:
+    def _placeholder(self, node: fx.Node, remaining: Any, invariant: bool) -> Any:
         first = next(remaining)
         if not _is_complex(node):
             return first
-        if once:
+        if invariant:
             return Pair(first, next(remaining), next(remaining) if _is_matrix(node) else None)
         return Pair(*first.chunk(2, dim=-1))
 
@@ -105,11 +105,11 @@ def _call(node: fx.Node, args: Any, kwargs: Any) -> Any:
     name = getattr(node.target, "__name__", str(node.target)).partition(".")[0]
     if node.target is operator.getitem:
         return args[0][args[1]]
-    among = [arg for arg in tree_leaves((args, kwargs)) if isinstance(arg, Pair | Stacked | Angle | complex)]
+    among = [arg for arg in tree_leaves((args, kwargs)) if isinstance(arg, Pair | ViewAsReal | Angle | complex)]
     if not among and not _is_complex(node) and name != "stack":
         return cast(Callable[..., Any], node.target)(*args, **kwargs)
-    if name in STRUCTURE and any(isinstance(each, Pair) for each in tree_leaves(args[0])):
-        result = _by_halves(node.target, args, kwargs)
+    if name in PART_BY_PART and any(isinstance(each, Pair) for each in tree_leaves(args[0])):
+        result = _part_by_part(node.target, args, kwargs)
     elif (rule := _rule(name)) is not None:
         result = rule(node, *args, **kwargs)
     else:
@@ -132,7 +132,7 @@ def _check(name: str, expected: Any, result: Any) -> None:
             raise Unsupported(f"a change of dtype, {name} of complex numbers")
 
 
-def _by_halves(target: Any, args: Any, kwargs: Any) -> Any:
+def _part_by_part(target: Any, args: Any, kwargs: Any) -> Any:
     """What moves or adds numbers does so to the real and to the imaginary parts."""
     first, rest = args[0], args[1:]
     if isinstance(first, Pair):
@@ -148,7 +148,7 @@ def _by_halves(target: Any, args: Any, kwargs: Any) -> Any:
 
 
 #: Operations that do the same to real and to imaginary parts.
-STRUCTURE = {
+PART_BY_PART = {
     "view", "reshape", "_unsafe_view", "unsqueeze", "squeeze", "expand", "slice", "select", "split", "split_with_sizes",
     "chunk", "cat", "stack", "t", "transpose", "permute", "clone", "detach", "alias", "lift_fresh_copy", "contiguous",
     "sum", "mean", "slice_scatter", "resolve_conj",

@@ -38,7 +38,7 @@ class Pair:
 
 
 @dataclass(frozen=True, eq=False)
-class Stacked:
+class ViewAsReal:
     """Re and Im along one more dimension, the last: what `view_as_real` gives and `view_as_complex` takes."""
 
     parts: tuple[Tensor, ...]
@@ -55,7 +55,7 @@ def as_pair(number: Any) -> Pair:
     """A tensor or a number as a complex one."""
     if isinstance(number, Pair):
         return number
-    if isinstance(number, Stacked | Angle):
+    if isinstance(number, ViewAsReal | Angle):
         raise Unsupported(f"{'angle' if isinstance(number, Angle) else 'view_as_real'} of complex numbers")
     return Pair(number.real, number.imag) if isinstance(number, complex) else Pair(number)
 
@@ -130,7 +130,7 @@ def div(node: fx.Node, left: Any, right: Any) -> Pair:
 def _scaled(z: Pair) -> tuple[Any, Tensor, Tensor]:
     """A size, and the real and imaginary part divided by it, whose squares neither vanish nor overflow.
 
-    Whatever comes of it does not depend on the size, so it counts as a constant on the way back.
+    Whatever comes of it does not depend on the size, so it counts as a constant in the backward pass.
     """
     re, im = z.re, z.im
     size = torch.maximum(re.abs(), im.abs()).detach()
@@ -170,8 +170,8 @@ def _mm(node: fx.Node, left: Any, right: Any) -> Pair:
     re = a.re @ b.re
     if a.im is not None and b.im is not None:
         re = re + a.im @ (-b.im if b.minus is None else b.minus)
-    ways = [x @ y for x, y in ((a.re, b.im), (a.im, b.re)) if x is not None and y is not None]
-    return Pair(re, reduce(_plus, ways, None))
+    cross = [x @ y for x, y in ((a.re, b.im), (a.im, b.re)) if x is not None and y is not None]
+    return Pair(re, reduce(_plus, cross, None))
 
 
 def _addmm(node: fx.Node, rest: Any, left: Any, right: Any) -> Pair:
@@ -233,27 +233,27 @@ def _stack(node: fx.Node, tensors: Sequence[Any], dim: int = 0) -> Any:
     """Two real tensors that become a complex one stay two."""
     to_complex = all(user.target == aten.view_as_complex.default for user in node.users)
     if to_complex and len(tensors) == 2 and dim in (-1, node.meta["val"].dim() - 1):
-        return Stacked((tensors[0], tensors[1]))
+        return ViewAsReal((tensors[0], tensors[1]))
     return aten.stack.default(tensors, dim)
 
 
-def _select(node: fx.Node, stacked: Stacked, dim: int, index: int) -> Tensor:
-    return _unbind(node, stacked, dim)[index]
+def _select(node: fx.Node, viewed: ViewAsReal, dim: int, index: int) -> Tensor:
+    return _unbind(node, viewed, dim)[index]
 
 
-def _unbind(node: fx.Node, stacked: Any, dim: int = 0) -> list[Tensor]:
-    """Re and Im of what is stacked along the dimension that has them."""
+def _unbind(node: fx.Node, viewed: Any, dim: int = 0) -> list[Tensor]:
+    """Re and Im of what is viewed along the dimension that has them."""
     arg = node.args[0]
     assert isinstance(arg, fx.Node)
-    if not isinstance(stacked, Stacked) or dim not in (-1, arg.meta["val"].dim() - 1):
+    if not isinstance(viewed, ViewAsReal) or dim not in (-1, arg.meta["val"].dim() - 1):
         raise Unsupported(f"{node.target} of complex numbers seen as real ones")
-    return list(stacked.parts)
+    return list(viewed.parts)
 
 
-def _view_as_complex(node: fx.Node, stacked: Any) -> Pair:
-    if not isinstance(stacked, Stacked):
-        raise Unsupported("view_as_complex of other than two stacked tensors")
-    return Pair(*stacked.parts)
+def _view_as_complex(node: fx.Node, viewed: Any) -> Pair:
+    if not isinstance(viewed, ViewAsReal):
+        raise Unsupported("view_as_complex of other than two viewed tensors")
+    return Pair(*viewed.parts)
 
 
 def _conj(node: fx.Node, z: Pair) -> Pair:
@@ -268,14 +268,14 @@ RULES: dict[str, Callable[..., Any]] = {
     "angle": lambda node, z: Angle(z),
     "polar": _polar,
     "complex": lambda node, re, im: _broadcast(node, Pair(re, im)),
-    "view_as_real": lambda node, z: Stacked((z.re, z.whole_im)),
+    "view_as_real": lambda node, z: ViewAsReal((z.re, z.whole_im)),
     "view_as_complex": _view_as_complex,
     "select": _select,
     "unbind": _unbind,
     "stack": _stack,
     "real": lambda node, z: z.re,
     "imag": lambda node, z: z.whole_im,
-    "_neg_view": lambda node, stacked: Stacked((-stacked.parts[0], -stacked.parts[1])),
+    "_neg_view": lambda node, viewed: ViewAsReal((-viewed.parts[0], -viewed.parts[1])),
     "_to_copy": lambda node, z, **kwargs: as_pair(z),
     **dict.fromkeys(("_conj", "conj_physical", "_conj_physical"), _conj),
     **dict.fromkeys(

@@ -1,4 +1,4 @@
-"""Computing values with torch: for all time steps at once, and as the plain meaning of what a printer prints."""
+"""Computing values with torch: for all time steps at once, and as the plain meaning of generated code."""
 
 from collections.abc import Callable, Container, Iterable, Sequence
 
@@ -10,7 +10,7 @@ from rnnvanish.engine.ir.values import Value
 
 
 class Interpreter:
-    """How to compute values from others: which of these it needs, and what to do in which order.
+    """Computes values from others: knows which of these it needs, and what to do in which order.
 
     Args:
         wanted: What to compute.
@@ -44,7 +44,7 @@ class Interpreter:
         """Compute what is wanted.
 
         Args:
-            tensors: Those of `reads`: rows of shape (rows, width), lines (1, width), matrices.
+            tensors: Those of `reads`: rows of shape (rows, width), vectors (1, width), matrices.
             rows: How many rows there are.
             like: Has the dtype and the device of the numbers that are written in the cell.
         """
@@ -94,7 +94,7 @@ def _function(value: Value) -> Callable[..., Tensor]:
 
 
 def as_rows(tensor: Tensor, rows: int) -> Tensor:
-    """A line as so many rows; rows as they are."""
+    """A vector as so many rows; rows as they are."""
     return tensor if len(tensor) == rows else tensor.expand(rows, -1)
 
 

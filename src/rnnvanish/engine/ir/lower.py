@@ -1,4 +1,4 @@
-"""Reading a traced step: from the operations of torch to values."""
+"""Lowering a traced step: from the operations of torch to values."""
 
 import math
 import operator
@@ -14,9 +14,9 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Stage, Value, Values
 
 aten = torch.ops.aten
-SAME = {"clone", "detach", "alias", "lift_fresh_copy", "contiguous", "_to_copy"}
+IDENTITIES = {"clone", "detach", "alias", "lift_fresh_copy", "contiguous", "_to_copy"}
 RESHAPES = {"view", "reshape", "_unsafe_view", "unsqueeze", "squeeze", "expand"}
-FILLED: dict[str, Callable[..., Any]] = {
+FILLS: dict[str, Callable[..., Any]] = {
     "full": lambda shape, number: number,
     "full_like": lambda like, number: number,
     "scalar_tensor": lambda number: number,
@@ -79,14 +79,14 @@ class Lowering:
         special = getattr(self, f"_{name}", None)
         if special is not None:
             return special(node)
-        if name in SAME:
+        if name in IDENTITIES:
             if dtype != cast(fx.Node, node.args[0]).meta["val"].dtype:
                 raise Unsupported(f"a change of dtype, {name}")
             return self._argument(node.args[0])
         if name in RESHAPES:
             return self._reshaped(node)
-        if name in FILLED:
-            number = FILLED[name](*node.args)
+        if name in FILLS:
+            number = FILLS[name](*node.args)
             return self._shaped(self.values.constant(float(number)), node)
         if name not in NAMES or node.kwargs:  # a rounding mode, decimals: another operation of the same name
             raise Unsupported(str(node.target))
@@ -96,7 +96,7 @@ class Lowering:
         return tuple(node.meta["val"].shape)
 
     def _shaped(self, value: Value, node: fx.Node) -> Value:
-        """Give a single line or number the shape that it has in the graph."""
+        """Give a vector or a number the shape that it has in the graph."""
         shape = self._shape(node)
         if len(shape) > 2:
             raise Unsupported(f"{node.target} to {len(shape)} dimensions")
@@ -184,7 +184,7 @@ class Lowering:
             return self.values.value(
                 "outer", (row, right), kind=Kind.REDUCED, stage=stage, shape=(row.width, right.width)
             )
-        if left.kind == Kind.ROW and right.kind == Kind.VECTOR:  # a matrix of one line
+        if left.kind == Kind.ROW and right.kind == Kind.VECTOR:  # a matrix of one row
             product = self.values.elementwise("mul", left, right)
             return product if rest is None else self.values.elementwise("add", rest, product)
         if left.kind != Kind.ROW or right.kind != Kind.MATRIX:
@@ -242,11 +242,11 @@ class Lowering:
             return value
         if value.kind == Kind.ROW and dim % 2 == 0:
             raise Unsupported("a slice of the batch")
-        return self._part(value, start, end - start)
+        return self._sub_row(value, start, end - start)
 
-    def _part(self, value: Value, start: int, width: int) -> Value:
+    def _sub_row(self, value: Value, start: int, width: int) -> Value:
         if value.op == "slice":
-            return self._part(value.args[0], value.detail[0] + start, width)
+            return self._sub_row(value.args[0], value.detail[0] + start, width)
         if value.width == 1:
             return value
         return self.values.value(
@@ -258,15 +258,15 @@ class Lowering:
         if value.kind not in (Kind.ROW, Kind.VECTOR) or (value.kind == Kind.ROW and len(node.args) < 3):
             raise Unsupported(str(node.target))
         starts = [sum(sizes[:index]) for index in range(len(sizes))]
-        return [self._part(value, start, size) for start, size in zip(starts, sizes, strict=True)]
+        return [self._sub_row(value, start, size) for start, size in zip(starts, sizes, strict=True)]
 
     def _cat(self, node: fx.Node) -> Value:
         parts = list(map(self._argument, cast(Any, node.args[0])))
         if any(part.kind != Kind.ROW for part in parts) or len(node.args) < 2 or cast(int, node.args[1]) % 2 == 0:
             raise Unsupported("cat along the batch")
-        return self._pieces(parts)
+        return self._concatenate(parts)
 
-    def _pieces(self, parts: list[Value]) -> Value:
+    def _concatenate(self, parts: list[Value]) -> Value:
         """Put rows side by side."""
         stage = max(part.stage for part in parts)
         return self.values.value(
@@ -280,12 +280,12 @@ class Lowering:
         if dim % 2 == 0 or step != 1 or base.kind != Kind.ROW:
             raise Unsupported(str(node.target))
         end = start + source.width
-        parts = [self._part(base, 0, start)] if start > 0 else []
-        parts += [source] + ([self._part(base, end, base.width - end)] if end < base.width else [])
-        return self._pieces([self._wide(part, width) for part, width in zip(
+        parts = [self._sub_row(base, 0, start)] if start > 0 else []
+        parts += [source] + ([self._sub_row(base, end, base.width - end)] if end < base.width else [])
+        return self._concatenate([self._as_row(part, width) for part, width in zip(
             parts, [start] * (start > 0) + [source.width] + [base.width - end] * (end < base.width), strict=True)])  # fmt: skip
 
-    def _wide(self, value: Value, width: int) -> Value:
+    def _as_row(self, value: Value, width: int) -> Value:
         """A row of the width that it has, also where one number stands for all of it."""
         if value.width == width and value.kind == Kind.ROW:
             return value

@@ -52,7 +52,7 @@ def substitute_weights(module: nn.Module, values: Mapping[str, Tensor], prefix: 
     if not own and not changed:
         return module
     kind = parametrize.type_before_parametrizations(module)
-    twin: nn.Module = object.__new__(type(kind.__name__, (_Writing, kind), {"__module__": kind.__module__}))
+    twin: nn.Module = object.__new__(type(kind.__name__, (_WriteThrough, kind), {"__module__": kind.__module__}))
     vars(twin).update(vars(module))
     vars(twin)["_modules"] = vars(module)["_modules"] | changed
     vars(twin)["_parameters"] = vars(module)["_parameters"] | own if own else vars(module)["_parameters"]
@@ -60,7 +60,7 @@ def substitute_weights(module: nn.Module, values: Mapping[str, Tensor], prefix: 
     return twin
 
 
-class _Writing:
+class _WriteThrough:
     """What is set on the stand-in is set on the module that it stands for."""
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -73,14 +73,14 @@ class _Writing:
 
 
 def private_copy(cell: nn.Module, values: Mapping[str, Tensor]) -> Any:
-    """A copy of a cell and all that it holds, to run its step without a trace; `values` are weights of its own there.
+    """A copy of a cell and all that it holds, to run its step and leave no sign of it; `values` are weights of its own there.
 
     What cannot be copied it has not: its step fails where it reads it.
     """
     modules = dict(cell.named_modules())
     memo: dict[int, Any] = {}
     for tensors in (vars(module)[kind] for module in modules.values() for kind in ("_parameters", "_buffers")):
-        memo |= {id(tensor): _alike(tensor) for tensor in tensors.values() if tensor is not None}
+        memo |= {id(tensor): _clone(tensor) for tensor in tensors.values() if tensor is not None}
     for module in modules.values():
         memo[id(module)] = object.__new__(parametrize.type_before_parametrizations(module))
     for prefix, module in modules.items():
@@ -96,7 +96,7 @@ def private_copy(cell: nn.Module, values: Mapping[str, Tensor]) -> Any:
     return memo[id(cell)]
 
 
-def _alike(tensor: Tensor) -> Tensor:
+def _clone(tensor: Tensor) -> Tensor:
     clone = tensor.detach().clone()
     return nn.Parameter(clone, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else clone
 

@@ -72,7 +72,7 @@ class Prologue:
     Attributes:
         constants: Tensors that are written in the cell.
         calls: What is computed, in this order.
-        results: What is handed on.
+        results: What it returns.
     """
 
     constants: tuple[Tensor, ...]

@@ -1,4 +1,4 @@
-"""Reading a cell's step once: what depends on parameters alone, and the rest with its derivative."""
+"""Tracing a cell's step: what depends on parameters alone, and the rest with its derivative."""
 
 import math
 import operator
@@ -107,22 +107,22 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         rows = list(map(pack, (x, ended, *noise, *state)))
         floating = tuple(value.is_floating_point() for value in invariants)
         forward = make_fx(torch.func.functionalize(body), decomposition_table=DECOMPOSITIONS)(*invariants, *rows)
-        place = [*(index for index, is_float in enumerate(floating) if is_float), len(invariants)]
-        place += range(len(invariants) + 2 + len(noise), len(invariants) + len(rows))
+        positions = [*(index for index, is_float in enumerate(floating) if is_float), len(invariants)]
+        positions += range(len(invariants) + 2 + len(noise), len(invariants) + len(rows))
 
-        def pull_back(*args: Tensor) -> Any:
+        def vjp(*args: Tensor) -> Any:
             given, gradients = list(args[: -len(state)]), args[-len(state) :]
 
             def of(*chosen: Tensor) -> Any:
-                for index, value in zip(place, chosen, strict=True):
+                for index, value in zip(positions, chosen, strict=True):
                     given[index] = value
                 return tuple(body(*given))
 
-            _, vjp = cast(Any, torch.func.vjp)(of, *(given[index] for index in place))
-            return vjp(gradients)
+            _, pull_back = cast(Any, torch.func.vjp)(of, *(given[index] for index in positions))
+            return pull_back(gradients)
 
         with torch.enable_grad():
-            backward = make_fx(torch.func.functionalize(pull_back), decomposition_table=DECOMPOSITIONS)(
+            backward = make_fx(torch.func.functionalize(vjp), decomposition_table=DECOMPOSITIONS)(
                 *invariants, *rows, *(torch.zeros_like(part) for part in rows[-len(state) :])
             )
     for graph in (forward.graph, backward.graph):
@@ -151,18 +151,18 @@ def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Prologue, C
     frontier = [
         node for node in nodes if node in of_weights and any(user in of_rows or user is output for user in node.users)
     ]
-    # What gives several tensors at once is handed on tensor by tensor.
+    # What gives several tensors at once is returned tensor by tensor.
     if any(not isinstance(node.meta.get("val"), Tensor) for node in frontier):
         raise Unsupported("a parameter that is split into several before its use")
     draws = tuple(_drawer(node, batch) for node in random)
-    once = _graph(whole, placeholders[:weights], frontier)
+    prologue = _graph(whole, placeholders[:weights], frontier)
     outs = list(tree_leaves(output.args[0]))
     inputs = [*frontier, placeholders[weights], placeholders[weights + 1], *random, *placeholders[weights + 2 :]]
     body = _graph(whole, inputs, outs)
     if not is_complex(whole.graph):
-        return _prologue(once), body, draws
-    return_real_parts(once)
-    return _prologue(once), RealInterpreter(body.graph, len(frontier)), draws
+        return _prologue(prologue), body, draws
+    return_real_parts(prologue)
+    return _prologue(prologue), RealInterpreter(body.graph, len(frontier)), draws
 
 
 def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.GraphModule:

@@ -1,6 +1,6 @@
 """What a step computes, as values: each knows from what it is computed, and whether it needs the state.
 
-A row has one line a sequence, (batch, width). What depends on parameters alone is a matrix, or a single line that is
+A row has numbers for each sequence, (batch, width). What depends on parameters alone is a matrix, or a vector that is
 the same for every sequence. Equal computations are one value: so the backward pass of a step finds in it what the
 forward pass has computed already.
 """
@@ -55,7 +55,7 @@ class Value:
 
     @property
     def width(self) -> int:
-        """Numbers in a line."""
+        """Numbers for each sequence."""
         return self.shape[1]
 
     def __repr__(self) -> str:
@@ -103,13 +103,13 @@ class Values:
     def linear(self, rest: Value | None, products: Iterable[tuple[Value, Value]]) -> Value:
         """Return rest + row @ matrix + ...; what needs no state is split off, for all time steps at once.
 
-        Lines are added last: lane by lane they are free, and what a product is added to must be written out first.
+        Vectors are added last: lane by lane they are free, and what a product is added to must be written out first.
         """
         products = list(products)
-        lines = [term for term in _terms(rest) if term.kind == Kind.VECTOR]
-        if lines:
+        vectors = [term for term in _terms(rest) if term.kind == Kind.VECTOR]
+        if vectors:
             others = [term for term in _terms(rest) if term.kind != Kind.VECTOR]
-            return self.elementwise("add", self.linear(self.total(others), products), cast(Value, self.total(lines)))
+            return self.elementwise("add", self.linear(self.total(others), products), cast(Value, self.total(vectors)))
         early = [product for product in products if product[0].stage < Stage.STEP]
         late = [product for product in products if product[0].stage == Stage.STEP]
         if early and late:
@@ -119,7 +119,7 @@ class Values:
         return self._linear(rest, products)
 
     def terms_of(self, value: Value) -> tuple[Value | None, list[tuple[Value, Value]]]:
-        """Take a value apart as `products_of` does, with the line that `linear` adds; no products where it has none."""
+        """Take a value apart as `products_of` does, with the vector that `linear` adds; no products where it has none."""
         if value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.VECTOR:
             rest, products = products_of(value.args[0])
             return self.total([value.args[1]] if rest is None else [rest, value.args[1]]), products

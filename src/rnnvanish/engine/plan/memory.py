@@ -1,7 +1,7 @@
-"""What is dear to compute and read again on the way back is kept, in the place of what it was computed from.
+"""The memory plan: what is expensive, and needed by the backward pass, is saved over what it was computed from.
 
 A gate is σ of some lanes of a matrix product, and nobody needs these lanes once the gate is known. Written over them, it
-costs no memory, and the way back need not compute it again.
+costs no memory, and the backward pass need not compute it again.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -15,44 +15,44 @@ from rnnvanish.engine.plan.phases import LoopPlan, Place
 Stretch = tuple[str, int, int]
 
 
-def save_in_place(forward: LoopPlan, back: list[Value], at: Mapping[Value, Place]) -> dict[Value, Place]:
-    """Have the loop there keep what is dear, where there is room for it.
+def save_in_place(forward: LoopPlan, backward: list[Value], at: Mapping[Value, Place]) -> dict[Value, Place]:
+    """Have the forward loop save what is expensive, where there is room for it.
 
     Args:
-        forward: The loop; gets further stores.
-        back: What is computed later from what this loop leaves.
+        forward: Its plan; gets further stores.
+        backward: What is computed later from what this loop leaves.
         at: Where values lie after it.
 
     Returns:
-        Where the values lie that are kept besides.
+        Where the values lie that are saved besides.
     """
-    there = [([value for value, _ in [*phase.stores, *phase.sums]], phase.at) for phase in forward.phases]
-    contexts: list[tuple[list[Value], Mapping[Value, Place]]] = [*there, (back, at)]
+    phases = [([value for value, _ in [*phase.stores, *phase.sums]], phase.at) for phase in forward.phases]
+    contexts: list[tuple[list[Value], Mapping[Value, Place]]] = [*phases, (backward, at)]
     first: dict[Value, int] = {}
-    for index, (roots, known) in enumerate(there):
+    for index, (roots, known) in enumerate(phases):
         for value in walk(roots, known):
             first.setdefault(value, index)
-    needed = set(walk(back, at))
+    needed = set(walk(backward, at))
     used = {product.left.buffer for phase in forward.phases for product in phase.products}
     used |= {place.buffer for phase in forward.phases for _, place in [*phase.stores, *phase.sums]}
-    kept: dict[Value, Place] = {}
+    saved: dict[Value, Place] = {}
     for value, index in first.items():
         expensive = value.op in OPERATIONS and OPERATIONS[value.op].expensive
         if not expensive or value.stage != Stage.STEP or value.width == 1 or value not in needed:
             continue
         later = {product.out.buffer for phase in forward.phases[index:] for product in phase.products}
-        others = [stretch for roots, known in contexts for stretch in _read(roots, known, {*kept, value})]
-        others += [_stretch(place, each.width) for each, place in kept.items()]
+        others = [stretch for roots, known in contexts for stretch in _read(roots, known, {*saved, value})]
+        others += [_stretch(place, each.width) for each, place in saved.items()]
         for place in _room(value, 0, value.width, forward.phases[index].at):
             own = place.buffer.startswith(("early", "kept")) and place.buffer not in used | later
             if own and not any(_overlap(_stretch(place, value.width), other) for other in others):
-                kept[value] = place
+                saved[value] = place
                 forward.phases[index].stores.append((value, place))
                 for phase in forward.phases[index + 1 :]:
                     phase.at[value] = place
                 break
-    forward.in_place = [_stretch(place, value.width) for value, place in kept.items()]
-    return kept
+    forward.in_place = [_stretch(place, value.width) for value, place in saved.items()]
+    return saved
 
 
 def _room(value: Value, lane: int, width: int, at: Mapping[Value, Place]) -> Iterator[Place]:

@@ -2,7 +2,7 @@
 
 Two such steps after each other are one of the same kind, (a, b) then (c, d) being (a c, c b + d); so they can be put
 together in any grouping, many at once (Blelloch 1990, "Prefix sums and their applications"). The state of a minimal
-gated unit is of this kind; on the way back so is the gradient of every recurrence in which units do not mix.
+gated unit is of this kind; in the backward pass so is the gradient of every recurrence in which units do not mix.
 """
 
 from collections.abc import Callable
@@ -16,18 +16,18 @@ Part = tuple[Value, Value, Value]
 Form = tuple[Value | None, Value | None]
 
 
-def linear_recurrence(loop: LoopPlan, back: bool) -> list[Part] | None:
+def linear_recurrence(plan: LoopPlan, backward: bool) -> list[Part] | None:
     """Write each part of what a loop carries as a h + b; None where that cannot be.
 
     Args:
-        loop: The loop.
-        back: Whether it is the way back, which carries gradients.
+        plan: The loop.
+        backward: Whether it is the backward loop, which carries gradients.
     """
-    if len(loop.phases) != 1 or loop.phases[0].products or loop.phases[0].sums:
+    if len(plan.phases) != 1 or plan.phases[0].products or plan.phases[0].sums:
         return None
-    phase, values = loop.phases[0], Values()
-    carried = {place.buffer: value for value, place in phase.at.items() if is_carried(place, back, before=True)}
-    new = {place.buffer: value for value, place in phase.stores if is_carried(place, back, before=False)}
+    phase, values = plan.phases[0], Values()
+    carried = {place.buffer: value for value, place in phase.at.items() if is_carried(place, backward, before=True)}
+    new = {place.buffer: value for value, place in phase.stores if is_carried(place, backward, before=False)}
     if not new or carried.keys() != new.keys():
         return None
     zero = values.constant(0.0)
@@ -41,9 +41,9 @@ def linear_recurrence(loop: LoopPlan, back: bool) -> list[Part] | None:
     return parts
 
 
-def is_carried(place: Place, back: bool, before: bool) -> bool:
-    """Whether the state, or its gradient on the way back, lies here before or after a step."""
-    return place.buffer.startswith("carry" if back else "state") and place.shift == int(before == back)
+def is_carried(place: Place, backward: bool, before: bool) -> bool:
+    """Whether the state, or in the backward loop its gradient, lies here before or after a step."""
+    return place.buffer.startswith("carry" if backward else "state") and place.shift == int(before == backward)
 
 
 class _Affine:

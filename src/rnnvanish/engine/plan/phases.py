@@ -55,7 +55,7 @@ class Phase:
     """Arithmetic lane by lane, then matrix products.
 
     Attributes:
-        at: Where the values lie that are there before it.
+        at: Where the values lie that are known before it.
         stores: What it computes, and where that goes.
         sums: Sums over the lanes of what it computes, and where they go.
         products: What follows.
@@ -89,11 +89,11 @@ def schedule(stores: list[tuple[Value, Place]], at: dict[Value, Place], name: st
 
     Args:
         stores: What it must compute, and where that goes.
-        at: What is there before it.
+        at: Where the values lie that are known before it.
         name: Of the buffers for what enters and leaves a product: "kept" has them for all time steps.
         live: All values that are used, to see who else reads what is overwritten.
     """
-    return _Scheduler(stores, at, name, live).loop()
+    return _Scheduler(stores, at, name, live).plan()
 
 
 class _Scheduler:
@@ -101,13 +101,13 @@ class _Scheduler:
         self.stores, self.name, self.live = stores, name, live
         self.widths: dict[str, int] = {}
         self.level: dict[Value, int] = {}  # the phase in which a value can be computed
-        self.there = {value: (0, place) for value, place in at.items()}  # the phase from which on it lies in memory
+        self.available = {value: (0, place) for value, place in at.items()}  # the phase from which on it lies in memory
         for value, _ in stores:
             self._find_level(value)
         self.phases = [Phase({}) for _ in range(1 + max(self.level.values(), default=0))]
 
-    def loop(self) -> LoopPlan:
-        goals = {value: place for value, place in reversed(self.stores) if value not in self.there}
+    def plan(self) -> LoopPlan:
+        goals = {value: place for value, place in reversed(self.stores) if value not in self.available}
         linear = [value for value in self.level if value.op == "linear"]
         for value, place in self.stores:
             if value.op != "linear" or goals.get(value) != place:
@@ -118,16 +118,16 @@ class _Scheduler:
             if value.op == "rowsum":
                 place = self._fresh(self.name, 1)
                 self.phases[self.level[value] - 1].sums.append((value.args[0], place))
-                self.there[value] = (self.level[value], place)
-        self._cross()
+                self.available[value] = (self.level[value], place)
+        self._keep_across_phases()
         for index, phase in enumerate(self.phases):
-            phase.at = {value: place for value, (first, place) in self.there.items() if first <= index}
+            phase.at = {value: place for value, (first, place) in self.available.items() if first <= index}
         used = [phase for phase in self.phases if phase.stores or phase.sums or phase.products]
-        kept = {value: place for value, (_, place) in self.there.items() if not place.buffer.startswith("scratch")}
+        kept = {value: place for value, (_, place) in self.available.items() if not place.buffer.startswith("scratch")}
         return LoopPlan(used, self.widths, kept)
 
     def _find_level(self, value: Value) -> int:
-        if value in self.there or value.stage == Stage.ONCE:
+        if value in self.available or value.stage == Stage.ONCE:
             return 0
         if value not in self.level:
             last = max((self._find_level(arg) for arg in value.args), default=0)
@@ -142,14 +142,14 @@ class _Scheduler:
     def _store(self, value: Value, place: Place) -> None:
         level = self._find_level(value)
         self.phases[level].stores.append((value, place))
-        self.there.setdefault(value, (level + 1, place))
+        self.available.setdefault(value, (level + 1, place))
 
     def _multiply(self, value: Value, out: Place | None) -> None:
         """Have a linear value computed: what is added first, then the products on top of it."""
         rest, products = products_of(value)
         level, accumulate = self.level[value], rest is not None
         if out is None and rest is not None and self._is_free(rest, value):
-            out = self.there[rest][1]
+            out = self.available[rest][1]
         else:
             out = out or self._fresh(self.name, value.width)
             if rest is not None:
@@ -157,30 +157,30 @@ class _Scheduler:
         for left, matrix in products:
             self.phases[level - 1].products.append(Product(self._resolve(left), left.width, matrix, out, accumulate))
             accumulate = True
-        self.there[value] = (level, out)
+        self.available[value] = (level, out)
 
     def _is_free(self, rest: Value, reader: Value) -> bool:
         """Whether `reader` may be written over `rest`: made for this loop, and read by nobody else."""
         return (
             rest.op == "linear"
             and rest.width == reader.width
-            and rest in self.there
-            and self.there[rest][1].buffer.startswith("early")
+            and rest in self.available
+            and self.available[rest][1].buffer.startswith("early")
             and not any(rest in other.args for other in self.live if other is not reader)
         )
 
     def _resolve(self, left: Value) -> Place:
         """Where a factor lies, or is put."""
-        if left in self.there:
-            return self.there[left][1]
-        if left.op == "slice" and (left.args[0] in self.there or left.args[0].op == "linear"):
+        if left in self.available:
+            return self.available[left][1]
+        if left.op == "slice" and (left.args[0] in self.available or left.args[0].op == "linear"):
             base = self._resolve(left.args[0])
             return Place(base.buffer, base.shift, base.lane + left.detail[0])
         place = self._fresh(self.name, left.width)
         self._store(left, place)
         return place
 
-    def _cross(self) -> None:
+    def _keep_across_phases(self) -> None:
         """Keep what one phase computes and a later one needs again."""
         computed: dict[Value, int] = {}
         seen: set[tuple[Value, int]] = set()  # once each: the ways to a value are many
@@ -189,14 +189,14 @@ class _Scheduler:
             if (value, index) in seen:
                 return
             seen.add((value, index))
-            first, _ = self.there.get(value, (len(self.phases) + 1, None))
+            first, _ = self.available.get(value, (len(self.phases) + 1, None))
             if first <= index or value.kind != Kind.ROW:
                 return
             again = computed.setdefault(value, index) < index
             if again and not value.boolean and value.op not in ("slice", "cat", "expand"):
                 place = self._fresh("scratch", value.width)
                 self.phases[computed[value]].stores.append((value, place))
-                self.there[value] = (computed[value] + 1, place)
+                self.available[value] = (computed[value] + 1, place)
                 return
             for arg in value.args:
                 visit(arg, index)

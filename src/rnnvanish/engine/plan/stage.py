@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable
 from torch import Tensor, nn
 
 from rnnvanish.engine.ir.lower import Lowering
-from rnnvanish.engine.ir.trace import trace
+from rnnvanish.engine.ir.trace import Traced, trace
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Stage, Value, Values, walk
 from rnnvanish.engine.plan.memory import save_in_place
@@ -15,44 +15,29 @@ from rnnvanish.engine.plan.staged_step import StagedStep
 
 def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> StagedStep:
     """Stage a step of `cell`; arguments and errors are those of `trace`."""
-    traced = trace(cell, x, state, masked)
-    values = Values()
-
-    def leaf(op: str, index: int, width: int, stage: Stage, boolean: bool = False) -> Value:
-        return values.value(op, (), (index,), kind=Kind.ROW, stage=stage, shape=(1, width), boolean=boolean)
-
-    placeholders = [node for node in traced.forward.nodes if node.op == "placeholder"]
-    shapes = [tuple(node.meta["val"].shape) for node in placeholders]
-    count = len(traced.floating)
-    invariants = tuple(_invariant(values, index, shape) for index, shape in enumerate(shapes[:count]))
-    early = len(placeholders) - count - len(state)
-    inputs = tuple(
-        leaf("input", index, shape[1], Stage.ALL, boolean=index == 1)
-        for index, shape in enumerate(shapes[count : count + early])
-    )
-    widths = [shape[1] for shape in shapes[count + early :]]
-    states = tuple(leaf("state", index, width, Stage.STEP) for index, width in enumerate(widths))
-    gradients = tuple(leaf("gradient", index, width, Stage.STEP) for index, width in enumerate(widths))
-    new = Lowering(values, traced.batch).lower(traced.forward, [*invariants, *inputs, *states])
-    back = Lowering(values, traced.batch).lower(traced.backward, [*invariants, *inputs, *states, *gradients])
+    traced, values = trace(cell, x, state, masked), Values()
+    invariants, inputs, states, gradients = leaves = _leaves(traced, values)
+    lowering = Lowering(values, traced.batch)
+    new = lowering.lower(traced.forward, [*invariants, *inputs, *states])
+    derivative = lowering.lower(traced.backward, [leaf for each in leaves for leaf in each])
     floating = sum(traced.floating)
-    invariant_gradients, input_gradient, old = back[:floating], back[floating], back[floating + 1 :]
+    invariant_gradients, (input_gradient, *old) = derivative[:floating], derivative[floating:]
+    live = walk([*new, *derivative], ())
 
     at = {
         value: Place(("x", "ended")[index] if index < 2 else f"draw{index - 2}") for index, value in enumerate(inputs)
     }
     at |= {value: Place(f"state{index}") for index, value in enumerate(states)}
-    frontier = _early(walk(new, at), at)
     carried = {value: Place(f"carry{index}", shift=1) for index, value in enumerate(gradients)}
-    # What the way back needs of the input by a product or a sum is kept from the way there.
+    frontier = _early(walk(new, at), at)
+    # What the backward loop needs of the input by a product or a sum is kept from the forward pass.
     frontier += [
         value
         for value in walk(old, {**at, **dict.fromkeys(frontier), **carried})
         if value.stage == Stage.ALL and value.op in ("linear", "rowsum")
     ]
-    early_buffers = tuple((value, f"early{index}") for index, value in enumerate(frontier))
-    at |= {value: Place(name) for value, name in early_buffers}
-    live = walk([*new, *back], ())
+    early = tuple((value, f"early{index}") for index, value in enumerate(frontier))
+    at |= {value: Place(name) for value, name in early}
     forward = schedule([(value, Place(f"state{index}", shift=1)) for index, value in enumerate(new)], at, "kept", live)
 
     after = [input_gradient, *invariant_gradients]
@@ -61,13 +46,12 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     inside = set(walk(old, at))
     # Rows put side by side for afterwards: they are written there at once.
     inside |= {value for value in walk(after, at) if value.op == "cat" and all(arg in inside for arg in value.args)}
-    read = {at[value].buffer for value in _reach([*old, *after], at, set()) if value in at}
+    saved = {at[value].buffer for value in _reach([*old, *after], at, set()) if value in at}
     tape = [value for value in _reach(after, at, inside) if value in inside and _is_row(value)]
     stores = [(value, Place(f"tape{index}")) for index, value in enumerate(tape)]
     stores += [(value, Place(f"carry{index}")) for index, value in enumerate(old)]
     backward = schedule(stores, at, "scratch", live)
     at |= {value: place for value, place in stores[: len(tape)] if value not in at}
-    keeps = any(value.op == "gradient" for value in _reach(after, at, set()))
     return StagedStep(
         traced.prologue,
         traced.draws,
@@ -75,7 +59,7 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         traced.complex,
         invariants,
         inputs,
-        early_buffers,
+        early,
         forward,
         backward,
         states,
@@ -83,19 +67,43 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         at,
         input_gradient,
         tuple(invariant_gradients),
-        frozenset(read),
-        keeps,
+        frozenset(saved),
+        keeps_carries=any(value.op == "gradient" for value in _reach(after, at, set())),
+    )
+
+
+def _leaves(traced: Traced, values: Values) -> tuple[tuple[Value, ...], ...]:
+    """The values that a step is computed from: invariants; inputs, which are x, ended and the draws; states; gradients."""
+    placeholders = [node for node in traced.forward.nodes if node.op == "placeholder"]
+    shapes = [tuple(node.meta["val"].shape) for node in placeholders]
+    first, last = len(traced.floating), len(placeholders) - len(traced.complex)
+
+    def rows(op: str, stage: Stage, shapes: list[tuple[int, ...]]) -> tuple[Value, ...]:
+        return tuple(
+            values.value(
+                op, (), (index,), kind=Kind.ROW, stage=stage, shape=(1, shape[1]), boolean=op == "input" and index == 1
+            )
+            for index, shape in enumerate(shapes)
+        )
+
+    invariants = tuple(_invariant(values, index, shape) for index, shape in enumerate(shapes[:first]))
+    states = shapes[last:]
+    return (
+        invariants,
+        rows("input", Stage.ALL, shapes[first:last]),
+        rows("state", Stage.STEP, states),
+        rows("gradient", Stage.STEP, states),
     )
 
 
 def _invariant(values: Values, index: int, shape: tuple[int, ...]) -> Value:
-    """The leaf of something that is computed once: a matrix, or a line."""
+    """The leaf of something that is computed once: a matrix, or a vector."""
     if len(shape) > 2:
         raise Unsupported(f"a parameter of {len(shape)} dimensions")
-    if len(shape) == 2 and shape[0] > 1:
-        return values.value("invariant", (), (index,), kind=Kind.MATRIX, stage=Stage.ONCE, shape=(shape[0], shape[1]))
-    width = shape[-1] if shape else 1
-    return values.value("invariant", (), (index,), kind=Kind.VECTOR, stage=Stage.ONCE, shape=(1, width))
+    matrix = len(shape) == 2 and shape[0] > 1
+    height, width = shape if matrix else (1, shape[-1] if shape else 1)
+    kind = Kind.MATRIX if matrix else Kind.VECTOR
+    return values.value("invariant", (), (index,), kind=kind, stage=Stage.ONCE, shape=(height, width))
 
 
 def _reach(roots: Iterable[Value], known: Container[Value], stop: Container[Value]) -> list[Value]:
@@ -125,9 +133,9 @@ def _early(needed: Iterable[Value], known: Container[Value]) -> list[Value]:
     found: dict[Value, None] = {}
 
     def visit(value: Value) -> None:
-        # A line is added where the rest is read.
-        plus_line = value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.VECTOR
-        if value.op in ("slice", "expand") or plus_line:
+        # A vector is added where the rest is read.
+        plus_vector = value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.VECTOR
+        if value.op in ("slice", "expand") or plus_vector:
             visit(value.args[0])
         elif value.stage == Stage.ALL and value not in known:
             found[value] = None

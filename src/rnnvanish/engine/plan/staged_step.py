@@ -20,13 +20,13 @@ class StagedStep:
         inputs: Values of x, ended and the draws.
         early: What is computed for all time steps at once, and its buffer.
         forward: The loop from the first step to the last.
-        backward: The loop back.
+        backward: The loop from the last step to the first.
         states: Values of the state before a step.
         new: Values of the state after it.
         at: Where the rows of forward and backward lie, after both.
         input_gradient: The gradient of x, for all time steps at once; None where x is not read.
         invariant_gradients: Those of the floating `invariants`, summed over time.
-        saved: Buffers of the loop there that the way back reads.
+        saved: Buffers of the forward loop that the backward pass reads.
         keeps_carries: Whether these need the gradients of the states at every step.
     """
 
