@@ -14,12 +14,11 @@
 //
 // The choice is in the address, so that a link shows the same picture:
 // #benchmark=...&cell=LSTM&machine=...&from=HASH&to=HASH&scale=close
-addEventListener("DOMContentLoaded", () => { // draw.js has run by then
-  const { svg, html, stroke, number, ticks } = window.rvDraw;
+addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have run by then
+  const { svg, html, stroke, number } = window.rvDraw;
   const MOST = 10; // lines that can be told apart
   const ALL = "all";
   const SCALES = { zero: "from zero", close: "close up", log: "powers of ten" };
-  const GAP = { top: 16, right: 14, bottom: 42 };
   const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
   class Explorer extends HTMLElement {
@@ -61,10 +60,10 @@ addEventListener("DOMContentLoaded", () => { // draw.js has run by then
       this.status = html("p", { className: "rv-said" });
       this.status.setAttribute("role", "status");
       this.legend = html("ul", { className: "rv-legend" });
-      this.chart = svg("svg", { role: "img" });
+      this.chart = new window.rvCommitChart((from, to) => this.zoom(from, to));
       this.hint = html("p", { className: "rv-hint" });
       this.table = html("div", { className: "rv-cards" });
-      this.replaceChildren(this.form, this.status, this.legend, this.chart, this.hint, this.table);
+      this.replaceChildren(this.form, this.status, this.legend, this.chart.element, this.hint, this.table);
       this.listen();
     }
 
@@ -93,11 +92,7 @@ addEventListener("DOMContentLoaded", () => { // draw.js has run by then
         this.show();
       });
       this.whole.addEventListener("click", () => this.zoom(0, this.data.commits.length - 1));
-      this.chart.addEventListener("pointerdown", (event) => this.grab(event));
-      this.chart.addEventListener("pointermove", (event) => this.point(event));
-      this.chart.addEventListener("pointerup", (event) => this.release(event));
-      this.chart.addEventListener("pointercancel", () => this.let());
-      this.chart.addEventListener("dblclick", () => this.whole.click());
+      this.chart.element.addEventListener("dblclick", () => this.whole.click());
     }
 
     // The numbers of a benchmark, from the script beside the page.
@@ -180,6 +175,8 @@ addEventListener("DOMContentLoaded", () => { // draw.js has run by then
       };
       this.benchmark.value = known("benchmark", benchmarks.map(({ name }) => name)) ?? benchmarks[0].name;
       if (!(await this.ask())) return;
+      const keys = ["benchmark", "machine", "from", "to", "scale", ...this.chosen.parameters.map(({ name }) => name)];
+      if (asked.has("benchmark")) this.unknown.push(...[...asked.keys()].filter((key) => !keys.includes(key)));
       this.chosen.parameters.forEach(({ name, values }, i) => {
         const value = known(name, [ALL, ...values]);
         if (value !== null) this.selects[i].value = value === ALL ? "" : value;
@@ -245,90 +242,25 @@ addEventListener("DOMContentLoaded", () => { // draw.js has run by then
       this.hint.textContent = this.lines.length ? `${this.chosen.rule} Drag across the picture to look closer.` : "";
     }
 
-    // The range of the numbers on the scale that was chosen.
-    range() {
-      const log = this.scale.value === "log";
-      const found = this.lines.flatMap(values).map((value) => (log ? Math.log10(value) : value));
-      let [low, high] = [Math.min(...found), Math.max(...found)];
-      if (log) [low, high] = [Math.floor(low), Math.ceil(high)];
-      else if (this.scale.value === "zero") [low, high] = [Math.min(0, low), Math.max(0, high)];
-      const room = log ? 0 : (high - low) * 0.05 || Math.abs(high) * 0.05 || 0.5;
-      if (low < 0 || this.scale.value === "close") low -= room;
-      if (high > 0 || this.scale.value === "close") high += room;
-      return low === high ? [low, high + 1] : [low, high];
-    }
-
     draw() {
-      this.legend.replaceChildren();
-      this.chart.replaceChildren();
-      this.chart.style.display = this.lines.length ? "" : "none";
-      if (!this.lines.length || !this.lines.flatMap(values).length) return;
-      const log = this.scale.value === "log";
-      const width = this.chart.clientWidth || 600;
-      const height = Math.round(Math.min(400, Math.max(260, width * 0.5)));
-      const [low, high] = this.range();
-      const marks = ticks(low, high, 5, log).map((y) => [y, number(log ? 10 ** y : y)]);
-      const left = 16 + 8 * Math.max(...marks.map(([, text]) => text.length));
-      const [first, last] = [this.from.selectedIndex, this.to.selectedIndex];
-      this.place = { left, width, first, last };
-      const px = (commit) => this.across(commit);
-      const py = (value) => GAP.top + 14 + ((height - GAP.top - 14 - GAP.bottom) * (high - (log ? Math.log10(value) : value))) / (high - low);
-      this.chart.append(svg("text", { x: 0, y: 13 }, this.chosen.unit));
-      for (const [y, text] of marks) {
-        const at = py(log ? 10 ** y : y);
-        this.chart.append(svg("path", { class: "rv-gridline", d: `M${left} ${at}H${width - GAP.right}` }));
-        this.chart.append(svg("text", { x: left - 8, y: at + 4.5, "text-anchor": "end" }, text));
-      }
-      this.chart.append(svg("path", { d: `M${left} ${height - GAP.bottom}H${width - GAP.right}`, stroke: "currentColor" }));
-      this.dates(height);
-      this.lines.forEach((line, i) => this.curve(line, i, px, py));
-      this.chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      this.chart.style.height = `${height}px`;
-      this.chart.setAttribute("aria-label", `Line chart: ${this.chosen.title} over commits, ${this.chosen.unit}. The table below has the same numbers.`);
-    }
-
-    // Commits by name, as many as there is room for.
-    dates(height) {
-      const { first, last, left, width } = this.place;
-      const every = Math.max(1, Math.ceil((last - first) / Math.max(1, Math.floor((width - left) / 100) - 1)));
-      for (let commit = first; commit <= last; commit += every) {
-        const at = this.across(commit);
-        const anchor = at > width - 40 ? "end" : at < left + 20 && left < 40 ? "start" : "middle";
-        this.chart.append(svg("text", { x: at, y: height - GAP.bottom + 17, "text-anchor": anchor }, this.data.commits[commit][0]));
-        this.chart.append(svg("text", { x: at, y: height - GAP.bottom + 33, "text-anchor": anchor }, this.data.commits[commit][1]));
-      }
-    }
-
-    across(commit) {
-      const { left, width, first, last } = this.place;
-      const room = width - left - GAP.right;
-      return last === first ? left + room / 2 : left + (room * (commit - first)) / (last - first);
-    }
-
-    // A line, broken where measuring failed, its numbers as dots, a ring around each that became worse.
-    curve({ label, points, worse }, i, px, py) {
-      const look = stroke(i);
-      let pen = "M";
-      const path = points.map(([commit, value]) => {
-        if (value === null) return (pen = "M"), "";
-        const point = `${pen}${px(commit).toFixed(1)} ${py(value).toFixed(1)}`;
-        pen = "L";
-        return point;
+      this.legend.replaceChildren(
+        ...this.lines.map(({ label }, i) => {
+          const item = html("li");
+          const sample = svg("svg", { viewBox: "0 0 28 10", "aria-hidden": "true" });
+          sample.append(svg("path", { class: "rv-curve", d: "M0 5H28", ...stroke(i) }));
+          item.append(sample, label);
+          return item;
+        }),
+      );
+      this.chart.draw({
+        lines: this.lines,
+        commits: this.data.commits,
+        first: this.from.selectedIndex,
+        last: this.to.selectedIndex,
+        scale: this.scale.value,
+        unit: this.chosen.unit,
+        title: this.chosen.title,
       });
-      this.chart.append(svg("path", { class: "rv-curve", d: path.join(""), ...look }));
-      for (const [commit, value] of points) {
-        if (value === null) continue;
-        const at = { cx: px(commit).toFixed(1), cy: py(value).toFixed(1) };
-        const dot = svg("circle", { class: "rv-dot", r: 3, ...at, style: look.style.replace("stroke", "fill") });
-        dot.append(svg("title", {}, `${label}: ${number(value)} at ${this.data.commits[commit].join(", ")}`));
-        this.chart.append(dot);
-        if (commit in worse) this.chart.append(svg("circle", { class: "rv-ring", r: 9, ...at }));
-      }
-      const item = html("li");
-      const sample = svg("svg", { viewBox: "0 0 28 10", "aria-hidden": "true" });
-      sample.append(svg("path", { class: "rv-curve", d: "M0 5H28", ...look }));
-      item.append(sample, label);
-      this.legend.append(item);
     }
 
     // The same numbers as a table, the newest first.
@@ -364,40 +296,6 @@ addEventListener("DOMContentLoaded", () => { // draw.js has run by then
         const words = `worse, ${factor.toFixed(2)} times what it was${mended ? `, mended at ${mended}` : ""}`;
         cell.append(" ", html("strong", { className: "rv-worse", textContent: words }));
       }
-    }
-
-    // The mouse, a pen or a finger chooses a stretch by dragging across the picture.
-    nearest(event) {
-      const { left, width, first, last } = this.place;
-      const along = (event.clientX - this.chart.getBoundingClientRect().left - left) / (width - left - GAP.right);
-      return Math.min(last, Math.max(first, Math.round(first + along * (last - first))));
-    }
-
-    grab(event) {
-      if (event.button !== 0 || !this.lines.length) return;
-      this.began = this.nearest(event);
-      this.band = svg("rect", { class: "rv-band", y: 0, height: "100%" });
-      this.chart.prepend(this.band);
-      this.chart.setPointerCapture(event.pointerId);
-    }
-
-    point(event) {
-      if (!this.band) return;
-      const [a, b] = [this.across(this.began), this.across(this.nearest(event))];
-      this.band.setAttribute("x", Math.min(a, b));
-      this.band.setAttribute("width", Math.abs(a - b));
-    }
-
-    release(event) {
-      if (!this.band) return;
-      const [a, b] = [this.began, this.nearest(event)];
-      this.let();
-      if (a !== b) this.zoom(a, b);
-    }
-
-    let() {
-      this.band?.remove();
-      this.band = null;
     }
   }
 

@@ -173,8 +173,8 @@ def test_all_of_it_goes_by_keyboard(explore):
 
 
 def test_what_the_address_asks_for_and_is_not_there_is_said(explore):
-    seen = explore(f"#benchmark=no.such&machine={quote('<img src=x onerror=alert(1)>')}")
-    assert "benchmark no.such and machine <img" in seen.status
+    seen = explore(f"#benchmark=no.such&machine={quote('<img src=x onerror=alert(1)>')}&lag=10")
+    assert "benchmark no.such and lag and machine <img" in seen.status
     assert seen.page.locator("rv-explorer img").count() == 0
     seen.page.evaluate(f"location.hash = '#benchmark={SAVED}&cell=LSTM'")
     seen.page.wait_for_function("document.querySelector('rv-explorer').chosen.name.startsWith('memory')")

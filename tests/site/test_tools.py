@@ -3,7 +3,7 @@
 import pytest
 
 from tools import browser
-from tools.site import cited, execute, mathematics
+from tools.site import cited, execute, extras, mathematics
 
 
 def test_a_page_runs_again_when_the_package_changed(tmp_path):
@@ -54,6 +54,13 @@ def test_what_pages_cite_is_collected_by_name_once():
         '<a href="two.py#">A &amp; B</a>.</li>'
         '<li>B. C. Beta (2001). <em>Of two lines</em>, the second. <a href="https://example.org/b">a link</a>. In: '
         '<a href="one.py#">A &amp; B</a>, <a href="two.py#">A &amp; B</a>.</li></ul>'
+    )
+
+
+def test_only_space_that_means_nothing_is_left_out():
+    page = "<p>\n\n    a\n  <code>b  c</code>\n</p>\n  <pre>d\n\n    e</pre>\n <script>`f\n  g`</script>\n\n<p>h  i</p>"
+    assert extras.without_indentation(page) == (
+        "<p>\na\n<code>b  c</code>\n</p>\n<pre>d\n\n    e</pre>\n<script>`f\n  g`</script>\n<p>h  i</p>"
     )
 
 

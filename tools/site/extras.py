@@ -1,8 +1,9 @@
-"""What is made beside the pages: each executed page to download, and llms.txt."""
+"""What is made of finished pages, and beside them: each executed page to download, and llms.txt."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,12 @@ def write_downloads(source: Path, notebook: dict[str, Any], target: Path) -> Non
         for output in cell.get("outputs", ()):
             output.get("data", {}).pop(MIME, None)
     target.with_suffix(".ipynb").write_text(json.dumps(notebook, indent=1), encoding="utf-8")
+
+
+def without_indentation(page: str) -> str:
+    """Leave out indentation and empty lines, a fifth of a page, where they mean nothing."""
+    verbatim_or_space = re.compile(r"<(pre|script|style|textarea)\b.*?</\1>|\n\s+", re.DOTALL)
+    return verbatim_or_space.sub(lambda found: found[0] if found[1] else "\n", page)
 
 
 def llms(config: Any, pages: list[Any]) -> str:

@@ -168,10 +168,11 @@ def on_post_build(config):
 
 
 def on_post_page(output, **_):
-    """Mend what the theme leaves wrong for screen readers."""
+    """Mend what the theme leaves wrong for screen readers, and leave out what only its authors read."""
     dialogue = 'data-md-component="search" role="dialog"'
     output = output.replace(dialogue, f'{dialogue} aria-label="Search"', 1)
-    return re.sub(r'<nav class="md-nav" aria-label="[^"]*">', '<nav class="md-nav" role="none">', output)
+    output = re.sub(r'<nav class="md-nav" aria-label="[^"]*">', '<nav class="md-nav" role="none">', output)
+    return extras.without_indentation(output)
 
 
 def on_post_template(output_content, template_name, **_):
