@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from rnnvanish.backward.each_loop import Pass
+from rnnvanish.backward.measure_loop import Pass
 from rnnvanish.backward.replay import Series
 from rnnvanish.names import lookup
 from rnnvanish.observe.watch import Run

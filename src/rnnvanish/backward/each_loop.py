@@ -1,17 +1,19 @@
-"""From a measure of one loop to a measure of a model: the total gradient of every state of every loop, handed to the measure.
+"""From a measure of one loop to a measure of a model: run, loss, gradients, measure.
 
-Most measures go this way: `each_loop` has `observe.watch` run the model, `loss.evaluate_loss` gives the number that the
-gradient starts from, `loop_gradients` differentiates it by every state, `Episodes` and `end_at_last_read` say where each
-sequence begins and ends, and the measure takes one loop's `Run` and its gradients.
+In this order:
 
-A measure that needs every step is a generator: it is sent `ReplayedSteps`, some steps at a time, then None, and returns its
-result. So each stays a function of its own, and `measure_loop` replays the steps once for all of them, never all at once.
+1. `resolve_call` makes of the user's inputs a `Call` (`observe.call`);
+2. `watch` runs the model and records its loops, each as a `Run` (`observe.watch`, `unroll`, `record`);
+3. `evaluate_loss` gives the number that the gradient starts from (`loss`);
+4. `state_gradients` differentiates it by every state;
+5. `loop_gradients` counts each sequence from where it begins anew (`episodes`) to where the loss stops to read (`last_read_step`);
+6. the measure takes one loop's `Run` and its gradients; one that is made of every step goes by `measure_loop` and `replay`.
 """
 
-from collections.abc import Callable, Generator, Hashable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.last_read_step import end_at_last_read
 from rnnvanish.backward.loss import Loss, evaluate_loss
-from rnnvanish.backward.replay import ReplayedSteps, Series, replay_all
+from rnnvanish.backward.replay import Series
 from rnnvanish.backward.state_gradients import StateGradients, state_gradients
 from rnnvanish.numerics.norms import joint_norm
 from rnnvanish.numerics.real_view import pack
@@ -27,15 +29,7 @@ from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run, watch
 
-__all__ = ["LoopMeasure", "Loss", "Pass", "alone", "each_loop", "measure_loop", "resolve_call", "total_gradients"]
-
 Found = TypeVar("Found")
-
-#: A measure under way: `while (steps := (yield)) is not None: ...`.
-Pass = Generator[None, ReplayedSteps | None, Found]
-
-#: A measure of one loop, given the total gradient of every state; made at once, or of every step.
-LoopMeasure = Callable[[Run, Series], Found | Pass[Found]]
 
 
 def each_loop(
@@ -128,65 +122,3 @@ def resolve_call(model: nn.Module, inputs: Any, loss: Loss) -> Call:
         return inputs
     (batch,) = sample_batches(model, inputs, 1)
     return Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)
-
-
-def measure_loop(run: Run, gradients: Series, measures: Mapping[Hashable, LoopMeasure[Any]]) -> dict[Hashable, Any]:
-    """Take several measures of one loop.
-
-    Args:
-        run: The loop.
-        gradients: The total gradient of every state.
-        measures: By names.
-
-    Returns:
-        What each gave; the ValueError or RuntimeError of one that cannot be taken, which is no reason to withhold the rest.
-    """
-    found: dict[Hashable, Any] = {}
-    under_way: dict[Hashable, Pass[Any]] = {}
-    for name, measure in measures.items():
-        try:
-            found[name] = measure(run, gradients)
-        except (ValueError, RuntimeError) as error:
-            found[name] = error
-        if isinstance(found[name], Generator):
-            under_way[name] = found[name]
-    _send(None, under_way, found)  # to where it waits for steps
-    try:
-        for steps in replay_all(run, gradients) if under_way else ():
-            _send(steps, under_way, found)
-    except (ValueError, RuntimeError) as error:  # a step cannot be replayed: each may say what that means
-        _send(error, under_way, found)
-    else:
-        _send(None, under_way, found)
-    return found
-
-
-def alone(measure: Callable[[Run, Series], Pass[Found]]) -> Callable[[Run, Series], Found]:
-    """A measure that is made of every step, taken by itself; errors are those of the measure."""
-
-    def of_loop(run: Run, gradients: Series) -> Found:
-        found = measure_loop(run, gradients, {None: measure})[None]
-        if isinstance(found, Exception):
-            raise found
-        return cast(Found, found)
-
-    return of_loop
-
-
-def _send(
-    sent: ReplayedSteps | Exception | None, under_way: dict[Hashable, Pass[Any]], found: dict[Hashable, Any]
-) -> None:
-    """Send steps, their end or an error to every measure that is under way, and note what those give that end with it."""
-    for name, measure in list(under_way.items()):
-        try:
-            if isinstance(sent, Exception):
-                measure.throw(sent)
-            else:
-                measure.send(sent)
-        except StopIteration as end:
-            found[name] = end.value
-        except (ValueError, RuntimeError) as error:
-            found[name] = error
-        else:
-            continue
-        del under_way[name]

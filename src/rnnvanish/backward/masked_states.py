@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.differentiate import Tensors, differentiate
+from rnnvanish.backward.state_gradients import Tensors, differentiate
 from rnnvanish.cell import State
 from rnnvanish.observe.carry import distinct_gradient
 from rnnvanish.observe.checks import Unmeasurable

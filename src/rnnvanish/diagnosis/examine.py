@@ -9,15 +9,9 @@ import torch
 from torch import nn
 
 from rnnvanish import probes
-from rnnvanish.backward.each_loop import (
-    LoopGradients,
-    LoopMeasure,
-    loop_gradients,
-    measure_loop,
-    resolve_call,
-    watch_either_way,
-)
+from rnnvanish.backward.each_loop import LoopGradients, loop_gradients, resolve_call, watch_either_way
 from rnnvanish.backward.loss import Loss, evaluate_loss
+from rnnvanish.backward.measure_loop import LoopMeasure, measure_loop
 from rnnvanish.diagnosis.cause.cause import Cause, cause_of
 from rnnvanish.diagnosis.fault import Symptom
 from rnnvanish.diagnosis.faults import ALL as FAULTS

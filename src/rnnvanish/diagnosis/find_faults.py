@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from rnnvanish.backward.each_loop import Loss, each_loop, measure_loop
+from rnnvanish.backward.each_loop import each_loop
+from rnnvanish.backward.loss import Loss
+from rnnvanish.backward.measure_loop import measure_loop
 from rnnvanish.backward.replay import Series, UnrepeatableStep
 from rnnvanish.diagnosis import faults
 from rnnvanish.diagnosis.fault import Finding, Symptom

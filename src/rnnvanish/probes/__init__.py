@@ -1,6 +1,7 @@
 """Probes: they turn a model and sequences into numbers.
 
-One file a measure. A new one is its file and its line in `ALL`.
+One file a measure. A new one is its file and its line in `ALL`. What happens between the model and a measure, and in
+which order, `backward.each_loop` says.
 """
 
 from typing import Any

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from rnnvanish.backward.each_loop import Loss, Pass, alone, each_loop
+from rnnvanish.backward.each_loop import each_loop
+from rnnvanish.backward.loss import Loss
+from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.backward.recurrent_path import inside_sequences, subtract_passed_back
 from rnnvanish.backward.replay import Series
 from rnnvanish.measure import Measure, Row
@@ -46,7 +48,7 @@ def depth(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -
 
     Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error.
     """
-    return each_loop(model, inputs, loss, alone(passage_of), lambda passage: passage.resolved, cells)
+    return each_loop(model, inputs, loss, measure_alone(passage_of), lambda passage: passage.resolved, cells)
 
 
 def passage_of(run: Run, gradients: Series) -> Pass[Passage]:

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.backward.each_loop import Loss, each_loop
+from rnnvanish.backward.each_loop import each_loop
+from rnnvanish.backward.loss import Loss
 from rnnvanish.backward.replay import Series
 from rnnvanish.measure import Measure, Row
 from rnnvanish.observe.watch import Cells, Run

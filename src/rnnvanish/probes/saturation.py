@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from rnnvanish.backward.each_loop import Pass, alone
 from rnnvanish.backward.gate_values import GateValues, gate_values, title
+from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.backward.replay import Series
 from rnnvanish.measure import Measure, Row
 from rnnvanish.observe.checks import Unmeasurable
@@ -65,7 +65,7 @@ def saturation(model: nn.Module, inputs: Any, cells: Cells = ()) -> dict[str, Ma
         >>> saturation(layer, torch.zeros(5, 1, 1))["LSTM/layer0/forward"]["f"].high
         tensor([1., 1., 1.], dtype=torch.float64)
     """
-    of_loop = alone(saturation_of)
+    of_loop = measure_alone(saturation_of)
     return watch(model, inputs, lambda output, runs: {run.name: of_loop(run, ()) for run in runs}, cells=cells)
 
 

@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.backward.each_loop import Loss, Pass, alone, each_loop
+from rnnvanish.backward.each_loop import each_loop
+from rnnvanish.backward.loss import Loss
+from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.backward.replay import Series
 from rnnvanish.measure import NEARLY_ALL, Measure, Row
 from rnnvanish.observe.watch import Cells, Run
@@ -36,7 +38,7 @@ def sensitivity(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells =
 
     Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error.
     """
-    return each_loop(model, inputs, loss, alone(sensitivity_of), cells=cells)
+    return each_loop(model, inputs, loss, measure_alone(sensitivity_of), cells=cells)
 
 
 def sensitivity_of(run: Run, gradients: Series) -> Pass[Sensitivity]:

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.backward.each_loop import Loss, Pass, alone, each_loop
+from rnnvanish.backward.each_loop import each_loop
+from rnnvanish.backward.loss import Loss
+from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.backward.replay import ReplayedSteps, Series, replay_by_lag
 from rnnvanish.measure import NEARLY_ALL, Measure, Row
 from rnnvanish.numerics.real_view import pack
@@ -65,7 +67,7 @@ def shares(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
         >>> found.steps(0.999, "weight_hh_l0") < 20
         True
     """
-    return each_loop(model, inputs, loss, alone(shares_of), cells=cells)
+    return each_loop(model, inputs, loss, measure_alone(shares_of), cells=cells)
 
 
 def shares_of(run: Run, gradients: Series) -> Pass[Shares]:

@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from rnnvanish.backward.each_loop import Loss, Pass, alone, each_loop
+from rnnvanish.backward.each_loop import each_loop
 from rnnvanish.backward.gate_values import kept
+from rnnvanish.backward.loss import Loss
+from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.backward.replay import ReplayedSteps, Series, UnrepeatableStep
 from rnnvanish.cell import Cell, Keeps, State
 from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
@@ -95,7 +97,7 @@ def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
     Arguments and errors are those of `probes.retention`. Of a step that cannot be repeated (random numbers) there is a
     note and no number.
     """
-    return each_loop(model, inputs, loss, alone(cause_of), lambda cause: cause.resolved, cells)
+    return each_loop(model, inputs, loss, measure_alone(cause_of), lambda cause: cause.resolved, cells)
 
 
 def cause_of(run: Run, gradients: Series) -> Pass[Cause]:

@@ -3,7 +3,7 @@
 A new one is its file and one entry of `ALL`.
 """
 
-from rnnvanish.backward.each_loop import LoopMeasure
+from rnnvanish.backward.measure_loop import LoopMeasure
 from rnnvanish.deprecated import forward
 from rnnvanish.diagnosis.fault import Symptom
 from rnnvanish.diagnosis.faults.closed_gate import closed_gate

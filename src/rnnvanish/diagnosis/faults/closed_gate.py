@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from rnnvanish.backward.each_loop import Pass
 from rnnvanish.backward.gate_values import kept
+from rnnvanish.backward.measure_loop import Pass
 from rnnvanish.backward.replay import Series
 from rnnvanish.cell import Cell
 from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnvanish.backward.each_loop import Pass, alone
 from rnnvanish.backward.gate_values import gate_values
+from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.backward.replay import ReplayedSteps, Series
 from rnnvanish.cell import gates_of, recurrent_layers
 from rnnvanish.diagnosis.fault import Symptom, module_of, valid
@@ -45,7 +45,7 @@ def saturated_input(run: Run, total: Series) -> Pass[Symptom | None]:
         "put a torch.nn.LayerNorm in front of it.",
         "gates and units at the end of their range",
         flat,
-        alone(flat_part),
+        measure_alone(flat_part),
         standardise,
     )
 
