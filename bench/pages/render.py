@@ -1,19 +1,12 @@
 """HTML and XML from templates, by jinja2: whatever is put into them is escaped, but what is markup already."""
 
 from pathlib import Path
-from typing import Any
 
-from jinja2 import FileSystemLoader
 from markupsafe import Markup
 
-from rnnvanish.templates import environment
+from rnnvanish.templates import renderer
 
-TEMPLATES = environment(FileSystemLoader(Path(__file__).parent / "templates"))
-
-
-def render(template: str, **values: Any) -> Markup:
-    """Fill a template."""
-    return Markup(TEMPLATES.get_template(template).render(values))
+render = renderer(Path(__file__).parent / "templates")
 
 
 def paragraph(words: str, *values: object) -> Markup:

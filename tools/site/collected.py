@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from render import render
-
 from rnnvanish.claim import MIME
+from rnnvanish.templates import renderer
+
+render = renderer(Path(__file__).parent / "templates")
 
 PLACE = re.compile(r'<div data-rv-claims="(\w+)"></div>')
 HEAD = ("Section", "People say", "Verdict", "Result", "Seeds", "Seconds", "Measured")

@@ -1,38 +1,49 @@
 """HTML from the templates that lie here; whatever is put into them is escaped."""
 
 import re
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnvanish.names import printable
 
 if TYPE_CHECKING:
-    from jinja2 import BaseLoader, Environment
+    from jinja2 import Environment
     from markupsafe import Markup
 
 
-def render(template: str, **values: Any) -> "Markup":
-    """Fill a template; what it gives may stand in another one as it is."""
-    from markupsafe import Markup
+def renderer(folder: Path) -> "Callable[..., Markup]":
+    """What fills the templates of a folder, called with the name of one and its values.
 
-    return Markup(_templates().get_template(template).render(values))
+    What it gives may stand in another template as it is.
+    """
+
+    def render(template: str, **values: Any) -> "Markup":
+        from markupsafe import Markup
+
+        return Markup(_environment(folder).get_template(template).render(values))
+
+    return render
 
 
-def environment(loader: "BaseLoader") -> "Environment":
-    """Templates of a place of their own, with the same rules."""
-    from jinja2 import Environment, StrictUndefined
-
-    found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    found.filters |= {"printable": printable, "code": _code}
-    found.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    return found
+render = renderer(Path(__file__).parent)
 
 
 @cache
-def _templates() -> "Environment":
-    from jinja2 import PackageLoader
+def _environment(folder: Path) -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return environment(PackageLoader("rnnvanish"))
+    found = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"printable": printable, "code": _code}
+    found.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    return found
 
 
 def _code(text: str) -> "Markup":
