@@ -4,6 +4,7 @@ import ast
 import math
 import re
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -60,20 +61,22 @@ def test_a_plain_step_is_its_weights_and_a_function(name):
 
 
 class Update(Cell):
-    """h ← (1 − u) h + u n: the second gate, closed, keeps; its layers have one bias."""
+    """h ← (1 − u) h + u n: the second gate, closed, keeps; a layer for each, and one bias."""
 
     paper = Paper("Nobody", 2000, "A cell of a test", "https://example.org")
-    gate_names = dict.fromkeys(("from_x", "from_h"), ("n", "u"))
+    gate_names = MappingProxyType({"from_x": ("n", "u"), "to_n": ("n",), "to_u": ("u",)})
     keeps = Keeps("u", "h", called="update", closed=True)
 
     def __init__(self, input_size, hidden_size):
         super().__init__(input_size, hidden_size)
         self.from_x = nn.Linear(input_size, 2 * hidden_size)
-        self.from_h = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
+        self.to_n = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.to_u = nn.Linear(hidden_size, hidden_size, bias=False)
 
     def forward(self, x, state):
-        n, u = (self.from_x(x) + self.from_h(state[0])).chunk(2, dim=-1)
-        return (torch.lerp(state[0], torch.tanh(n), torch.sigmoid(u)),)
+        (h,) = state
+        n, u = self.from_x(x).chunk(2, dim=-1)
+        return (torch.lerp(h, torch.tanh(n + self.to_n(h)), torch.sigmoid(u + self.to_u(h))),)
 
 
 class Unsaid(Update):
@@ -107,10 +110,29 @@ def test_cures_of_the_gate_that_keeps_find_it_by_what_the_cell_says():
     torch.testing.assert_close(jacobian_of_part(mitigations.OpenGate(20.0)(layer).cells[0], 0), torch.eye(40).double())
 
 
-def test_draws_take_each_block_by_itself():
-    (found,) = probes.weights(mitigations.OrthogonalStart()(update())).values()
+@pytest.mark.parametrize("cure", [mitigations.OrthogonalStart(), mitigations.OrthogonalConstraint()])
+def test_each_layer_that_multiplies_the_state_is_made_orthogonal(cure):
+    (found,) = probes.weights(cure(update())).values()
     assert list(found) == ["n", "u"]
     assert [matrix.from_orthogonal for matrix in found.values()] == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_each_layer_is_normalised():
+    layer, x = mitigations.LayerNormalisation()(update()), torch.randn(4, 2, 3).double()
+    before = layer(x)[0]
+    for name in ("from_x", "to_n", "to_u"):
+        with torch.no_grad():
+            layer.cells[0].get_submodule(name).weight.mul_(7)
+        torch.testing.assert_close(layer(x)[0], before, rtol=0, atol=1e-3)  # but for the epsilon of the norm
+
+
+def test_what_each_layer_reads_of_the_state_is_dropped():
+    layer = mitigations.VariationalDropout(0.5)(update()).train()
+    wrapped, h, x = layer.cells[0], torch.randn(2, 40).double(), torch.randn(2, 3).double()
+    mask, plain = 2 * torch.randint(2, (2, 40)).double(), wrapped.cell
+    n, u = plain.from_x(x).chunk(2, dim=-1)
+    n, u = torch.tanh(n + plain.to_n(mask * h)), torch.sigmoid(u + plain.to_u(mask * h))
+    torch.testing.assert_close(wrapped(x, (h, mask))[0], (1 - u) * h + u * n)
 
 
 def test_its_gates_are_measured_by_their_names():

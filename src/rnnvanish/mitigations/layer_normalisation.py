@@ -49,14 +49,14 @@ class LayerNormalisation(Build):
     invariant = "Scaling a weight matrix changes no output."
 
     def build(self, layer: Recurrent) -> Recurrent:
-        """Normalise the `from_x` and the `from_h` of each cell.
+        """Normalise the layers of each cell; of one that does not name them, `from_x` and `from_h`.
 
         Raises:
             ValueError: For a cell without them, or with constrained ones: normalise first.
         """
         for cell in layer.cells:
             inner = innermost(cast(Cell, cell))
-            for name in ("from_x", "from_h"):
+            for name in inner.gate_names or ("from_x", "from_h"):
                 plain = getattr(inner, name, None)
                 if not isinstance(plain, nn.Linear):
                     raise ValueError(f"LayerNormalisation needs a cell with a {name}, got {type(inner).__name__}.")

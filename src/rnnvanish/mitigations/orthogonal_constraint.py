@@ -11,7 +11,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
-from rnnvanish.cell import Cell, Paper
+from rnnvanish.cell import Cell, Paper, recurrent_layers
 from rnnvanish.mitigation import Build, innermost
 from rnnvanish.recurrent import Recurrent
 
@@ -50,20 +50,21 @@ class OrthogonalConstraint(Build):
     invariant = "Uᵀ U is the identity, to 1e-6 in every entry, for the recurrent matrix U of each gate."
 
     def build(self, layer: Recurrent) -> Recurrent:
-        """Constrain the `from_h` of each cell.
+        """Constrain the layers of each cell that multiply the state; of one that does not name them, `from_h`.
 
         Raises:
             ValueError: For a cell without one.
         """
         for cell in layer.cells:
             inner = innermost(cast(Cell, cell))
-            linear = getattr(inner, "from_h", None)
-            if not isinstance(linear, nn.Linear):
-                raise ValueError(f"OrthogonalConstraint needs a cell with a from_h, got {type(inner).__name__}.")
-            if parametrize.is_parametrized(linear, "weight"):
-                raise ValueError("OrthogonalConstraint needs a recurrent matrix without a constraint: it has one.")
-            stacked = _Stacked()
-            linear.weight = nn.Parameter(stacked.right_inverse(linear.weight.detach()))
-            parametrizations.orthogonal(linear)
-            parametrize.register_parametrization(linear, "weight", stacked, unsafe=True)  # it changes the shape
+            for name in recurrent_layers(inner) or ("from_h",):
+                linear = getattr(inner, name, None)
+                if not isinstance(linear, nn.Linear):
+                    raise ValueError(f"OrthogonalConstraint needs a cell with a {name}, got {type(inner).__name__}.")
+                if parametrize.is_parametrized(linear, "weight"):
+                    raise ValueError("OrthogonalConstraint needs a recurrent matrix without a constraint: it has one.")
+                stacked = _Stacked()
+                linear.weight = nn.Parameter(stacked.right_inverse(linear.weight.detach()))
+                parametrizations.orthogonal(linear)
+                parametrize.register_parametrization(linear, "weight", stacked, unsafe=True)  # it changes the shape
         return layer

@@ -5,15 +5,15 @@ r"""Variational dropout: the same units are dropped at every step of a sequence,
 A mask drawn anew at each step would wear the memory away: after T steps a unit is still there with (1 − p)ᵀ.
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from rnnvanish.cell import Cell, Paper, State
+from rnnvanish.cell import Cell, Paper, State, recurrent_layers
 from rnnvanish.mitigation import Build, Wrapper, innermost, wrap
 from rnnvanish.recurrent import Recurrent
 
@@ -23,7 +23,8 @@ class _Masked(Wrapper):
 
     def __init__(self, cell: Cell, probability: float) -> None:
         super().__init__(cell, ("mask",))
-        if not isinstance(getattr(innermost(cell), "from_h", None), nn.Module):
+        self.layers = tuple(recurrent_layers(innermost(cell))) or ("from_h",)
+        if not all(isinstance(getattr(innermost(cell), layer, None), nn.Module) for layer in self.layers):
             raise ValueError(f"VariationalDropout needs a cell with a from_h, got {type(innermost(cell)).__name__}.")
         self.probability = probability
 
@@ -33,8 +34,10 @@ class _Masked(Wrapper):
         if not self.training:
             return (*self.cell(x, tuple(own)), mask)
         # Into the matrix alone: a gate that hands on the state must find it whole.
-        matrix = cast(nn.Module, innermost(self).from_h)
-        with matrix.register_forward_pre_hook(lambda module, args: (args[0] * mask,)):
+        with ExitStack() as hooks:
+            for layer in self.layers:
+                matrix = innermost(self).get_submodule(layer)
+                hooks.enter_context(matrix.register_forward_pre_hook(lambda module, args: (args[0] * mask,)))
             return (*self.cell(x, tuple(own)), mask)
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
