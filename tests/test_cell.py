@@ -13,7 +13,7 @@ from torch import nn
 import rnnvanish
 from rnnvanish import Recurrent, cells, diagnose, mitigations, probes
 from rnnvanish.cell import Cell, Keeps, Paper, gates_of, recurrent_layers
-from rnnvanish.mitigation import keep_by
+from rnnvanish.mitigation import Wrapper, keep_by, wrap
 
 KEEPING = [name for name, cell in cells.ALL.items() if cell.keeps]
 
@@ -142,6 +142,20 @@ def test_its_gates_are_measured_by_their_names():
     (found,) = probes.saturation(layer, x).values()
     assert list(found) == ["u", "n"]
     assert found["u"].high.min() == 1.0
+
+
+class Halved(Wrapper):
+    """Hands half of the state to the cell."""
+
+    def forward(self, x, state):
+        return self.cell(x, tuple(part / 2 for part in state))
+
+
+def test_they_are_measured_inside_of_a_wrapper():
+    layer, x = wrap(update(), Halved), torch.randn(6, 2, 3).double()
+    (found,) = probes.saturation(layer, x).values()
+    assert list(found) == ["u", "n"]
+    assert found["u"].mean.mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_gate_that_erases_is_found_and_mended():

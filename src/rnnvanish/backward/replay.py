@@ -147,13 +147,7 @@ class ReplayedSteps:
 
     def vjp(self, gradient: State, to: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Vector-Jacobian product: a gradient by the state after each step, taken back to the tensors `to`; zeros elsewhere."""
-        reached = [(part, g) for part, g in zip(self.after, gradient, strict=True) if part.requires_grad]
-        after, gradients = [list(each) for each in zip(*reached, strict=True)] if reached else ([], [])
-        found = torch.autograd.grad(after, to, gradients, retain_graph=True, allow_unused=True) if after else ()
-        return tuple(
-            torch.zeros_like(tensor) if g is None else g
-            for tensor, g in zip(to, found or (None,) * len(to), strict=True)
-        )
+        return vjp(self.after, gradient, to)
 
     @cached_property
     def backward(self) -> StepBackward:
@@ -182,6 +176,18 @@ class ReplayedSteps:
             )
 
         return push
+
+
+def vjp(outputs: State, gradient: State, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Vector-Jacobian product: a gradient by `outputs`, taken back to `inputs`; zeros where nothing leads."""
+    reached = [(part, g) for part, g in zip(outputs, gradient, strict=True) if part.requires_grad]
+    wanted = [tensor for tensor in inputs if tensor.requires_grad]
+    found: dict[int, Tensor | None] = {}
+    if reached and wanted:
+        parts, gradients = zip(*reached, strict=True)
+        passed = torch.autograd.grad(parts, wanted, gradients, retain_graph=True, allow_unused=True)
+        found = dict(zip(map(id, wanted), passed, strict=True))
+    return tuple(torch.zeros_like(tensor) if (g := found.get(id(tensor))) is None else g for tensor in inputs)
 
 
 class UnrepeatableStep(RuntimeError):

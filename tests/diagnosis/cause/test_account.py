@@ -214,6 +214,29 @@ def test_the_account_does_not_depend_on_how_a_gate_is_written(other):
         torch.testing.assert_close(written.parts[kind], part, rtol=0, atol=1e-13)
 
 
+class OfTheSine(cells.GRU):
+    """What is done to the input alone is no part of the way back."""
+
+    def forward(self, x, state):
+        return super().forward(torch.sin(x), state)
+
+
+class WithoutMemory(cells.LSTM):
+    """A part of the state that no step reads."""
+
+    def forward(self, x, state):
+        return super().forward(x, (state[0], state[0]))
+
+
+@pytest.mark.parametrize("cell", [OfTheSine, WithoutMemory])
+def test_an_odd_step_is_taken_apart(cell):
+    torch.manual_seed(0)
+    layer, x = Recurrent(cell, WIDTH, HIDDEN).double(), torch.randn(STEPS, ROWS, WIDTH).double()
+    (cause,), (curve,) = causes(layer, x).values(), retention(layer, x).values()
+    assert set(cause.parts) == {"weights", "slopes", "gates", "ways", "around", "loss"}
+    torch.testing.assert_close(cause.gain, curve.gain.log().diff(), rtol=0, atol=1e-11)
+
+
 class Doubled(Difference):
     """A constant multiplies: what that is has no name in the account."""
 
@@ -221,12 +244,19 @@ class Doubled(Difference):
         return 2 * n + z * (h - n)
 
 
+class Shared(Difference):
+    """One number is added to all units."""
+
+    def mixed(self, z, n, h):
+        return n + z * (h - n) + h[:, :1]
+
+
 class Added(Difference):
     def mixed(self, z, n, h):
         return torch.add(n, z * (h - n), alpha=2)
 
 
-@pytest.mark.parametrize("other", [Doubled, Added])
+@pytest.mark.parametrize("other", [Doubled, Shared, Added])
 def test_a_step_with_an_operation_that_is_not_known_is_one_part(other):
     torch.manual_seed(0)
     layer, x = Recurrent(other, WIDTH, HIDDEN).double(), torch.randn(STEPS, ROWS, WIDTH).double()

@@ -14,7 +14,7 @@ from rnnvanish.backward.each_loop import each_loop
 from rnnvanish.backward.gate_values import kept
 from rnnvanish.backward.loss import Loss
 from rnnvanish.backward.measure_loop import Pass, measure_alone
-from rnnvanish.backward.replay import ReplayedSteps, Series, UnrepeatableStep
+from rnnvanish.backward.replay import ReplayedSteps, Series, UnrepeatableStep, vjp
 from rnnvanish.cell import Cell, Keeps, State
 from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
 from rnnvanish.diagnosis.cause.explanation import explanation
@@ -161,14 +161,12 @@ def _taken_apart(steps: ReplayedSteps, gradient: State, back: Tensor) -> Flow | 
     whole = Flow(torch.cat(gradient, dim=-1), dict.fromkeys(PARTS, torch.zeros_like(back[:, 0])))
     into = steps.vjp(gradient, inner.after)
     through = step_account(whole.becomes(torch.cat(into, dim=-1), "around").split(*into), inner)
-    out = torch.autograd.grad(inner.after, inner.before, into, retain_graph=True)
+    out = vjp(inner.after, into, inner.before)
     known = torch.cat(out, dim=-1)
     tolerance = TOLERANCE * torch.finfo(known.dtype).eps
     if through is None or not torch.allclose(through.value, known, rtol=0, atol=tolerance):
         return None
-    leaves = [part for part in inner.before if part.requires_grad]
-    passed = torch.autograd.grad(leaves, steps.before, out[: len(leaves)], retain_graph=True, allow_unused=True)
-    flat = torch.cat([torch.zeros_like(x) if g is None else g for g, x in zip(passed, steps.before, strict=True)], -1)
+    flat = torch.cat(vjp(inner.before, out, steps.before), dim=-1)
     return join(through.becomes(flat, "around"), whole.becomes(back - flat, "around"))
 
 

@@ -38,7 +38,7 @@ class _Way:
 
 
 #: The ways that have arrived at each value.
-_Arrived = defaultdict[Edge | None, list[_Way]]
+_Arrived = defaultdict[Edge, list[_Way]]
 
 
 @torch.no_grad()
@@ -54,12 +54,13 @@ def step_account(gradient: list[Flow], call: InnermostCall) -> Flow | None:
     """
     graph, arrived = StepGraph(call), _Arrived(list)
     for edge, flow in zip(graph.after, gradient, strict=True):
-        arrived[edge].append(_whole(flow))
+        if edge is not None:
+            arrived[edge].append(_whole(flow))
     if not all(_go_back(node, graph, call, arrived) for node in graph.nodes):
         return None
     nothing = [Flow(torch.zeros_like(part), dict.fromkeys(PARTS, torch.zeros_like(part[:, 0]))) for part in call.before]
     ends = zip(graph.before, nothing, strict=True)
-    return beside(*(_met(arrived[edge]).settled if edge in arrived else zero for edge, zero in ends))
+    return beside(*(_met(arrived[edge]).settled if edge and edge in arrived else zero for edge, zero in ends))
 
 
 def _go_back(node: Any, graph: StepGraph, call: InnermostCall, arrived: _Arrived) -> bool:
@@ -81,7 +82,9 @@ def _go_back(node: Any, graph: StepGraph, call: InnermostCall, arrived: _Arrived
     else:
         return False
     for source, value in zip(sources, back if isinstance(back, tuple) else (back,), strict=True):
-        if graph.made_of(source) == STATE:
+        if source is not None and graph.made_of(source) == STATE:
+            if value.shape != way.value.shape and not layer and kind != SPLIT:
+                return False  # a value that is spread over many: its gradients are summed up
             arrived[source].append(_whole(way.settled.becomes(value, part)) if part else _Way(way.flow, value))
     return True
 
