@@ -8,11 +8,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
-from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
 from rnnvanish.cell import Cell, State
+from rnnvanish.engine.ir.parameters import parametrized_weights, substitute_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step, scan
 from rnnvanish.layers import complete_state, one_argument, run_layers, state_parts
@@ -85,6 +85,8 @@ def unrolled_forward(
         if (call := run_compiled(module, step, x, initial, lengths)) is not None:
             states, entries, outputs = [call.final], [call.entry], call.outputs[:-1]
         else:
+            if step is cell:  # what its weights are computed from is computed once, as in a run that is not watched
+                step = cell = cast(Cell, substitute_weights(cell, parametrized_weights(dict(cell.named_modules()))))
             states, entries = _unroll(step, x, initial, lengths, segment)
             outputs = torch.stack([parts[0] for parts in states])[:-1]
         states[-1] = last = tuple(map(recorder.gradient_stop, states[-1]))
@@ -92,7 +94,7 @@ def unrolled_forward(
         return torch.cat([recorder.gradient_stop(outputs), last[0][None]]), last
 
     recording = recorder.recording
-    with parametrize.cached(), recorder.paused():
+    with recorder.paused():
         output, final = run_layers(cast(Any, module), run_unrolled, cast(Tensor, x), consumed or None, lengths)
     if recording:
         flatten = partial(_flatten, order)

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from rnnvanish.live import Cells, has_own_forward, recurrent_modules, step_modules
 from rnnvanish.observe import checks, compiled_loops, unroll
@@ -131,7 +130,7 @@ def _measure(
         else compiled_loops.run_step_by_step,
     )
     operations = operation_mode(layers, recorder, segment, run_compiled)
-    with borrow(model, dtype, *call.contents), parametrize.cached():
+    with borrow(model, dtype, *call.contents):
         for name, module in layers.items():
             unrolled_forward = partial(unroll.unrolled_forward, module, name, recorder, segment, run_compiled)
             if operations is not None and isinstance(module, nn.RNNBase) and has_own_forward(module):
