@@ -1,6 +1,8 @@
 """The recurrent layers of a user's model, and a cell over the live weights of each of their loops."""
 
+import copy
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -110,8 +112,7 @@ def cells_of(module: nn.Module, weights: Mapping[str, Tensor] | None = None) -> 
 
 def _cell_over_weights(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights: Mapping[str, Tensor] | None) -> Cell:
     """The cell with the equations of torch's module, over the module's own weights."""
-    with torch.device("meta"):  # weights of its own are never drawn
-        cell = TORCH_CELLS[torch_mode(module)](1, module.hidden_size)
+    cell = copy.deepcopy(_empty_cell(torch_mode(module), module.hidden_size))
     for theirs, ours in TORCH_NAMES.items():
         owner, _, parameter = ours.partition(".")
         linear = cell.get_submodule(owner)
@@ -123,3 +124,10 @@ def _cell_over_weights(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights
         weight = getattr(module, name, None) if weights is None else weights.get(name)
         linear._parameters[parameter] = cast(nn.Parameter, weight) if there else None
     return cell
+
+
+@cache
+def _empty_cell(mode: str, hidden_size: int) -> Cell:
+    """A cell with no weights: to build one takes many times as long as to copy it."""
+    with torch.device("meta"):  # weights of its own are never drawn
+        return TORCH_CELLS[mode](1, hidden_size)

@@ -74,8 +74,11 @@ def examine(
     def of_all(give_up: bool, output: Any, runs: list[Run]) -> _Batch:
         value, loops = loops_of(output, runs)
         in_double = all(run.in_double for run in runs)
+        give_up = give_up and not in_double
+        if give_up and not all(map(_held, loops)):
+            return _Batch(None, in_double)
         curves = {each.run.name: curve_of(model, value, each, loss) for each in loops}
-        if give_up and not in_double and not (curves_resolved(curves) and all(map(_held, loops))):
+        if give_up and not curves_resolved(curves):
             return _Batch(None, in_double)
         found = {each.run.name: _of_loop(curves[each.run.name], each, full, in_double) for each in loops}
         return _Batch(found, in_double)

@@ -14,7 +14,7 @@ from rnnvanish.backward.each_loop import each_loop
 from rnnvanish.backward.gate_values import kept
 from rnnvanish.backward.loss import Loss
 from rnnvanish.backward.measure_loop import Pass, measure_alone
-from rnnvanish.backward.replay import ReplayedSteps, Series, UnrepeatableStep, vjp
+from rnnvanish.backward.replay import InnermostCall, ReplayedSteps, Series, UnrepeatableStep, vjp
 from rnnvanish.cell import Cell, Keeps, State
 from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
 from rnnvanish.diagnosis.cause.explanation import explanation
@@ -113,29 +113,27 @@ def cause_of(run: Run, gradients: Series) -> Pass[Cause]:
 
 def _taken_to_pieces(run: Run, gradients: Series) -> Pass[Cause]:
     rows: list[tuple[Tensor, dict[str, Tensor]]] = []
-    gates: list[Tensor | None] = []
+    logs, count = 0.0, 0
     known = True
     inner = innermost(run.cell)
     while (steps := (yield)) is not None:
         parts = _accounts(steps, gradients)
         known = known and "step" not in parts
         rows.append((steps.lag, parts))
-        gates.append(kept(steps.inner))
+        if (gate := kept(steps.inner)) is not None:
+            logs, count = logs + float(gate.double().log().sum()), count + gate.numel()
     names = (*PARTS, "loss") if known else ("step", "loss")
     lag = torch.cat([lag for lag, _ in rows]) + 1
-    by_lag = {}
-    for name in names:
-        row = torch.cat([_of(parts, name) for _, parts in rows])
-        by_lag[name] = _mean_by_lag(row, lag, int(run.ends.max()))
-    gain = torch.stack(list(by_lag.values())).sum(0)
-    gate = [each for each in gates if each is not None]
+    every = torch.cat([torch.stack([_of(parts, name) for name in names]) for _, parts in rows], dim=-1)
+    means = _mean_by_lag(every, lag, int(run.ends.max()))
+    gain = means.sum(0)
     return Cause(
         cell=type(inner).__name__,
         around=_around(run, inner),
         lag=torch.arange(1, len(gain) + 1),
         gain=gain,
-        parts=by_lag,
-        kept=float(torch.cat(gate).double().log().mean().exp()) if gate else math.nan,
+        parts=dict(zip(names, means, strict=True)),
+        kept=math.exp(logs / count) if count else math.nan,
         keeps=inner.keeps if isinstance(inner, Cell) else None,
         plain=isinstance(inner, Cell) and inner.plain,
     )
@@ -159,15 +157,24 @@ def _taken_apart(steps: ReplayedSteps, gradient: State, back: Tensor) -> Flow | 
     if not inner.complete:
         return None
     whole = Flow(torch.cat(gradient, dim=-1), dict.fromkeys(PARTS, torch.zeros_like(back[:, 0])))
-    into = steps.vjp(gradient, inner.after)
+    bare = _is_whole_step(inner, steps)  # then there is nothing around it to go through
+    into = gradient if bare else steps.vjp(gradient, inner.after)
     through = step_account(whole.becomes(torch.cat(into, dim=-1), "around").split(*into), inner)
-    out = vjp(inner.after, into, inner.before)
-    known = torch.cat(out, dim=-1)
+    out = () if bare else vjp(inner.after, into, inner.before)
+    known = back if bare else torch.cat(out, dim=-1)
     tolerance = TOLERANCE * torch.finfo(known.dtype).eps
     if through is None or not torch.allclose(through.value, known, rtol=0, atol=tolerance):
         return None
+    if bare:
+        return through.becomes(back, "around")
     flat = torch.cat(vjp(inner.before, out, steps.before), dim=-1)
     return join(through.becomes(flat, "around"), whole.becomes(back - flat, "around"))
+
+
+def _is_whole_step(inner: InnermostCall, steps: ReplayedSteps) -> bool:
+    """Whether the innermost cell is all of a step: it reads and gives the very tensors that the step does."""
+    ours, theirs = (*inner.before, *inner.after), (*steps.before, *steps.after)
+    return len(ours) == len(theirs) and all(one is other for one, other in zip(ours, theirs, strict=True))
 
 
 def _of(parts: Mapping[str, Tensor], name: str) -> Tensor:
@@ -187,13 +194,15 @@ def _around(run: Run, inner: nn.Module) -> str:
     return ", ".join(names)
 
 
-def _mean_by_lag(rows: Tensor, lag: Tensor, longest: int) -> Float[Tensor, " steps"]:
+def _mean_by_lag(parts: Float[Tensor, "parts rows"], lag: Tensor, longest: int) -> Float[Tensor, "parts steps"]:
     """Mean over the sequences, for each lag from 1 to the longest; nan where no sequence has a number."""
-    rows, lag = rows.cpu(), lag.cpu()
-    there = ~rows.isnan() & (lag <= longest)
-    total = torch.zeros(longest, dtype=torch.float64).index_add(0, lag[there] - 1, rows[there])
-    count = torch.zeros(longest, dtype=torch.float64).index_add(0, lag[there] - 1, torch.ones_like(rows[there]))
-    return total / count
+    parts, lag = parts.cpu(), lag.cpu()
+    there = ~parts.isnan()
+    sums = torch.zeros(2, len(parts), longest + 2, dtype=torch.float64)  # the first step of a sequence is no step back
+    sums.index_add_(2, lag, torch.stack([torch.where(there, parts, 0.0), there.double()]))
+    total, count = sums[..., 1 : longest + 1]
+    means: Tensor = total / count
+    return means
 
 
 def _size(parts: State) -> Tensor:

@@ -10,7 +10,7 @@ import weakref
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from functools import cached_property, partial, partialmethod
+from functools import cached_property, lru_cache, partial, partialmethod
 from itertools import chain, repeat
 from logging import Logger
 from types import (
@@ -60,10 +60,11 @@ _SETTLED = (Logger, MemberDescriptorType, GetSetDescriptorType)
 _CLASS_NOISE = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__abstractmethods__"})
 
 
-def loaded(code: CodeType) -> list[str]:
+@lru_cache(1024)
+def loaded(code: CodeType) -> tuple[str, ...]:
     """The globals that a function's code and the functions within it read."""
     names = {each.argval for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    return sorted(names.union(*map(loaded, within(code))))
+    return tuple(sorted(names.union(*map(loaded, within(code)))))
 
 
 def within(code: CodeType) -> list[CodeType]:

@@ -61,6 +61,8 @@ FOREIGN_PACKAGES = {
     "multiprocessing",
     "concurrent",
 }
+#: Where no generator of a model's own stands.
+CORE = {"torch", "builtins"}
 #: Packages whose classes stay as they are.
 LIBRARY_PACKAGES = FOREIGN_PACKAGES | {"builtins", "abc", "typing", "collections", "torch", "numpy", "rnnvanish"}
 
@@ -293,7 +295,7 @@ def _set_generator_state(generator: torch.Generator, state: Tensor) -> None:
 def generators_of(model: nn.Module) -> list[Any]:
     """The generators of random numbers that stand beside the classes of a model, in the files that they come from."""
     files = {kind.__module__ for module in model.modules() for kind in type(module).__mro__}
-    own = [vars(sys.modules[name]) for name in files if name in sys.modules and name.partition(".")[0] != "torch"]
+    own = [vars(sys.modules[name]) for name in files if name in sys.modules and name.partition(".")[0] not in CORE]
     return [each for names in own for each in generators_in(names)]
 
 
