@@ -1,6 +1,5 @@
 """The recurrent layers of a user's model, and a cell over the live weights of each of their loops."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, cast
@@ -112,7 +111,7 @@ def cells_of(module: nn.Module, weights: Mapping[str, Tensor] | None = None) -> 
 
 def _cell_over_weights(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights: Mapping[str, Tensor] | None) -> Cell:
     """The cell with the equations of torch's module, over the module's own weights."""
-    cell = copy.deepcopy(_empty_cell(torch_mode(module), module.hidden_size))
+    cell = cast(Cell, _copy_structure(_empty_cell(torch_mode(module), module.hidden_size)))
     for theirs, ours in TORCH_NAMES.items():
         owner, _, parameter = ours.partition(".")
         linear = cell.get_submodule(owner)
@@ -124,6 +123,15 @@ def _cell_over_weights(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights
         weight = getattr(module, name, None) if weights is None else weights.get(name)
         linear._parameters[parameter] = cast(nn.Parameter, weight) if there else None
     return cell
+
+
+def _copy_structure(module: nn.Module) -> nn.Module:
+    """The same module over the same tensors, with tables of its own; copy.deepcopy takes as long as to build one."""
+    other = module.__new__(type(module))
+    own = {name: type(each)(each) if isinstance(each, dict) else each for name, each in vars(module).items()}
+    own["_modules"] = {name: child and _copy_structure(child) for name, child in module._modules.items()}
+    vars(other).update(own)
+    return other
 
 
 @cache

@@ -104,10 +104,10 @@ def watch_either_way(
     resolved: Callable[[Found], bool],
     cells: Cells,
     segment: int | None = None,
-    then: Callable[[Found], Callable[[Any, list[Run]], Found] | None] = lambda found: None,
+    **options: Any,
 ) -> Found:
-    """Watch a model whose long loops run compiled; where anything is unusual, step by step."""
-    measured = partial(watch, model, call, measure, resolved, cells, segment, then=then)
+    """Watch a model whose long loops run compiled; where anything is unusual, step by step. Options are those of `watch`."""
+    measured: Callable[..., Found] = partial(watch, model, call, measure, resolved, cells, segment, **options)
     if segment is not None:
         return measured()
     try:

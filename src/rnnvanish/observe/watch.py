@@ -8,7 +8,7 @@ recorded (`cell_loops.hook`). Nothing else of the model is replaced. What was re
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -24,7 +24,8 @@ from rnnvanish.observe.cell_loops import hook
 from rnnvanish.observe.cell_loops.call_pattern import CallPattern
 from rnnvanish.observe.overridden import activated, operation_mode
 from rnnvanish.observe.record import Recorder, Run
-from rnnvanish.observe.restore.borrow import borrow, materialise, to_precision
+from rnnvanish.observe.restore.borrow import borrow, materialise, snapshot_of, to_precision
+from rnnvanish.observe.restore.snapshot import Snapshot
 from rnnvanish.recurrent import Recurrent
 
 __all__ = ["Cells", "Run", "watch"]
@@ -41,6 +42,8 @@ def watch(
     segment: int | None = None,
     compiled: bool = False,
     then: Callable[[Measured], Callable[[Any, list[Run]], Measured] | None] = lambda measured: None,
+    held: bool = True,
+    in_double: bool = False,
 ) -> Measured:
     """Run `model` with its loops in sight and measure; then make sure that this was the model's ordinary run.
 
@@ -56,6 +59,8 @@ def watch(
         compiled: Whether loops may run compiled, for a measure that asks for gradients and the numbers of states alone: see
             `compiled_loops`.
         then: Of what was measured in the model's own precision: what measures the rest in double; None for nothing.
+        held: Whether the run is held against the ordinary one; not that of a copy of a model of which it was.
+        in_double: Whether to measure in double precision at once, where it can run so.
 
     Raises:
         ValueError: Where there is nothing to measure: says what is there, and what to do.
@@ -69,16 +74,25 @@ def watch(
             stack.enter_context(torch.inference_mode(False))
         stack.enter_context(materialise(model, call, *call.contents))
         call = call.map(lambda value: value.clone() if value.is_inference() else value)
-        measured, same, precise, ordinary = _measure(model, call, measure, cells, segment, compiled)
+        snapshot = snapshot_of(model, *call.contents)
+        measure_run: Callable[..., tuple[Measured, bool, bool, list[Tensor]]] = partial(
+            _measure, model, call, snapshot, cells=cells, segment=segment, compiled=compiled, held=held
+        )
+        if in_double:
+            with suppress(Exception):  # in its own precision there are words for whatever this is
+                measured, same, *_ = measure_run(measure, dtype=torch.float64)
+                if same:
+                    return measured
+        measured, same, precise, ordinary = measure_run(measure)
         done = same and precise and resolved(measured)
         rest = then(measured) if done else measure
         if rest is None:
             return measured
         try:
-            remeasure = partial(_measure, model, call, rest, cells, segment, compiled, torch.float64)
-            in_double, same_in_double, _, _ = remeasure(ordinary if same else None)
+            remeasure = partial(measure_run, rest, dtype=torch.float64)
+            again, same_in_double, _, _ = remeasure(known=ordinary if same else None)
             if same and not same_in_double:  # rounding alone can part a run in single precision from one in double
-                in_double, same_in_double, _, _ = remeasure()
+                again, same_in_double, _, _ = remeasure()
         except Exception as error:  # it ran a moment ago: something in it insists on its own precision
             if isinstance(error, checks.Unmeasurable) and not done:
                 raise
@@ -89,22 +103,25 @@ def watch(
         return measured
     if not same_in_double:
         raise RuntimeError(checks.describe_difference(model, call))
-    return in_double
+    return again
 
 
 def _measure(
     model: nn.Module,
     call: Call,
+    snapshot: Snapshot,
     measure: Callable[[Any, list[Run]], Measured],
     cells: Cells,
     segment: int | None,
     compiled: bool,
+    held: bool,
     dtype: torch.dtype | None = None,
     known: list[Tensor] | None = None,
 ) -> tuple[Measured, bool, bool, list[Tensor]]:
     """Measure, and hold the run that was watched against the ordinary one.
 
     Args:
+        snapshot: What the model and the batch hold: put back after every run.
         known: What the ordinary run returned in the model's own precision, where the watched run did, too.
 
     Returns:
@@ -119,8 +136,8 @@ def _measure(
     # Of a layer that stands alone and runs compiled anyway, the watched run is the ordinary one.
     alone = compiled and type(model) is Recurrent and "forward" not in vars(model)
     patterns: dict[str, CallPattern] = {}
-    if (known is None and not alone) or own:
-        known, patterns = _run_unwatched(model, call, layers, own, segment, engines, dtype)
+    if (known is None and held and not alone) or own:
+        known, patterns = _run_unwatched(model, call, snapshot, layers, own, segment, engines, dtype)
     recorder, run_compiled = (
         Recorder(),
         compiled_loops.run_compiled
@@ -130,7 +147,7 @@ def _measure(
         else compiled_loops.run_step_by_step,
     )
     operations = operation_mode(layers, recorder, segment, run_compiled)
-    with borrow(model, dtype, *call.contents):
+    with borrow(model, dtype, snapshot=snapshot):
         for name, module in layers.items():
             unrolled_forward = partial(unroll.unrolled_forward, module, name, recorder, segment, run_compiled)
             if operations is not None and isinstance(module, nn.RNNBase) and has_own_forward(module):
@@ -167,6 +184,7 @@ def _format(module: nn.Module) -> torch.dtype:
 def _run_unwatched(
     model: nn.Module,
     call: Call,
+    snapshot: Snapshot,
     layers: dict[str, nn.Module],
     own: dict[str, nn.Module],
     segment: int | None,
@@ -174,7 +192,7 @@ def _run_unwatched(
     dtype: torch.dtype | None,
 ) -> tuple[list[Tensor], dict[str, CallPattern]]:
     """Run the model as it is: what it returns, and how it calls its own steps."""
-    with borrow(model, dtype, *call.contents):
+    with borrow(model, dtype, snapshot=snapshot):
         beside: list[CallPattern] = []
         for name, module in own.items():
             beside.append(CallPattern(name, module, beside))

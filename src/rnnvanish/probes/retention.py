@@ -84,15 +84,16 @@ def retention_of(
     cells: Cells = (),
     segment: int | None = None,
     explain: Callable[[Run, Curve], str] | None = None,
+    **options: Any,
 ) -> dict[str, Curve]:
-    """Measure what `retention` measures, of batches that have been drawn."""
+    """Measure what `retention` measures, of batches that have been drawn; options are those of `watch`."""
     found = []
     with torch.enable_grad(), preserve(loss):
         for each in calls:
             call = resolve_call(model, each, loss)
             curves = partial(_curves, model, call, loss, explain)
             if explain is None:
-                found.append(watch_either_way(model, call, curves, resolved, cells, segment))
+                found.append(watch_either_way(model, call, curves, resolved, cells, segment, **options))
             else:
                 found.append(watch(model, call, curves, resolved, cells, segment))
     return average_curves(found)

@@ -87,7 +87,10 @@ def treated(model: nn.Module, cure: Cure) -> nn.Module:
     if isinstance(cure, Rule):
         return patient
     with torch.random.fork_rng(devices=devices(model)):
-        torch.manual_seed(0)
+        seeding = (
+            torch.manual_seed if devices(model) else torch.default_generator.manual_seed
+        )  # else it asks every kind
+        seeding(0)
         return cure(patient)
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -217,23 +218,35 @@ class _Ward:
         """A model that takes the recurrent state apart may run with another cell, and give something else."""
         if isinstance(self.model, RECURRENT):
             return  # the state itself is what it gives
-        shapes = [
-            [leaf.shape for leaf in tree_leaves(self._output(model)) if isinstance(leaf, Tensor)]
-            for model in (self.model, patient)
-        ]
-        if shapes[0] != shapes[1]:
-            raise ValueError(f"With it the model returns {_listed(shapes[1])} instead of {_listed(shapes[0])}.")
+        shapes = self._shapes(patient)
+        if shapes != self._untreated_shapes:
+            raise ValueError(
+                f"With it the model returns {_listed(shapes)} instead of {_listed(self._untreated_shapes)}."
+            )
 
     def _measured(self, patient: nn.Module) -> dict[str, Curve]:
         """Measure again, under the names that the layers have in the untreated model."""
-        after = retention_of(patient, self.calls, self.loss, self.cells, self.segment)
+        measured = partial(retention_of, patient, self.calls, self.loss, self.cells, self.segment)
+        after = measured(held=False, in_double=self._below_single)
+        if any(curve.verdict == "exploding" for curve in after.values()):  # rounding may have made other numbers of it
+            after = measured()
         return dict(zip(self.before, after.values(), strict=True))
 
+    @cached_property
+    def _below_single(self) -> bool:
+        """Whether single precision did not hold the gradients of the untreated model: then hardly those of a copy."""
+        smallest = torch.finfo(torch.float32).tiny / torch.finfo(torch.float32).eps
+        return any(bool((curve.gain.nan_to_num() < smallest).any()) for curve in self.before.values())
+
+    @cached_property
+    def _untreated_shapes(self) -> list[torch.Size]:
+        return self._shapes(self.model)
+
     @torch.no_grad()
-    def _output(self, model: nn.Module) -> Any:
+    def _shapes(self, model: nn.Module) -> list[torch.Size]:
         call = resolve_call(model, self.calls[0], self.loss)
         with preserve(model, *call.contents):
-            return call(model)
+            return [leaf.shape for leaf in tree_leaves(call(model)) if isinstance(leaf, Tensor)]
 
     def _objective(self, model: nn.Module, call: Call) -> Tensor:
         call = resolve_call(model, call, self.loss).map(torch.clone)  # a model may write to its input

@@ -36,12 +36,22 @@ PROCESS_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 )
 
 
-@contextmanager
-def preserve(*held: Any) -> Iterator[None]:
-    """Put back, in the end, whatever modules, functions and tensors hold, and the states of all shared generators."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+def snapshot_of(*held: Any) -> Snapshot:
+    """What modules, functions and tensors hold now, and the generators beside the modules; to be put back as often as needed."""
     models = [each for each in held if isinstance(each, nn.Module)]
-    snapshot = Snapshot([*held, *(generator for model in models for generator in generators_of(model))])
+    return Snapshot([*held, *(generator for model in models for generator in generators_of(model))])
+
+
+@contextmanager
+def preserve(*held: Any, snapshot: Snapshot | None = None) -> Iterator[None]:
+    """Put back, in the end, whatever modules, functions and tensors hold, and the states of all shared generators.
+
+    Args:
+        *held: Modules, functions, tensors.
+        snapshot: What these hold, where that is known.
+    """
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    snapshot = snapshot_of(*held) if snapshot is None else snapshot
     switches = [(get, set_to, get()) for get, set_to in PROCESS_SETTINGS]
 
     def put_back() -> None:
@@ -50,7 +60,7 @@ def preserve(*held: Any) -> Iterator[None]:
             if get() != kept:
                 set_to(kept)
 
-    with preserve_random_state(), torch.random.fork_rng(devices=list(devices)):
+    with preserve_random_state(), torch.random.fork_rng(devices=devices) if devices else nullcontext():
         try:
             yield
         finally:
@@ -62,7 +72,9 @@ def preserve(*held: Any) -> Iterator[None]:
 
 
 @contextmanager
-def borrow(model: nn.Module, dtype: torch.dtype | None = None, *beside: Any) -> Iterator[None]:
+def borrow(
+    model: nn.Module, dtype: torch.dtype | None = None, *beside: Any, snapshot: Snapshot | None = None
+) -> Iterator[None]:
     """Have `model` to run, without `torch.compile`; it and what stands beside it are given back as they were.
 
     Args:
@@ -70,8 +82,9 @@ def borrow(model: nn.Module, dtype: torch.dtype | None = None, *beside: Any) -> 
         dtype: Precision of parameters, buffers and of what a forward makes by itself; None leaves them as they are.
             Numbers at another precision are tensors of the graph that leads to the parameters.
         *beside: What else may be written to: the batch.
+        snapshot: What all these hold, where that is known.
     """
-    with preserve(model, *beside), _eager():
+    with preserve(model, *beside, snapshot=snapshot), _eager():
         if dtype is not None:
             _convert_tensors(model, dtype)
             torch.set_default_dtype(dtype)
