@@ -69,7 +69,7 @@ class Phase:
 
 @dataclass
 class LoopPlan:
-    """A loop over time.
+    """What a loop over time does, and where its numbers lie.
 
     Attributes:
         phases: Those of one step.
