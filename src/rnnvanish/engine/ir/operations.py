@@ -1,4 +1,4 @@
-"""The operations that the engine knows, one row each: what it is in torch, how it is written in a loop, how complex.
+"""The table of operations: what each is in torch, its text for Numba and for Triton, its rule for complex numbers.
 
 A row is all that an operation on numbers, unit by unit, needs. An operation whose row says nothing of a device, or of
 complex numbers, is run by the plain loop there.
