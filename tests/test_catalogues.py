@@ -50,7 +50,9 @@ def test_what_was_written_is_listed(catalogue):
         {path.stem for path in folder.glob("*.py")} - {"__init__"} - (SHARED if catalogue == "experiments" else set())
     )
     missing = written - {module.rpartition(".")[2] for module in listed(catalogue).values()}
-    assert not missing, f"{folder}/__init__.py lists nothing of {sorted(missing)}: import it there, and name it in ALL."
+    assert not missing, (
+        f"{folder}/__init__.py lists nothing of {sorted(missing)}: import it there, and name it in `ALL` or `__all__`."
+    )
 
 
 def test_what_a_section_shares_is_no_section():
@@ -90,4 +92,4 @@ def test_a_fault_has_a_test_that_sees_it(fault):
     names = [name for call in calls for name in names_of(call.args[0])]
     assert names
     tests = text_of_tests("diagnosis.faults")
-    assert any(re.search(f"[\"'*]{name}[\"'*]", tests) for name in names), f"No test sees a {' or '.join(names)}."
+    assert any(re.search(f"[\"'*]{name}[\"'*]", tests) for name in names), f"No test sees a {fault.__name__}."

@@ -23,7 +23,7 @@ FLOORS = [
     {"pages"},
     {"goals", "plugins"},
     {"stored"},
-    {"claims", "diagnose", "learning", "memory", "retention", "site", "speed"},
+    {path.stem for path in (ROOT / "bench").glob("*.py")} - {"common"},  # suites
     {"common"},
 ]
 

@@ -1,6 +1,6 @@
 """Recurrent cells, one file each.
 
-A new cell is its file, one import and one entry of `ALL`.
+A new cell is its file, one import and its name in `__all__`.
 """
 
 from rnnvanish.cell import Cell
@@ -8,7 +8,7 @@ from rnnvanish.cells.elman import Elman
 from rnnvanish.cells.gru import GRU
 from rnnvanish.cells.lstm import LSTM
 
-#: Every cell by its name.
-ALL: dict[str, type[Cell]] = {cell.__name__: cell for cell in (Elman, GRU, LSTM)}
-
 __all__ = ["ALL", "GRU", "LSTM", "Elman"]
+
+#: Every cell by its name.
+ALL: dict[str, type[Cell]] = {name: globals()[name] for name in sorted(__all__) if name != "ALL"}
