@@ -39,7 +39,7 @@ test: lint ## every check: what CI runs
 	$(BIN)/asv check --python=same
 	$(MAKE) --no-print-directory bench-quick
 
-claims: env ## the dear claims, measured again and stored: commit src/rnnvanish/records
+claims: env ## the expensive claims, measured again and stored: commit src/rnnvanish/records
 	OMP_NUM_THREADS=1 $(BIN)/rnnvanish claims --update
 
 mutation: env ## 150 faults planted one at a time: does a test see each? can be stopped and started again

@@ -73,6 +73,20 @@ def test_every_file_that_the_page_names_is_there():
     assert [name for name in named if not place(name).exists()] == []
 
 
+def test_every_place_where_something_is_added_is_there():
+    """Of a file that is to be written its folder, and of a short path what it is short for."""
+    table = re.search(
+        r"^\| to add \|.*\n(?:\|.*\n)+", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    named = re.findall(r"[`> ]((?:\w+/)+(?:[\w.]+)?)", table[0])
+    assert len(named) > 25
+    places = (PACKAGE, ROOT, PACKAGE / "diagnosis")
+    gone = [
+        name for name in named if not any((place / re.sub("(FOLDER/)?NAME.py", "", name)).exists() for place in places)
+    ]
+    assert not gone
+
+
 @pytest.fixture(scope="module")
 def imports():
     return import_map.imports_of("rnnvanish")
