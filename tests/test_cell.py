@@ -158,6 +158,35 @@ def test_they_are_measured_inside_of_a_wrapper():
     assert found["u"].mean.mean() == pytest.approx(0.5, abs=0.1)
 
 
+class Peeping(Update):
+    """The gate reads the state itself, too; and the candidate's block is used for two things."""
+
+    def forward(self, x, state):
+        (h,) = state
+        n, u = self.from_x(x).chunk(2, dim=-1)
+        n = n + self.to_n(h)
+        return (torch.lerp(h, torch.tanh(n) * torch.sigmoid(n), torch.sigmoid(u + self.to_u(h) + 3 * h)),)
+
+
+def test_what_is_added_to_a_gate_is_seen_and_what_is_no_single_value_left_out():
+    layer, x = wrap(update(cell=Peeping), Halved), torch.randn(1, 2, 3).double()
+    h = torch.randn(1, 2, 40).double()
+    cell = layer.cells[0].cell
+    u = torch.sigmoid(cell.from_x(x[0]).chunk(2, dim=-1)[1] + cell.to_u(h[0] / 2) + 1.5 * h[0])
+    (found,) = probes.saturation(layer, (x, h)).values()
+    assert list(found) == ["u"]
+    torch.testing.assert_close(found["u"].mean, u.mean(0).detach())
+
+
+class Renamed(cells.LSTM):
+    """A subclass may compute something else: it is not torch's twin because what it is made of is."""
+
+
+def test_a_subclass_is_no_twin():
+    with pytest.raises(ValueError, match=r"torch.nn has an RNN .* got Renamed"):
+        Recurrent(Renamed, 3, 4).to_torch()
+
+
 def test_a_gate_that_erases_is_found_and_mended():
     layer, x = update(8), torch.randn(40, 2, 3).double()
     with torch.no_grad():

@@ -237,6 +237,14 @@ def test_an_odd_step_is_taken_apart(cell):
     torch.testing.assert_close(cause.gain, curve.gain.log().diff(), rtol=0, atol=1e-11)
 
 
+def test_what_a_hook_does_to_what_a_layer_reads_belongs_to_its_weights():
+    layer = Recurrent(cells.Elman, 2, 4).double()
+    layer.cells[0].from_h.register_forward_pre_hook(lambda module, args: (args[0] / 2,))
+    nn.init.orthogonal_(layer.cells[0].from_h.weight)
+    (cause,) = causes(layer, torch.randn(6, 3, 2).double()).values()
+    assert parts_of(cause)["weights"] == pytest.approx([0.5] * 5)
+
+
 class Doubled(Difference):
     """A constant multiplies: what that is has no name in the account."""
 
@@ -248,7 +256,7 @@ class Shared(Difference):
     """One number is added to all units."""
 
     def mixed(self, z, n, h):
-        return n + z * (h - n) + h[:, :1]
+        return n + z * (h - n) + h.chunk(HIDDEN, dim=-1)[0]
 
 
 class Added(Difference):
