@@ -10,6 +10,7 @@ import torch
 from rnnvanish.console import print_text
 from rnnvanish.diagnosis.comparison import compare
 from rnnvanish.diagnosis.diagnose import diagnose
+from rnnvanish.diagnosis.progress import shown
 from rnnvanish.diagnosis.report.document import read
 from rnnvanish.diagnosis.report.text import to_text
 from rnnvanish.diagnosis.result import Diagnosis
@@ -35,7 +36,9 @@ def run(
         if not 0 <= tolerance < 1:
             raise WrongUse(f"--tolerance needs a share of the half-life, 0 or more and less than 1, got {tolerance}.")
         torch.manual_seed(seed)
-        report = diagnose(*load_target(target), full=full, **options)
+        loaded = load_target(target)
+        with shown(wanted=not json):
+            report = diagnose(*loaded, full=full, **options)
         change = None if earlier is None else compare(earlier, report, tolerance)
     except (KeyboardInterrupt, WrongUse):
         raise

@@ -12,6 +12,7 @@ from rnnvanish.diagnosis.average import mean_and_interval
 from rnnvanish.diagnosis.examine import examine
 from rnnvanish.diagnosis.find_faults import findings
 from rnnvanish.diagnosis.outlook.outlook import Outlook, outlook
+from rnnvanish.diagnosis.progress import doing
 from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.live import Cells, live_cells, unwrapped
 from rnnvanish.measure import Measures
@@ -80,8 +81,12 @@ def _diagnose(
     train: int,
     full: bool,
 ) -> Diagnosis:
+    doing("drawing batches")
     calls = sample_batches(model, inputs, batches)
-    examined = [examine(model, call, loss, cells, full and not number, segment) for number, call in enumerate(calls)]
+    examined = []
+    for number, call in enumerate(calls):
+        doing(f"measuring batch {number + 1} of {len(calls)}")
+        examined.append(examine(model, call, loss, cells, full and not number, segment))
     curves = average_curves([{name: each.curve for name, each in one.items()} for one in examined])
     seen = {name: mean_and_interval([one[name].cause for one in examined if name in one])[0] for name in examined[0]}
     measured = {

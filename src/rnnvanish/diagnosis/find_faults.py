@@ -13,6 +13,7 @@ from rnnvanish.backward.measure_loop import measure_loop
 from rnnvanish.backward.replay import Series, UnrepeatableStep
 from rnnvanish.diagnosis import faults
 from rnnvanish.diagnosis.fault import Finding, Symptom
+from rnnvanish.diagnosis.progress import doing
 from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.recorded_calls import copy_model
@@ -68,6 +69,7 @@ def symptoms_of(run: Run, found: Mapping[Hashable, Any]) -> list[Symptom | None]
 def _tried(
     model: nn.Module, call: Call, loss: Loss, cells: Cells, name: str, symptom: Symptom, times: int, batches: int
 ) -> Finding:
+    doing(f"trying what mends the {symptom.fault}")
     patient = copy_model(model)
     after = math.nan
     try:

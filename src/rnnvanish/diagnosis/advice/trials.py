@@ -14,6 +14,7 @@ from rnnvanish.compat import tree_leaves
 from rnnvanish.diagnosis.advice.replace_cell import GATED_CELLS, Swap
 from rnnvanish.diagnosis.advice.short_training import exercise
 from rnnvanish.diagnosis.advice.trial import Cure, Training, Trial, line, named, treated
+from rnnvanish.diagnosis.progress import doing
 from rnnvanish.live import RECURRENT, Cells, unwrapped
 from rnnvanish.mitigation import Draw, Rule
 from rnnvanish.mitigations import (
@@ -136,10 +137,13 @@ def trials_of(
     bad = {name: curve for name, curve in bad.items() if not curve.joined}
     model = unwrapped(model)
     ward = _Ward(model, calls, loss, before, train, rate, cells, segment)
+    doing("training without a cure")
     untreated = ward.trained(copy_model(model)) if train and bad else None
     found: dict[str, list[Trial]] = {name: [] for name in bad}
     unfit = {}
-    for cure in _cures(bad, lag):
+    cures = _cures(bad, lag)
+    for number, cure in enumerate(cures):
+        doing(f"trying cure {number + 1} of {len(cures)}: {named(cure)}")
         try:
             measured = ward.trials(cure, untreated)
         except Exception as error:  # noqa: BLE001  # the user's own code runs with what it was not written for

@@ -1,0 +1,50 @@
+"""What a diagnosis is doing, shown to whoever waits for it at a terminal."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Timer
+
+#: Seconds after which there is something to be seen: what is done by then needs no sign of life.
+AFTER = 1.0
+
+_show: ContextVar[Callable[[str], None] | None] = ContextVar("_show", default=None)
+
+
+def doing(what: str) -> None:
+    """Say what is done from now on; nobody may be listening."""
+    if show := _show.get():
+        show(what)
+
+
+@contextmanager
+def shown(wanted: bool) -> Iterator[None]:
+    """Show on standard error what is done, and for how long, if that is `wanted` and both outputs are a terminal's."""
+    if not (wanted and sys.stdout.isatty() and sys.stderr.isatty()):
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    display = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    task = display.add_task("running the model", total=None)
+    timer = Timer(AFTER, display.start)
+    timer.daemon = True
+    token = _show.set(lambda what: display.update(task, description=what))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        display.stop()
+        _show.reset(token)

@@ -1,0 +1,92 @@
+"""What is measured of a model comes from one watched run of it: how often things are done, not how long they take."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+
+from rnnvanish.backward.replay import Replay
+from rnnvanish.diagnosis.advice.trials import try_cures
+from rnnvanish.diagnosis.cause.cause import causes
+from rnnvanish.diagnosis.examine import examine
+from rnnvanish.observe import unroll
+from rnnvanish.probes import bypass, depth, resolution, retention, saturation, sensitivity, shares
+
+RUNS = Counter()  # of a model; a snapshot of a model does not reach here
+
+
+class Reader(nn.Module):
+    def __init__(self, kind="LSTM"):
+        super().__init__()
+        self.memory, self.head = getattr(nn, kind)(2, 8), nn.Linear(8, 1)
+
+    def forward(self, x):
+        RUNS[type(self)] += 1
+        return self.head(self.memory(x)[0][-1])
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """How many rows are replayed, and how many steps are recorded one by one."""
+    count, steps_at, recorded_step = Counter(), Replay.steps_at, unroll._recorded_step
+
+    def counted_steps(self, step, *args):
+        count["rows"] += len(step)
+        return steps_at(self, step, *args)
+
+    def counted_recorded_step(*args):
+        count["recorded"] += 1
+        return recorded_step(*args)
+
+    monkeypatch.setattr(Replay, "steps_at", counted_steps)
+    monkeypatch.setattr(unroll, "_recorded_step", counted_recorded_step)
+    RUNS.clear()
+    return count
+
+
+@pytest.mark.parametrize("steps", [20, 400], ids=["held by single precision", "measured in double"])
+def test_a_model_runs_as_it_is_watched_and_in_double(done, steps):
+    torch.manual_seed(0)
+    (found,) = examine(Reader(), torch.randn(steps, 3, 2)).values()
+    assert not [
+        name for name, measure in found.measures.items() if measure is None and name not in ("cases", "spectrum")
+    ]
+    assert RUNS[Reader] == 3
+    assert done["rows"] == steps * 3  # every step of every sequence once
+
+
+def test_a_long_loop_is_not_taken_step_by_step(done):
+    torch.manual_seed(0)
+    examine(nn.LSTM(2, 16), torch.randn(40, 4, 2))
+    assert done["recorded"] == 2 * 40  # as it is, and in double
+    done.clear()
+    examine(nn.LSTM(2, 16), torch.randn(120, 4, 2))
+    assert done["recorded"] == 0
+
+
+def test_measures_that_are_taken_alone_are_those_of_the_one_run():
+    torch.manual_seed(0)
+    model, x = Reader("GRU").double(), torch.randn(70, 3, 2).double()
+    name = "memory/layer0/forward"
+    found = examine(model, x)[name]
+    torch.testing.assert_close(found.curve.gain, retention(model, x)[name].gain, rtol=1e-12, atol=0)
+    torch.testing.assert_close(found.cause.gain, causes(model, x)[name].gain, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(found.measures.shares.all, shares(model, x)[name].all, rtol=1e-12, atol=0)
+    torch.testing.assert_close(found.measures.sensitivity.size, sensitivity(model, x)[name].size, rtol=1e-12, atol=0)
+    torch.testing.assert_close(found.measures.bypass.share, bypass(model, x)[name].share, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(found.measures.saturation["z"].mean, saturation(model, x)[name]["z"].mean)
+    assert found.measures.depth.gain == pytest.approx(depth(model, x)[name].gain, rel=1e-12)
+    assert found.measures.resolution.lost_from == resolution(model, x)[name].lost_from
+
+
+def test_a_cure_that_draws_runs_its_copy_twice():
+    """Once to see what it returns, and once watched; nothing else of the untreated model, but what that returns."""
+    torch.manual_seed(0)
+    model, x = Reader("GRU"), torch.randn(20, 3, 2)
+    before = retention(model, x)
+    RUNS.clear()
+    trials = try_cures(model, x, None, before)
+    tried = len(trials.layers["memory/layer0/forward"])
+    assert tried > 4
+    assert RUNS[Reader] <= 1 + 2 * (tried + len(trials.unfit))

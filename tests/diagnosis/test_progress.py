@@ -1,0 +1,59 @@
+"""What a diagnosis is doing is shown at a terminal, and nowhere else."""
+
+import io
+import sys
+
+import pytest
+
+from rnnvanish.diagnosis import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    monkeypatch.setattr(progress, "AFTER", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def written(wanted, out, error, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", error)
+    with progress.shown(wanted):
+        progress.doing("trying [a] cure")
+        while wanted and out.isatty() and error.isatty() and "cure" not in error.getvalue():
+            pass  # it is drawn by a thread of its own
+    progress.doing("nobody listens")
+    return error.getvalue()
+
+
+def test_a_terminal_is_shown_what_is_done(at_once, monkeypatch):
+    out = Terminal()
+    said = written(True, out, Terminal(), monkeypatch)
+    assert "trying [a] cure" in said
+    assert "nobody" not in said
+    assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "out", "error"),
+    [(False, Terminal, Terminal), (True, io.StringIO, Terminal), (True, Terminal, io.StringIO)],
+    ids=["json", "piped", "logged"],
+)
+def test_nothing_else_is(at_once, monkeypatch, wanted, out, error):
+    assert written(wanted, out(), error(), monkeypatch) == ""
+
+
+def test_what_is_quick_shows_nothing(monkeypatch):
+    monkeypatch.setattr(progress, "AFTER", 60.0)
+    error = Terminal()
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(sys, "stderr", error)
+    with progress.shown(True):
+        progress.doing("something")
+    assert error.getvalue() == ""
