@@ -4,13 +4,30 @@ import statistics
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .common import BATCH, INPUT, ROUNDS, TIME, in_torch, interleaved, layer, look_up, need, ratio, tabulate
+from .common import (
+    BATCH,
+    INPUT,
+    QUICK,
+    ROUNDS,
+    TIME,
+    Missing,
+    in_torch,
+    interleaved,
+    layer,
+    look_up,
+    need,
+    ratio,
+    tabulate,
+)
 from .common import training_step as _training_step
 
 if TYPE_CHECKING:
     from torch import nn
 
 LOOKS = ["retention", "retention of Recurrent", "diagnose"]
+PARTS = ["measures and faults", "draw of a cure"]
+STEPS = [100, 1000, 4000]
+LONGEST = 100 if QUICK else 4000  # longer sequences are skipped
 EVERY = 10  # steps of a training between two looks of the monitor
 
 
@@ -41,6 +58,60 @@ class Looking:
     def track_overhead(self, table: dict[str, Any], look: str) -> float:
         """CPU time over that of one training step."""
         return look_up(table, look)
+
+    track_overhead.unit = "x training step"
+
+
+def part_of_a_diagnosis(case: tuple[str, int]) -> float:
+    """CPU time of a part of `diagnose(nn.LSTM(8, 64), torch.randn(steps, 4, 8))` over that of a training step of it."""
+    import torch
+
+    part, steps = case
+    if steps > LONGEST:
+        raise Missing(f"{steps} steps are left out of a quick run")
+    model, x = torch.nn.LSTM(8, 64), torch.randn(steps, 4, 8)
+    run, times = one_draw(model, x) if part == "draw of a cure" else (all_measures(model, x), 1)
+    looks, training = interleaved(run, _training_step(model, x.clone()), rounds=max(3, ROUNDS // 5), warm=1)
+    return ratio(looks, training) / times
+
+
+def all_measures(model: "nn.Module", x: Any) -> Callable[[], object]:
+    """Curve, cause, faults and measures: of commits that do not watch once for all of these, each with its own runs."""
+    examine = need("rnnvanish.diagnosis.examine")
+    if "curve" in examine.Examined.__dataclass_fields__:
+        return lambda: examine.examine(model, x)
+    retention = need("rnnvanish.probes").retention
+    return lambda: (retention(model, x), examine.examine(model, x))
+
+
+def one_draw(model: "nn.Module", x: Any) -> tuple[Callable[[], object], int]:
+    """Trying cures that draw weights, and how many these are."""
+    trials, cures = need("rnnvanish.diagnosis.advice.trials"), need("rnnvanish.mitigations")
+    trials.VANISHING = (cures.OpenGate(1.0), cures.OpenGate(3.0), cures.OrthogonalStart())
+    before = need("rnnvanish.probes").retention(model, x)
+
+    def run() -> Any:
+        return trials.try_cures(model, x, None, before)
+
+    (tried,) = run().layers.values()
+    return run, len(tried)
+
+
+class Parts:
+    """Of torch.nn.LSTM with 64 units, which reads 8 features of 4 sequences."""
+
+    version = "1"
+    params: ClassVar = [PARTS, STEPS]
+    param_names: ClassVar = ["part", "steps"]
+
+    def setup_cache(self) -> dict[Any, Any]:
+        return tabulate(part_of_a_diagnosis, [(part, steps) for part in PARTS for steps in STEPS])
+
+    setup_cache.timeout = 600
+
+    def track_overhead(self, table: dict[Any, Any], part: str, steps: int) -> float:
+        """CPU time over that of one training step."""
+        return look_up(table, (part, steps))
 
     track_overhead.unit = "x training step"
 

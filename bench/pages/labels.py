@@ -24,6 +24,7 @@ TITLES = {
     "retention.Lyapunov.track_leading_exponent": "Leading Lyapunov exponent, distance from zero",
     "learning.Learning.track_steps": "Steps until a task is learnt",
     "diagnose.Looking.track_overhead": "Cost of a look, in training steps",
+    "diagnose.Parts.track_overhead": "Cost of the parts of a diagnosis, in training steps",
     "diagnose.Monitor.track_overhead": "Training that is watched, against one that is not",
     "claims.Claims.track_strain": "Claims: how near they are to their threshold",
     "claims.Claims.track_statistic": "Claims: what their verdict hangs on",

@@ -11,6 +11,7 @@ In this order:
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -59,7 +60,7 @@ def each_loop(
         value = evaluate_loss(model, call, output, runs, loss)
         return {each.run.name: measure(each.run, each.total) for each in loop_gradients(model, runs, value)}
 
-    with torch.enable_grad(), preserve(loss):
+    with torch.enable_grad(), preserve(loss) if loss is not None else nullcontext():
         return watch_either_way(model, call, of_all, lambda found: all(map(resolved, found.values())), cells)
 
 

@@ -1,6 +1,7 @@
 """Everything that is measured of a model on one batch: one watched run serves curves, causes, faults and all measures."""
 
 from collections.abc import Hashable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -92,7 +93,7 @@ def examine(
             found[each.run.name] = replace(known, measures=Measures(known.measures | more))
         return _Batch(found, in_double=True)
 
-    with torch.enable_grad(), preserve(loss):
+    with torch.enable_grad(), preserve(loss) if loss is not None else nullcontext():
         watched = partial(watch_either_way, model, call, cells=cells, segment=segment)
         then = lambda batch: None if batch.in_double or batch.loops is None else partial(rest, batch)
         batch: _Batch = watched(partial(of_all, True), lambda found: found.resolved, then=then)

@@ -1,6 +1,7 @@
 """Retention: how much of the gradient is left, step by step back in time, in a user's unchanged model."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -88,7 +89,7 @@ def retention_of(
 ) -> dict[str, Curve]:
     """Measure what `retention` measures, of batches that have been drawn; options are those of `watch`."""
     found = []
-    with torch.enable_grad(), preserve(loss):
+    with torch.enable_grad(), preserve(loss) if loss is not None else nullcontext():
         for each in calls:
             call = resolve_call(model, each, loss)
             curves = partial(_curves, model, call, loss, explain)

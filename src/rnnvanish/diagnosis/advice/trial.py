@@ -81,9 +81,15 @@ def line(cure: Cure) -> str:
     return f"from {home}; model = {named(cure)}(model)"
 
 
-def treated(model: nn.Module, cure: Cure) -> nn.Module:
-    """A copy of `model` with the cure, drawn from a fixed seed; the caller's random numbers stay."""
-    patient = copy_model(model)
+def treated(model: nn.Module, cure: Cure, copy: nn.Module | None = None) -> nn.Module:
+    """A copy of `model` with the cure, drawn from a fixed seed; the caller's random numbers stay.
+
+    Args:
+        model: The model.
+        cure: The cure.
+        copy: A copy of it to be treated, where there is one.
+    """
+    patient = copy_model(model) if copy is None else copy
     if isinstance(cure, Rule):
         return patient
     with torch.random.fork_rng(devices=devices(model)):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.loss import Loss, evaluate_loss
@@ -186,12 +187,14 @@ class _Ward:
 
     def trials(self, cure: Cure, untreated: Training | None) -> dict[str, Trial]:
         """Treat a copy, and measure it; a trial for each layer."""
-        patient = treated(self.model, cure)
+        draws = isinstance(cure, Draw)
+        patient = treated(self.model, cure, self._copy_to_draw_on() if draws and not self.train else None)
         for layer in patient.modules():  # to compile a loop that runs a few times takes longer than the loop
             if isinstance(layer, Recurrent) and self.train < COMPILED:
                 layer.engine = "reference"
         rule = cure if isinstance(cure, Rule) else None
-        self._need_same_output(patient)
+        if not draws:
+            self._need_same_output(patient)
         after = self.before if rule else self._measured(patient)
         norms = self._norms(rule) if rule else None
         training = self.trained(patient, rule) if untreated else None
@@ -211,6 +214,20 @@ class _Ward:
             )
             for name, curve in after.items()
         }
+
+    @cached_property
+    def _copy(self) -> nn.Module:
+        return copy_model(self.model)
+
+    @torch.no_grad()
+    def _copy_to_draw_on(self) -> nn.Module | None:
+        """One copy for all cures that draw its weights, with those of the model; None where these are not drawn yet."""
+        pairs = list(zip(self._copy.parameters(), self.model.parameters(), strict=True))
+        if any(map(is_lazy, self.model.parameters())):
+            return None
+        for ours, theirs in pairs:
+            ours.copy_(theirs)
+        return self._copy
 
     def trained(self, patient: nn.Module, rule: Rule | None = None) -> Training:
         """Train a copy, and measure what has become of it."""
