@@ -173,7 +173,7 @@ def diagnose(
 
     steps = [name.strip() for name in cells.split(",") if name.strip()]
     options = {"lag": lag or None, "train": train, "batches": batches, "cells": steps}
-    return command.run(target, seed, against, tolerance, full, out, json, **options)
+    return command.run_diagnosis(target, seed, against, tolerance, full, out, json, **options)
 
 
 def claims(

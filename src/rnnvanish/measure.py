@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from rnnvanish.backward.measure_loop import Pass
-from rnnvanish.backward.replay import Series
 from rnnvanish.names import lookup
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 
 Result = TypeVar("Result")

@@ -12,7 +12,7 @@ from rnnvanish.templates import render
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NAMES = {3: "a thousand", 6: "a million", 9: "a billion", 12: "a trillion"}
+LARGE_NUMBERS = {3: "a thousand", 6: "a million", 9: "a billion", 12: "a trillion"}
 
 
 def one_in(part: float) -> str:
@@ -42,7 +42,7 @@ def decade(exponent: int) -> str:
     """
     if exponent >= 0:
         return f"{10**exponent} ×" if 0 < exponent < 5 else f"{power_of_ten(exponent)} ×" if exponent else "all"
-    return f"1 in {NAMES.get(-exponent, str(10**-exponent) if exponent > -3 else power_of_ten(-exponent))}"
+    return f"1 in {LARGE_NUMBERS.get(-exponent, str(10**-exponent) if exponent > -3 else power_of_ten(-exponent))}"
 
 
 def say(text: str) -> None:
@@ -133,7 +133,7 @@ def _count(number: float) -> str:
         return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
     for power in (12, 9, 6):
         if power <= exponent < power + 3:
-            return f"{_round(number / 10**power)} {NAMES[power].removeprefix('a ')}"
+            return f"{_round(number / 10**power)} {LARGE_NUMBERS[power].removeprefix('a ')}"
     if exponent < 6:
         return f"{_round(number):,}"
     first, exponent = (int(part) for part in f"{number:.0e}".split("e"))  # 9.6·10²² is 10²³

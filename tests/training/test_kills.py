@@ -12,7 +12,7 @@ from rnnvanish.__main__ import main
 from rnnvanish.training import checkpoints
 from rnnvanish.training.checkpoints import WholeCheckpoints
 from rnnvanish.training.learner import Learner
-from rnnvanish.training.runs import Rows, RunFolder
+from rnnvanish.training.runs import MetricsLogger, RunFolder
 
 OPTIONS = """train --cell LSTM --task recall --task_options.length 8 --hidden_size 4 --num_layers 2 --dropout 0.4
     --epochs 6 --steps_per_epoch 4 --batch_size 4 --monitor 3 --mitigations Zoneout(0.1) --json --out"""
@@ -20,7 +20,7 @@ COMMAND = OPTIONS.split()
 #: Where it is killed: before or after a call of one of these, and within the calls that follow.
 MOMENTS = [
     (Learner, "training_step"), (Learner, "validation_step"), (Learner, "configure_gradient_clipping"),
-    (WholeCheckpoints, "save_checkpoint"), (checkpoints.os, "replace"), (Rows, "log_metrics"), (RunFolder, "finish"),
+    (WholeCheckpoints, "save_checkpoint"), (checkpoints.os, "replace"), (MetricsLogger, "log_metrics"), (RunFolder, "finish"),
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from rnnvanish.mitigations import ClipValue
 from rnnvanish.training import command
 from rnnvanish.training.checkpoints import WholeCheckpoints
 from rnnvanish.training.learner import Learner
-from rnnvanish.training.runs import Rows, RunFolder
+from rnnvanish.training.runs import MetricsLogger, RunFolder
 
 # Dropout between layers and the monitor: whatever draws random numbers or logs rows takes part.
 OPTIONS = """train --cell LSTM --task recall --task_options.length 12 --hidden_size 6 --num_layers 2 --dropout 0.4
@@ -208,7 +208,7 @@ def test_weights_are_those_that_the_seed_draws(tmp_path, capsys):
 def test_without_tensorboard(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "find_spec", lambda name: None)
     folder = RunFolder({"task": "recall", "cell": "GRU"}, str(tmp_path / "run"))
-    assert [type(logger) for logger in command.loggers(folder, 0)] == [Rows]
+    assert [type(logger) for logger in command.loggers(folder, 0)] == [MetricsLogger]
     assert 'pip install "rnnvanish[log]"' in capsys.readouterr().err
 
 
@@ -229,12 +229,12 @@ def test_a_checkpoint_that_could_not_be_written_leaves_the_last_one(tmp_path, mo
 
 def test_rows_from_the_checkpoint_on_are_dropped(tmp_path):
     path = tmp_path / "metrics.csv"
-    table = Rows(path, step=0)
+    table = MetricsLogger(path, step=0)
     for step in (1, 3, 5):
         table.log_metrics({"loss": step / 3}, step)
     table.log_metrics({"score": 1.0}, 5)
     assert path.read_text() == f"step,loss,score\n1,{1 / 3},\n3,1.0,\n5,{5 / 3},\n5,,1.0\n"
-    table = Rows(path, step=4)
+    table = MetricsLogger(path, step=4)
     assert path.read_text() == f"step,loss,score\n1,{1 / 3},\n3,1.0,\n"
     table.log_metrics({"loss": 2.0}, 5)
     assert path.read_text().endswith("5,2.0,\n")

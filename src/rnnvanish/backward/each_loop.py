@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.last_read_step import end_at_last_read
 from rnnvanish.backward.loss import Loss, evaluate_loss
-from rnnvanish.backward.replay import Series
 from rnnvanish.backward.state_gradients import StateGradients, state_gradients
 from rnnvanish.numerics.norms import joint_norm
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.call import Call, sample_batches
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run, watch
 

@@ -62,7 +62,7 @@ def _read_gates(call: InnermostCall) -> dict[str, GateValues]:
     return {name: values[name] for name in sorted(ordered, key=lambda name: values[name].low < 0)}
 
 
-def kept(call: InnermostCall) -> Float[Tensor, "rows hidden"] | None:
+def kept_by_gate(call: InnermostCall) -> Float[Tensor, "rows hidden"] | None:
     """What the gate that keeps the state kept of it, row by row; None where there is none, or it is not to be told."""
     keeps = call.cell.keeps if isinstance(call.cell, Cell) else None
     gate = gate_values(call).get(keeps.gate) if keeps else None

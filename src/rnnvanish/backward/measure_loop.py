@@ -7,7 +7,8 @@ result. So each stays a function of its own, and `measure_loop` replays the step
 from collections.abc import Callable, Generator, Hashable, Mapping
 from typing import Any, TypeVar, cast
 
-from rnnvanish.backward.replay import ReplayedSteps, Series, replay_all
+from rnnvanish.backward.replay import ReplayedSteps, replay_all
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 
 Found = TypeVar("Found")

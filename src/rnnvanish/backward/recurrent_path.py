@@ -8,13 +8,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rnnvanish.backward.replay import Replay, ReplayedSteps, Series, real_step
+from rnnvanish.backward.replay import Replay, ReplayedSteps, real_step
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import Step, padding
 from rnnvanish.numerics.norms import align_ends
 from rnnvanish.numerics.real_view import pack, unpack
 from rnnvanish.observe import compiled_loops
 from rnnvanish.observe.checks import require_unaltered
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 
 

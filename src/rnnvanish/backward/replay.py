@@ -11,17 +11,15 @@ from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float, Inexact, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.reference import Step
 from rnnvanish.mitigation import innermost
 from rnnvanish.numerics.real_view import pack, unpack
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
-
-#: Numbers of every state of a loop: a tensor for each part of the state.
-Series = tuple[Inexact[Tensor, "time sequences _"], ...]
 
 #: Numbers of the state that are replayed at once: a bound on memory, whatever the model's size.
 CHUNK_NUMBERS = 2**19

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.replay import Series
 from rnnvanish.cell import State
 from rnnvanish.names import listed
 from rnnvanish.numerics.norms import joint_norm, row_norms
 from rnnvanish.observe import compiled_loops
 from rnnvanish.observe.checks import Unmeasurable
-from rnnvanish.observe.record import Run
+from rnnvanish.observe.record import Run, Series
 
 #: The parts of a state, in whatever form.
 Tensors = tuple[Tensor, ...]

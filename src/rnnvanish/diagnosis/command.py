@@ -20,7 +20,7 @@ from rnnvanish.records.files import write_whole
 from rnnvanish.records.ledger import NotStored
 
 
-def run(
+def run_diagnosis(
     target: str,
     seed: int,
     against: str | None,

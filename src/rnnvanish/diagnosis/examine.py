@@ -16,15 +16,13 @@ from rnnvanish.backward.measure_loop import LoopMeasure, measure_loop
 from rnnvanish.diagnosis.cause.cause import Cause, cause_of
 from rnnvanish.diagnosis.fault import Symptom
 from rnnvanish.diagnosis.faults import ALL as FAULTS
-from rnnvanish.diagnosis.find_faults import resolved as symptoms_resolved
-from rnnvanish.diagnosis.find_faults import symptoms_of
+from rnnvanish.diagnosis.find_faults import symptoms_of, symptoms_resolved
 from rnnvanish.measure import Measures
 from rnnvanish.numerics.norms import align_ends
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run
 from rnnvanish.probes.curve import Curve
-from rnnvanish.probes.retention import curve_of
-from rnnvanish.probes.retention import resolved as curves_resolved
+from rnnvanish.probes.retention import curve_of, curves_resolved
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.replay import Series
 from rnnvanish.diagnosis.report.contents import Section
 from rnnvanish.diagnosis.report.text import finding_paragraph
 from rnnvanish.names import printable
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 from rnnvanish.plots import one_in
 

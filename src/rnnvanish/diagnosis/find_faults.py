@@ -10,12 +10,13 @@ from torch import nn
 from rnnvanish.backward.each_loop import each_loop
 from rnnvanish.backward.loss import Loss
 from rnnvanish.backward.measure_loop import measure_loop
-from rnnvanish.backward.replay import Series, UnrepeatableStep
+from rnnvanish.backward.replay import UnrepeatableStep
 from rnnvanish.diagnosis import faults
 from rnnvanish.diagnosis.fault import Finding, Symptom
 from rnnvanish.diagnosis.progress import doing
 from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.checks import Unmeasurable
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.recorded_calls import copy_model
 from rnnvanish.observe.watch import Cells, Run
 
@@ -27,7 +28,11 @@ def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) ->
     """
     calls = sample_batches(model, inputs, 1)
     return findings(
-        model, calls, loss, cells, [each_loop(model, call, loss, symptoms_in, resolved, cells) for call in calls]
+        model,
+        calls,
+        loss,
+        cells,
+        [each_loop(model, call, loss, symptoms_in, symptoms_resolved, cells) for call in calls],
     )
 
 
@@ -81,7 +86,7 @@ def _tried(
     return Finding(symptom.fault, name, says, symptom.remedy, symptom.measure, symptom.before, after)
 
 
-def resolved(symptoms: list[Symptom | None]) -> bool:
+def symptoms_resolved(symptoms: list[Symptom | None]) -> bool:
     """Whether no measure was rounded to zero."""
     return all(each is None or each.before > 0 or each.fault == "detached state" for each in symptoms)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rnnvanish import compat
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine import reference
-from rnnvanish.engine.ir.parameters import parametrized_weights, substitute_weights, weights_of
+from rnnvanish.engine.ir.parameters import named_weights, parametrized_weights, substitute_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.programs import Table, is_making, program_for
 from rnnvanish.engine.state_record import StateRecord
@@ -103,7 +103,7 @@ def _run_program(
     record: StateRecord | None,
 ) -> tuple[Tensor, State]:
     """Run a cell by a program; `Unsupported` where there can be none, with the reason."""
-    weights = weights_of(modules, values)
+    weights = named_weights(modules, values)
     try:
         _check(modules.values(), (x, *state, *weights.values()), x, state, engine)
     except compat.Missing as name:

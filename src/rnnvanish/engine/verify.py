@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rnnvanish.cell import State
 from rnnvanish.engine.ir.isolated_rng import IsolatedRNG
-from rnnvanish.engine.ir.parameters import weights_of
+from rnnvanish.engine.ir.parameters import named_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.reference import padding, scan
@@ -40,7 +40,7 @@ def verify(cell: Any, program: Program, x: Tensor, state: State, masked: bool) -
         ended = None if lengths is None else padding(STEPS, lengths).unsqueeze(-1)
         weights = [
             weight.requires_grad_(weight.is_floating_point() or weight.is_complex())
-            for weight in weights_of(dict(cell.named_modules())).values()
+            for weight in named_weights(dict(cell.named_modules())).values()
         ]
         inputs = [x, *start, *(weight for weight in weights if weight.requires_grad)]
 

@@ -18,14 +18,11 @@ from rnnvanish.engine.reference import Step
 from rnnvanish.engine.state_record import StateRecord
 from rnnvanish.mitigation import Wrapper
 from rnnvanish.numerics.norms import joint_norm, row_norms
-from rnnvanish.observe.record import CompiledCall, Run
+from rnnvanish.observe.record import CompiledCall, Run, Series
 from rnnvanish.recurrent import Recurrent
 
 #: A loop of fewer steps, in the midst of a model, is not worth compiling for a measure.
 MIN_STEPS = 64
-
-#: Gradients of every state of a loop: (time, batch, size) for each part.
-Gradients = tuple[Tensor, ...]
 
 
 def run_step_by_step(
@@ -80,7 +77,7 @@ def clear_gradients(runs: list[Run]) -> None:
             call.record.gradients.clear()
 
 
-def returned_gradients(run: Run) -> Gradients:
+def returned_gradients(run: Run) -> Series:
     """The total gradient of every state of `run` in the last backward, zero where that led elsewhere."""
     calls = [_gradients_of(call) for call in run.compiled_calls]
     return tuple(
@@ -89,7 +86,7 @@ def returned_gradients(run: Run) -> Gradients:
     )
 
 
-def split_norms(run: Run, total: Gradients, sizes: list[Tensor], of_outputs: list[Tensor]) -> tuple[Tensor, Tensor]:
+def split_norms(run: Run, total: Series, sizes: list[Tensor], of_outputs: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Split the gradients of a compiled loop into what came in at each step and what its next step passed back: norms of both.
 
     Args:
@@ -111,7 +108,7 @@ def split_norms(run: Run, total: Gradients, sizes: list[Tensor], of_outputs: lis
     return came, back
 
 
-def backward_from_end(run: Run, end: State) -> Gradients:
+def backward_from_end(run: Run, end: State) -> Series:
     """Backpropagate the gradient by the last state of a compiled loop, along every path from there to its states."""
     _require_end(run)
     clear_gradients([run])
@@ -120,7 +117,7 @@ def backward_from_end(run: Run, end: State) -> Gradients:
     return returned_gradients(run)
 
 
-def backward_through_loop(run: Run, end: State) -> Gradients:
+def backward_through_loop(run: Run, end: State) -> Series:
     """Backpropagate the gradient by each sequence's last state, or the last that is read, through the steps of the loop alone."""
     end, outputs = _split_at_ends(run, end)
     clear_gradients([run])
@@ -150,7 +147,7 @@ def _require_end(run: Run) -> None:
         raise Unsupported("backward from a step before the end")
 
 
-def _gradients_of(call: CompiledCall) -> Gradients:
+def _gradients_of(call: CompiledCall) -> Series:
     """The gradients of one call, of the state before its first step and after each."""
     if not call.record.gradients:
         return tuple(part.new_zeros(len(call.outputs) + 1, *part.shape) for part in call.entry)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Inexact
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, State
@@ -21,6 +22,9 @@ from rnnvanish.engine.reference import Step
 from rnnvanish.engine.state_record import StateRecord
 from rnnvanish.observe.carry import Carry, StateLink
 from rnnvanish.observe.gradient_stop import GradientStop
+
+#: Numbers of every state of a loop: a tensor for each part of the state.
+Series = tuple[Inexact[Tensor, "time sequences _"], ...]
 
 
 @dataclass(frozen=True)

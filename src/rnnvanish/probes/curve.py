@@ -14,7 +14,7 @@ from rnnvanish.numerics.interval import confidence_interval
 
 #: A gradient that lost more than this on its way to the beginning has vanished, one that grew by more has exploded.
 THOUSAND = 1e3
-Verdict = Literal["vanishing", "healthy", "exploding", "unmeasured"]
+CurveVerdict = Literal["vanishing", "healthy", "exploding", "unmeasured"]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Curve:
         return int(short[0]) - 1 if len(short) else len(self.gain) - 1
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> CurveVerdict:
         """What becomes of the gradient between the end and the beginning of the longest sequence.
 
         "vanishing" (somewhere on the way less than a thousandth is left), "exploding" (more than a thousandfold

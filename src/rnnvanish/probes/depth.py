@@ -11,9 +11,9 @@ from rnnvanish.backward.each_loop import each_loop
 from rnnvanish.backward.loss import Loss
 from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.backward.recurrent_path import inside_sequences, subtract_passed_back
-from rnnvanish.backward.replay import Series
 from rnnvanish.measure import Measure, Row
 from rnnvanish.numerics.norms import joint_norm
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run
 
 

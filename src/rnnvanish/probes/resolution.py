@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import each_loop
 from rnnvanish.backward.loss import Loss
-from rnnvanish.backward.replay import Series
 from rnnvanish.measure import Measure, Row
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run
 
 FORMATS: dict[str, torch.dtype] = {

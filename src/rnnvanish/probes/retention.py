@@ -16,13 +16,13 @@ from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.backward.masked_states import masked_gradients
 from rnnvanish.backward.notes import loop_notes
 from rnnvanish.backward.recurrent_path import injected_share, journey_gradient, recurrent_gradient
-from rnnvanish.backward.replay import Series
 from rnnvanish.cell import State
 from rnnvanish.numerics.norms import align_ends, gains, joint_norm, row_norms, stable_norm
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe import compiled_loops
 from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.checks import Unmeasurable
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.curve import Curve, average_curves
@@ -94,13 +94,13 @@ def retention_of(
             call = resolve_call(model, each, loss)
             curves = partial(_curves, model, call, loss, explain)
             if explain is None:
-                found.append(watch_either_way(model, call, curves, resolved, cells, segment, **options))
+                found.append(watch_either_way(model, call, curves, curves_resolved, cells, segment, **options))
             else:
-                found.append(watch(model, call, curves, resolved, cells, segment))
+                found.append(watch(model, call, curves, curves_resolved, cells, segment))
     return average_curves(found)
 
 
-def resolved(curves: Mapping[str, Curve]) -> bool:
+def curves_resolved(curves: Mapping[str, Curve]) -> bool:
     """Whether every gain could be told from zero, and from infinity, in the precision of this run."""
     every = (part for curve in curves.values() for part in (curve.gain, *curve.parts.values()))
     return not any(bool((part.isnan() | part.isinf()).any()) for part in every)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.gate_values import GateValues, gate_values, title
 from rnnvanish.backward.measure_loop import Pass, measure_alone
-from rnnvanish.backward.replay import Series
 from rnnvanish.measure import Measure, Row
 from rnnvanish.observe.checks import Unmeasurable
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run, watch
 
 #: As near to a limit as this part of the whole range counts as standing there.

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from rnnvanish.backward.each_loop import each_loop
 from rnnvanish.backward.loss import Loss
 from rnnvanish.backward.measure_loop import Pass, measure_alone
-from rnnvanish.backward.replay import ReplayedSteps, Series, replay_by_lag
+from rnnvanish.backward.replay import ReplayedSteps, replay_by_lag
 from rnnvanish.measure import NEARLY_ALL, Measure, Row
 from rnnvanish.numerics.real_view import pack
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run
 
 #: Numbers of what several lags add to the gradient of a weight that are written down at once.

@@ -10,7 +10,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
 #: What a checkpoint of a run holds, at least.
-PARTS = {
+CHECKPOINT_KEYS = {
     "global_step": int, "state_dict": dict, "hyper_parameters": dict, "optimizer_states": list, "loops": dict,
 }  # fmt: skip
 
@@ -31,7 +31,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except Exception as error:  # an empty file, half of one, a folder
         raise ValueError(f"{what}: it is damaged ({type(error).__name__}).") from error
     found = content if isinstance(content, dict) else {}
-    if missing := [name for name, kind in PARTS.items() if not isinstance(found.get(name), kind)]:
+    if missing := [name for name, kind in CHECKPOINT_KEYS.items() if not isinstance(found.get(name), kind)]:
         raise ValueError(f"{what}: it has no {', '.join(missing)}.")
     return found
 

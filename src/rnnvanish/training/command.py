@@ -22,7 +22,7 @@ from rnnvanish.training.checkpoints import WholeCheckpoints, read_checkpoint
 from rnnvanish.training.data import TaskData
 from rnnvanish.training.learner import Learner
 from rnnvanish.training.monitor import RetentionMonitor
-from rnnvanish.training.runs import Rows, RunFolder
+from rnnvanish.training.runs import MetricsLogger, RunFolder
 
 #: Options of a run that are not the Learner's.
 RUN_OPTIONS = ("epochs", "steps_per_epoch", "batch_size", "clip", "monitor")
@@ -50,7 +50,7 @@ def train(options: dict[str, Any], out: str | None, as_json: bool) -> tuple[int,
         if result is None:
             rehearse(learner, data)
             with folder.held():
-                result = run(learner, data, folder, options)
+                result = train_on(learner, data, folder, options)
         else:
             print(f"This run is finished: {printable(str(folder.path))}", file=sys.stderr)
     except (ValueError, ImportError, OSError, RuntimeError, MemoryError, OverflowError) as error:
@@ -98,7 +98,7 @@ def rehearse(learner: Learner, data: TaskData) -> None:
         raise ValueError(f"These cannot be trained together: {str(error) or type(error).__name__}") from error
 
 
-def run(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, Any]) -> dict[str, Any] | int:
+def train_on(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, Any]) -> dict[str, Any] | int:
     """Train from the folder's last checkpoint on; returns the result, or the exit code of an interruption."""
     step = steps_done(folder, learner)
     start = time.perf_counter()
@@ -186,7 +186,7 @@ def fit(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, 
 
 def loggers(folder: RunFolder, step: int) -> list[Logger]:
     """CSV, and TensorBoard where it is installed."""
-    rows = Rows(folder.rows, step)
+    rows = MetricsLogger(folder.rows, step)
     if find_spec("tensorboard") is None:
         print('TensorBoard is not installed (pip install "rnnvanish[log]"): logs are CSV alone.', file=sys.stderr)
         return [rows]

@@ -106,7 +106,7 @@ class RunFolder:
         write_whole(self.path / name, json.dumps(content, indent=1) + "\n")
 
 
-class Rows(Logger):
+class MetricsLogger(Logger):
     """Measurements as CSV, a row for each time that something is logged, on disk at once.
 
     Args:

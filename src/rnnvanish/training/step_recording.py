@@ -24,11 +24,11 @@ from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import retention
 
 #: Takes the name of what is not measured, and why.
-Report = Callable[[str, str], None]
+ReportProblem = Callable[[str, str], None]
 
 
 @contextmanager
-def report_failure(name: str, report: Report) -> Iterator[None]:
+def report_failure(name: str, report: ReportProblem) -> Iterator[None]:
     """Report whatever fails in here, and let it go no further."""
     try:
         yield
@@ -58,7 +58,7 @@ class StepRecording:
         steps: dict[str, nn.Module],
         sequences: int,
         past_hooks: set[str],
-        report: Report,
+        report: ReportProblem,
     ) -> None:
         self.model, self.steps, self.sequences, self.report = model, steps, sequences, report
         self.layers = recurrent_modules(model)

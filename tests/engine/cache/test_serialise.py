@@ -10,7 +10,7 @@ from engine_steps import STEPS
 from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.engine.cache import disk, serialise
 from rnnvanish.engine.cpu.codegen import CodeGenerator
-from rnnvanish.engine.ir.parameters import weights_of
+from rnnvanish.engine.ir.parameters import named_weights
 from rnnvanish.engine.ir.prologue import Call, Slot
 from rnnvanish.engine.ir.values import Stage, Value
 from rnnvanish.engine.plan import stage
@@ -60,7 +60,7 @@ def test_all_of_a_step_comes_back(name):
         widths = {place.buffer: 8 for place in staged.at.values()}
         texts = [CodeGenerator(each, widths | each.widths, back).body for each in (loop, again)]
         assert texts[0] == texts[1]
-    weights = list(weights_of(dict(cell.named_modules())).values())
+    weights = list(named_weights(dict(cell.named_modules())).values())
     assert all(map(torch.equal, found.prologue(*weights), staged.prologue(*weights)))
 
 

@@ -11,16 +11,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import each_loop
-from rnnvanish.backward.gate_values import kept
+from rnnvanish.backward.gate_values import kept_by_gate
 from rnnvanish.backward.loss import Loss
 from rnnvanish.backward.measure_loop import Pass, measure_alone
-from rnnvanish.backward.replay import InnermostCall, ReplayedSteps, Series, UnrepeatableStep, vjp
+from rnnvanish.backward.replay import InnermostCall, ReplayedSteps, UnrepeatableStep, vjp
 from rnnvanish.cell import Cell, Keeps, State
 from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
 from rnnvanish.diagnosis.cause.explanation import explanation
 from rnnvanish.diagnosis.cause.step_account import step_account
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.checks import Unmeasurable, require_unaltered
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run
 
 #: Roundings that the account of a step may differ by from its derivative.
@@ -120,7 +121,7 @@ def _taken_to_pieces(run: Run, gradients: Series) -> Pass[Cause]:
         parts = _accounts(steps, gradients)
         known = known and "step" not in parts
         rows.append((steps.lag, parts))
-        if (gate := kept(steps.inner)) is not None:
+        if (gate := kept_by_gate(steps.inner)) is not None:
             logs, count = logs + float(gate.double().log().sum()), count + gate.numel()
     names = (*PARTS, "loss") if known else ("step", "loss")
     lag = torch.cat([lag for lag, _ in rows]) + 1

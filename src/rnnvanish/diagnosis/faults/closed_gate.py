@@ -3,13 +3,13 @@
 import torch
 from torch import nn
 
-from rnnvanish.backward.gate_values import kept
+from rnnvanish.backward.gate_values import kept_by_gate
 from rnnvanish.backward.measure_loop import Pass
-from rnnvanish.backward.replay import Series
 from rnnvanish.cell import Cell
 from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of
 from rnnvanish.mitigation import innermost
 from rnnvanish.mitigations import OpenGate
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 from rnnvanish.probes.curve import THOUSAND
 
@@ -24,7 +24,7 @@ def closed_gate(run: Run, total: Series) -> Pass[Symptom | None]:
         return None
     part, count = 0.0, 0
     while (steps := (yield)) is not None:
-        if (gate := kept(steps.inner)) is not None:
+        if (gate := kept_by_gate(steps.inner)) is not None:
             part, count = part + float(gate.sum(dtype=torch.float64)), count + gate.numel()
     if not count:
         return None

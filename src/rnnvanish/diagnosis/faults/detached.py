@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.replay import Series
 from rnnvanish.compat import tree_leaves, tree_map
 from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 
 

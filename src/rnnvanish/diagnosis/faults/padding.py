@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from rnnvanish.backward.replay import Series
 from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 
 #: Equal steps at the end of a sequence from which on they are taken for padding.
@@ -33,7 +33,7 @@ def padding_read(run: Run, total: Series) -> Symptom | None:
         ARRIVING,
         arriving(run, total),
         arriving,
-        pack,
+        pack_sequences,
     )
 
 
@@ -52,7 +52,7 @@ def unpadded(x: Tensor) -> Tensor:
     return lengths
 
 
-def pack(module: nn.Module) -> None:
+def pack_sequences(module: nn.Module) -> None:
     """Have `module` read each sequence to its own end alone, and hold its last output from there on."""
     batch_first = bool(getattr(module, "batch_first", False))
     seen: list[tuple[Tensor, int]] = []

@@ -8,9 +8,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rnnvanish.backward.gate_values import gate_values
 from rnnvanish.backward.measure_loop import Pass, measure_alone
-from rnnvanish.backward.replay import ReplayedSteps, Series
+from rnnvanish.backward.replay import ReplayedSteps
 from rnnvanish.cell import gates_of, recurrent_layers
 from rnnvanish.diagnosis.fault import Symptom, module_of, valid
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 
 #: A slope that is below this part of its largest value passes next to nothing on.

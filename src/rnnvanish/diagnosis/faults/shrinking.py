@@ -5,11 +5,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.replay import Series
 from rnnvanish.cell import Cell
 from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of
 from rnnvanish.mitigation import innermost
 from rnnvanish.mitigations import OrthogonalStart
+from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 from rnnvanish.probes.curve import THOUSAND
 

@@ -18,7 +18,7 @@ from rnnvanish.compat import schema
 from rnnvanish.engine.cache import disk
 from rnnvanish.engine.cache.side_effects import OF_BATCH, OF_GRADIENT, Watched
 from rnnvanish.engine.ir.isolated_rng import IsolatedRNG
-from rnnvanish.engine.ir.parameters import batch_for, weights_of
+from rnnvanish.engine.ir.parameters import batch_for, named_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
 
 #: A number of sequences that no step is likely to expect.
@@ -83,7 +83,7 @@ def fingerprint(
         Unsupported: Where the step does more than compute.
     """
     watched = Watched(cell) if watched is None else watched
-    weights = weights_of(dict(cell.named_modules()))
+    weights = named_weights(dict(cell.named_modules()))
     batch = batch_for(*weights.values(), x[:1], *(part[:1] for part in state))
 
     def lines(batch: int, learns: bool = False) -> list[str]:

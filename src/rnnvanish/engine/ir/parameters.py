@@ -22,7 +22,7 @@ def parametrized_weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     }
 
 
-def weights_of(modules: Mapping[str, nn.Module], values: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+def named_weights(modules: Mapping[str, nn.Module], values: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """Parameters and buffers by name, each once; `values`, if any, in place of those that they are computed from."""
     found: dict[str, Tensor] = {}
     for kind in ("_parameters", "_buffers"):

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from rnnvanish.compat import decompositions, make_fx, tree_leaves
 from rnnvanish.engine.ir.complex import RealInterpreter, is_complex, return_real_parts
 from rnnvanish.engine.ir.isolated_rng import DRAWS, IsolatedRNG
-from rnnvanish.engine.ir.parameters import batch_for, weights_of
+from rnnvanish.engine.ir.parameters import batch_for, named_weights
 from rnnvanish.engine.ir.prologue import Call, Draw, Prologue, Slot
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.numerics.real_view import pack
@@ -82,7 +82,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         state: The state before it, likewise.
         masked: Whether sequences may end early: then a state that has ended is kept.
     """
-    weights = weights_of(dict(cell.named_modules()))
+    weights = named_weights(dict(cell.named_modules()))
     batch = batch_for(*weights.values(), x[:1], *(part[:1] for part in state))
     x = x.new_zeros(batch, *x.shape[1:])
     state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
