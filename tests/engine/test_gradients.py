@@ -1,6 +1,7 @@
 """Gradients as a training sees them, in `.grad`: of their own memory, and what optimisers and clipping make of them."""
 
 import copy
+import inspect
 import subprocess
 import sys
 from functools import partial
@@ -79,7 +80,11 @@ class Tied(Step):
         return (torch.tanh(self.from_x(x) + self.from_h(self.again(state[0]))),)
 
 
-OPTIONS = {f"{name} without bias": partial(cell, bias=False) for name, cell in cells.ALL.items()}
+OPTIONS = {
+    f"{name} without bias": partial(cell, bias=False)
+    for name, cell in cells.ALL.items()
+    if "bias" in inspect.signature(cell).parameters
+}
 OPTIONS |= {f"Elman-{phi}": partial(cells.Elman, nonlinearity=phi) for phi in cells.elman.NONLINEARITIES}
 CELLS = {
     **cells.ALL,
