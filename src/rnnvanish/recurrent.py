@@ -20,7 +20,7 @@ from rnnvanish.engine.run import ENGINES, run
 from rnnvanish.layers import complete_state, one_argument, run_layers, state_parts
 from rnnvanish.torch_bridge import TORCH_CELLS, TORCH_LAYERS, TORCH_MODULES, TorchShaped, linears, mode_of
 
-#: A state that is handed in.
+#: An initial state.
 StateArgument = Tensor | Sequence[Tensor] | None
 #: What `skip` of `Recurrent` may be.
 SKIPS = (None, "residual", "highway", "dense")

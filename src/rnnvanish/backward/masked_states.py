@@ -26,7 +26,7 @@ HIDDEN_CHANGE = (
 def masked_gradients(model: nn.Module, run: Run, value: Tensor, total: list[State]) -> tuple[Run, list[State]] | None:
     """Find the gradient by the states that a model carries from step to step, if some of the old state passes the step by.
 
-    All but the last are seen: they are what the next step is handed. Of a mask the gradient by hₜ is what comes to oₜ and
+    All but the last are seen: they are what the next step receives. Of a mask the gradient by hₜ is what comes to oₜ and
     to hₜ₋₁ past the next step, together. Where that is so for all others it is taken for the last; else the last is left
     out, and the sequence ends with the state before.
 
@@ -64,10 +64,10 @@ def masked_gradients(model: nn.Module, run: Run, value: Tensor, total: list[Stat
 
 def _bypasses_steps(run: Run) -> bool:
     """Whether any way leads from a state that is carried on to a later one, but through a step."""
-    handed = [part for state in run.received_states[1:] for part in state if part.requires_grad]
-    sent = list(map(distinct_gradient, handed))
+    received = [part for state in run.received_states[1:] for part in state if part.requires_grad]
+    sent = list(map(distinct_gradient, received))
     with run.gradient_stop.engaged():
-        found = torch.autograd.grad(handed, handed, sent, retain_graph=True)
+        found = torch.autograd.grad(received, received, sent, retain_graph=True)
     return any(not came.equal(each) for came, each in zip(found, sent, strict=True))
 
 
@@ -86,5 +86,5 @@ def _lengths_until_held(run: Run, flatten: Callable[[Tensors], State], last: Sta
         (now == before).all(-1) & (now != new).any(-1)
         for before, now, new in zip(states, states[1:], returned[1:], strict=False)
     ]
-    held.append(~torch.cat(last, dim=-1).any(-1))  # the last is never handed on: then the loss reads what was before
+    held.append(~torch.cat(last, dim=-1).any(-1))  # the last is never passed on: then the loss reads what was before
     return len(run.states) - torch.stack(held).flip(0).cumprod(0).sum(0)

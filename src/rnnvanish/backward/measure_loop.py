@@ -32,22 +32,22 @@ def measure_loop(run: Run, gradients: Series, measures: Mapping[Hashable, LoopMe
         What each gave; the ValueError or RuntimeError of one that cannot be taken, which is no reason to withhold the rest.
     """
     found: dict[Hashable, Any] = {}
-    under_way: dict[Hashable, Pass[Any]] = {}
+    passes: dict[Hashable, Pass[Any]] = {}
     for name, measure in measures.items():
         try:
             found[name] = measure(run, gradients)
         except (ValueError, RuntimeError) as error:
             found[name] = error
         if isinstance(found[name], Generator):
-            under_way[name] = found[name]
-    _send_to_all(None, under_way, found)  # to where it waits for steps
+            passes[name] = found[name]
+    _send_to_all(None, passes, found)  # to where it waits for steps
     try:
-        for steps in replay_all(run, gradients) if under_way else ():
-            _send_to_all(steps, under_way, found)
+        for steps in replay_all(run, gradients) if passes else ():
+            _send_to_all(steps, passes, found)
     except (ValueError, RuntimeError) as error:  # a step cannot be replayed: each may say what that means
-        _send_to_all(error, under_way, found)
+        _send_to_all(error, passes, found)
     else:
-        _send_to_all(None, under_way, found)
+        _send_to_all(None, passes, found)
     return found
 
 
@@ -64,10 +64,10 @@ def measure_alone(measure: Callable[[Run, Series], Pass[Found]]) -> Callable[[Ru
 
 
 def _send_to_all(
-    sent: ReplayedSteps | Exception | None, under_way: dict[Hashable, Pass[Any]], found: dict[Hashable, Any]
+    sent: ReplayedSteps | Exception | None, passes: dict[Hashable, Pass[Any]], found: dict[Hashable, Any]
 ) -> None:
     """Send steps, their end or an error to every measure that is under way, and note what those give that end with it."""
-    for name, measure in list(under_way.items()):
+    for name, measure in list(passes.items()):
         try:
             if isinstance(sent, Exception):
                 measure.throw(sent)
@@ -79,4 +79,4 @@ def _send_to_all(
             found[name] = error
         else:
             continue
-        del under_way[name]
+        del passes[name]

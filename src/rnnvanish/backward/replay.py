@@ -55,21 +55,21 @@ class InnermostCall:
         layers = self.cell.gate_names if isinstance(self.cell, Cell) else {}
         return bool(layers) and self.calls == 1 and self.sums.keys() == layers.keys()
 
-    def note_input(self, cell: nn.Module, args: tuple[Any, ...]) -> None:
+    def record_input(self, cell: nn.Module, args: tuple[Any, ...]) -> None:
         """As a hook before the cell: keep what it reads."""
         self.x, self.before = args
         self.calls += 1
 
-    def note_output(self, cell: nn.Module, args: tuple[Any, ...], output: State) -> State:
+    def record_output(self, cell: nn.Module, args: tuple[Any, ...], output: State) -> State:
         """As a hook behind the cell: copies of what it gave, so that its parts are independent: an LSTM's h reads its c."""
         self.after = tuple(part.clone() for part in output)
         return self.after
 
-    def note_read(self, name: str, linear: nn.Module, args: tuple[Any, ...]) -> None:
+    def record_read(self, name: str, linear: nn.Module, args: tuple[Any, ...]) -> None:
         """As a hook before a linear layer of the cell: keep what it reads."""
         (self.reads[name],) = args
 
-    def note_sum(self, name: str, linear: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+    def record_sum(self, name: str, linear: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         """As a hook behind a linear layer of the cell: keep what it gave."""
         self.sums[name] = output
 
@@ -159,9 +159,8 @@ class ReplayedSteps:
     def jvp(self) -> Callable[[State], State]:
         """Jacobian-vector product: the function that takes a change of the state before each step to the state after it."""
         gradient = tuple(torch.zeros_like(part, requires_grad=True) for part in self.after)
-        with (
-            torch.enable_grad()
-        ):  # a vector-Jacobian product is linear in its gradient, and its derivative by that is the Jacobian-vector one
+        # A vector-Jacobian product is linear in its gradient: its derivative by that is the Jacobian-vector product.
+        with torch.enable_grad():
             found = torch.autograd.grad(self.after, self.before, gradient, create_graph=True, allow_unused=True)
         inside = [place for place, part in enumerate(found) if part is not None and part.requires_grad]
 
@@ -215,7 +214,7 @@ class Replay:
             gradients: The total gradient of every state, where what comes of it is asked for.
 
         Raises:
-            Unrepeatable: Where a step does not give again what it gave: it draws random numbers, or mixes sequences.
+            UnrepeatableStep: Where a step does not give again what it gave: it draws random numbers, or mixes sequences.
         """
         run = self.run
         x = run.x[step, sequence].detach().requires_grad_()
@@ -301,21 +300,21 @@ def call_step(run: Run, x: Tensor, before: State) -> tuple[State, InnermostCall,
     cell = innermost(run.cell)
     inner, linears = InnermostCall(cell), list[LinearCall]()
 
-    def note(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+    def record_linear(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         if output.requires_grad:
             linears.append(LinearCall(cast(nn.Linear, layer), args[0], output))
 
     with ExitStack() as hooks:
         if isinstance(cell, Cell):
-            hooks.enter_context(cell.register_forward_pre_hook(inner.note_input))
-            hooks.enter_context(cell.register_forward_hook(inner.note_output))
+            hooks.enter_context(cell.register_forward_pre_hook(inner.record_input))
+            hooks.enter_context(cell.register_forward_hook(inner.record_output))
             for name in cell.gate_names:
                 linear = cell.get_submodule(name)
-                hooks.enter_context(linear.register_forward_pre_hook(partial(inner.note_read, name), prepend=True))
-                hooks.enter_context(linear.register_forward_hook(partial(inner.note_sum, name)))
+                hooks.enter_context(linear.register_forward_pre_hook(partial(inner.record_read, name), prepend=True))
+                hooks.enter_context(linear.register_forward_hook(partial(inner.record_sum, name)))
         for module in run.cell.modules():
             if isinstance(module, nn.Linear):
-                hooks.enter_context(module.register_forward_hook(note))
+                hooks.enter_context(module.register_forward_hook(record_linear))
         return real_step(run)(x, before), inner, linears
 
 

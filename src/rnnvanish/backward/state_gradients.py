@@ -45,7 +45,7 @@ def state_gradients(model: nn.Module, runs: list[Run], value: Tensor, split: boo
         value: A number.
         split: Whether to split the norms into what came in at each step and what the next step passed back.
     """
-    asked = [_differentiated(run, split) for run in runs]
+    asked = [_tensors_to_differentiate_by(run, split) for run in runs]
     keep = split or any(run.altered or run.compiled_calls for run in runs)
     compiled_loops.clear_gradients(runs)
     found = iter(differentiate(model, runs, value, [parts for each in asked for parts in each], keep))
@@ -80,7 +80,7 @@ def differentiate(
     ]
 
 
-def _differentiated(run: Run, split: bool) -> list[Tensors]:
+def _tensors_to_differentiate_by(run: Run, split: bool) -> list[Tensors]:
     """The tensors to differentiate by."""
     if run.compiled_calls:
         return [(*call.entry, call.outputs) if split else call.entry for call in run.compiled_calls]

@@ -1,1 +1,1 @@
-"""Running somebody's model with its loops over time in sight, and leaving it as it was."""
+"""Running somebody's model with its loops over time recorded, and leaving it as it was."""

@@ -23,10 +23,10 @@ def gradient_nodes(tensors: Sequence[Tensor]) -> list[Any]:
     return [get_gradient_edge(tensor).node for tensor in tensors if tensor.requires_grad]
 
 
-def first_ancestor(tensors: Sequence[Tensor], wanted: Sequence[Any], barred: Sequence[Any] = ()) -> Any:
-    """The first of some nodes that is met on the way back from `tensors`, but not behind `barred`; None where none is."""
-    waiting, seen, sought = deque(gradient_nodes(tensors)), set[Any](barred), set(wanted)
-    while waiting and sought and len(seen) < SEARCH_LIMIT + len(barred):
+def first_ancestor(tensors: Sequence[Tensor], wanted: Sequence[Any], blocked: Sequence[Any] = ()) -> Any:
+    """The first of some nodes that is met on the way back from `tensors`, but not behind `blocked`; None where none is."""
+    waiting, seen, sought = deque(gradient_nodes(tensors)), set[Any](blocked), set(wanted)
+    while waiting and sought and len(seen) < SEARCH_LIMIT + len(blocked):
         node = waiting.popleft()
         if node in sought:
             return node

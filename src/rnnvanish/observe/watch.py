@@ -45,7 +45,7 @@ def watch(
     held: bool = True,
     in_double: bool = False,
 ) -> Measured:
-    """Run `model` with its loops in sight and measure; then make sure that this was the model's ordinary run.
+    """Run `model` with its loops recorded and measure; then make sure that this was the model's ordinary run.
 
     Args:
         model: Any module with recurrent layers.

@@ -59,7 +59,7 @@ def retention(
         batches: How many batches of a DataLoader are measured.
         segment: For models that do not fit: steps of a loop between which nothing but states is kept. What lies between
             is computed again, segment by segment; the square root of the length needs the least memory.
-        explain: Says of each loop, while it is in sight, why its curve is as it is: the `cause` of the curve.
+        explain: Says of each loop, while its run is there, why its curve is as it is: the `cause` of the curve.
 
     Returns:
         A curve for each layer and direction, named like "encoder.lstm/layer0/forward"; of a step that the model calls

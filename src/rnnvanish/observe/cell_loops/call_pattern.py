@@ -116,10 +116,10 @@ class CallPattern:
             for place, result in earlier.items():
                 if bool(leaf.any()) and torch.equal(leaf, result) and _is_copied(leaf, result):
                     return place, True
-        barred = [node for other in self._others if other is not self for node in other._nodes()]
+        blocked = [node for other in self._others if other is not self for node in other._nodes()]
         for earlier in reversed(alike):
             made = {place: result for place, result in earlier.items() if result.requires_grad}
-            while made and (node := first_ancestor([leaf], gradient_nodes(list(made.values())), barred)) is not None:
+            while made and (node := first_ancestor([leaf], gradient_nodes(list(made.values())), blocked)) is not None:
                 here = [place for place in made if node in gradient_nodes([made[place]])]
                 for place in here:
                     if bool(_gradient_at(leaf, made.pop(place)).any()):
