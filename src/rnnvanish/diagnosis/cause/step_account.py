@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rnnvanish.backward.replay import InnermostCall
 from rnnvanish.backward.step_graph import FIXED, SPLIT, STATE, Edge, StepGraph
+from rnnvanish.compat import graph_shape
 from rnnvanish.diagnosis.cause.account import PARTS, Flow, beside, join
 
 #: Operations of autograd's graph: those that hand a gradient on as it is, those that multiply it, those with a slope.
@@ -83,8 +84,8 @@ def _go_back(node: Any, graph: StepGraph, call: InnermostCall, arrived: _Arrived
         return False
     for source, value in zip(sources, back if isinstance(back, tuple) else (back,), strict=True):
         if source is not None and graph.made_of(source) == STATE:
-            if value.shape != way.value.shape and not layer and kind != SPLIT:
-                return False  # a value that is spread over many: its gradients are summed up
+            if value.shape != graph_shape(*source):
+                return False  # it is spread over many: their gradients would still have to be summed up
             arrived[source].append(_whole(way.settled.becomes(value, part)) if part else _Way(way.flow, value))
     return True
 
