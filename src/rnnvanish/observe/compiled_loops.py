@@ -1,6 +1,7 @@
 """Loops that run compiled while a model is watched: the engine's backward gives the gradient by every state.
 
-A measure that asks for no more than gradients needs no unrolled loop. Whatever is unusual goes step by step all the same: a cell that cannot be compiled, states that the model changes on the way, a second derivative.
+A measure that asks for no more than gradients needs no unrolled loop. Whatever is unusual goes step by step all the same:
+a cell that cannot be compiled, states that the model changes on the way, a second derivative.
 """
 
 from collections.abc import Callable
