@@ -51,3 +51,30 @@ def test_a_layer_that_reads_nothing_lets_nothing_through():
     found = depth(layer, torch.randn(5, 2, 2).double())
     assert found["Recurrent/layer1/forward"].gain == 0
     assert math.isnan(found["Recurrent/layer0/forward"].gain)
+
+
+def exploding(gain, dtype):
+    """Units that are all on, and a step back that stretches by a known factor."""
+    torch.manual_seed(0)
+    module = nn.RNN(4, 48, nonlinearity="relu")
+    weight = torch.rand(48, 48)
+    with torch.no_grad():
+        module.weight_hh_l0.copy_(gain * weight / torch.linalg.matrix_norm(weight, 2))
+    return module.to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("gain", "steps"), [(1.5, 40), (1.3, 300)])
+def test_rounding_of_a_gradient_that_explodes_does_not_arrive(gain, steps, dtype):
+    (found,) = depth(exploding(gain, dtype), torch.rand(steps, 3, 4).to(dtype)).values()
+    assert found.leaves > 1e6
+    assert found.arrives == pytest.approx(12, rel=1e-6)  # ones at the end of 3 sequences of 48 units
+
+
+def test_what_arrives_beside_a_gradient_ten_thousand_times_as_large_is_told_from_it():
+    torch.manual_seed(0)
+    module = nn.RNN(4, 32)
+    nn.init.normal_(module.weight_hh_l0, std=3 / math.sqrt(32))
+    (found,) = depth(module, torch.randn(40, 4, 4), lambda output: output[0].sum()).values()
+    assert found.leaves > 1e5
+    assert found.arrives == pytest.approx(math.sqrt(40 * 4 * 32), rel=1e-6)  # ones at every step

@@ -4,6 +4,8 @@
 step by step; `injected_share` takes norms.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -11,12 +13,15 @@ from torch import Tensor
 from rnnvanish.backward.replay import Replay, ReplayedSteps, real_step
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import Step, padding
-from rnnvanish.numerics.norms import align_ends
+from rnnvanish.numerics.norms import align_ends, joint_norm
 from rnnvanish.numerics.real_view import pack, unpack
 from rnnvanish.observe import compiled_loops
 from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
+
+#: Roundings of a gradient's length by which two ways to compute one step back may differ.
+ROUNDINGS = 16
 
 
 def recurrent_gradient(run: Run, end: State) -> Series:
@@ -65,11 +70,21 @@ def subtract_passed_back(gradients: Series, steps: ReplayedSteps) -> None:
     """Subtract from the gradient by every state, in place, what came back through the loop's own next step.
 
     What is left after all steps came in at each: from the loss, from a layer above, from attention that reads the state.
+    Where no more than rounding would be left, nothing is: of a gradient that explodes even that were much.
     """
     inside = steps.step > 0
+    at = steps.step[inside] - 1, steps.sequence[inside]
     scale = steps.backward.scale[inside, None]
-    for part, passed in zip(gradients, steps.backward.before, strict=True):
-        part[steps.step[inside] - 1, steps.sequence[inside]] -= passed[inside] * scale.to(part.dtype)
+    passed = [part[inside] * scale.to(part.dtype) for part in steps.backward.before]
+    left = [part[at] - back for part, back in zip(gradients, passed, strict=True)]
+    rounding = ROUNDINGS * torch.finfo(passed[0].dtype).eps * _row_sizes(passed)
+    told_apart = (_row_sizes(left) > rounding)[:, None]
+    for part, rest in zip(gradients, left, strict=True):
+        part[at] = torch.where(told_apart, rest, 0.0)
+
+
+def _row_sizes(parts: Sequence[Tensor]) -> Tensor:
+    return joint_norm([torch.linalg.vector_norm(part.double(), dim=-1) for part in parts])
 
 
 def injected_share(came_in: Float[Tensor, "time sequences"], back: Tensor, ends: Tensor) -> Float[Tensor, " lags"]:

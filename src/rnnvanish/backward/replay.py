@@ -85,18 +85,20 @@ class LinearCall:
 
 @dataclass(frozen=True, eq=False)
 class StepBackward:
-    """The total gradient, scaled to length one, taken back through every replayed step: rows that no format loses.
+    """The total gradient, scaled to a length of 1 to 2, taken back through every replayed step: rows that no format loses.
 
     Attributes:
-        size: Norm of the total gradient by the state after each step; what is here times it is the gradient itself.
-        unit: The total gradient over `size`; itself where that is zero, as a square may be that no format holds.
+        scale: A power of two for each step: what is here times it is the gradient itself, with no rounding of its own, so
+            that a difference of two such gradients is zero where they are equal. 1 where the total gradient is zero, or
+            has a square that no format holds.
+        scaled: The total gradient by the state after each step, over `scale`.
         x: What comes back to what the step read.
         before: What comes back to the state before it.
         linears: What comes back to what each linear layer returned.
     """
 
-    size: Float[Tensor, " rows"]
-    unit: State
+    scale: Float[Tensor, " rows"]
+    scaled: State
     x: Tensor
     before: State
     linears: tuple[Tensor, ...]
@@ -106,11 +108,6 @@ class StepBackward:
         """Norm of the gradient by what each step read, in double precision."""
         size: Tensor = torch.linalg.vector_norm(pack(self.x).double(), dim=-1)
         return size * self.scale
-
-    @cached_property
-    def scale(self) -> Float[Tensor, " rows"]:
-        """What the numbers here are to be multiplied by, in double precision."""
-        return torch.where(self.size > 0, self.size, 1.0).double()
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,11 +147,12 @@ class ReplayedSteps:
     @cached_property
     def backward(self) -> StepBackward:
         """One vector-Jacobian product of the total gradient, for all that is measured of it."""
-        size = torch.linalg.vector_norm(torch.cat(self.total, dim=-1), dim=-1)
-        unit = tuple(part / torch.where(size > 0, size, 1.0)[:, None] for part in self.total)
-        x, *found = self.vjp(unit, (self.x, *self.before, *(call.y for call in self.linears)))
+        size = torch.linalg.vector_norm(torch.cat(self.total, dim=-1), dim=-1).double()
+        scale = torch.where((size > 0) & size.isfinite(), torch.exp2(size.log2().floor()), 1.0)
+        scaled = tuple(part / scale[:, None].to(part.dtype) for part in self.total)
+        x, *found = self.vjp(scaled, (self.x, *self.before, *(call.y for call in self.linears)))
         parts = len(self.before)
-        return StepBackward(size, unit, x, tuple(found[:parts]), tuple(found[parts:]))
+        return StepBackward(scale, scaled, x, tuple(found[:parts]), tuple(found[parts:]))
 
     def jvp(self) -> Callable[[State], State]:
         """Jacobian-vector product: the function that takes a change of the state before each step to the state after it."""

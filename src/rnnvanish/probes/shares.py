@@ -111,7 +111,7 @@ def _linear_alone(
 ) -> tuple[set[str], set[str]]:
     """The weights whose gradient is what one linear layer adds to it, and those that are read elsewhere in the step."""
     linear, others = set(), set()
-    whole = steps.vjp(steps.backward.unit, tuple(weights.values()))
+    whole = steps.vjp(steps.backward.scaled, tuple(weights.values()))
     for (name, weight), gradient in zip(weights.items(), whole, strict=True):
         if name in calls:
             x, of_y = calls[name]

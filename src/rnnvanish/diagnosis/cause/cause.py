@@ -142,13 +142,13 @@ def _taken_to_pieces(run: Run, gradients: Series) -> Pass[Cause]:
 
 def _accounts(steps: ReplayedSteps, gradients: Series) -> dict[str, Tensor]:
     """Nats of each part, row by row; nan where a row is no step back inside the sequence, or has no account."""
-    size, unit, back = steps.backward.size, steps.backward.unit, steps.backward.before
+    scaled, back = steps.backward.scaled, steps.backward.before
     earlier = torch.cat([part[(steps.step - 1).clamp(min=0), steps.sequence] for part in gradients], dim=-1)
-    parts = {"loss": log_ratio(_size((earlier,)), size * _size(back))}
-    flow = _taken_apart(steps, unit, torch.cat(back, dim=-1))
-    parts |= {"step": _size(back).log()} if flow is None else flow.account
+    parts = {"loss": log_ratio(_size((earlier,)), steps.backward.scale * _size(back))}
+    flow = _taken_apart(steps, scaled, torch.cat(back, dim=-1))
+    parts |= {"step": log_ratio(_size(back), _size(scaled))} if flow is None else flow.account
     # Where nothing passes, but the loss brings in more on the way, no number says how much that is of nothing.
-    outside = (steps.step == 0) | (size == 0) | ((_size(back) == 0) & (_size((earlier,)) > 0))
+    outside = (steps.step == 0) | (_size(scaled) == 0) | ((_size(back) == 0) & (_size((earlier,)) > 0))
     return {name: torch.where(outside, torch.nan, part.detach().double()) for name, part in parts.items()}
 
 
