@@ -5,12 +5,13 @@ from collections import Counter
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from rnnvanish.backward.replay import Replay
 from rnnvanish.diagnosis.advice.trials import try_cures
 from rnnvanish.diagnosis.cause.cause import causes
 from rnnvanish.diagnosis.examine import examine
-from rnnvanish.observe import unroll
+from rnnvanish.observe import compiled_loops, unroll
 from rnnvanish.probes import bypass, depth, resolution, retention, saturation, sensitivity, shares
 
 RUNS = Counter()  # of a model; a snapshot of a model does not reach here
@@ -78,6 +79,57 @@ def test_measures_that_are_taken_alone_are_those_of_the_one_run():
     torch.testing.assert_close(found.measures.saturation["z"].mean, saturation(model, x)[name]["z"].mean)
     assert found.measures.depth.gain == pytest.approx(depth(model, x)[name].gain, rel=1e-12)
     assert found.measures.resolution.lost_from == resolution(model, x)[name].lost_from
+
+
+class Packed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.memory = nn.GRU(2, 12, 2, bidirectional=True)
+
+    def forward(self, x):
+        packed = pack_padded_sequence(x, torch.tensor([70, 66, 50]), enforce_sorted=False)
+        return self.memory(packed)[1][-2:].transpose(0, 1)
+
+
+class Padded(nn.Module):
+    """Reads each sequence where its padding begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.memory = nn.LSTM(2, 12)
+
+    def forward(self, x):
+        return self.memory(x)[0][torch.tensor([69, 40, 55]), torch.arange(3)]
+
+
+class Attending(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.memory = nn.RNN(2, 12)
+
+    def forward(self, x):
+        output, _ = self.memory(x)
+        return ((output * output[-1]).sum(-1, keepdim=True).softmax(0) * output).sum(0)
+
+
+@pytest.mark.parametrize("kind", [Packed, Padded, Attending])
+def test_a_compiled_loop_gives_what_the_plain_one_does(done, monkeypatch, kind):
+    torch.manual_seed(0)
+    model, x = kind().double(), torch.randn(70, 3, 2).double()
+    compiled = examine(model, x)
+    assert done["recorded"] == 0
+    monkeypatch.setattr(compiled_loops, "MIN_STEPS", 10**6)
+    for name, plain in examine(model, x).items():
+        ours = compiled[name]
+        close = {"rtol": 1e-9, "atol": 1e-11}
+        torch.testing.assert_close(ours.curve.gain, plain.curve.gain, **close)
+        torch.testing.assert_close(ours.cause.gain, plain.cause.gain, equal_nan=True, **close)
+        for part in ("total", "recurrent", "share"):
+            one, other = (getattr(each.measures.bypass, part) for each in (ours, plain))
+            torch.testing.assert_close(one, other, equal_nan=True, **close)
+        torch.testing.assert_close(ours.measures.shares.all, plain.measures.shares.all, **close)
+        torch.testing.assert_close(ours.measures.sensitivity.size, plain.measures.sensitivity.size, **close)
+        assert ours.measures.depth.gain == pytest.approx(plain.measures.depth.gain)
 
 
 def test_a_cure_that_draws_runs_its_copy_twice():
