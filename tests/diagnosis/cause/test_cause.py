@@ -155,3 +155,13 @@ def test_what_single_precision_cannot_hold_is_followed_in_double():
         (cause,) = causes(layer, torch.randn(60, 2, 1)).values()
         assert not cause.gain.isnan().any()
         assert cause.rate < -2
+
+
+def test_what_ends_a_gradient_is_its_cause():
+    """Rectifiers that stand still for a step let nothing through, whatever the weights do."""
+    torch.manual_seed(0)
+    layer = mitigations.He()(Recurrent(cells.Elman, 3, 8, nonlinearity="relu"))
+    (cause,) = causes(layer, torch.randn(30, 4, 3)).values()
+    assert cause.means["slopes"] == -math.inf
+    assert cause.main == "slopes"
+    assert cause.words.endswith("Mainly the slopes of the activation are the cause.")

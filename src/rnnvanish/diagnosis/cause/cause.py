@@ -70,7 +70,7 @@ class Cause:
     @property
     def main(self) -> str:
         """The part of a step that does most in the direction in which the gradient goes; "" where none does."""
-        parts = {name: mean for name, mean in self.means.items() if name != "loss" and math.isfinite(mean)}
+        parts = {name: mean for name, mean in self.means.items() if name != "loss" and not math.isnan(mean)}
         sign = 1.0 if sum(parts.values()) >= 0 else -1.0
         strongest = max((name for name in parts if name != "ways"), key=lambda name: sign * parts[name], default="")
         return strongest if strongest and sign * parts[strongest] > 0 else ""
