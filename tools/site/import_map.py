@@ -7,13 +7,16 @@ name all. Circles are not drawn: import-linter allows none.
 from __future__ import annotations
 
 import ast
-import html
-import re
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import grimp
 import networkx
+
+from rnnvanish.templates import renderer
+
+render = renderer(Path(__file__).parent / "templates")
 
 PLACE = "<div data-rv-import-map></div>"
 ROW, HIGH, GAP, LETTER = 46, 26, 6, 6.7  # a box is HIGH in a row of ROW; a letter of 12 px is LETTER wide
@@ -21,6 +24,19 @@ WIDE = 320  # of the boxes of a row
 SWEEPS = 40
 STRAIGHT = 8.0  # how much more than its ends the middle of a long arrow pulls itself straight
 Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Room:
+    """A module or a folder: its middle on the map, how wide its box is, its first sentence, and all that it imports."""
+
+    name: str
+    x: float
+    y: float
+    wide: float
+    folder: bool
+    holds: str
+    imports: list[str]
 
 
 def put(page: str, package: Path) -> str:
@@ -31,10 +47,32 @@ def put(page: str, package: Path) -> str:
 def figure(package: Path) -> str:
     """Return the map of a package that can be imported and lies at `package`."""
     imports = imports_of(package.name)
-    return (
-        f'<figure class="rv-out">{drawn(imports, package)}<figcaption>An arrow leads to what is imported; where a '
-        "longer way leads there too, it is left out. Boxes with a bar are folders.</figcaption></figure>"
-        f'<details class="info" id="rv-import-map"><summary>The map in words</summary>{said(imports, package)}</details>'
+    arrows = networkx.transitive_reduction(imports)
+    rows = layers(arrows)
+    ways = bent(arrows, rows)
+    steps = networkx.DiGraph(step for way in ways for step in pairwise(way))
+    steps.add_nodes_from(imports)
+    rows = ordered(rows, steps)
+    x, width = places(rows, steps)
+    y = {name: number * ROW + HIGH for number, row in enumerate(rows) for name in row}
+    return render(
+        "import_map.html",
+        width=width,
+        height=len(rows) * ROW,
+        high=HIGH,
+        lines=[_line([(x[name], y[name]) for name in way]) for way in ways],
+        rooms=[
+            Room(
+                name,
+                x[name],
+                y[name],
+                _wide(name),
+                (package / name).is_dir(),
+                _holds(package / name),
+                sorted(imports[name]),
+            )
+            for name in networkx.lexicographical_topological_sort(imports)
+        ],
     )
 
 
@@ -50,49 +88,6 @@ def imports_of(package: str) -> networkx.DiGraph:
     return found
 
 
-def said(imports: networkx.DiGraph, package: Path) -> str:
-    """Return the same in words: what each holds, and all that it imports."""
-    order = networkx.lexicographical_topological_sort(imports)
-    return f"<dl>{''.join(_said(name, sorted(imports[name]), package) for name in order)}</dl>"
-
-
-def _said(name: str, others: list[str], package: Path) -> str:
-    source = package / name / "__init__.py" if (package / name).is_dir() else package / f"{name}.py"
-    first = " ".join(
-        (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n\n")[0].split()
-    )
-    first = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(first))
-    imported = f"Imports {', '.join(others)}." if others else "Imports no other."
-    label = f"{name}/" if (package / name).is_dir() else f"{name}.py"
-    return f"<dt><code>{label}</code></dt><dd>{first}<br><small>{imported}</small></dd>"
-
-
-def drawn(imports: networkx.DiGraph, package: Path) -> str:
-    """Return the map as SVG."""
-    arrows = networkx.transitive_reduction(imports)
-    rows = layers(arrows)
-    level = {name: number for number, row in enumerate(rows) for name in row}
-    ways = {(start, end): [start, *_bends(start, end, level), end] for start, end in arrows.edges}
-    for way in ways.values():
-        for bend in way[1:-1]:
-            rows[int(bend.split()[-1])].append(bend)
-    steps = networkx.DiGraph(step for way in ways.values() for step in pairwise(way))
-    steps.add_nodes_from(imports)
-    rows = ordered(rows, steps)
-    x, width = places(rows, steps)
-    y = {name: number * ROW + HIGH for number, row in enumerate(rows) for name in row}
-    lines = "".join(f'<path d="{_line([(x[name], y[name]) for name in way])}"/>' for way in ways.values())
-    boxes = "".join(_box(name, x[name], y[name], (package / name).is_dir()) for name in imports)
-    return (
-        f'<svg viewBox="0 0 {width:.0f} {len(rows) * ROW}" style="width:100%;max-width:30rem" role="img" '
-        f'aria-label="Map of the package: {len(imports)} modules and folders in {len(rows)} layers" '
-        'aria-describedby="rv-import-map"><defs><marker id="rv-arrow" viewBox="0 0 8 8" refX="7" refY="4" '
-        'markerWidth="7" markerHeight="7" orient="auto"><path d="M0 .8 7 4 0 7.2z" fill="var(--rv-quiet)"/></marker>'
-        '</defs><g fill="none" stroke="var(--rv-quiet)" stroke-width="1.1" marker-end="url(#rv-arrow)">'
-        f'{lines}</g><g font-size="12" text-anchor="middle">{boxes}</g></svg>'
-    )
-
-
 def layers(arrows: networkx.DiGraph) -> list[list[str]]:
     """Put each under all that import it; of a row that is too wide, what imports nothing moves further down."""
     rows = [sorted(row) for row in networkx.topological_generations(arrows)]
@@ -101,6 +96,18 @@ def layers(arrows: networkx.DiGraph) -> list[list[str]]:
             row.remove(ends[0])
             below.append(ends[0])
     return rows
+
+
+def bent(arrows: networkx.DiGraph, rows: list[list[str]]) -> list[list[str]]:
+    """Return the way of each arrow, with a bend in each row that it passes; the bends are put into the rows."""
+    level = {name: number for number, row in enumerate(rows) for name in row}
+    ways = []
+    for start, end in arrows.edges:
+        bends = {row: f"{start} {end} {row}" for row in range(level[start] + 1, level[end])}
+        for row, bend in bends.items():
+            rows[row].append(bend)
+        ways.append([start, *bends.values(), end])
+    return ways
 
 
 def ordered(rows: list[list[str]], steps: networkx.DiGraph) -> list[list[str]]:
@@ -158,9 +165,10 @@ def _apart(wanted: list[float], wide: list[float], width: float) -> list[float]:
     return [min(max(each, least), max(most, least)) + here for each, here in zip(rising, room, strict=True)]
 
 
-def _bends(start: str, end: str, level: dict[str, int]) -> list[str]:
-    """Name a bend for each row that an arrow passes on its way."""
-    return [f"{start} {end} {row}" for row in range(level[start] + 1, level[end])]
+def _holds(path: Path) -> str:
+    """The first sentence of a module or folder."""
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
 
 def _wide(name: str) -> float:
@@ -179,14 +187,3 @@ def _line(points: list[Point]) -> str:
             line += f"V{y_next + HIGH / 2:.1f}"
         x, last = x_next, y_next + HIGH / 2
     return line
-
-
-def _box(name: str, x: float, y: float, folder: bool) -> str:
-    wide = _wide(name)
-    left, top = x - wide / 2, y - HIGH / 2
-    bar = f'<path d="M{left:.1f} {top:.1f}v{HIGH}" stroke="var(--rv-c0)" stroke-width="3"/>' if folder else ""
-    return (
-        f'<rect x="{left:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{HIGH}" rx="3" fill="var(--rv-soft)" '
-        f'stroke="var(--rv-line)"/>{bar}<text x="{x:.1f}" y="{y + 4:.1f}" fill="currentColor">'
-        f"{name}{'/' if folder else ''}</text>"
-    )
