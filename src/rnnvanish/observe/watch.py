@@ -130,7 +130,8 @@ def _measure(
     """
     layers, own = recurrent_modules(model), step_modules(model, cells)
     formats = {id(module): _format(module) for module in (*layers.values(), *own.values())}
-    checks.check_model(model, call, layers, own)
+    if held:
+        checks.check_model(model, call, layers, own)
     call = call.map(lambda value: to_precision(value, dtype))
     engines = {name: module.engine for name, module in layers.items() if compiled and isinstance(module, Recurrent)}
     # Of a layer that stands alone and runs compiled anyway, the watched run is the ordinary one.

@@ -127,7 +127,7 @@ class Curve:
         gain = float(self.gain[lag])
         return math.inf if gain == 0 else -math.log10(gain)
 
-    @property
+    @cached_property
     def reach(self) -> int:
         """The largest lag at which a thousandth of the gradient is left, at it and at all before it.
 
@@ -138,7 +138,7 @@ class Curve:
         short = (~(self.gain >= 1 / THOUSAND)).nonzero()
         return int(short[0]) - 1 if len(short) else len(self.gain) - 1
 
-    @property
+    @cached_property
     def verdict(self) -> CurveVerdict:
         """What becomes of the gradient between the end and the beginning of the longest sequence.
 
