@@ -70,7 +70,7 @@ import json
 
 from rnnvanish import plots
 
-schema = json.loads((importlib.resources.files("rnnvanish.diagnosis.report") / "report.schema.json").read_text())
+schema = json.loads((importlib.resources.files("rnnvanish.diagnosis") / "report.schema.json").read_text())
 
 
 def fields(properties):
@@ -93,7 +93,7 @@ plots.say(fields(parts["outlook"]["properties"]))
 # %% [markdown]
 # ??? info "For engineers"
 #     These lists are read from the JSON Schema that comes with the package,
-#     `rnnvanish/diagnosis/report/report.schema.json`, which also has the fields of every measure. It is made of the
+#     `rnnvanish/diagnosis/report.schema.json`, which also has the fields of every measure. It is made of the
 #     classes that the report is written from, and the tests hold every report against it. `schema` is its version: it
 #     changes when a reader of the older format would misread the newer. `--against` reads reports of version 1, too.
 #     Half-lives of more than ten times the sequence count as equal when two reports are compared: the sequence cannot

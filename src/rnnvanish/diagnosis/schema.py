@@ -1,6 +1,6 @@
 """The schema of the report as JSON, made of the classes that the report is written from.
 
-`python -m rnnvanish.diagnosis.schema` prints what report/report.schema.json has to hold.
+`python -m rnnvanish.diagnosis.schema` prints what report.schema.json has to hold.
 """
 
 import json

@@ -77,7 +77,7 @@ def diagnosis():
 
 @pytest.fixture(scope="module")
 def validator():
-    schema = json.loads((importlib.resources.files("rnnvanish.diagnosis.report") / "report.schema.json").read_text())
+    schema = json.loads((importlib.resources.files("rnnvanish.diagnosis") / "report.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 

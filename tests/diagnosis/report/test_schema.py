@@ -22,9 +22,9 @@ from rnnvanish.measure import Measure
 
 
 def test_the_published_schema_is_that_of_the_classes():
-    published = importlib.resources.files("rnnvanish.diagnosis.report") / "report.schema.json"
+    published = importlib.resources.files("rnnvanish.diagnosis") / "report.schema.json"
     made = json.dumps(report_schema(), indent=1, ensure_ascii=False) + "\n"
-    again = "python -m rnnvanish.diagnosis.schema > src/rnnvanish/diagnosis/report/report.schema.json"
+    again = "python -m rnnvanish.diagnosis.schema > src/rnnvanish/diagnosis/report.schema.json"
     assert published.read_text(encoding="utf-8") == made, f"{again} makes it again."
 
 
