@@ -11,7 +11,6 @@ In this order:
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -21,13 +20,12 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.last_read_step import end_at_last_read
-from rnnvanish.backward.loss import Loss, evaluate_loss
+from rnnvanish.backward.loss import Loss, evaluate_loss, preserve_loss
 from rnnvanish.backward.state_gradients import StateGradients, state_gradients
 from rnnvanish.numerics.norms import joint_norm
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.record import Series
-from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run, watch
 
 Found = TypeVar("Found")
@@ -60,7 +58,7 @@ def each_loop(
         value = evaluate_loss(model, call, output, runs, loss)
         return {each.run.name: measure(each.run, each.total) for each in loop_gradients(model, runs, value)}
 
-    with torch.enable_grad(), preserve(loss) if loss is not None else nullcontext():
+    with torch.enable_grad(), preserve_loss(loss):
         return watch_either_way(model, call, of_all, lambda found: all(map(resolved, found.values())), cells)
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -13,10 +14,16 @@ from rnnvanish.live import RECURRENT, unwrapped
 from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Run
+from rnnvanish.observe.restore.borrow import preserve
 
 #: What a gradient starts from: a function of what the model returns, or of that and the batch; or the name of a method
 #: of the model that takes the batch, "training_step".
 Loss = Callable[..., Tensor] | str | None
+
+
+def preserve_loss(loss: Loss) -> AbstractContextManager[None]:
+    """Put back, in the end, what a loss holds."""
+    return nullcontext() if loss is None else preserve(loss)
 
 
 def evaluate_loss(model: nn.Module, call: Call, output: Any, runs: list[Run], loss: Loss) -> Tensor:

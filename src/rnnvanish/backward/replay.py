@@ -22,7 +22,7 @@ from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 
 #: Numbers of the state that are replayed at once: a bound on memory, whatever the model's size.
-CHUNK_NUMBERS = 2**19
+CHUNK_NUMBERS = 2**18
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """Everything that is measured of a model on one batch: one watched run serves curves, causes, faults and all measures."""
 
 from collections.abc import Hashable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -11,7 +10,7 @@ from torch import nn
 
 from rnnvanish import probes
 from rnnvanish.backward.each_loop import LoopGradients, loop_gradients, resolve_call, watch_either_way
-from rnnvanish.backward.loss import Loss, evaluate_loss
+from rnnvanish.backward.loss import Loss, evaluate_loss, preserve_loss
 from rnnvanish.backward.measure_loop import LoopMeasure, measure_loop
 from rnnvanish.diagnosis.cause.cause import Cause, cause_of
 from rnnvanish.diagnosis.fault import Symptom
@@ -19,7 +18,6 @@ from rnnvanish.diagnosis.faults import ALL as FAULTS
 from rnnvanish.diagnosis.find_faults import symptoms_of, symptoms_resolved
 from rnnvanish.measure import Measures
 from rnnvanish.numerics.norms import align_ends
-from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import curve_of, curves_resolved
@@ -91,7 +89,7 @@ def examine(
             found[each.run.name] = replace(known, measures=Measures(known.measures | more))
         return _Batch(found, in_double=True)
 
-    with torch.enable_grad(), preserve(loss) if loss is not None else nullcontext():
+    with torch.enable_grad(), preserve_loss(loss):
         watched = partial(watch_either_way, model, call, cells=cells, segment=segment)
         then = lambda batch: None if batch.in_double or batch.loops is None else partial(rest, batch)
         batch: _Batch = watched(partial(of_all, True), lambda found: found.resolved, then=then)

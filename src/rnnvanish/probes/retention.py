@@ -1,7 +1,6 @@
 """Retention: how much of the gradient is left, step by step back in time, in a user's unchanged model."""
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from rnnvanish.backward.each_loop import LoopGradients, loop_gradients, resolve_call, watch_either_way
 from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.last_read_step import end_at_last_read
-from rnnvanish.backward.loss import Loss, evaluate_loss
+from rnnvanish.backward.loss import Loss, evaluate_loss, preserve_loss
 from rnnvanish.backward.masked_states import masked_gradients
 from rnnvanish.backward.notes import loop_notes
 from rnnvanish.backward.recurrent_path import injected_share, journey_gradient, recurrent_gradient
@@ -23,7 +22,6 @@ from rnnvanish.observe import compiled_loops
 from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.record import Series
-from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.curve import Curve, average_curves
 
@@ -89,7 +87,7 @@ def retention_of(
 ) -> dict[str, Curve]:
     """Measure what `retention` measures, of batches that have been drawn; options are those of `watch`."""
     found = []
-    with torch.enable_grad(), preserve(loss) if loss is not None else nullcontext():
+    with torch.enable_grad(), preserve_loss(loss):
         for each in calls:
             call = resolve_call(model, each, loss)
             curves = partial(_curves, model, call, loss, explain)
