@@ -1,12 +1,12 @@
 """Private names of torch that this package leans on, and what happens with a torch that has them not.
 
-Each is used through a function here. Where torch has it no more, either the compiled engine is left for the plain loop, with
-one line in the log that says why (`Missing`), or another way gives the same numbers for more time or memory, and a line in
-the log says that. Nobody meets an AttributeError, and no number is wrong.
+Each is used through a function here. Where torch has it no more, either the compiled engine is left for the plain loop,
+with one line in the log that says why (`Missing`), or another way gives the same numbers for more time or memory, and a
+line in the log says that. Nobody meets an AttributeError, and no number is wrong.
 
 Three kinds of names stay where they are used: what torch tells those to override who write modules (`_apply`,
-`_load_from_state_dict`), the tables of a module that every pickled one holds (`_parameters`, `_buffers`, `_modules`), and
-names that `Recurrent` has so that it can be read as a layer of torch is.
+`_load_from_state_dict`), the tables of a module that every pickled one holds (`_parameters`, `_buffers`, `_modules`),
+and names that `Recurrent` has so that it can be read as a layer of torch is.
 """
 
 import ctypes
@@ -200,7 +200,7 @@ _not_lazy = next(
 
 
 def lazy_clone(tensor: Tensor) -> Tensor:
-    """The same numbers, in memory that is copied when either of the two is written into; where torch cannot, at once."""
+    """The same numbers in memory that is copied when either of the two is written into; where torch cannot, at once."""
     if _not_lazy is None:
         return tensor._lazy_clone()
     _say(_not_lazy, "what a layer returns is copied at once.")
@@ -208,7 +208,7 @@ def lazy_clone(tensor: Tensor) -> Tensor:
 
 
 def data_address(tensor: Tensor) -> int:
-    """Where the numbers of a tensor lie, to read them: `data_ptr()` is for writing, and has a lazy clone copied first."""
+    """Where the numbers of a tensor lie, to read them: `data_ptr()` is for writing, and has a lazy clone copied."""
     if _not_lazy is None and _is_cow(tensor):
         memory: int = _data_address(tensor)  # of the first number of all that it is a part of
         return memory + int(tensor.storage_offset()) * tensor.element_size()
@@ -219,7 +219,7 @@ _has_cdata = hasattr(torch.empty(0).untyped_storage(), "_cdata")
 
 
 def storage_id(tensor: Tensor) -> int:
-    """A number that tensors have in common that share memory; without torch's own, a lazy clone is copied to find it."""
+    """A number that tensors have in common that share memory; without torch's own, a lazy clone is copied for it."""
     storage = tensor.untyped_storage()
     return storage._cdata if _has_cdata else storage.data_ptr()
 
@@ -256,7 +256,7 @@ def set_version(tensor: Tensor, number: int) -> None:
 
 
 def tensor_hooks(tensor: Tensor) -> Any:
-    """Where a tensor keeps its hooks, or None; where torch has no such place, what a measured run adds to them stays."""
+    """Where a tensor keeps its hooks, or None; where torch has no such place, what a run adds to them stays."""
     if not hasattr(tensor, "_backward_hooks"):
         _say("torch.Tensor._backward_hooks", "hooks that a model puts on its tensors while it is measured stay there.")
     return getattr(tensor, "_backward_hooks", None)
@@ -334,13 +334,13 @@ def weight_names(layer: nn.RNNBase) -> list[str]:
 
 
 def refresh_weights(layer: nn.RNNBase) -> None:
-    """Have a layer run with the weights that its attributes are now: it keeps a second list of them, where torch has one."""
+    """Have a layer run with the weights that its attributes are now: it has a second list of them, where torch has."""
     if "_flat_weights" in vars(layer):
         vars(layer)["_flat_weights"] = [getattr(layer, name, None) for name in weight_names(layer)]
 
 
 def is_replica(module: nn.Module) -> bool:
-    """Whether `DataParallel` has made a module for one of its devices; without torch's mark it is taken for any other."""
+    """Whether `DataParallel` has made a module for one of its devices; without torch's mark, none is."""
     return bool(vars(module).get("_is_replica"))
 
 

@@ -15,7 +15,7 @@ from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from rnnvanish.cell import State
-from rnnvanish.engine.reference import padding
+from rnnvanish.engine.reference import padding_mask
 
 #: The states of all loops of a stack.
 StackState = tuple[Inexact[Tensor, "loops batch _"], ...]
@@ -99,7 +99,7 @@ class Sequences:
     def valid(self) -> Tensor:
         """Which steps belong to a sequence, shape (time, batch)."""
         assert self.lengths is not None
-        return ~padding(len(self.x), self.lengths)
+        return ~padding_mask(len(self.x), self.lengths)
 
     def drop(self, y: Tensor, probability: float) -> Tensor:
         """Apply dropout as torch does, to the packed rows where the input was packed: the same masks for a seed."""
@@ -130,7 +130,7 @@ def run_layers(
             finals.append(final)
         joined = torch.cat(outputs, dim=-1) if directions > 1 else outputs[0]
         if sequences.lengths is not None:
-            joined = joined.masked_fill(padding(len(joined), sequences.lengths).unsqueeze(-1), 0.0)
+            joined = joined.masked_fill(padding_mask(len(joined), sequences.lengths).unsqueeze(-1), 0.0)
         output, y = apply_skip(stack, layer, y, joined)
     final_state = tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
     count = getattr(stack, "torch_parts", None) or len(final_state)

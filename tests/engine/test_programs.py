@@ -26,7 +26,7 @@ X = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture
 def log(caplog, monkeypatch):
-    monkeypatch.setattr(run, "_said", set())
+    monkeypatch.setattr(run, "_logged", set())
     caplog.set_level(logging.WARNING, logger="rnnvanish.engine")
     return caplog
 
@@ -62,8 +62,10 @@ def numbers(layer, engine, x=X):
 
 def compiled(layer):
     """Whether the last run of a layer was by a program."""
-    known = programs._known.get(id(layer.cells[0]))
-    return known is not None and any(hasattr(run._programs.get(use.key), "staged") for use in known.uses.values())
+    known = programs._cells.get(id(layer.cells[0]))
+    return known is not None and any(
+        hasattr(run._programs.get(entry.key), "staged") for entry in known.entries.values()
+    )
 
 
 def same(ours, theirs):
@@ -350,17 +352,17 @@ def test_what_a_cell_holds_is_freed_with_it_and_so_is_what_was_refused(log):
         old = cell.forward
         cell.forward = lambda x, state: old(x, state)
 
-    before = len(programs._known)
+    before = len(programs._cells)
     for prepare in (free, refused, patched):
         left = lives(prepare)
         gc.collect()
         assert [each() for each in left] == [None] * len(left)
-    assert len(programs._known) <= before
+    assert len(programs._cells) <= before
 
 
 def test_the_table_of_programs_has_a_bound(monkeypatch):
     monkeypatch.setattr(run, "_programs", {})
-    monkeypatch.setattr(programs, "KEPT", 2)
+    monkeypatch.setattr(programs, "IDLE_PROGRAMS", 2)
     kinds = [type(f"Elman{number}", (cells.ALL["Elman"],), {}) for number in range(4)]
     for kind in kinds:
         for _ in range(3):
@@ -383,12 +385,12 @@ def test_settings_that_change_at_every_call_make_no_program_for_each(log, monkey
             return self.heat
 
     layer = built(Cooling)
-    for step in range(programs.CHANGES + 4):
+    for step in range(programs.RECOMPILE_LIMIT + 4):
         layer.cells[0].heat = 1.0 - step / 100
         same(numbers(layer, "auto"), numbers(layer, "reference"))
         layer.cells[0].unread = step
         layer(X)
-    assert len(run._programs) == programs.CHANGES + 1
+    assert len(run._programs) == programs.RECOMPILE_LIMIT + 1
     assert ["change from call to call" in message for message in log.messages] == [True]
 
 

@@ -21,7 +21,7 @@ BIG = (40, 16, 5)  # steps, sequences, features: with 8 units worth compiling
 
 @pytest.fixture
 def log(caplog, monkeypatch):
-    monkeypatch.setattr(run, "_said", set())
+    monkeypatch.setattr(run, "_logged", set())
     caplog.set_level(logging.WARNING, logger="rnnvanish.engine")
     return caplog
 

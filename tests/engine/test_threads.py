@@ -63,7 +63,7 @@ def test_first_use_in_eight_threads(shared, constrained, monkeypatch):
             moved.append(not torch.equal(elsewhere.weight, before))
             time.sleep(0.001)
 
-    monkeypatch.setattr(engine_run, "_said", set())
+    monkeypatch.setattr(engine_run, "_logged", set())
     watch = threading.Thread(target=train)
     watch.start()
     try:
@@ -85,7 +85,7 @@ def test_first_use_in_eight_threads(shared, constrained, monkeypatch):
                 for one, other in zip(ours, expected, strict=True):
                     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * max(1e-3, float(other.abs().max())))
             assert len(engine_run._programs) == 1
-            assert not engine_run._said
+            assert not engine_run._logged
     finally:
         over.set()
         watch.join()
@@ -112,7 +112,9 @@ def test_making_a_program_draws_from_nobodys_generator(monkeypatch):
     before, dtype = torch.get_rng_state(), torch.get_default_dtype()
     states = []
     monkeypatch.setattr(
-        programs, "_keep", lambda *args, keep=programs._keep: states.append(torch.get_rng_state()) or keep(*args)
+        programs,
+        "_insert",
+        lambda *args, insert=programs._insert: states.append(torch.get_rng_state()) or insert(*args),
     )
     layer(X)
     assert len(seeds) == len(states) == 1

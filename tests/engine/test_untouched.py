@@ -31,7 +31,7 @@ DRAWN = np.random.default_rng(0)
 
 @pytest.fixture
 def log(caplog, monkeypatch):
-    monkeypatch.setattr(engine_run, "_said", set())
+    monkeypatch.setattr(engine_run, "_logged", set())
     caplog.set_level(logging.WARNING, logger="rnnvanish.engine")
     return caplog
 
@@ -469,7 +469,7 @@ def test_a_child_makes_programs_whoever_made_one_when_it_was_forked():
 def test_whatever_the_engine_stumbles_over_the_plain_loop_runs(log, monkeypatch):
     from rnnvanish.engine.cache import serialise
 
-    monkeypatch.setattr(serialise, "find", lambda name: 1 / 0)
+    monkeypatch.setattr(serialise, "load", lambda name: 1 / 0)
     monkeypatch.setattr(engine_run, "_programs", {})
     layer = built(Local)
     assert layer(X)[0].shape == (40, 16, 8)

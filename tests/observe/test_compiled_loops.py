@@ -57,7 +57,7 @@ class Windows(nn.Module):
 def worth_it(monkeypatch):
     """Have loops run compiled however short they are."""
     monkeypatch.setattr(compiled_loops, "MIN_STEPS", 2)
-    monkeypatch.setattr(run, "WORTH", 0)
+    monkeypatch.setattr(run, "SMALLEST", 0)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnnvanish.backward.replay import Replay, ReplayedSteps, real_step
 from rnnvanish.cell import State
-from rnnvanish.engine.reference import Step, padding
+from rnnvanish.engine.reference import Step, padding_mask
 from rnnvanish.numerics.norms import align_ends, joint_norm
 from rnnvanish.numerics.real_view import pack, unpack
 from rnnvanish.observe import compiled_loops
@@ -62,7 +62,7 @@ def _vjp(step: Step, x: Tensor, before: State, gradient: State) -> State:
 def inside_sequences(run: Run, gradients: Series) -> Series:
     """A copy of gradients that is zero in the padding, where the last state stands still and has one."""
     require_unaltered(run)
-    beyond = padding(len(run.x), run.ends + 1)[..., None]
+    beyond = padding_mask(len(run.x), run.ends + 1)[..., None]
     return tuple(part.masked_fill(beyond, 0.0) for part in gradients)
 
 

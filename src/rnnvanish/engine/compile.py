@@ -1,4 +1,4 @@
-"""Making a program of a cell: traced, staged, compiled, and held against the cell itself once."""
+"""Compiling a program for a cell: traced, staged, compiled, and verified against the cell itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,59 +9,59 @@ from rnnvanish.cell import State
 from rnnvanish.compat import Missing
 from rnnvanish.engine.cache import serialise
 from rnnvanish.engine.cache.fingerprint import fingerprint
-from rnnvanish.engine.cache.side_effects import Watched
+from rnnvanish.engine.cache.side_effects import Sandbox
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.loop import Backend, Program
 from rnnvanish.engine.plan.staged_step import StagedStep
 from rnnvanish.engine.verify import verify
 
 #: Numbers of one buffer that a CPU works on at a time: memory that is used again costs less than more memory.
-PART = 2**20
+CHUNK = 2**20
 
 
-def make(cell: nn.Module, watched: Watched, x: Tensor, state: State, masked: bool) -> Program:
-    """Make the program of a copy of a cell that nobody else has; `Unsupported` where there is none, with the reason."""
+def compile_program(cell: nn.Module, sandbox: Sandbox, x: Tensor, state: State, masked: bool) -> Program:
+    """Compile a program for a copy of a cell that nobody else has; `Unsupported` where there can be none."""
     backend: Backend
-    part: int | None
+    chunk: int | None
     if x.device.type == "cpu":
         from rnnvanish.engine.cpu.cpu_loop import CPULoop
 
-        backend, part = CPULoop, PART
+        backend, chunk = CPULoop, CHUNK
     else:
         from rnnvanish.engine.gpu.gpu_loop import GPULoop
 
-        backend, part = GPULoop, None
+        backend, chunk = GPULoop, None
 
-    def made(staged: StagedStep) -> Program:
-        with reasons():
-            program = Program(staged, backend, x.dtype.to_real(), part)
+    def build(staged: StagedStep) -> Program:
+        with as_unsupported():
+            program = Program(staged, backend, x.dtype.to_real(), chunk)
             verify(cell, program, x, state, masked)
         return program
 
-    with reasons():
-        name = fingerprint(cell, x[0], state, masked, watched)
-    found = serialise.find(name)
+    with as_unsupported():
+        name = fingerprint(cell, x[0], state, masked, sandbox)
+    found = serialise.load(name)
     if isinstance(found, Unsupported):
         raise found
     if found is not None:
         with suppress(Exception):  # where it is not what this cell does, or nothing that can run, it is replaced
-            return made(found)
+            return build(found)
     try:
-        with reasons():
+        with as_unsupported():
             from rnnvanish.engine.plan.stage import stage  # brings torch's tracer
 
             staged = stage(cell, x[0], state, masked)
     except Unsupported as reason:
         if reason.__cause__ is None:
-            serialise.keep(name, reason)
+            serialise.save(name, reason)
         raise
-    program = made(staged)
-    serialise.keep(name, staged)
+    program = build(staged)
+    serialise.save(name, staged)
     return program
 
 
 @contextmanager
-def reasons() -> Iterator[None]:
+def as_unsupported() -> Iterator[None]:
     """Tracing runs the cell's own code in an unusual way: whatever it says is the reason why that cannot be done."""
     try:
         yield

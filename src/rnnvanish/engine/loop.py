@@ -39,20 +39,20 @@ class Program:
         staged: The step.
         backend: Compiles its two loops.
         dtype: Of its numbers.
-        part: Numbers that the widest buffer may have at a time: longer loops are worked on part after part, in memory
-            that is used again. None for all at once.
+        chunk: Numbers that the widest buffer may have at a time: longer loops are run chunk after chunk, in memory that
+            is used again. None for all at once.
     """
 
-    def __init__(self, staged: StagedStep, backend: Backend, dtype: torch.dtype, part: int | None = None) -> None:
-        self.staged, self.part = staged, part
-        lying: dict[str, int] = {}
+    def __init__(self, staged: StagedStep, backend: Backend, dtype: torch.dtype, chunk: int | None = None) -> None:
+        self.staged, self.chunk = staged, chunk
+        widths: dict[str, int] = {}
         for value, place in staged.at.items():
-            lying[place.buffer] = max(lying.get(place.buffer, 0), place.lane + value.width)
-        self.tapes = {name: width for name, width in lying.items() if name.startswith("tape")}
-        self.widest = max([*lying.values(), *staged.forward.widths.values()])
+            widths[place.buffer] = max(widths.get(place.buffer, 0), place.lane + value.width)
+        self.tapes = {name: width for name, width in widths.items() if name.startswith("tape")}
+        self.widest = max([*widths.values(), *staged.forward.widths.values()])
         # Each loop numbers its scratch buffers for itself.
-        self.forward_loop = backend(staged.forward, lying | staged.forward.widths, False, dtype)
-        self.backward_loop = backend(staged.backward, lying | staged.backward.widths, True, dtype)
+        self.forward_loop = backend(staged.forward, widths | staged.forward.widths, False, dtype)
+        self.backward_loop = backend(staged.backward, widths | staged.backward.widths, True, dtype)
         products = (
             product.matrix
             for loop in (staged.forward, staged.backward)
@@ -60,7 +60,7 @@ class Program:
             for product in phase.products
         )
         self.matrices = list(dict.fromkeys(products))
-        self.of_matrices = Interpreter(self.matrices, staged.invariants)
+        self.matrix_interpreter = Interpreter(self.matrices, staged.invariants)
         self.early = Interpreter([value for value, _ in staged.early], {*staged.invariants, *staged.inputs})
         self._gradients: dict[tuple[bool, ...], Interpreter] = {}
 
@@ -90,43 +90,43 @@ class Program:
         # One step's numbers after the other's, as the step itself would draw them.
         drawn = [[draw(batch, x) for draw in draws] for _ in range(steps)] if draws else []
         noise = [torch.stack(each) for each in zip(*drawn, strict=True)]
-        learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *invariants, *state))
-        y, *final = _Loop.apply(
-            self, record, learns, len(noise), len(invariants), x, ended, *noise, *invariants, *state
+        differentiated = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *invariants, *state))
+        y, *final = _LoopFunction.apply(
+            self, record, differentiated, len(noise), len(invariants), x, ended, *noise, *invariants, *state
         )
-        return self.whole([y])[0], self.whole(final)
+        return self.unpack_state([y])[0], self.unpack_state(final)
 
-    def whole(self, rows: Iterable[Tensor]) -> tuple[Tensor, ...]:
-        """Give the parts of a state, or as many of them as there are, the numbers that the cell has: real or complex."""
+    def unpack_state(self, rows: Iterable[Tensor]) -> tuple[Tensor, ...]:
+        """Unpack the parts of a state, or as many of them as there are, that are complex."""
         return tuple(unpack(row) if each else row for row, each in zip(rows, self.staged.complex, strict=False))
 
-    def parts(self, steps: int, batch: int) -> list[tuple[int, int]]:
-        """Stretches of time to work on one after the other: even, but for the last, as two slots of carries take turns."""
-        if self.part is None:
+    def chunks(self, steps: int, batch: int) -> list[tuple[int, int]]:
+        """First and end of each chunk of time: of even length, but for the last, as two slots of carries take turns."""
+        if self.chunk is None:
             return [(0, steps)]
-        length = max(self.part // (2 * batch * self.widest), 1) * 2
+        length = max(self.chunk // (2 * batch * self.widest), 1) * 2
         return [(start, min(start + length, steps)) for start in range(0, steps, length)]
 
-    def given(self, invariants: Sequence[Tensor]) -> dict[Value, Tensor]:
+    def invariant_tensors(self, invariants: Sequence[Tensor]) -> dict[Value, Tensor]:
         """What is computed once: matrices, and vectors as (1, width)."""
         return {
             value: tensor if value.kind == Kind.MATRIX else tensor.reshape(1, -1)
             for value, tensor in zip(self.staged.invariants, invariants, strict=True)
         }
 
-    def operands(self, given: Mapping[Value, Tensor], like: Tensor) -> tuple[dict[str, Tensor], dict[Value, Tensor]]:
+    def operands(self, known: Mapping[Value, Tensor], like: Tensor) -> tuple[dict[str, Tensor], dict[Value, Tensor]]:
         """Vectors and matrices as they lie in memory for a loop."""
         vectors = {
             f"invariant{value.detail[0]}": tensor.contiguous()
-            for value, tensor in given.items()
+            for value, tensor in known.items()
             if value.kind == Kind.VECTOR
         }
-        found = self.of_matrices([given[value] for value in self.of_matrices.reads], 0, like)
+        found = self.matrix_interpreter([known[value] for value in self.matrix_interpreter.reads], 0, like)
         matrices = zip(self.matrices, found, strict=True)
         return vectors, {value: tensor if 1 in tensor.stride() else tensor.contiguous() for value, tensor in matrices}
 
     def gradients(self, needed: tuple[bool, ...]) -> Interpreter:
-        """How to compute, after the backward loop, those gradients of x and of what is computed once that are needed."""
+        """How to compute, after the backward loop, those gradients of x and of the invariants that are needed."""
         if needed not in self._gradients:
             staged = self.staged
             floating = iter(staged.invariant_gradients)
@@ -143,133 +143,140 @@ class Program:
         return self._gradients[needed]
 
     def compute(
-        self, recipe: Interpreter, given: Mapping[Value, Tensor], buffers: Mapping[str, Tensor], steps: int, batch: int
+        self,
+        interpreter: Interpreter,
+        known: Mapping[Value, Tensor],
+        buffers: Mapping[str, Tensor],
+        steps: int,
+        batch: int,
     ) -> list[Tensor]:
         """Compute values for all rows of a stretch of steps at once."""
         rows = steps * batch
         tensors = [
-            given[value] if value in given else _rows_at(self.staged.at[value], buffers, value.width, steps, rows)
-            for value in recipe.reads
+            known[value] if value in known else _rows_at(self.staged.at[value], buffers, value.width, steps, rows)
+            for value in interpreter.reads
         ]
-        return recipe(tensors, rows, buffers["x"])
+        return interpreter(tensors, rows, buffers["x"])
 
 
-class _Loop(torch.autograd.Function):
+class _LoopFunction(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
         program: Program,
         record: StateRecord | None,
-        learns: bool,
+        differentiated: bool,
         draws: int,
         count: int,
         *tensors: Tensor | None,
     ) -> Any:
-        x, ended, noise, invariants, state = _apart(tensors, draws, count)
+        x, ended, noise, invariants, state = _split_tensors(tensors, draws, count)
         staged, (steps, batch, _) = program.staged, x.shape
-        given = program.given(invariants)
-        vectors, matrices = program.operands(given, x)
-        whole = _inputs(x, ended, noise)
+        known = program.invariant_tensors(invariants)
+        vectors, matrices = program.operands(known, x)
+        all_steps = _input_buffers(x, ended, noise)
         for index, part in enumerate(state):
-            whole[f"state{index}"] = states = x.new_empty(steps + 1, *part.shape)
+            all_steps[f"state{index}"] = states = x.new_empty(steps + 1, *part.shape)
             states[0] = part
-        kept: list[dict[str, Tensor]] = []
-        for start, stop in program.parts(steps, batch):
-            buffers, rows = _between(whole, start, stop) | vectors, (stop - start) * batch
-            early = program.compute(program.early, given, buffers, stop - start, batch)
+        saved_chunks: list[dict[str, Tensor]] = []
+        for start, stop in program.chunks(steps, batch):
+            buffers, rows = _buffers_between(all_steps, start, stop) | vectors, (stop - start) * batch
+            early = program.compute(program.early, known, buffers, stop - start, batch)
             own = {
                 name: as_rows(tensor, rows).contiguous() for (_, name), tensor in zip(staged.early, early, strict=True)
-            } | _empty(x, staged.forward.widths, batch, rows)
+            } | _allocate(x, staged.forward.widths, batch, rows)
             program.forward_loop(stop - start, batch, buffers | own, matrices, 1)
-            kept.append({name: each for name, each in own.items() if name in staged.saved} if learns else {})
+            saved_chunks.append(
+                {name: each for name, each in own.items() if name in staged.saved} if differentiated else {}
+            )
         ctx.program, ctx.record, ctx.counts = program, record, (draws, count)
         if record is not None:
-            record.states = program.whole(whole[f"state{index}"] for index in range(len(state)))
-        states = {name: each for name, each in whole.items() if name.startswith("state") and name in staged.saved}
-        ctx.names = list(states), list(kept[0])
-        ctx.save_for_backward(*tensors, *states.values(), *(each for part in kept for each in part.values()))
+            record.states = program.unpack_state(all_steps[f"state{index}"] for index in range(len(state)))
+        states = {name: each for name, each in all_steps.items() if name.startswith("state") and name in staged.saved}
+        ctx.names = list(states), list(saved_chunks[0])
+        ctx.save_for_backward(*tensors, *states.values(), *(each for part in saved_chunks for each in part.values()))
         ctx.set_materialize_grads(False)
-        y = whole["state0"][1:]
-        # Its user may change it in any way, also by `.data` or as a numpy array; as long as nobody does, no number is kept
-        # twice. What is not read on the way back is theirs as it is, but no view: torch would refuse to have that changed.
-        y = lazy_clone(y) if learns and "state0" in states else y.data
-        return y, *(whole[f"state{index}"][-1].clone() for index in range(len(state)))
+        y = all_steps["state0"][1:]
+        # Its user may change it in any way, also by `.data` or as a numpy array: it is copied then, and not before.
+        # What the backward pass does not read is theirs as it is, but no view: torch would refuse to have it changed.
+        y = lazy_clone(y) if differentiated and "state0" in states else y.data
+        return y, *(all_steps[f"state{index}"][-1].clone() for index in range(len(state)))
 
     @staticmethod
     def backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Any:
         program, (draws, count), (states, names) = ctx.program, ctx.counts, ctx.names
         staged, saved = program.staged, ctx.saved_tensors  # once: checkpointing gives them a single time
         steps, batch, _ = saved[0].shape
-        parts = program.parts(steps, batch)
-        end = len(saved) - len(parts) * len(names)
-        kept = [dict(zip(names, saved[end + at * len(names) :], strict=False)) for at in range(len(parts))]
+        chunks = program.chunks(steps, batch)
+        end = len(saved) - len(chunks) * len(names)
+        saved_chunks = [dict(zip(names, saved[end + at * len(names) :], strict=False)) for at in range(len(chunks))]
         with torch.set_grad_enabled(torch.is_grad_enabled() or not all(map(_has_memory, (outputs, *final)))):
-            x, ended, noise, invariants, state = _apart(saved[: end - len(states)], draws, count)
-            given = program.given(invariants)
+            x, ended, noise, invariants, state = _split_tensors(saved[: end - len(states)], draws, count)
+            known = program.invariant_tensors(invariants)
             if torch.is_grad_enabled():
                 if ctx.record is not None:
                     raise Unsupported("record of a double backward")
-                return *[None] * 5, *differentiable(staged, given, x, ended, noise, invariants, state, outputs, final)
-        vectors, matrices = program.operands(given, x)
-        whole = _inputs(x, ended, noise) | dict(zip(states, saved[end - len(states) : end], strict=True))
+                return *[None] * 5, *differentiable(staged, known, x, ended, noise, invariants, state, outputs, final)
+        vectors, matrices = program.operands(known, x)
+        all_steps = _input_buffers(x, ended, noise) | dict(zip(states, saved[end - len(states) : end], strict=True))
         if outputs is not None:
-            whole["outputs"] = outputs.contiguous()
+            all_steps["outputs"] = outputs.contiguous()
         # The gradients of the states at every step, or those of two steps in turn.
         mask = -1 if staged.keeps_carries or ctx.record is not None else 1
         carries = {}
         for index, (part, gradient) in enumerate(zip(state, final, strict=True)):
             carries[f"carry{index}"] = carry = x.new_empty(steps + 1 if mask == -1 else 2, *part.shape)
             carry[steps & mask] = 0.0 if gradient is None else gradient
-        longest = max(stop - start for start, stop in parts)
-        own = _empty(x, program.tapes | staged.backward.widths, batch, longest * batch)
+        longest = max(stop - start for start, stop in chunks)
+        own = _allocate(x, program.tapes | staged.backward.widths, batch, longest * batch)
         needed = (ctx.needs_input_grad[5], *ctx.needs_input_grad[7 + draws : 7 + draws + count])
-        recipe = program.gradients(needed)
-        of_x = torch.empty_like(x) if needed[0] and len(parts) > 1 else None
+        interpreter = program.gradients(needed)
+        x_gradient = torch.empty_like(x) if needed[0] and len(chunks) > 1 else None
         sums: list[Tensor] | None = None
-        for (start, stop), mine in zip(reversed(parts), reversed(kept), strict=True):
-            buffers = _between(whole, start, stop) | vectors | mine | own
-            buffers |= carries if mask == 1 else _between(carries, start, stop)
+        for (start, stop), mine in zip(reversed(chunks), reversed(saved_chunks), strict=True):
+            buffers = _buffers_between(all_steps, start, stop) | vectors | mine | own
+            buffers |= carries if mask == 1 else _buffers_between(carries, start, stop)
             program.backward_loop(stop - start, batch, buffers, matrices, mask)
-            found = program.compute(recipe, given, buffers, stop - start, batch)
+            found = program.compute(interpreter, known, buffers, stop - start, batch)
             if needed[0]:
-                here = _shaped(found.pop(0), x[start:stop])
-                if of_x is None:
-                    of_x = here
+                here = _in_shape_of(found.pop(0), x[start:stop])
+                if x_gradient is None:
+                    x_gradient = here
                 else:  # the memory that it lies in is used again
-                    of_x[start:stop] = here
+                    x_gradient[start:stop] = here
             sums = found if sums is None else [one + other for one, other in zip(sums, found, strict=True)]
         if ctx.record is not None:
-            ctx.record.gradients.append(program.whole(carries.values()))
+            ctx.record.gradients.append(program.unpack_state(carries.values()))
         each = iter(sums or [])
-        of_invariants = [
-            _shaped(next(each), like) if need and floating else None
+        invariant_gradients = [
+            _in_shape_of(next(each), like) if need and floating else None
             for need, floating, like in zip(needed[1:], staged.floating, invariants, strict=True)
         ]
-        of_states = [carry[0] for carry in carries.values()]
-        of_x, *rest = copy_shared([of_x, *of_invariants, *of_states], carries.values())
-        return *[None] * 5, of_x, None, *[None] * draws, *rest
+        state_gradients = [carry[0] for carry in carries.values()]
+        x_gradient, *rest = copy_shared([x_gradient, *invariant_gradients, *state_gradients], carries.values())
+        return *[None] * 5, x_gradient, None, *[None] * draws, *rest
 
 
-def _apart(tensors: Sequence[Any], draws: int, count: int) -> tuple[Any, ...]:
+def _split_tensors(tensors: Sequence[Any], draws: int, count: int) -> tuple[Any, ...]:
     """x, ended, noise, what is computed once, and the state, out of one list."""
     x, ended, *rest = tensors
     return x.contiguous(), ended, rest[:draws], rest[draws : draws + count], rest[draws + count :]
 
 
-def _inputs(x: Tensor, ended: Tensor | None, noise: Sequence[Tensor]) -> dict[str, Tensor]:
+def _input_buffers(x: Tensor, ended: Tensor | None, noise: Sequence[Tensor]) -> dict[str, Tensor]:
     """Buffers of what comes from outside, for all steps."""
-    given = {"x": x} | {f"draw{index}": each for index, each in enumerate(noise)}
-    return given if ended is None else given | {"ended": ended}
+    buffers = {"x": x} | {f"draw{index}": each for index, each in enumerate(noise)}
+    return buffers if ended is None else buffers | {"ended": ended}
 
 
-def _between(buffers: Mapping[str, Tensor], start: int, stop: int) -> dict[str, Tensor]:
+def _buffers_between(buffers: Mapping[str, Tensor], start: int, stop: int) -> dict[str, Tensor]:
     """Buffers for a stretch of time; of states, those before and after it too."""
     if not start and stop == len(buffers.get("x", ())):
         return dict(buffers)
     return {name: buffer[start : stop + name.startswith(("state", "carry"))] for name, buffer in buffers.items()}
 
 
-def _empty(like: Tensor, widths: Mapping[str, int], batch: int, rows: int) -> dict[str, Tensor]:
+def _allocate(like: Tensor, widths: Mapping[str, int], batch: int, rows: int) -> dict[str, Tensor]:
     """Memory for a loop's own: a row for each sequence of what is scratch, and of the rest one for each step too."""
     return {
         name: like.new_empty(batch if name.startswith("scratch") else rows, width) for name, width in widths.items()
@@ -293,7 +300,7 @@ def _has_memory(gradient: Tensor | None) -> bool:
         return False
 
 
-def _shaped(gradient: Tensor, like: Tensor) -> Tensor:
+def _in_shape_of(gradient: Tensor, like: Tensor) -> Tensor:
     """A gradient in the shape of what it belongs to."""
     if gradient.numel() == like.numel():
         return gradient.reshape(like.shape)

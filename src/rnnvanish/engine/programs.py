@@ -1,6 +1,7 @@
-"""The programs of this process: one for all that is built alike, never older than what it was made from.
+"""The programs of this process: one for all cells that are built alike, never older than what it was compiled from.
 
-Nothing here keeps a cell alive, or anything that a cell holds.
+A program is compiled for a cell, its inputs and all that its step reads. A guard, called before every run, says
+whether all of this is as it was. Nothing here keeps a cell alive, or anything that a cell holds.
 """
 
 import os
@@ -21,54 +22,77 @@ from rnnvanish.cell import State
 from rnnvanish.engine.ir.unsupported import Unsupported
 
 if TYPE_CHECKING:
-    from rnnvanish.engine.cache.dependencies import Check
+    from rnnvanish.engine.cache.dependencies import Guard
     from rnnvanish.engine.loop import Program
 
-#: Programs that are kept for cells to come; those that a living cell uses are kept besides.
-KEPT = 64
+#: Programs that no living cell uses and that wait for cells to come.
+IDLE_PROGRAMS = 64
 #: A cell that needs more programs than this for one kind of input has settings that do not stand still.
-CHANGES = 8
+RECOMPILE_LIMIT = 8
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """What a program is wanted for.
+
+    Attributes:
+        cell: The step.
+        parametrized: Those of its weights that are computed from others, by name.
+        inputs: What the step is given: shapes, dtypes, and what of torch's settings counts.
+        x: Input.
+        state: State before the first step.
+        masked: Whether sequences may end early.
+    """
+
+    cell: nn.Module
+    parametrized: Mapping[str, Tensor]
+    inputs: Hashable
+    x: Tensor
+    state: State
+    masked: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """What a program was made from.
+    """What a program was compiled from.
 
     Attributes:
         kind: The cell's class, by its name.
-        situation: What it is given: shapes, dtypes, and what of torch's settings counts.
+        inputs: See `Request`.
         names: The names by which its step reads; None where that is not known, and there is no program.
         codes: The code that it runs.
-        signature: What was read.
+        dependencies: What was read.
     """
 
     kind: str
-    situation: Hashable
+    inputs: Hashable
     names: frozenset[str] | None = None
     codes: frozenset[CodeType] = frozenset()
-    signature: tuple[Any, ...] = ()
+    dependencies: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Use:
-    """A living cell's program: the key, as long as the check holds."""
+class _Entry:
+    """A program for a living cell, by its key, as long as the guard holds."""
 
-    check: "Check"
+    guard: "Guard"
     key: Key
 
 
 @dataclass(frozen=True)
-class _Known:
+class _Cell:
+    """A living cell, and by what it is given: its program, and how often it was compiled anew."""
+
     cell: "weakref.ref[nn.Module]"
-    uses: dict[Hashable, _Use] = field(default_factory=dict)
-    changes: Counter[Hashable] = field(default_factory=Counter)
+    entries: dict[Hashable, _Entry] = field(default_factory=dict)
+    compiled: Counter[Hashable] = field(default_factory=Counter)
 
 
-#: What has been made: a program, or why there is none.
-Table = dict[Key, Any]
+#: Programs by their keys, or why there is none.
+Programs = dict[Key, Any]
 
-_known: dict[int, _Known] = {}
-_here = threading.local()
+_cells: dict[int, _Cell] = {}
+_thread = threading.local()
 _lock = threading.Lock()
 
 
@@ -81,134 +105,133 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def is_making() -> bool:
-    """Whether this thread tries a step: what it calls runs as it is written."""
-    return getattr(_here, "making", False)
+def is_compiling() -> bool:
+    """Whether this thread runs a step to compile it: what that calls runs as it is written."""
+    return getattr(_thread, "compiling", False)
 
 
-def program_for(
-    table: Table,
-    cell: nn.Module,
-    values: Mapping[str, Tensor],
-    situation: Hashable,
-    x: Tensor,
-    state: State,
-    masked: bool,
-) -> "Program":
-    """Find the program of a cell, or make it.
-
-    Args:
-        table: What has been made.
-        cell: The cell.
-        values: Its constrained weights.
-        situation: See `Key`.
-        x: Input; state: before the first step; masked: whether sequences may end early.
+def program_for(programs: Programs, request: Request) -> "Program":
+    """Find the program of a cell, or compile it.
 
     Raises:
         Unsupported: Where there can be none.
     """
-    found = _found(table, cell, situation)
+    found = _look_up(programs, request)
     if found is None:
         with _lock:
-            found = _found(table, cell, situation)
+            found = _look_up(programs, request)
             if found is None:
-                found = _new(table, cell, values, situation, x, state, masked)
+                found = _share_or_compile(programs, request)
     if isinstance(found, Unsupported):
         raise Unsupported(*found.args)  # one that is raised holds what was at work
     return found  # type: ignore[no-any-return]
 
 
-def _found(table: Table, cell: nn.Module, situation: Hashable) -> Any:
-    """What is known of this very cell, if it still is as it was."""
-    known = _known.get(id(cell))
-    use = known.uses.get(situation) if known is not None and known.cell() is cell else None
-    if use is None:
+def _look_up(programs: Programs, request: Request) -> Any:
+    """The program of this very cell, if all that it depends on is as it was."""
+    known = _cells.get(id(request.cell))
+    entry = known.entries.get(request.inputs) if known is not None and known.cell() is request.cell else None
+    if entry is None:
         return None
     try:
-        return table.get(use.key) if use.check(cell) else None
+        return programs.get(entry.key) if entry.guard(request.cell) else None
     except Exception:  # noqa: BLE001  (what was there is there no more)
         return None
 
 
-def _new(
-    table: Table,
-    cell: nn.Module,
-    values: Mapping[str, Tensor],
-    situation: Hashable,
-    x: Tensor,
-    state: State,
-    masked: bool,
-) -> Any:
-    """What there is for a cell that is built like another, or is made now."""
-    from rnnvanish.engine.cache.dependencies import Reads
-    from rnnvanish.engine.compile import reasons
-
-    known = _known.get(id(cell))
-    if known is None or known.cell() is not cell:
-        _known[id(cell)] = known = _Known(weakref.ref(cell, partial(_forget, id(cell))))
-    kind, own = f"{type(cell).__module__}.{type(cell).__qualname__}", list(cell.modules())
-    for key in [key for key in table if key.kind == kind and key.situation == situation and key.names is not None]:
-        with suppress(Exception):
-            reads = Reads(key.names or (), key.codes, own)
-            check = reads.check(cell)
-            if tuple(reads.signature) == key.signature:
-                known.uses[situation] = _Use(check, key)
-                table[key] = table.pop(key)  # the last that was used
-                return table[key]
-    known.changes[situation] += 1
-    if known.changes[situation] > CHANGES:
+def _share_or_compile(programs: Programs, request: Request) -> Any:
+    """The program of a cell that is built like this one, or a new one."""
+    known = _known(request.cell)
+    kind = f"{type(request.cell).__module__}.{type(request.cell).__qualname__}"
+    shared = _share(programs, request, known, kind)
+    if shared is not None:
+        return shared
+    known.compiled[request.inputs] += 1
+    if known.compiled[request.inputs] > RECOMPILE_LIMIT:
         restless = Unsupported("program for settings that change from call to call")
-        return _keep(table, known, Key(kind, situation), lambda now: True, restless)
+        return _insert(programs, known, Key(kind, request.inputs), lambda now: True, restless)
     # In a thread of its own: modes and hooks that are in force here (checkpoint, inference) stay outside.
     with ThreadPoolExecutor(1) as thread:
-        result, names, codes = thread.submit(_try, cell, values, x, state, masked).result()
+        result, names, codes = thread.submit(_compile, request).result()
     if names is not None:
         try:
-            with reasons():
-                reads = Reads(names, codes, own)
-                check = reads.check(cell)
-            if strange := [code.co_qualname for code in codes if not _written_in(code, reads.met)]:
-                raise Unsupported(f"way to see where {strange[0]}, which its step calls, comes from")
-            key = Key(kind, situation, names, frozenset(codes), tuple(reads.signature))
-            return _keep(table, known, key, check, result)
+            dependencies, guard = _guard(request.cell, names, codes)
+            key = Key(kind, request.inputs, names, frozenset(codes), dependencies)
+            return _insert(programs, known, key, guard, result)
         except Unsupported as reason:
             result = Unsupported(*reason.args)
-    settings = _settings(cell)
-    return _keep(table, known, Key(kind, situation), lambda now: _settings(now) == settings, result)
+    settings = _settings(request.cell)
+    return _insert(programs, known, Key(kind, request.inputs), lambda now: _settings(now) == settings, result)
 
 
-def _try(
-    cell: nn.Module, values: Mapping[str, Tensor], x: Tensor, state: State, masked: bool
-) -> tuple[Any, frozenset[str] | None, set[CodeType]]:
+def _known(cell: nn.Module) -> _Cell:
+    """What is known of a living cell."""
+    known = _cells.get(id(cell))
+    if known is None or known.cell() is not cell:
+        _cells[id(cell)] = known = _Cell(weakref.ref(cell, partial(_remove, id(cell))))
+    return known
+
+
+def _remove(number: int, _: Any) -> None:
+    _cells.pop(number, None)
+
+
+def _share(programs: Programs, request: Request, known: _Cell, kind: str) -> Any:
+    """The program of a cell of the same class for which all that is read is equal; None where there is none."""
+    from rnnvanish.engine.cache.dependencies import Dependencies
+
+    own = list(request.cell.modules())
+    for key in [key for key in programs if key.kind == kind and key.inputs == request.inputs and key.names is not None]:
+        with suppress(Exception):
+            dependencies = Dependencies(key.names or (), key.codes, own)
+            guard = dependencies.guard(request.cell)
+            if tuple(dependencies.signature) == key.dependencies:
+                known.entries[request.inputs] = _Entry(guard, key)
+                programs[key] = programs.pop(key)  # the last that was used
+                return programs[key]
+    return None
+
+
+def _compile(request: Request) -> tuple[Any, frozenset[str] | None, set[CodeType]]:
     """A program or the reason against it; the names by which the step reads, where it came to its end; and its code."""
-    from rnnvanish.engine.cache.side_effects import Watched
-    from rnnvanish.engine.compile import make, reasons
+    from rnnvanish.engine.cache.side_effects import Sandbox
+    from rnnvanish.engine.compile import as_unsupported, compile_program
     from rnnvanish.engine.ir.parameters import private_copy
 
-    _here.making = True
-    watched = None
+    _thread.compiling = True
+    sandbox = None
     try:
-        with reasons():
-            copy = private_copy(cell, values)
-            watched = Watched(copy)
-            return make(copy, watched, x, state, masked), frozenset(watched.names), watched.codes
+        with as_unsupported():
+            copy = private_copy(request.cell, request.parametrized)
+            sandbox = Sandbox(copy)
+            program = compile_program(copy, sandbox, request.x, request.state, request.masked)
+            return program, frozenset(sandbox.names), sandbox.codes
     except Unsupported as reason:
-        names = frozenset(watched.names) if watched is not None and watched.done else None
-        return Unsupported(*reason.args), names, watched.codes if watched is not None else set()
+        names = frozenset(sandbox.names) if sandbox is not None and sandbox.finished else None
+        return Unsupported(*reason.args), names, sandbox.codes if sandbox is not None else set()
 
 
-def _keep(table: Table, known: _Known, key: Key, check: "Check", result: Any) -> Any:
-    known.uses[key.situation] = _Use(check, key)
-    table[key] = result
-    used = {id(use.key) for each in list(_known.values()) for use in each.uses.values()}
-    idle = [each for each in table if id(each) not in used]
-    for each in idle[: max(len(idle) - KEPT, 0)]:
-        del table[each]
+def _guard(cell: nn.Module, names: frozenset[str], codes: set[CodeType]) -> tuple[tuple[Any, ...], "Guard"]:
+    """All that a step depends on, and what says whether it is as it was; `Unsupported` where that cannot be seen."""
+    from rnnvanish.engine.cache.dependencies import Dependencies
+    from rnnvanish.engine.compile import as_unsupported
+
+    with as_unsupported():
+        dependencies = Dependencies(names, codes, cell.modules())
+        guard = dependencies.guard(cell)
+    if strange := [code.co_qualname for code in codes if not _is_defined_in(code, dependencies.reached)]:
+        raise Unsupported(f"way to see where {strange[0]}, which its step calls, comes from")
+    return tuple(dependencies.signature), guard
+
+
+def _insert(programs: Programs, known: _Cell, key: Key, guard: "Guard", result: Any) -> Any:
+    known.entries[key.inputs] = _Entry(guard, key)
+    programs[key] = result
+    used = {id(entry.key) for each in list(_cells.values()) for entry in each.entries.values()}
+    idle = [each for each in programs if id(each) not in used]
+    for each in idle[: max(len(idle) - IDLE_PROGRAMS, 0)]:
+        del programs[each]
     return result
-
-
-def _forget(number: int, _: Any) -> None:
-    _known.pop(number, None)
 
 
 def _settings(cell: nn.Module) -> list[Any]:
@@ -226,7 +249,8 @@ def _settings(cell: nn.Module) -> list[Any]:
 _PLAIN = (str, int, float, bool, type(None))
 
 
-def _written_in(code: CodeType, others: set[CodeType]) -> bool:
+def _is_defined_in(code: CodeType, others: set[CodeType]) -> bool:
+    """Whether a function is one of these, or is written in one of them."""
     return code in others or any(
-        _written_in(code, {each for each in other.co_consts if isinstance(each, CodeType)}) for other in others
+        _is_defined_in(code, {each for each in other.co_consts if isinstance(each, CodeType)}) for other in others
     )

@@ -11,7 +11,7 @@ from rnnvanish.cell import State
 Step = Callable[[Tensor, State], State]
 
 
-def scan(
+def plain_loop(
     step: Step,
     x: Inexact[Tensor, "time batch input"],
     state: State,
@@ -22,7 +22,7 @@ def scan(
     Returns:
         The state after each step. A sequence that has ended keeps its last state.
     """
-    ended = None if lengths is None else padding(len(x), lengths).unsqueeze(-1).unbind(0)
+    ended = None if lengths is None else padding_mask(len(x), lengths).unsqueeze(-1).unbind(0)
     states = []
     # unbind, not x[t]: the backward of an index costs as much as the whole of x, at every step.
     for t, now in enumerate(x.unbind(0)):
@@ -34,6 +34,6 @@ def scan(
     return states
 
 
-def padding(time: int, lengths: Int[Tensor, " batch"]) -> Tensor:
+def padding_mask(time: int, lengths: Int[Tensor, " batch"]) -> Tensor:
     """Which of `time` steps lie beyond each sequence's end, shape (time, batch)."""
     return torch.arange(time, device=lengths.device)[:, None] >= lengths

@@ -12,16 +12,16 @@ from rnnvanish.cell import Cell, State
 from rnnvanish.engine import reference
 from rnnvanish.engine.ir.parameters import named_weights, parametrized_weights, substitute_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
-from rnnvanish.engine.programs import Table, is_making, program_for
+from rnnvanish.engine.programs import Programs, Request, is_compiling, program_for
 from rnnvanish.engine.state_record import StateRecord
 
 logger = logging.getLogger("rnnvanish.engine")
 ENGINES = ("auto", "reference", "cpu", "gpu")
 #: A loop over fewer numbers (steps x sequences x width of the state) is not worth compiling.
-WORTH = 2048
+SMALLEST = 2048
 
-_programs: Table = {}
-_said: set[tuple[str, str]] = set()
+_programs: Programs = {}
+_logged: set[tuple[str, str]] = set()
 
 
 def run(
@@ -31,7 +31,7 @@ def run(
     lengths: Tensor | None,
     engine: str = "auto",
     record: StateRecord | None = None,
-    values: Mapping[str, Tensor] | None = None,
+    parametrized: Mapping[str, Tensor] | None = None,
 ) -> tuple[Tensor, State]:
     """Run a cell over time.
 
@@ -42,7 +42,7 @@ def run(
         lengths: Steps in each sequence, or None where all fill the batch.
         engine: One of `ENGINES`.
         record: See `Program`; `Unsupported` is raised where no compiled engine can give it.
-        values: See `parametrized_weights`: the weights that are computed from others, where that has been done for this run.
+        parametrized: The weights that are computed from others, see `parametrized_weights`; None: computed here.
 
     Returns:
         The first part of the state after each step, and the state after the last.
@@ -51,29 +51,31 @@ def run(
         RuntimeError: Where an engine is named that cannot run this cell.
     """
     modules = dict(cell.named_modules())
-    values = parametrized_weights(modules) if values is None else values
+    parametrized = parametrized_weights(modules) if parametrized is None else parametrized
     if _wants_program(engine, x, state, record):
         try:
             run_program = _run_program_outside_compiler() if compat.may_be_compiled() else _run_program
-            return cast(tuple[Tensor, State], run_program(cell, modules, values, x, state, lengths, engine, record))
+            return cast(
+                tuple[Tensor, State], run_program(cell, modules, parametrized, x, state, lengths, engine, record)
+            )
         except Unsupported as reason:
             name = type(cell).__name__
             if record is not None:
                 raise
             if engine != "auto":
                 raise RuntimeError(f"engine={engine!r} cannot run {name}: {reason}. engine='auto' can.") from None
-            if (name, str(reason)) not in _said:
-                _said.add((name, str(reason)))
+            if (name, str(reason)) not in _logged:
+                _logged.add((name, str(reason)))
                 logger.warning("%s runs as a plain Python loop: the compiled engine has no %s.", name, str(reason))
-    states = reference.scan(substitute_weights(cell, values), x, state, lengths)
+    states = reference.plain_loop(substitute_weights(cell, parametrized), x, state, lengths)
     return torch.stack([parts[0] for parts in states]), states[-1]
 
 
 def _wants_program(engine: str, x: Tensor, state: State, record: StateRecord | None) -> bool:
-    """Whether a compiled loop is to be tried: not while a step is traced, nor for an export, which wants torch's operations."""
-    if is_making() or engine == "reference":
+    """Whether to try a compiled loop: not while one is compiled, nor for an export, which wants torch's operations."""
+    if is_compiling() or engine == "reference":
         return False
-    worth = record is not None or x.shape[0] * sum(part.numel() for part in state) >= WORTH
+    worth = record is not None or x.shape[0] * sum(part.numel() for part in state) >= SMALLEST
     return engine != "auto" or (worth and not torch.compiler.is_exporting())
 
 
@@ -83,8 +85,8 @@ _outside_compiler: Any = None
 def _run_program_outside_compiler() -> Any:
     """`_run_program`, into which torch's own compiler does not look.
 
-    Not by a decorator: that would import this compiler, two seconds, for everybody who imports this package. Nor kept by
-    `functools.cache`, of which it warns.
+    Not by a decorator: that would import this compiler, two seconds, for everybody who imports this package. Nor kept
+    by `functools.cache`, of which it warns.
     """
     global _outside_compiler
     if _outside_compiler is None:
@@ -95,7 +97,7 @@ def _run_program_outside_compiler() -> Any:
 def _run_program(
     cell: Cell,
     modules: Mapping[str, nn.Module],
-    values: Mapping[str, Tensor],
+    parametrized: Mapping[str, Tensor],
     x: Tensor,
     state: State,
     lengths: Tensor | None,
@@ -103,19 +105,19 @@ def _run_program(
     record: StateRecord | None,
 ) -> tuple[Tensor, State]:
     """Run a cell by a program; `Unsupported` where there can be none, with the reason."""
-    weights = named_weights(modules, values)
+    weights = named_weights(modules, parametrized)
     try:
         _check(modules.values(), (x, *state, *weights.values()), x, state, engine)
     except compat.Missing as name:
         raise Unsupported(str(name)) from None
-    situation = (
+    inputs = (
         *((name, weight.shape, weight.dtype) for name, weight in weights.items()),
         *((part.shape[1:], part.dtype) for part in state),
         (x.shape[2:], x.dtype, x.device.type, lengths is not None),
         (torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()),
     )
-    program = program_for(_programs, cell, values, situation, x, state, lengths is not None)
-    ended = None if lengths is None else reference.padding(len(x), lengths).unsqueeze(-1)
+    program = program_for(_programs, Request(cell, parametrized, inputs, x, state, lengths is not None))
+    ended = None if lengths is None else reference.padding_mask(len(x), lengths).unsqueeze(-1)
     invariants = program.staged.prologue(*weights.values())
     if record is not None:  # the gradients of the states are asked for, not those of the weights
         invariants = [value.detach() for value in invariants]

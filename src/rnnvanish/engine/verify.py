@@ -11,7 +11,7 @@ from rnnvanish.engine.ir.isolated_rng import IsolatedRNG
 from rnnvanish.engine.ir.parameters import named_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.loop import Program
-from rnnvanish.engine.reference import padding, scan
+from rnnvanish.engine.reference import padding_mask, plain_loop
 
 STEPS, BATCH = 3, 2
 #: Largest difference, relative to the largest number of each result.
@@ -37,7 +37,7 @@ def verify(cell: Any, program: Program, x: Tensor, state: State, masked: bool) -
             for part in state
         )
         lengths = torch.tensor([STEPS - 1, STEPS], device=x.device) if masked else None
-        ended = None if lengths is None else padding(STEPS, lengths).unsqueeze(-1)
+        ended = None if lengths is None else padding_mask(STEPS, lengths).unsqueeze(-1)
         weights = [
             weight.requires_grad_(weight.is_floating_point() or weight.is_complex())
             for weight in named_weights(dict(cell.named_modules())).values()
@@ -45,7 +45,7 @@ def verify(cell: Any, program: Program, x: Tensor, state: State, masked: bool) -
         inputs = [x, *start, *(weight for weight in weights if weight.requires_grad)]
 
         def plain() -> tuple[Tensor, State]:
-            states = scan(cell, x, start, lengths)
+            states = plain_loop(cell, x, start, lengths)
             return torch.stack([parts[0] for parts in states]), states[-1]
 
         def compiled() -> tuple[Tensor, State]:

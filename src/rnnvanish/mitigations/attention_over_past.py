@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rnnvanish.cell import Paper
-from rnnvanish.engine.reference import padding
+from rnnvanish.engine.reference import padding_mask
 from rnnvanish.layers import Sequences
 from rnnvanish.mitigation import Build
 from rnnvanish.recurrent import Recurrent
@@ -66,8 +66,8 @@ class Attention(nn.Module):
         future = torch.ones(time, time, dtype=torch.bool, device=states.device).triu(1)
         weights = scores.masked_fill(future, -torch.inf).softmax(-1)
         if lengths is not None:  # what is padding lies in the future of every step that is not
-            weights = weights.masked_fill(padding(time, lengths).T[:, :, None], 0.0)
-            states = states.masked_fill(padding(time, lengths)[:, :, None], 0.0)
+            weights = weights.masked_fill(padding_mask(time, lengths).T[:, :, None], 0.0)
+            states = states.masked_fill(padding_mask(time, lengths)[:, :, None], 0.0)
         context: Tensor = torch.einsum("bts,sbf->tbf", weights, states)
         return context, weights
 

@@ -53,7 +53,7 @@ def run_compiled(module: nn.Module, step: Step, x: Tensor, state: State, lengths
         raise Unsupported("gradient by a state that is more than a cell's")
     if not torch.is_grad_enabled() or (isinstance(module, Recurrent) and module.engine == "reference"):
         raise Unsupported("gradient to return")
-    if len(x) < 2 or len(x) * sum(part.numel() for part in state) < engine_run.WORTH:
+    if len(x) < 2 or len(x) * sum(part.numel() for part in state) < engine_run.SMALLEST:
         raise Unsupported("loop that is worth compiling")
     entry, record = tuple(part.view_as(part) for part in state), StateRecord()
     outputs, final = engine_run.run(step, x, entry, lengths, "auto", record)

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.ir.parameters import parametrized_weights, substitute_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
-from rnnvanish.engine.reference import Step, scan
+from rnnvanish.engine.reference import Step, plain_loop
 from rnnvanish.layers import complete_state, one_argument, run_layers, state_parts
 from rnnvanish.live import cells_of, torch_suffixes
 from rnnvanish.observe.autograd_graph import as_leaf
@@ -124,7 +124,7 @@ def _unroll(
 
 def _unroll_segment(step: Step, x: Tensor, state: State, lengths: Tensor | None) -> tuple[list[State], list[State]]:
     entries: list[State] = []
-    return scan(partial(_recorded_step, step, entries), x, state, lengths), entries
+    return plain_loop(partial(_recorded_step, step, entries), x, state, lengths), entries
 
 
 def _recorded_step(step: Step, entries: list[State], x: Tensor, before: State) -> State:

@@ -16,7 +16,7 @@ NAME = disk.name_for("step", b"parts")
 @pytest.fixture(autouse=True)
 def log(caplog, monkeypatch):
     monkeypatch.setattr(disk, "_warned", set())
-    disk._say_that_nothing_is_kept.cache_clear()
+    disk._warn_that_nothing_is_kept.cache_clear()
     caplog.set_level(logging.WARNING, logger="rnnvanish.engine")
     return caplog
 
@@ -186,7 +186,7 @@ def test_it_can_be_turned_off(monkeypatch, log):
 
 
 def test_what_is_too_large_to_be_read_is_not_written(folder, monkeypatch):
-    monkeypatch.setattr(disk, "LARGEST", 100)
+    monkeypatch.setattr(disk, "MAX_FILE_BYTES", 100)
     disk.write(NAME, 1, bytes(100))
     assert not folder.exists()
 

@@ -91,7 +91,7 @@ def test_of_a_cell_that_cannot_be_staged_the_reason_is_kept(process, caplog, mon
 
     found = []
     for _ in range(2):
-        monkeypatch.setattr(engine_run, "_said", set())
+        monkeypatch.setattr(engine_run, "_logged", set())
         caplog.clear()
         found.append((process(Recurrent(Softmax, 5, 8))[2], caplog.messages))
     assert [traced for traced, _ in found] == [1, 0]
@@ -232,7 +232,7 @@ def test_a_kept_step_that_is_not_the_cells_is_replaced(folder, process):
     torch.manual_seed(0)
     numbers, _, _ = process(built(None, "Elman"))
     (path,) = folder.iterdir()
-    serialise.keep(path.name, wrong)
+    serialise.save(path.name, wrong)
     again = process(built(None, "Elman"))
     assert again[2] == 1
     assert equal(again[0], numbers)

@@ -146,7 +146,7 @@ def writable(path):
 
 def huge(path):
     path.touch()
-    os.truncate(path, private_folder.LARGEST + 1)
+    os.truncate(path, private_folder.MAX_FILE_BYTES + 1)
 
 
 def plug(path, here=os.getcwd):
@@ -198,10 +198,10 @@ def test_what_was_not_used_for_longest_goes_first(opened, tmp_path, monkeypatch)
         folder.write(name, bytes(10))
         os.utime(path / name, (time.time() - 1000 + age,) * 2)
     assert folder.read(A) == bytes(10)  # now it was used last
-    monkeypatch.setattr(private_folder, "BYTES", 35)
+    monkeypatch.setattr(private_folder, "MAX_BYTES", 35)
     folder.write(f"loop-{'0' * 32}", bytes(10))
     assert {each.name[:6] for each in path.iterdir()} == {"loop-0", "step-a", "step-c"}
-    monkeypatch.setattr(private_folder, "FILES", 2)
+    monkeypatch.setattr(private_folder, "MAX_FILES", 2)
     folder.write(f"loop-{'1' * 32}", bytes(10))
     assert {each.name[:6] for each in path.iterdir()} == {"loop-0", "loop-1"}
 
@@ -241,7 +241,7 @@ import hashlib, importlib.util, os, pathlib, random, sys
 spec = importlib.util.spec_from_file_location("private", sys.argv[1])
 private = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(private)
-private.BYTES = 3 * 2**20
+private.MAX_BYTES = 3 * 2**20
 names = [f"step-{letter * 32}" for letter in "abcd"]
 found, rounds = 0, int(sys.argv[3])
 while rounds := rounds - 1:  # from 0 on without end

@@ -53,8 +53,8 @@ def test_all_of_a_step_comes_back(name):
         cell = {step.__name__: step for step in (*STEPS, Written)}[name](5, 8)
     state = tuple(cell.initial_state(X))
     staged = stage.stage(cell, X, state, False)
-    serialise.keep(NAME, staged)
-    found = serialise.find(NAME)
+    serialise.save(NAME, staged)
+    found = serialise.load(NAME)
     assert content(found) == content(staged)
     for loop, again, back in ((staged.forward, found.forward, False), (staged.backward, found.backward, True)):
         widths = {place.buffer: 8 for place in staged.at.values()}
@@ -94,7 +94,7 @@ def test_nothing_that_is_read_is_more_than_data(folder):
         whole = json.loads(json.dumps({"values": values, "staged": data}))
         put(whole, place, odd[at % len(odd)])
         disk.write(NAME, whole, numbers)
-        found = serialise.find(NAME)
+        found = serialise.load(NAME)
         read += found is not None
         for text in words(found and content(found)):
             assert serialise.WORD.fullmatch(text) or text.startswith("cpu")
@@ -108,9 +108,9 @@ def test_nothing_that_is_read_is_more_than_data(folder):
         1,
     ):
         disk.write(NAME, whole, numbers)
-        assert serialise.find(NAME) is None
+        assert serialise.load(NAME) is None
     disk.write(NAME, {"values": values, "staged": data}, numbers[:-1])
-    assert serialise.find(NAME) is None
+    assert serialise.load(NAME) is None
 
 
 def leaves(part, place=()):
@@ -164,7 +164,7 @@ def test_operations_that_do_more_than_compute_are_not_read(operation):
     prologue = replace(staged.prologue, calls=(*staged.prologue.calls, Call(operation, ("here",))))
     data, values, numbers = content(replace(staged, prologue=prologue))
     disk.write(NAME, {"values": values, "staged": data}, numbers)
-    assert serialise.find(NAME) is None
+    assert serialise.load(NAME) is None
 
 
 def test_what_cannot_be_written_as_data_is_not_kept(folder):
@@ -176,5 +176,5 @@ def test_what_cannot_be_written_as_data_is_not_kept(folder):
         Call("aten.mul.Tensor", ("a b",)),
     ):
         prologue = replace(staged.prologue, calls=(*staged.prologue.calls, odd))
-        serialise.keep(NAME, replace(staged, prologue=prologue))
+        serialise.save(NAME, replace(staged, prologue=prologue))
         assert not list(folder.iterdir())

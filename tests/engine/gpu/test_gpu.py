@@ -14,7 +14,7 @@ from rnnvanish.engine.gpu.gpu_loop import GPULoop
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.plan.stage import stage
-from rnnvanish.engine.reference import padding, scan
+from rnnvanish.engine.reference import padding_mask, plain_loop
 from rnnvanish.engine.state_record import StateRecord
 
 pytest.importorskip("triton")
@@ -143,13 +143,13 @@ class Run:
 
     def generated(self, record=None):
         torch.manual_seed(1)  # what a step draws at random
-        ended = None if self.lengths is None else padding(len(self.x), self.lengths).unsqueeze(-1)
+        ended = None if self.lengths is None else padding_mask(len(self.x), self.lengths).unsqueeze(-1)
         invariants = self.program.staged.prologue(*dict(self.cell.named_parameters()).values())
         return self.program(self.x, ended, invariants, self.start, record)
 
     def states(self):
         torch.manual_seed(1)
-        return scan(self.cell, self.x, self.start, self.lengths)
+        return plain_loop(self.cell, self.x, self.start, self.lengths)
 
     def plain(self):
         states = self.states()

@@ -201,7 +201,7 @@ def test_gradients_are_those_of_finite_differences():
 
 @pytest.mark.parametrize("function", [torch.angle, torch.sqrt])
 def test_what_is_not_known_runs_as_it_is_and_the_log_says_which(function, caplog, monkeypatch):
-    monkeypatch.setattr(engine_run, "_said", set())
+    monkeypatch.setattr(engine_run, "_logged", set())
     torch.manual_seed(0)
     layer, x = Recurrent(Diagonal, 3, 8, function=lambda h: h + function(h)), torch.randn(40, 16, 3)
     with caplog.at_level(logging.WARNING, logger="rnnvanish.engine"):

@@ -20,7 +20,7 @@ from rnnvanish.engine.ir.values import Kind, Stage, Values
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place
 from rnnvanish.engine.plan.stage import stage
-from rnnvanish.engine.reference import scan
+from rnnvanish.engine.reference import plain_loop
 from rnnvanish.numerics.real_view import pack
 
 NUMBERS = [0.0, -0.0, 1e-7, -1e-4, 0.3, -0.62, 0.63, 1.0, -1.0, 2.0, -3.0, 2.5, -7.5, 20.0, -90.0, 1000.0]
@@ -120,7 +120,7 @@ def test_a_step_of_it_has_the_outputs_and_gradients_of_the_plain_loop(device):
     h = torch.randn(batch, cell.hidden_size, dtype=torch.float64, requires_grad=True)
     program = Program(stage(cell, x[0].detach(), (h.detach(),), False), loop, x.dtype)
     found = []
-    for y in (program(x, None, [], (h,), None)[0], torch.stack([state for (state,) in scan(cell, x, (h,))])):
+    for y in (program(x, None, [], (h,), None)[0], torch.stack([state for (state,) in plain_loop(cell, x, (h,))])):
         weighed = (y.nan_to_num() * torch.linspace(1, 2, y.numel()).view_as(y)).sum()
         of_x, of_h = torch.autograd.grad(weighed, [x, h])
         found.append([y.unflatten(-1, (-1, 2)), of_x.unflatten(-1, (-1, 6)), of_h.unflatten(-1, (-1, 2))])
@@ -177,7 +177,7 @@ class Alone(Cell):
 
 def run(caplog, monkeypatch, function, early=False, dtype=torch.float32):
     """What the log says of a step with this function, which runs like the plain loop."""
-    monkeypatch.setattr(engine_run, "_said", set())
+    monkeypatch.setattr(engine_run, "_logged", set())
     torch.manual_seed(0)
     layer, x = Recurrent(Alone, 3, 8, function=function, early=early).to(dtype), torch.randn(40, 16, 3, dtype=dtype)
     with caplog.at_level(logging.WARNING, logger="rnnvanish.engine"):

@@ -1,1 +1,1 @@
-"""What is kept of a step, how it is known again, and when it is out of date."""
+"""What is kept of a step on disk, how it is known again, and the guards that say when a program is out of date."""

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rnnvanish.engine.cache.private_folder import LARGEST, PrivateFolder, Refused
+from rnnvanish.engine.cache.private_folder import MAX_FILE_BYTES, PrivateFolder, Refused
 
 logger = logging.getLogger("rnnvanish.engine")
 #: Bytes that a file begins with: of its checksum, and of the length of its data.
@@ -48,7 +48,7 @@ def read(name: str) -> tuple[Any, bytes] | None:
             with closing(_opened(path, make=False)) as folder:
                 content = folder.read(name)
         except Refused as reason:
-            _say_that_it_is_not_used(path, str(reason))
+            _warn_that_it_is_not_used(path, str(reason))
             continue
         except OSError:
             continue
@@ -64,7 +64,7 @@ def write(name: str, data: Any, numbers: bytes = b"") -> None:
     """Keep data (what JSON holds) and bytes, where a folder can be written."""
     text = json.dumps(data, separators=(",", ":")).encode()
     content = len(text).to_bytes(LENGTH) + text + numbers
-    if len(content) + CHECKSUM > LARGEST:
+    if len(content) + CHECKSUM > MAX_FILE_BYTES:
         return
     refused = False
     for path in folders():
@@ -73,13 +73,13 @@ def write(name: str, data: Any, numbers: bytes = b"") -> None:
                 folder.write(name, _digest(name.encode(), content) + content)
         except Refused as reason:
             refused = True
-            _say_that_it_is_not_used(path, str(reason))
+            _warn_that_it_is_not_used(path, str(reason))
             continue
         except OSError:
             continue
         return
     if not refused and os.environ.get("RNNVANISH_CACHE") != os.devnull:
-        _say_that_nothing_is_kept()
+        _warn_that_nothing_is_kept()
 
 
 def _opened(path: Path, *, make: bool) -> PrivateFolder:
@@ -90,7 +90,7 @@ def _opened(path: Path, *, make: bool) -> PrivateFolder:
 _warned: set[Path] = set()
 
 
-def _say_that_it_is_not_used(path: Path, reason: str) -> None:
+def _warn_that_it_is_not_used(path: Path, reason: str) -> None:
     if path not in _warned:
         _warned.add(path)
         logger.warning(
@@ -99,7 +99,7 @@ def _say_that_it_is_not_used(path: Path, reason: str) -> None:
 
 
 @cache
-def _say_that_nothing_is_kept() -> None:
+def _warn_that_nothing_is_kept() -> None:
     tried = ", ".join(map(str, folders()))
     logger.warning(
         "What is compiled cannot be kept: every process compiles it anew. %s",

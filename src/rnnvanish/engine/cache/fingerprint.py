@@ -14,18 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.compat import schema
+from rnnvanish import compat
 from rnnvanish.engine.cache import disk
-from rnnvanish.engine.cache.side_effects import OF_BATCH, OF_GRADIENT, Watched
+from rnnvanish.engine.cache.side_effects import BATCH_NAMES, GRADIENT_NAMES, Sandbox
 from rnnvanish.engine.ir.isolated_rng import IsolatedRNG
 from rnnvanish.engine.ir.parameters import batch_for, named_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.numerics import real_view
 
 #: A number of sequences that no step is likely to expect.
-MANY = 1000
+LARGE_BATCH = 1000
 
 
-class _Operations(IsolatedRNG):
+class _OperationLog(IsolatedRNG):
     """Lists operations as text; tensors are counted in the order in which they appear."""
 
     def __init__(self, *inputs: Tensor) -> None:
@@ -33,23 +34,23 @@ class _Operations(IsolatedRNG):
         self.lines: list[str] = []
         self.number: dict[int, int] = {}
         self.alive: list[Tensor] = []  # an id counts for as long as its tensor lives
-        self.given: set[int] = set()  # where what the step did not make itself lies in memory
+        self.inputs: set[int] = set()  # where what the step did not make itself lies in memory
         for tensor in inputs:
             self._new(tensor)
-            self.given.add(_memory(tensor))
+            self.inputs.add(_address(tensor))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        given = self.text(args), self.text(list(kwargs.items()))
-        for argument, tensor in zip(schema(func).arguments, args, strict=False):
+        given = self.describe(args), self.describe(list(kwargs.items()))
+        for argument, tensor in zip(compat.schema(func).arguments, args, strict=False):
             written = argument.alias_info is not None and argument.alias_info.is_write
-            if written and isinstance(tensor, Tensor) and _memory(tensor) in self.given:
+            if written and isinstance(tensor, Tensor) and _address(tensor) in self.inputs:
                 raise Unsupported(f"buffer that its step changes in place ({func})")
         out = super().__torch_dispatch__(func, types, args, kwargs)
         for tensor in out if isinstance(out, list | tuple) else [out]:
             if isinstance(tensor, Tensor) and id(tensor) not in self.number:
                 self._new(tensor)
-        self.lines.append(f"{func} {given} {self.text(out)}")
+        self.lines.append(f"{func} {given} {self.describe(out)}")
         return out
 
     def _new(self, tensor: Tensor) -> None:
@@ -57,7 +58,7 @@ class _Operations(IsolatedRNG):
         self.alive.append(tensor)
         self.lines.append(f"{tensor.dtype} {tuple(tensor.shape)} {tensor.stride()}")
 
-    def text(self, arg: Any) -> str:
+    def describe(self, arg: Any) -> str:
         """An argument; of a tensor that no operation has made, all numbers."""
         if isinstance(arg, Tensor):
             if id(arg) not in self.number:
@@ -66,65 +67,73 @@ class _Operations(IsolatedRNG):
                         "gradient for a tensor that its step reads and that is no parameter (nn.Parameter)"
                     )
                 self._new(arg)
-                self.given.add(_memory(arg))
+                self.inputs.add(_address(arg))
                 self.lines.append(repr(arg.tolist()))
             return f"%{self.number[id(arg)]}"
         if isinstance(arg, list | tuple):
-            return f"[{', '.join(map(self.text, arg))}]"
+            return f"[{', '.join(map(self.describe, arg))}]"
         return repr(arg)
 
 
 def fingerprint(
-    cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, watched: Watched | None = None
+    cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, sandbox: Sandbox | None = None
 ) -> str:
     """The name of a step of `cell`, a copy that nobody uses; other arguments are those of `stage`.
 
     Raises:
         Unsupported: Where the step does more than compute.
     """
-    watched = Watched(cell) if watched is None else watched
+    sandbox = Sandbox(cell) if sandbox is None else sandbox
     weights = named_weights(dict(cell.named_modules()))
     batch = batch_for(*weights.values(), x[:1], *(part[:1] for part in state))
 
-    def lines(batch: int, learns: bool = False) -> list[str]:
+    def operations_of(batch: int, learns: bool = False) -> list[str]:
         for weight in weights.values():
             weight.requires_grad_(learns and (weight.is_floating_point() or weight.is_complex()))
         inputs = [tensor.new_zeros(batch, *tensor.shape[1:], requires_grad=learns) for tensor in (x, *state)]
-        operations = _Operations(*weights.values(), *inputs)
+        operations = _OperationLog(*weights.values(), *inputs)
         with torch.set_grad_enabled(learns), operations:
-            new = watched(lambda: cell(inputs[0], tuple(inputs[1:])))
-        return [*operations.lines, operations.text(new)]
+            new = sandbox(lambda: cell(inputs[0], tuple(inputs[1:])))
+        return [*operations.lines, operations.describe(new)]
 
-    found = lines(batch)
-    if watched.names & OF_GRADIENT and _operations(lines(batch, learns=True)) != _operations(found):
+    found = operations_of(batch)
+    if sandbox.names & GRADIENT_NAMES and _without_detached(operations_of(batch, learns=True)) != _without_detached(
+        found
+    ):
         raise Unsupported("way to see all that its step does: it asks whether there is a gradient")
-    if watched.names & OF_BATCH and not all(_scaled(found, batch, lines(each), each) for each in (1, MANY)):
+    if sandbox.names & BATCH_NAMES and not all(
+        _same_for_any_batch(found, batch, operations_of(each), each) for each in (1, LARGE_BATCH)
+    ):
         raise Unsupported("way to see all that its step does: it asks how many sequences there are")
     known = [_versions(), x.device.type, str(masked), *found]
     return disk.name_for("step", *map(str.encode, known))
 
 
-def _operations(lines: list[str]) -> list[str]:
+def _without_detached(lines: list[str]) -> list[str]:
     """Operations without what autograd detaches besides, and so without the tensors' numbers."""
     operations = [line for line in lines if line.startswith("aten.") and not line.startswith("aten.detach")]
     return [re.sub(r"%\d+", "%", line) for line in operations]
 
 
-def _scaled(lines: list[str], batch: int, others: list[str], many: int) -> bool:
+def _same_for_any_batch(operations: list[str], batch: int, others: list[str], other_batch: int) -> bool:
     """Whether the operations are the same, for another number of sequences."""
-    parts = [re.split(r"(?<![\w.%-])(\d+)(?![\w.])", "\n".join(_operations(each))) for each in (lines, others)]
+    parts = [
+        re.split(r"(?<![\w.%-])(\d+)(?![\w.])", "\n".join(_without_detached(each))) for each in (operations, others)
+    ]
     return len(parts[0]) == len(parts[1]) and all(
-        one == other or (one.isdigit() and other.isdigit() and int(one) * many == int(other) * batch)
+        one == other or (one.isdigit() and other.isdigit() and int(one) * other_batch == int(other) * batch)
         for one, other in zip(*parts, strict=True)
     )
 
 
-def _memory(tensor: Tensor) -> int:
+def _address(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
 @cache
 def _versions() -> str:
     """Of all that stages a step and reads it again; of this package the text, as it changes between releases."""
-    sources = (path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parents[1].rglob("*.py")))
+    engine = Path(__file__).parents[1]
+    paths = [*sorted(engine.rglob("*.py")), *map(Path, (compat.__file__, real_view.__file__))]
+    sources = (path.read_text(encoding="utf-8") for path in paths)
     return "\n".join([torch.__version__, platform.python_version(), *sources])

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 #: Bytes and files that are kept: of more, those go first that were not used for longest.
-BYTES, FILES = 2**28, 4096
+MAX_BYTES, MAX_FILES = 2**28, 4096
 #: Bytes of one file: none of ours comes near.
-LARGEST = 2**26
+MAX_FILE_BYTES = 2**26
 #: Seconds after which a file that is still being written belongs to a process that has ended.
 ABANDONED = 3600
 
@@ -78,12 +78,12 @@ class PrivateFolder:
             found = os.fstat(file)
             # A file that another process has just replaced has no name left.
             ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink <= 1
-            if not ours or found.st_mode & 0o022 or found.st_size > LARGEST:
+            if not ours or found.st_mode & 0o022 or found.st_size > MAX_FILE_BYTES:
                 raise Refused(f"{name} in it is not a file that we alone have written: remove it")
             with suppress(OSError):
                 os.utime(file)  # used last
             with open(file, "rb", closefd=False) as content:
-                return content.read(LARGEST)
+                return content.read(MAX_FILE_BYTES)
         finally:
             os.close(file)
 
@@ -119,7 +119,7 @@ class PrivateFolder:
             raise Refused(f"others can open it (chmod 700 closes it, now it is {stat.S_IMODE(found.st_mode):o})")
 
     def _prune(self) -> None:
-        """Remove what was not used for longest, drafts of processes that were killed, and what earlier versions left."""
+        """Remove what was not used for longest, drafts of killed processes, and what earlier versions left."""
         kept, now = [], time.time()
         with os.scandir(self._folder) as entries:
             for entry in entries:
@@ -134,7 +134,7 @@ class PrivateFolder:
         total = 0
         for count, (_, size, name) in enumerate(sorted(kept, reverse=True), start=1):
             total += size
-            if count > FILES or total > BYTES:
+            if count > MAX_FILES or total > MAX_BYTES:
                 self._remove(name)
 
     def _remove(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """Staged steps as data: numbers, names and lists of them, which nothing runs while they are read.
 
-What is read has the types that the classes of a staged step declare, and its words are names: a code generator writes some of
-them into the text of a loop. Whether it is the step that was asked for is for `verify` to see.
+What is read has the types that the classes of a staged step declare, and its words are names: a code generator writes
+some of them into the text of a loop. Whether it is the step that was asked for is for `verify` to see.
 """
 
 import math
@@ -36,8 +36,8 @@ NAMED: dict[str, tuple[type, Callable[[str], Any]]] = {
 }
 
 
-def find(name: str) -> StagedStep | Unsupported | None:
-    """What is kept under a name: a step, or the reason why there is none; None where there is nothing, or nonsense."""
+def load(name: str) -> StagedStep | Unsupported | None:
+    """A step that is kept under a name, or the reason why there is none; None where there is nothing, or nonsense."""
     found = disk.read(name)
     if found is None:
         return None
@@ -51,7 +51,7 @@ def find(name: str) -> StagedStep | Unsupported | None:
     return None
 
 
-def keep(name: str, result: StagedStep | Unsupported) -> None:
+def save(name: str, result: StagedStep | Unsupported) -> None:
     """Keep a step, or the reason why there is none, where it can be written as data."""
     if isinstance(result, Unsupported):
         disk.write(name, {"unsupported": str(result)})
