@@ -2,77 +2,20 @@
 
 import enum
 import functools
-import gc
-import itertools
-import logging
 import sys
 import types
-import weakref
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 import torch
+from program_cells import Base, X, built, compiled, numbers, same
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
-from rnnvanish import Recurrent, cells, mitigations
-from rnnvanish.cell import Cell, Paper
-from rnnvanish.engine import programs, run
-
-X = torch.randn(40, 16, 5, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture
-def log(caplog, monkeypatch):
-    monkeypatch.setattr(run, "_logged", set())
-    caplog.set_level(logging.WARNING, logger="rnnvanish.engine")
-    return caplog
-
-
-class Base(Cell):
-    """tanh of a sum, times `factor`: each test says what that is made from."""
-
-    paper = Paper("-", 2026, "written for the tests", "-")
-    inherited = 0.5
-
-    def __init__(self, input_size, hidden_size):
-        super().__init__(input_size, hidden_size)
-        self.from_x, self.from_h = nn.Linear(input_size, hidden_size), nn.Linear(hidden_size, hidden_size)
-
-    def forward(self, x, state):
-        return (torch.tanh(self.from_x(x) + self.from_h(state[0])) * self.factor(),)
-
-
-def built(cell):
-    torch.manual_seed(0)
-    return Recurrent(cell, 5, 8)
-
-
-def numbers(layer, engine, x=X):
-    layer.engine = engine
-    try:
-        x = x.clone().requires_grad_()
-        y, _ = layer(x)
-        return [y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()], materialize_grads=True)]
-    finally:
-        layer.engine = "auto"
-
-
-def compiled(layer):
-    """Whether the last run of a layer was by a program."""
-    known = programs._cells.get(id(layer.cells[0]))
-    return known is not None and any(
-        hasattr(run._programs.get(entry.key), "staged") for entry in known.entries.values()
-    )
-
-
-def same(ours, theirs):
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(
-            one, other, rtol=1e-4, atol=1e-5 * max(1.0, float(other.abs().nan_to_num().max())), equal_nan=True
-        )
+from rnnvanish import cells, mitigations
+from rnnvanish.engine import run
 
 
 class Colour(enum.Enum):
@@ -322,76 +265,6 @@ def test_what_a_step_reads_elsewhere(cell, change, monkeypatch):
         assert cell is Prop or not torch.equal(now[0], before[0])
     if cell is not Closes:
         same(numbers(layer, "auto"), before)
-
-
-class Big:
-    numbers = (1,)
-
-
-def test_what_a_cell_holds_is_freed_with_it_and_so_is_what_was_refused(log):
-    def lives(prepare):
-        class Holding(Base):
-            def factor(self):
-                return 0.5 if self.big.numbers else 0.7
-
-        layer = built(Holding)
-        cell = layer.cells[0]
-        cell.big, cell.circle = Big(), [cell]
-        prepare(cell)
-        numbers(layer, "auto")
-        assert compiled(layer) == (prepare is free)
-        return [weakref.ref(each) for each in (layer, cell, cell.big, cell.from_x, cell.from_x.weight, Holding)]
-
-    def free(cell):
-        cell.method = cell.factor
-
-    def refused(cell):
-        cell.big.numbers = itertools.count()
-
-    def patched(cell):
-        old = cell.forward
-        cell.forward = lambda x, state: old(x, state)
-
-    before = len(programs._cells)
-    for prepare in (free, refused, patched):
-        left = lives(prepare)
-        gc.collect()
-        assert [each() for each in left] == [None] * len(left)
-    assert len(programs._cells) <= before
-
-
-def test_the_table_of_programs_has_a_bound(monkeypatch):
-    monkeypatch.setattr(run, "_programs", {})
-    monkeypatch.setattr(programs, "IDLE_PROGRAMS", 2)
-    kinds = [type(f"Elman{number}", (cells.ALL["Elman"],), {}) for number in range(4)]
-    for kind in kinds:
-        for _ in range(3):
-            built(kind)(X)
-        gc.collect()
-    assert len(run._programs) <= 3
-    layers = [built(kind) for kind in kinds]
-    for layer in layers * 2:
-        layer(X)
-    assert all(map(compiled, layers))  # what is in use stays
-
-
-def test_settings_that_change_at_every_call_make_no_program_for_each(log, monkeypatch):
-    monkeypatch.setattr(run, "_programs", {})
-
-    class Cooling(Base):
-        heat = 1.0
-
-        def factor(self):
-            return self.heat
-
-    layer = built(Cooling)
-    for step in range(programs.RECOMPILE_LIMIT + 4):
-        layer.cells[0].heat = 1.0 - step / 100
-        same(numbers(layer, "auto"), numbers(layer, "reference"))
-        layer.cells[0].unread = step
-        layer(X)
-    assert len(run._programs) == programs.RECOMPILE_LIMIT + 1
-    assert ["change from call to call" in message for message in log.messages] == [True]
 
 
 def test_what_a_step_does_not_read_makes_no_new_program(monkeypatch):

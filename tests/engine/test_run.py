@@ -1,7 +1,6 @@
 """Which engine runs, and what it says; what is kept on disk; memory; denormal numbers."""
 
 import contextlib
-import logging
 import os
 import subprocess
 import sys
@@ -17,13 +16,6 @@ from rnnvanish.engine import run
 from rnnvanish.engine.cpu import cpu_loop
 
 BIG = (40, 16, 5)  # steps, sequences, features: with 8 units worth compiling
-
-
-@pytest.fixture
-def log(caplog, monkeypatch):
-    monkeypatch.setattr(run, "_logged", set())
-    caplog.set_level(logging.WARNING, logger="rnnvanish.engine")
-    return caplog
 
 
 def plain(layer, x):
