@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from rnnvanish import mitigations
+from rnnvanish.diagnosis.examine import examine
 from rnnvanish.probes.shares import shares
 
 NAMES = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
@@ -93,3 +94,10 @@ def test_each_layer_has_its_own_weights_under_the_users_names():
         f"cells.1.cell.{name}" for name in ("from_x.weight", "from_x.bias", "from_h.weight", "from_h.bias")
     }
     assert all(share.sum().item() == pytest.approx(1) for share in found["rnn/layer0/forward"].by_weight.values())
+
+
+def test_frozen_weights_have_no_shares_and_no_number_stands_for_them():
+    module = nn.LSTM(2, 3).requires_grad_(False)
+    with pytest.raises(ValueError, match="those of LSTM/layer0/forward are frozen"):
+        shares(module, torch.randn(5, 2, 2))
+    assert examine(module, torch.randn(5, 2, 2))["LSTM/layer0/forward"].measures["shares"] is None

@@ -60,7 +60,8 @@ class Shares:
 def shares(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Shares]:
     """Measure, for each recurrent layer and direction, which lags the gradients of its own weights come from.
 
-    Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error.
+    Arguments and errors are those of `probes.retention`; a step that cannot be repeated (random numbers) is an error, and
+    so is a layer without weights that are trained.
 
     Examples:
         >>> _ = torch.manual_seed(0)
@@ -74,6 +75,10 @@ def shares(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
 def shares_of(run: Run, gradients: Series) -> Pass[Shares]:
     """Measure one loop, given the total gradient of every state."""
     weights = {name: weight for name, weight in run.module.named_parameters() if weight.requires_grad}
+    if not weights:
+        raise ValueError(
+            f"shares needs weights that are trained, and those of {run.name} are frozen: set requires_grad of one to True."
+        )
     sizes = {name: torch.zeros(int(run.ends.max()) + 1, dtype=torch.float64) for name in weights}
     linear, others = None, set[str]()
     while (steps := (yield)) is not None:
