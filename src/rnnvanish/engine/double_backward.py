@@ -10,7 +10,7 @@ from rnnvanish.engine.ir.values import Value
 from rnnvanish.engine.plan.staged_step import StagedStep
 
 
-def differentiable(
+def differentiable_gradients(
     staged: StagedStep,
     given: dict[Value, Tensor],
     x: Tensor,
@@ -22,14 +22,14 @@ def differentiable(
     final: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
     """The gradients once more, by operations of torch that can themselves be differentiated."""
-    now, first = tuple(state), []
+    current, outputs_so_far = tuple(state), []
     step = Interpreter(staged.new, {*given, *staged.inputs, *staged.states})
     for t in range(len(x)):
         rows = (x[t], x if ended is None else ended[t], *(each[t] for each in noise))
-        known = given | dict(zip(staged.inputs, rows, strict=True)) | dict(zip(staged.states, now, strict=True))
-        now = tuple(step([known[value] for value in step.reads], x.shape[1], x))
-        first.append(now[0])
-    ends = [(torch.stack(first), outputs), *zip(now, final, strict=True)]
+        known = given | dict(zip(staged.inputs, rows, strict=True)) | dict(zip(staged.states, current, strict=True))
+        current = tuple(step([known[value] for value in step.reads], x.shape[1], x))
+        outputs_so_far.append(current[0])
+    ends = [(torch.stack(outputs_so_far), outputs), *zip(current, final, strict=True)]
     ends = [(end, gradient) for end, gradient in ends if gradient is not None]
     inputs = [x, *invariants, *state]
     wanted = [tensor for tensor in inputs if tensor.requires_grad]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rnnvanish.compat import lazy_clone
 from rnnvanish.engine.autograd.distinct_gradients import copy_shared
-from rnnvanish.engine.double_backward import differentiable
+from rnnvanish.engine.double_backward import differentiable_gradients
 from rnnvanish.engine.ir.interpret import Interpreter, as_rows
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Value
@@ -216,7 +216,9 @@ class _LoopFunction(torch.autograd.Function):
             if torch.is_grad_enabled():
                 if ctx.record is not None:
                     raise Unsupported("record of a double backward")
-                return *[None] * 5, *differentiable(staged, known, x, ended, noise, invariants, state, outputs, final)
+                return *[None] * 5, *differentiable_gradients(
+                    staged, known, x, ended, noise, invariants, state, outputs, final
+                )
         vectors, matrices = program.operands(known, x)
         all_steps = _input_buffers(x, ended, noise) | dict(zip(states, saved[end - len(states) : end], strict=True))
         if outputs is not None:

@@ -1,4 +1,4 @@
-"""What a compiled loop leaves behind for a measure: its states, and the gradients by them, once it is differentiated."""
+"""What a compiled loop leaves for a measure: its states, and the gradients by them, once it is differentiated."""
 
 from dataclasses import dataclass, field
 

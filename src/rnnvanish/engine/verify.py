@@ -51,7 +51,7 @@ def verify(cell: Any, program: Program, x: Tensor, state: State, masked: bool) -
         def compiled() -> tuple[Tensor, State]:
             return program(x, ended, program.staged.prologue(*weights), start, None)
 
-        expected, got = _results(plain, inputs), _results(compiled, inputs)
+        expected, got = _outputs_and_gradients(plain, inputs), _outputs_and_gradients(compiled, inputs)
     for ours, theirs in zip(got, expected, strict=True):
         size = max(float(theirs.abs().nan_to_num(posinf=0, neginf=0).max()), 1e-6)
         if not torch.allclose(ours, theirs, rtol=0, atol=TOLERANCE[x.dtype.to_real()] * size, equal_nan=True):
@@ -60,7 +60,7 @@ def verify(cell: Any, program: Program, x: Tensor, state: State, masked: bool) -
             )
 
 
-def _results(run: Callable[[], tuple[Tensor, State]], inputs: list[Tensor]) -> list[Tensor]:
+def _outputs_and_gradients(run: Callable[[], tuple[Tensor, State]], inputs: list[Tensor]) -> list[Tensor]:
     """Outputs, and the gradients of a sum that weighs each number of them differently."""
     with IsolatedRNG(inputs[0].device):
         y, final = run()

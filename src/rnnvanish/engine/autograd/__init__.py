@@ -1,1 +1,1 @@
-"""What a fused loop owes to autograd: saved tensors, gradients of their own, double backward."""
+"""What a compiled loop owes to autograd: gradients that share no memory, and inputs that were not changed meanwhile."""
