@@ -9,6 +9,7 @@ from torch import nn
 
 from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.cell import Cell, Paper
+from rnnvanish.diagnosis.advice import trials
 from rnnvanish.diagnosis.advice.replace_cell import Swap
 from rnnvanish.diagnosis.advice.trials import try_cures
 from rnnvanish.probes import retention
@@ -236,3 +237,20 @@ def test_infinite_half_lives_are_infinite():
     found = tried(layer, torch.randn(30, 2, 2)).advice("RNN/layer0/forward")
     assert found[0].after >= found[1].after
     assert any(math.isinf(trial.after) or trial.after > 5 for trial in found)
+
+
+@pytest.mark.parametrize(("long", "engine"), [(20, "auto"), (21, "reference")])
+def test_a_changed_layer_runs_compiled_where_sequences_are_long(long, engine, monkeypatch):
+    """To compile a loop takes seconds, once on a machine: as long as a few thousand of its steps."""
+    torch.manual_seed(0)
+    seen = set()
+    measured = trials._Ward._measured
+
+    def noting(ward, patient):
+        seen.update(each.engine for each in patient.modules() if isinstance(each, Recurrent))
+        return measured(ward, patient)
+
+    monkeypatch.setattr(trials, "LONG_SEQUENCE", long)
+    monkeypatch.setattr(trials._Ward, "_measured", noting)
+    tried(nn.RNN(2, 4), torch.randn(20, 2, 2))
+    assert seen == {engine}

@@ -53,8 +53,8 @@ VANISHING: tuple[Cure, ...] = (
 EXPLODING: tuple[Cure, ...] = (OrthogonalStart(), Critical(), NpRNN(), Swap(), ClipNorm())
 #: A half-life that is longer by this factor is an improvement; so is a loss that is lower by the other one.
 LONGER, LOWER = 1.2, 0.99
-#: Steps of training from which on a compiled loop pays.
-COMPILED = 50
+#: Steps of training, or of a sequence, from which on it pays to compile the loop of a changed layer: seconds, once on a machine.
+MANY_TRAINING_STEPS, LONG_SEQUENCE = 50, 1000
 
 
 @dataclass(frozen=True)
@@ -189,9 +189,11 @@ class _Ward:
         """Treat a copy, and measure it; a trial for each layer."""
         draws = isinstance(cure, Draw)
         patient = treated(self.model, cure, self._copy_to_draw_on() if draws and not self.train else None)
-        for layer in patient.modules():  # to compile a loop that runs a few times takes longer than the loop
-            if isinstance(layer, Recurrent) and self.train < COMPILED:
-                layer.engine = "reference"
+        longest = max((len(curve.gain) for curve in self.before.values()), default=0)
+        if self.train < MANY_TRAINING_STEPS and longest < LONG_SEQUENCE:
+            for layer in patient.modules():
+                if isinstance(layer, Recurrent):
+                    layer.engine = "reference"
         rule = cure if isinstance(cure, Rule) else None
         if not draws:
             self._need_same_output(patient)
