@@ -1,5 +1,6 @@
 """Cures that wrap a cell, but attention: each against an oracle of its own, and its invariant after some training."""
 
+import copy
 import math
 
 import pytest
@@ -196,3 +197,14 @@ def test_a_mask_has_no_gradient():
     (curve,) = probes.retention(layer, sequences()).values()
     assert curve.part("mask").gain.eq(0).all()
     assert curve.part("h").gain.gt(0).all()
+
+
+def test_a_dropped_layer_that_was_saved_whole_before_cells_named_their_layers_goes_on():
+    layer = VariationalDropout(0.5)(nn.GRU(INPUT, HIDDEN))
+    saved = copy.deepcopy(layer)
+    del vars(saved.cells[0])["layers"]
+    outputs = []
+    for each in (layer, saved):
+        torch.manual_seed(1)
+        outputs.append(each(sequences())[0])
+    assert torch.equal(*outputs)

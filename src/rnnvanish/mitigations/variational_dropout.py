@@ -21,9 +21,11 @@ from rnnvanish.recurrent import Recurrent
 class _Masked(Wrapper):
     """Its state carries the mask, so that a run that is handed on keeps it."""
 
+    layers: tuple[str, ...] = ("from_h",)  # of a model that was saved whole before cells named theirs
+
     def __init__(self, cell: Cell, probability: float) -> None:
         super().__init__(cell, ("mask",))
-        self.layers = tuple(recurrent_layers(innermost(cell))) or ("from_h",)
+        self.layers = tuple(recurrent_layers(innermost(cell))) or self.layers
         if not all(isinstance(getattr(innermost(cell), layer, None), nn.Module) for layer in self.layers):
             raise ValueError(f"VariationalDropout needs a cell with a from_h, got {type(innermost(cell)).__name__}.")
         self.probability = probability
