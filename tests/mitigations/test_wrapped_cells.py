@@ -200,7 +200,7 @@ def test_a_mask_has_no_gradient():
 
 
 def test_a_dropped_layer_that_was_saved_whole_before_cells_named_their_layers_goes_on():
-    layer = VariationalDropout(0.5)(nn.GRU(INPUT, HIDDEN))
+    layer = VariationalDropout(0.5)(nn.GRU(INPUT, HIDDEN).double())
     saved = copy.deepcopy(layer)
     del vars(saved.cells[0])["layers"]
     outputs = []
