@@ -23,7 +23,7 @@ from .labels import IN_VERDICTS
 from .render import render
 from .sparkline import sparkline
 
-RECORDS = "src/rnnvanish/records"
+RECORDS = "src/rnnvanish/records/*.json"
 BOX = re.compile(r'<div class="rv-verdict [^"]*" id="([\w.]+)">.*?(?=</dl></div>)', re.DOTALL)
 
 

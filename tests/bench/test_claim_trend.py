@@ -65,8 +65,9 @@ def test_there_is_no_line_to_infinity():
 
 def test_points_come_from_results_and_from_every_version_of_a_record(tmp_path, monkeypatch):
     git(tmp_path, "init", "--quiet")
-    path, commits = tmp_path / claim_trend.RECORDS / "a.dear.json", []
+    path, commits = tmp_path / "src/rnnvanish/records/a.dear.json", []
     path.parent.mkdir(parents=True)
+    (path.parent / "ledger.py").write_text("no record\n")
     for values, measured in (([1, 5, 2], "11111111 with changes"), ([7], "22222222")):
         path.write_text(json.dumps({"values": values, "provenance": {"commit": measured}}))
         git(tmp_path, "add", ".")
