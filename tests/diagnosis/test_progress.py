@@ -57,3 +57,17 @@ def test_what_is_quick_shows_nothing(monkeypatch):
     with progress.shown(True):
         progress.doing("something")
     assert error.getvalue() == ""
+
+
+def test_what_the_model_says_has_a_line_of_its_own(at_once, monkeypatch):
+    error = Terminal()
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(sys, "stderr", error)
+    with progress.shown(True):
+        while "running" not in error.getvalue():
+            pass  # it is drawn by a thread of its own
+        print("loss is large", file=sys.stderr)
+    assert sys.stderr is error
+    _, _, between = error.getvalue().partition("loss is large")[0].rpartition("running the model")
+    assert "\x1b[2K" in between  # the line was erased before
+    assert "loss is large\n" in error.getvalue()

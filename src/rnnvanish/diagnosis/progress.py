@@ -34,7 +34,7 @@ def shown(wanted: bool) -> Iterator[None]:
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,
-        redirect_stderr=False,
+        redirect_stderr=True,  # what the model says has a line of its own
     )
     task = display.add_task("running the model", total=None)
     timer = Timer(AFTER, display.start)
