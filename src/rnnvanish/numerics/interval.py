@@ -16,7 +16,7 @@ def confidence_interval(values: Tensor) -> tuple[Tensor, Tensor]:
         values: One row a batch; nan where a batch has no value.
 
     Examples:
-        >>> low, high = interval(torch.tensor([1.0, 2.0, 3.0]))
+        >>> low, high = confidence_interval(torch.tensor([1.0, 2.0, 3.0]))
         >>> round(float(low), 3), round(float(high), 3)
         (-0.484, 4.484)
     """
