@@ -190,10 +190,10 @@ def claims(
         section: The claims of one section, by its number.
         only: One claim, by its id.
         seeds: How many seeds, instead of each claim's own number.
-        update: Measure the dear claims alone, those that the site does not measure itself, and store the results.
+        update: Measure the expensive claims alone, those that the site does not measure itself, and store the results.
             Each is stored at once. After an interruption the same command goes on: what was measured today, with the
             code as it is, is not measured again.
-        stored: Measure the cheap claims alone; of the dear ones show what is stored, as the site does.
+        stored: Measure the cheap claims alone; of the expensive ones show what is stored, as the site does.
         json: Print everything that was measured as JSON.
     """
     from rnnvanish import experiments

@@ -111,8 +111,8 @@ class Claim:
         bounds: Where the median must lie for each verdict; outside of them all the sentence is undecided.
         stated: The verdict that the text around it states.
         seeds: How many.
-        stored: Whether it is too dear to measure at every build: more than about ten seconds. Then a page shows what
-            `rnnvanish claims --update` has stored, with its date.
+        stored: Whether it is too expensive to measure at every build: more than about ten seconds. Then a page shows
+            what `rnnvanish claims --update` has stored, with its date.
         detail: What a page draws beside a stored claim: seed -> anything that JSON can hold. Stored with the
             measurement; a function that shares its work with `sample` by a cache costs nothing more.
         control: With what it must come out otherwise.

@@ -1,4 +1,4 @@
-"""Stored measurements: what is too dear to measure at every build, and whether the code has changed since.
+"""Stored measurements: what is too expensive to measure at every build, and whether the code has changed since.
 
 One JSON file a claim, in git: what was measured stays when a run is cut off, and a change shows in its own file.
 """
