@@ -42,7 +42,7 @@ def standard_output(process: bool, alone: bool) -> Iterator[Any]:
     ours = sys.stdout
     if not alone:
         if process and isinstance(ours, io.TextIOWrapper):
-            ours = sys.stdout = _Patient(ours)
+            ours = sys.stdout = _TolerantOutput(ours)
         yield ours
         return
     if process:
@@ -56,7 +56,7 @@ def standard_output(process: bool, alone: bool) -> Iterator[Any]:
             yield ours
 
 
-class _Patient(io.TextIOWrapper):
+class _TolerantOutput(io.TextIOWrapper):
     """Standard output for whoever prints, the user's model too: once its reader has gone away, what comes is dropped."""
 
     gone = False

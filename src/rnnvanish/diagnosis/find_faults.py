@@ -75,11 +75,11 @@ def _tried(
     model: nn.Module, call: Call, loss: Loss, cells: Cells, name: str, symptom: Symptom, times: int, batches: int
 ) -> Finding:
     doing(f"trying what mends the {symptom.fault}")
-    patient = copy_model(model)
+    candidate = copy_model(model)
     after = math.nan
     try:
-        symptom.mend(_module(patient, symptom.module))
-        after = each_loop(patient, call, loss, symptom.value, bool, cells)[_first_call(name)]
+        symptom.mend(_module(candidate, symptom.module))
+        after = each_loop(candidate, call, loss, symptom.value, bool, cells)[_first_call(name)]
     except (ValueError, RuntimeError, KeyError):  # it cannot be mended from outside: the finding stands
         pass
     says = symptom.says if batches == 1 else f"{symptom.says} So it is in {times} of {batches} batches."

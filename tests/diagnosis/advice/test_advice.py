@@ -95,14 +95,14 @@ def test_training_is_plain_adam_with_the_users_loss():
     model, (x, loss) = Reader("LSTM"), task(15)
     found = tried(model, x, loss, train=3, rate=0.01)
 
-    def by_hand(patient):
-        before = loss(patient(x)).item()
-        adam = torch.optim.Adam(patient.parameters(), lr=0.01)
+    def by_hand(candidate):
+        before = loss(candidate(x)).item()
+        adam = torch.optim.Adam(candidate.parameters(), lr=0.01)
         for _ in range(3):
             adam.zero_grad()
-            loss(patient(x)).backward()
+            loss(candidate(x)).backward()
             adam.step()
-        return before, loss(patient(x)).item(), next(iter(retention(patient, x, loss).values())).half_life
+        return before, loss(candidate(x)).item(), next(iter(retention(candidate, x, loss).values())).half_life
 
     untreated = by_hand(copy.deepcopy(model))
     plain = found.untreated
@@ -244,13 +244,13 @@ def test_a_changed_layer_runs_compiled_where_sequences_are_long(long, engine, mo
     """To compile a loop takes seconds, once on a machine: as long as a few thousand of its steps."""
     torch.manual_seed(0)
     seen = set()
-    measured = trials._Ward._measured
+    measured = trials._TrialRunner._measured
 
-    def noting(ward, patient):
-        seen.update(each.engine for each in patient.modules() if isinstance(each, Recurrent))
-        return measured(ward, patient)
+    def noting(runner, candidate):
+        seen.update(each.engine for each in candidate.modules() if isinstance(each, Recurrent))
+        return measured(runner, candidate)
 
     monkeypatch.setattr(trials, "LONG_SEQUENCE", long)
-    monkeypatch.setattr(trials._Ward, "_measured", noting)
+    monkeypatch.setattr(trials._TrialRunner, "_measured", noting)
     tried(nn.RNN(2, 4), torch.randn(20, 2, 2))
     assert seen == {engine}

@@ -15,7 +15,7 @@ from rnnvanish.mitigation import Rule
 Objective = Callable[[nn.Module, Any], Tensor]
 
 
-def exercise(
+def train_briefly(
     model: nn.Module, batches: Sequence[Any], objective: Objective, steps: int, rate: float, rule: Rule | None = None
 ) -> tuple[float, float]:
     """Train `model` in place.

@@ -89,15 +89,15 @@ def treated(model: nn.Module, cure: Cure, copy: nn.Module | None = None) -> nn.M
         cure: The cure.
         copy: A copy of it to be treated, where there is one.
     """
-    patient = copy_model(model) if copy is None else copy
+    candidate = copy_model(model) if copy is None else copy
     if isinstance(cure, Rule):
-        return patient
+        return candidate
     with torch.random.fork_rng(devices=devices(model)):
         seeding = (
             torch.manual_seed if devices(model) else torch.default_generator.manual_seed
         )  # else it asks every kind
         seeding(0)
-        return cure(patient)
+        return cure(candidate)
 
 
 def devices(model: nn.Module) -> list[torch.device]:

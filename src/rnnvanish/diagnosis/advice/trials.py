@@ -13,7 +13,7 @@ from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.compat import tree_leaves
 from rnnvanish.diagnosis.advice.replace_cell import GATED_CELLS, Swap
-from rnnvanish.diagnosis.advice.short_training import exercise
+from rnnvanish.diagnosis.advice.short_training import train_briefly
 from rnnvanish.diagnosis.advice.trial import Cure, Training, Trial, line, named, treated
 from rnnvanish.diagnosis.progress import doing
 from rnnvanish.live import RECURRENT, Cells, unwrapped
@@ -137,16 +137,16 @@ def trials_of(
     bad = {name: curve for name, curve in before.items() if curve.verdict in ("vanishing", "exploding")}
     bad = {name: curve for name, curve in bad.items() if not curve.joined}
     model = unwrapped(model)
-    ward = _Ward(model, calls, loss, before, train, rate, cells, segment)
+    runner = _TrialRunner(model, calls, loss, before, train, rate, cells, segment)
     doing("training without a cure")
-    untreated = ward.trained(copy_model(model)) if train and bad else None
+    untreated = runner.trained(copy_model(model)) if train and bad else None
     found: dict[str, list[Trial]] = {name: [] for name in bad}
     unfit = {}
     cures = _cures(bad, lag)
     for number, cure in enumerate(cures):
         doing(f"trying cure {number + 1} of {len(cures)}: {named(cure)}")
         try:
-            measured = ward.trials(cure, untreated)
+            measured = runner.trials(cure, untreated)
         except Exception as error:  # noqa: BLE001  # the user's own code runs with what it was not written for
             unfit[named(cure)] = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             continue
@@ -173,7 +173,7 @@ def _rank(trial: Trial) -> tuple[bool, float, float, bool, float]:
 
 
 @dataclass(frozen=True)
-class _Ward:
+class _TrialRunner:
     """Where copies of one model are treated and measured."""
 
     model: nn.Module
@@ -188,18 +188,18 @@ class _Ward:
     def trials(self, cure: Cure, untreated: Training | None) -> dict[str, Trial]:
         """Treat a copy, and measure it; a trial for each layer."""
         draws = isinstance(cure, Draw)
-        patient = treated(self.model, cure, self._copy_to_draw_on() if draws and not self.train else None)
+        candidate = treated(self.model, cure, self._copy_to_draw_on() if draws and not self.train else None)
         longest = max((len(curve.gain) for curve in self.before.values()), default=0)
         if self.train < MANY_TRAINING_STEPS and longest < LONG_SEQUENCE:
-            for layer in patient.modules():
+            for layer in candidate.modules():
                 if isinstance(layer, Recurrent):
                     layer.engine = "reference"
         rule = cure if isinstance(cure, Rule) else None
         if not draws:
-            self._need_same_output(patient)
-        after = self.before if rule else self._measured(patient)
+            self._need_same_output(candidate)
+        after = self.before if rule else self._measured(candidate)
         norms = self._norms(rule) if rule else None
-        training = self.trained(patient, rule) if untreated else None
+        training = self.trained(candidate, rule) if untreated else None
         return {
             name: Trial(
                 named(cure),
@@ -231,25 +231,25 @@ class _Ward:
             ours.copy_(theirs)
         return self._copy
 
-    def trained(self, patient: nn.Module, rule: Rule | None = None) -> Training:
+    def trained(self, candidate: nn.Module, rule: Rule | None = None) -> Training:
         """Train a copy, and measure what has become of it."""
-        before, after = exercise(patient, self.calls, self._objective, self.train, self.rate, rule)
-        curves = self._measured(patient) if math.isfinite(after) else {}
+        before, after = train_briefly(candidate, self.calls, self._objective, self.train, self.rate, rule)
+        curves = self._measured(candidate) if math.isfinite(after) else {}
         return Training(self.train, before, after, {name: curve.half_life for name, curve in curves.items()})
 
-    def _need_same_output(self, patient: nn.Module) -> None:
+    def _need_same_output(self, candidate: nn.Module) -> None:
         """A model that takes the recurrent state apart may run with another cell, and give something else."""
         if isinstance(self.model, RECURRENT):
             return  # the state itself is what it gives
-        shapes = self._shapes(patient)
+        shapes = self._shapes(candidate)
         if shapes != self._untreated_shapes:
             raise ValueError(
                 f"With it the model returns {_listed(shapes)} instead of {_listed(self._untreated_shapes)}."
             )
 
-    def _measured(self, patient: nn.Module) -> dict[str, Curve]:
+    def _measured(self, candidate: nn.Module) -> dict[str, Curve]:
         """Measure again, under the names that the layers have in the untreated model."""
-        measured = partial(retention_of, patient, self.calls, self.loss, self.cells, self.segment)
+        measured = partial(retention_of, candidate, self.calls, self.loss, self.cells, self.segment)
         after = measured(held=False, in_double=self._below_single)
         if any(curve.verdict == "exploding" for curve in after.values()):  # rounding may have made other numbers of it
             after = measured()
@@ -277,17 +277,17 @@ class _Ward:
 
     def _norms(self, rule: Rule) -> tuple[float, float]:
         """Norm of the gradient of all weights, as it is and as a rule leaves it."""
-        patient = copy_model(self.model)
-        weights = [weight for weight in patient.parameters() if weight.requires_grad]
+        candidate = copy_model(self.model)
+        weights = [weight for weight in candidate.parameters() if weight.requires_grad]
 
-        call = resolve_call(patient, self.calls[0], self.loss)
+        call = resolve_call(candidate, self.calls[0], self.loss)
 
         def gradients(output: Any, runs: list[Run]) -> list[Tensor | None]:
-            value = evaluate_loss(patient, call, output, runs, self.loss)
+            value = evaluate_loss(candidate, call, output, runs, self.loss)
             return list(torch.autograd.grad(value, weights, allow_unused=True))
 
         with torch.enable_grad():
-            found = watch(patient, call, gradients, cells=self.cells)
+            found = watch(candidate, call, gradients, cells=self.cells)
         for weight, gradient in zip(weights, found, strict=True):
             weight.grad = gradient
         before = _norm(weights)
