@@ -67,12 +67,24 @@ def beside_torch(measure: Callable[[Callable[[], "nn.Module"]], Any]) -> dict[st
     }
 
 
-def need(module: str) -> Any:
-    """Import a module of the package; Missing where the commit has none. One that is there and broken is an error."""
-    for name in ("rnnvanish", module):
-        if find_spec(name) is None:
-            raise Missing(f"no {name} at this commit")
-    return import_module(module)
+def need(module: str, *before: str) -> Any:
+    """Import a module of the package; Missing where the commit has none. One that is there and broken is an error.
+
+    Args:
+        module: Its name.
+        before: What it was called at earlier commits.
+    """
+    for name in (module, *before):
+        if _is_there(name):
+            return import_module(name)
+    raise Missing(f"no {module} at this commit")
+
+
+def _is_there(module: str) -> bool:
+    package = module.rpartition(".")[0]
+    if package and not (_is_there(package) and find_spec(package).submodule_search_locations):
+        return False
+    return find_spec(module) is not None
 
 
 def layer(cell: str, **options: Any) -> "nn.Module":

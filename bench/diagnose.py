@@ -124,7 +124,7 @@ def watched() -> float:
     import torch
     from torch.utils.data import DataLoader
 
-    monitor = need("rnnvanish.training.monitor").RetentionMonitor
+    monitor = need("rnnvanish.training.monitor", "rnnvanish.probes.monitor").RetentionMonitor
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
     class Model(pl.LightningModule):

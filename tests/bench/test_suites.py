@@ -20,6 +20,7 @@ from asv_runner.discovery import disc_benchmarks
 
 import rnnvanish.claim
 import rnnvanish.experiments
+import rnnvanish.names
 from rnnvanish import Recurrent, cells
 from rnnvanish.engine import loop
 from rnnvanish.engine.cpu import cpu_loop
@@ -249,6 +250,14 @@ def test_a_module_that_is_there_and_broken_is_no_skip(tmp_path, monkeypatch):
         common.need("rnnvanish.broken")
     with pytest.raises(common.Missing):
         common.need("rnnvanish.absent")
+
+
+def test_what_has_moved_is_found_where_an_earlier_commit_has_it():
+    """Also where the folder that it is in now was a module then."""
+    assert common.need("rnnvanish.numerals.absent", "rnnvanish.names") is rnnvanish.names
+    assert common.need("rnnvanish.names", "rnnvanish.numerals") is rnnvanish.names
+    with pytest.raises(common.Missing, match=r"no rnnvanish\.numerals\.absent at this commit"):
+        common.need("rnnvanish.numerals.absent", "rnnvanish.absent.too")
 
 
 def test_threads_are_as_they_were():
