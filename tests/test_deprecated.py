@@ -113,6 +113,8 @@ def test_no_file_of_ours_uses_an_old_path():
         if "results" in each or not (ROOT / each).exists():
             continue
         text = (ROOT / each).read_text(encoding="utf-8")
+        if each.startswith("bench/"):  # a benchmark says, after what it needs, what that was called at earlier commits
+            text = re.sub(r'\bneed\(("[^"]*"), [^)]*\)', r"need(\1)", text)
         words = {f"{module}.{name.strip()}" for module, names in imported.findall(text) for name in names.split(",")}
         found += [f"{each}: {path}" for path in {*old.findall(text), *(words & (MOVED.keys() | gone))}]
     assert not found
