@@ -24,7 +24,15 @@ class CompiledLoop(Protocol):
     def __call__(
         self, steps: int, batch: int, buffers: Mapping[str, Tensor], matrices: Mapping[Value, Tensor], mask: int
     ) -> None:
-        """Run over all steps."""
+        """Run over all steps.
+
+        Args:
+            steps: How many.
+            batch: Sequences.
+            buffers: Memory by its name: contiguous.
+            matrices: What rows are multiplied by.
+            mask: Of the slots of carries: 1 for two of them in turn, -1 for one a step.
+        """
         ...
 
 

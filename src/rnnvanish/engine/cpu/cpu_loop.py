@@ -49,15 +49,7 @@ class CPULoop:
     def __call__(
         self, steps: int, batch: int, buffers: Mapping[str, Tensor], matrices: Mapping[Value, Tensor], mask: int
     ) -> None:
-        """Run over all steps.
-
-        Args:
-            steps: How many.
-            batch: Sequences.
-            buffers: Memory by its name: contiguous.
-            matrices: What rows are multiplied by.
-            mask: Of the slots of carries: 1 for two of them in turn, -1 for one a step.
-        """
+        """Run over all steps; arguments are those of `loop.CompiledLoop`."""
         known = {name: data_address(buffer) for name, buffer in buffers.items()}
         known.setdefault("outputs", 0)
         left = tuple(matrices[product.matrix] for product in self.generator.products)

@@ -46,15 +46,7 @@ class GPULoop:
     def __call__(
         self, steps: int, batch: int, buffers: Mapping[str, Tensor], matrices: Mapping[Value, Tensor], mask: int
     ) -> None:
-        """Run over all steps.
-
-        Args:
-            steps: How many.
-            batch: Sequences.
-            buffers: Memory by its name: contiguous.
-            matrices: What rows are multiplied by.
-            mask: Of the slots of carries: 1 for two of them in turn, -1 for one a step.
-        """
+        """Run over all steps; arguments are those of `loop.CompiledLoop`."""
         if not batch:
             return
         with torch.cuda.device_of(next(iter(buffers.values()))):
