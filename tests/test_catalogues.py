@@ -85,7 +85,7 @@ def names_of(node):
     return ["".join(re.escape(each.value) if isinstance(each, ast.Constant) else '[^"]+' for each in parts)]
 
 
-@pytest.mark.parametrize("fault", faults.ALL, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("fault", [*faults.ALL, *faults.OF_RUN, *faults.OF_MODEL], ids=lambda fault: fault.__name__)
 def test_a_fault_has_a_test_that_sees_it(fault):
     """By its name, the first argument of `Symptom`."""
     source = ast.parse(Path(sys.modules[fault.__module__].__file__).read_text(encoding="utf-8"))

@@ -81,9 +81,11 @@ class LoopGradients:
     states: StateGradients
 
 
-def loop_gradients(model: nn.Module, runs: list[Run], value: Tensor, split: bool = False) -> list[LoopGradients]:
+def loop_gradients(
+    model: nn.Module, runs: list[Run], value: Tensor, split: bool = False, keep: bool = False
+) -> list[LoopGradients]:
     """Take the gradient of a loss back to every state of every loop; arguments and errors are those of `state_gradients`."""
-    every = state_gradients(model, runs, value, split)
+    every = state_gradients(model, runs, value, split, keep)
     episodes = list(map(Episodes.of, runs))
     norms = [list(map(each.split, own.sizes)) for each, own in zip(episodes, every, strict=True)]
     ending = end_at_last_read([each.as_run() for each in episodes], list(map(joint_norm, norms)))

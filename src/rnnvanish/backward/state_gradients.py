@@ -36,7 +36,9 @@ class StateGradients:
     origins: tuple[Tensor, Tensor] | None
 
 
-def state_gradients(model: nn.Module, runs: list[Run], value: Tensor, split: bool) -> list[StateGradients]:
+def state_gradients(
+    model: nn.Module, runs: list[Run], value: Tensor, split: bool, keep: bool = False
+) -> list[StateGradients]:
     """Differentiate `value` by every state; errors are those of `differentiate`.
 
     Args:
@@ -44,9 +46,10 @@ def state_gradients(model: nn.Module, runs: list[Run], value: Tensor, split: boo
         runs: Its loops.
         value: A number.
         split: Whether to split the norms into what came in at each step and what the next step passed back.
+        keep: Whether the graph is needed again.
     """
     asked = [_tensors_to_differentiate_by(run, split) for run in runs]
-    keep = split or any(run.altered or run.compiled_calls for run in runs)
+    keep = keep or split or any(run.altered or run.compiled_calls for run in runs)
     compiled_loops.clear_gradients(runs)
     found = iter(differentiate(model, runs, value, [parts for each in asked for parts in each], keep))
     return [_of_loop(run, [next(found) for _ in each], split) for run, each in zip(runs, asked, strict=True)]

@@ -1,15 +1,18 @@
 """diagnose: what a model's recurrent layers do to the gradient, why, and what helps."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import nn
 
 from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.advice.trials import trials_of
 from rnnvanish.diagnosis.average import mean_and_interval
 from rnnvanish.diagnosis.examine import examine
+from rnnvanish.diagnosis.fault import Subject
 from rnnvanish.diagnosis.find_faults import findings
 from rnnvanish.diagnosis.outlook.outlook import Outlook, outlook
 from rnnvanish.diagnosis.progress import doing
@@ -33,6 +36,9 @@ def diagnose(
     lag: int | None = None,
     train: int = 0,
     full: bool = False,
+    layers: Sequence[str] = (),
+    quick: bool = False,
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> Diagnosis:
     """Measure how far back the gradient reaches in each recurrent layer of `model`, why it stops, and what helps.
 
@@ -50,6 +56,9 @@ def diagnose(
         lag: Can it learn across so many steps? Then the report has an outlook, and chrono initialisation is for it.
         train: Steps of training that every cure is tried with besides; the loss must be given.
         full: Whether to measure worst and typical case and Lyapunov exponents too, which takes longer.
+        layers: Names of the modules or loops that are judged; all if empty.
+        quick: Whether a cure that draws is drawn once.
+        optimizer: The one that `model` is trained with, for faults of training; it is left as it is.
 
     Raises:
         ValueError, RuntimeError: Those of `probes.retention`; ValueError for training without a loss.
@@ -67,7 +76,7 @@ def diagnose(
     if lag is not None and lag < 1:
         raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
     with preserve(model, loss, inputs):  # hooks and functions that it holds are shared by its copies
-        return _diagnose(model, inputs, loss, cells, batches, segment, lag, train, full)
+        return _diagnose(model, inputs, loss, cells, batches, segment, lag, train, full, optimizer)
 
 
 def _diagnose(
@@ -80,6 +89,7 @@ def _diagnose(
     lag: int | None,
     train: int,
     full: bool,
+    optimizer: torch.optim.Optimizer | None,
 ) -> Diagnosis:
     doing("drawing batches")
     calls = sample_batches(model, inputs, batches)
@@ -97,11 +107,13 @@ def _diagnose(
         name: replace(curve, cause=seen[name].words if name in seen else "", advice=trials.advice(name))
         for name, curve in curves.items()
     }
+    symptoms = [[seen for each in one.values() for seen in each.symptoms] for one in examined]
+    subject = Subject.of(model, inputs, calls, loss, cells, optimizer=optimizer, curves=curves, full=full)
     return Diagnosis(
         type(unwrapped(model)).__name__,
         advised,
         provenance(),
-        findings(model, calls, loss, cells, [{name: each.symptoms for name, each in one.items()} for one in examined]),
+        findings(subject, symptoms),
         {name: Measures(mean) for name, (mean, _, _) in measured.items()},
         None if lag is None else _outlook(model, curves, lag),
         trials.unfit,

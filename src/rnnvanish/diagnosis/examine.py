@@ -13,9 +13,9 @@ from rnnvanish.backward.each_loop import LoopGradients, loop_gradients, resolve_
 from rnnvanish.backward.loss import Loss, evaluate_loss, preserve_loss
 from rnnvanish.backward.measure_loop import LoopMeasure, measure_loop
 from rnnvanish.diagnosis.cause.cause import Cause, cause_of
-from rnnvanish.diagnosis.fault import Symptom
+from rnnvanish.diagnosis.fault import WatchedModel
 from rnnvanish.diagnosis.faults import ALL as FAULTS
-from rnnvanish.diagnosis.find_faults import symptoms_of, symptoms_resolved
+from rnnvanish.diagnosis.symptoms import Seen, symptoms_of, symptoms_of_run, symptoms_resolved
 from rnnvanish.measure import Measures
 from rnnvanish.numerics.norms import align_ends
 from rnnvanish.observe.watch import Cells, Run
@@ -25,11 +25,11 @@ from rnnvanish.probes.retention import curve_of, curves_resolved
 
 @dataclass(frozen=True, eq=False)
 class Examined:
-    """What was seen of one loop."""
+    """What was seen of one loop; symptoms of the whole run stand with its first."""
 
     curve: Curve
     cause: Cause
-    symptoms: list[Symptom | None]
+    symptoms: list[Seen]
     measures: Measures
 
     @property
@@ -66,7 +66,7 @@ def examine(
 
     def loops_of(output: Any, runs: list[Run]) -> tuple[Any, list[LoopGradients]]:
         value = evaluate_loss(model, call, output, runs, loss)
-        return value, loop_gradients(model, runs, value, split=loss is not None)
+        return value, loop_gradients(model, runs, value, split=loss is not None, keep=True)
 
     def of_all(give_up: bool, output: Any, runs: list[Run]) -> _Batch:
         value, loops = loops_of(output, runs)
@@ -78,6 +78,9 @@ def examine(
         if give_up and not curves_resolved(curves):
             return _Batch(None, in_double)
         found = {each.run.name: _of_loop(curves[each.run.name], each, full, in_double) for each in loops}
+        first = found[runs[0].name]
+        more = symptoms_of_run(WatchedModel(model, call, output, loops, value))
+        found[runs[0].name] = replace(first, symptoms=first.symptoms + more)
         return _Batch(found, in_double)
 
     def rest(batch: _Batch, output: Any, runs: list[Run]) -> _Batch:

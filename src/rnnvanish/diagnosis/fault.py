@@ -1,42 +1,119 @@
-"""A fault that has a name: its symptom in a loop, and the finding that is reported."""
+"""A fault that has a name: what it is looked for in, its symptom, and the finding that is reported."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, SequentialSampler
 
+from rnnvanish.backward.each_loop import LoopGradients
+from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.report.contents import Section
 from rnnvanish.diagnosis.report.text import finding_paragraph
 from rnnvanish.names import printable
+from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Series
-from rnnvanish.observe.watch import Run
+from rnnvanish.observe.watch import Cells, Run
 from rnnvanish.plots import one_in
+from rnnvanish.probes.curve import Curve
+
+
+@dataclass(frozen=True, eq=False)
+class WatchedModel:
+    """A watched run of a whole model, while its graph is there: what faults of a run are looked for in.
+
+    Attributes:
+        model: The model.
+        call: How it was called.
+        output: What it returned, or what the method that is its loss did.
+        loops: Its loops with their total gradients, in the order in which they began.
+        value: The number that these gradients started from; its graph may be used again.
+    """
+
+    model: nn.Module
+    call: Call
+    output: Any
+    loops: Sequence[LoopGradients]
+    value: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is diagnosed: what faults are looked for in that need runs of their own.
+
+    Attributes:
+        model: The model. It may be run, or changed, and is put back.
+        calls: The batches.
+        loss: As for `diagnose`.
+        cells: As for `diagnose`.
+        batch_size: Sequences in a batch, as a DataLoader says; None where none does.
+        shuffled: Whether a DataLoader shuffles.
+        optimizer: The one that it is trained with; None where that is not known.
+        curves: The retention of each loop.
+        full: Whether more time may be taken.
+    """
+
+    model: nn.Module
+    calls: Sequence[Call]
+    loss: Loss = None
+    cells: Cells = ()
+    batch_size: int | None = None
+    shuffled: bool = False
+    optimizer: torch.optim.Optimizer | None = None
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    full: bool = False
+
+    @classmethod
+    def of(
+        cls, model: nn.Module, inputs: Any, calls: Sequence[Call], loss: Loss = None, cells: Cells = (), **known: Any
+    ) -> "Subject":
+        """What is diagnosed, with what `inputs` says of its batches where it is a DataLoader."""
+        if isinstance(inputs, DataLoader):
+            batches = inputs if inputs.batch_size is not None else inputs.batch_sampler
+            sampler = getattr(batches, "sampler", None)
+            known |= {
+                "batch_size": getattr(batches, "batch_size", None),
+                "shuffled": isinstance(sampler, torch.utils.data.Sampler)
+                and not isinstance(sampler, SequentialSampler),
+            }
+        return cls(model, calls, loss, cells, **known)
 
 
 @dataclass(frozen=True, eq=False)
 class Symptom:
-    """A fault as it shows in one loop.
+    """A fault as it shows.
 
     Attributes:
         fault: Its name.
-        module: The module that has it, by its name in the model.
+        module: The module that has it, by its name in the model; "" is the model.
         says: What was seen, in words.
         remedy: What to do, in words.
-        measure: What `value` is, in words.
-        before: The value of this run.
-        value: Takes a loop and its total gradients, gives the value again.
-        mend: Changes the module of a copy as the remedy says.
+        measure: What `before` is, in words; "" where nothing is measured.
+        before: The value of this model: a share, or a number of `unit`.
+        value: Gives the value again, of what the fault was looked for in: a loop and its total gradients, a WatchedModel
+            or a Subject.
+        mend: Changes the module of a copy as the remedy says; None where that cannot be done from outside.
+        layer: The name to report; of a fault of one loop that loop's.
+        unit: What `before` counts; "" for a share.
+        question: Whether it may be right as it is.
+        exact: Whether a value of zero is no rounding.
     """
 
     fault: str
     module: str
     says: str
     remedy: str
-    measure: str
-    before: float
-    value: Callable[[Run, Series], float]
-    mend: Callable[[nn.Module], object]
+    measure: str = ""
+    before: float = math.nan
+    value: Callable[..., float] = lambda *_: math.nan
+    mend: Callable[[nn.Module], object] | None = None
+    layer: str = ""
+    unit: str = ""
+    question: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,12 +122,14 @@ class Finding:
 
     Attributes:
         fault: Its name.
-        layer: The loop that has it: "encoder.lstm/layer0/forward".
+        layer: The loop or the module that has it: "encoder.lstm/layer0/forward"; "" for the whole model.
         seen: What was seen, in words.
         remedy: What to do.
-        measure: What was measured to see whether that helps.
+        measure: What was measured to see whether that helps; "" where nothing was.
         before: The measure, as the model is.
         after: The measure, on a copy that was mended; nan where it could not be.
+        unit: What the measure counts; "" for a share.
+        question: Whether it may be right as it is; such a model is healthy.
     """
 
     fault: str
@@ -60,17 +139,26 @@ class Finding:
     measure: str
     before: float
     after: float
+    unit: str = ""
+    question: bool = False
 
     @property
     def tried(self) -> str:
         """What the remedy gave on a copy, in words."""
-        return f"{self.measure}: {one_in(self.before)} → {one_in(self.after)}"
+        if math.isnan(self.after):
+            return f"{self.measure}: {self._shown(self.before)}; the remedy could not be tried on a copy"
+        return f"{self.measure}: {self._shown(self.before)} → {self._shown(self.after)}"
+
+    def _shown(self, value: float) -> str:
+        return f"{value:.3g} {self.unit}" if self.unit else one_in(value)
 
     @property
     def section(self) -> Section:
         """What a report says of it."""
-        said = ("seen", self.seen), ("to do", self.remedy), ("tried", self.tried)
-        return Section(f"{self.fault} in {printable(self.layer)}", [(label, printable(text)) for label, text in said])
+        said = [("seen", self.seen), ("to do", self.remedy), *([("tried", self.tried)] if self.measure else [])]
+        title = f"{self.fault} in {printable(self.layer)}" if self.layer else self.fault
+        asked = " (a question: it may be right as it is)" if self.question else ""
+        return Section(title + asked, [(label, printable(text)) for label, text in said])
 
     def __str__(self) -> str:
         return finding_paragraph(self.section)

@@ -52,8 +52,8 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether no layer's gradient vanishes or explodes, and no fault was found."""
-        return not self.findings and not any(
+        """Whether no layer's gradient vanishes or explodes, and no fault was found; a question is none."""
+        return all(finding.question for finding in self.findings) and not any(
             curve.verdict in ("vanishing", "exploding") for curve in self.curves.values()
         )
 

@@ -1,11 +1,13 @@
 """Faults that have a name, one file each: how one is seen in a loop, and what mends it.
 
-A new one is its file and one entry of `ALL`.
+A new one is its file and one entry of `ALL`, `OF_RUN` or `OF_MODEL`.
 """
+
+from collections.abc import Callable
 
 from rnnvanish.backward.measure_loop import LoopMeasure
 from rnnvanish.deprecated import forward
-from rnnvanish.diagnosis.fault import Symptom
+from rnnvanish.diagnosis.fault import Subject, Symptom, WatchedModel
 from rnnvanish.diagnosis.faults.closed_gate import closed_gate
 from rnnvanish.diagnosis.faults.detached import detached
 from rnnvanish.diagnosis.faults.padding import padding_read
@@ -20,5 +22,9 @@ ALL: tuple[LoopMeasure[Symptom | None], ...] = (
     closed_gate,
     shrinking_weights,
 )
+#: What is looked for in a whole watched run, while its graph is there.
+OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = ()
+#: What is looked for outside of the watched run. Each may run the model, and change it: it is put back.
+OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = ()
 
 forward(__name__)

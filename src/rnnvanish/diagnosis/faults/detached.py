@@ -27,6 +27,7 @@ def detached(run: Run, total: Series) -> Symptom | None:
         0.0,
         arriving,
         attach,
+        exact=True,
     )
 
 
