@@ -14,10 +14,10 @@ from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.report.contents import Section
 from rnnvanish.diagnosis.report.text import finding_paragraph
 from rnnvanish.names import printable
+from rnnvanish.numerals import one_in
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run
-from rnnvanish.plots import one_in
 from rnnvanish.probes.curve import Curve
 
 
