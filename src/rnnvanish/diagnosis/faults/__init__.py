@@ -16,14 +16,13 @@ from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
 
 #: What is looked for, in this order. Each says what it saw in a loop, or None; at once, or of every step.
 ALL: tuple[LoopMeasure[Symptom | None], ...] = (
-    detached,
     padding_read,
     saturated_input,
     closed_gate,
     shrinking_weights,
 )
 #: What is looked for in a whole watched run, while its graph is there.
-OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = ()
+OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (detached,)
 #: What is looked for outside of the watched run. Each may run the model, and change it: it is put back.
 OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = ()
 
