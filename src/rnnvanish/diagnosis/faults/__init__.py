@@ -13,6 +13,8 @@ from rnnvanish.diagnosis.faults.detached import detached
 from rnnvanish.diagnosis.faults.padding import padding_read
 from rnnvanish.diagnosis.faults.saturation import saturated_input
 from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
+from rnnvanish.diagnosis.faults.single_step import single_step
+from rnnvanish.diagnosis.faults.state_anew import state_anew
 
 #: What is looked for, in this order. Each says what it saw in a loop, or None; at once, or of every step.
 ALL: tuple[LoopMeasure[Symptom | None], ...] = (
@@ -22,7 +24,7 @@ ALL: tuple[LoopMeasure[Symptom | None], ...] = (
     shrinking_weights,
 )
 #: What is looked for in a whole watched run, while its graph is there.
-OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (detached,)
+OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (detached, state_anew, single_step)
 #: What is looked for outside of the watched run. Each may run the model, and change it: it is put back.
 OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = ()
 
