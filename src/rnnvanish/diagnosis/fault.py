@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader, SequentialSampler
 
 from rnnvanish.backward.each_loop import LoopGradients
@@ -14,10 +15,10 @@ from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.report.contents import Section
 from rnnvanish.diagnosis.report.text import finding_paragraph
 from rnnvanish.names import printable
-from rnnvanish.numerals import one_in
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run
+from rnnvanish.plots import one_in
 from rnnvanish.probes.curve import Curve
 
 
@@ -31,7 +32,6 @@ class WatchedModel:
         output: What it returned, or what the method that is its loss did.
         loops: Its loops with their total gradients, in the order in which they began.
         value: The number that these gradients started from; its graph may be used again.
-        lag: The distance in steps that was asked for; None where none was.
     """
 
     model: nn.Module
@@ -39,16 +39,6 @@ class WatchedModel:
     output: Any
     loops: Sequence[LoopGradients]
     value: Tensor
-    lag: int | None = None
-
-    @property
-    def first_layers(self) -> dict[str, list[LoopGradients]]:
-        """The forward loops of each module's first layer, in the order in which they began."""
-        found: dict[str, list[LoopGradients]] = {}
-        for each in self.loops:
-            if each.run.name.partition("/")[2] in ("", "layer0/forward"):
-                found.setdefault(module_of(each.run), []).append(each)
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +54,6 @@ class Subject:
         shuffled: Whether a DataLoader shuffles.
         optimizer: The one that it is trained with; None where that is not known.
         curves: The retention of each loop.
-        lag: The distance in steps that was asked for; None where none was.
         full: Whether more time may be taken.
     """
 
@@ -76,7 +65,6 @@ class Subject:
     shuffled: bool = False
     optimizer: torch.optim.Optimizer | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)
-    lag: int | None = None
     full: bool = False
 
     @classmethod
@@ -197,3 +185,14 @@ def module_of(run: Run) -> str:
 def valid(run: Run) -> Tensor:
     """Which steps belong to a sequence, (time, batch)."""
     return torch.arange(len(run.x), device=run.x.device)[:, None] <= run.ends
+
+
+def change_input(module: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
+    """Have `module` read its first argument as `change` makes it: (..., features) to the same shape, packed rows too."""
+
+    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        x = args[0] if args else kwargs["input"]
+        changed = PackedSequence(change(x.data), *x[1:]) if isinstance(x, PackedSequence) else change(x)
+        return ((changed, *args[1:]), kwargs) if args else (args, {**kwargs, "input": changed})
+
+    module.register_forward_pre_hook(hook, with_kwargs=True)

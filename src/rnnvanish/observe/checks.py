@@ -136,9 +136,10 @@ def is_finite(values: Tensor) -> bool:
 
 def _require_finite(values: Tensor, what: str) -> Tensor:
     if (values.is_floating_point() or values.is_complex()) and not is_finite(as_real(values)):
-        bad = int((~values.isfinite()).sum())
+        bad = (~values.isfinite()).nonzero()
+        first = f", the first at {bad[0].tolist()}" if values.dim() else ""
         raise ValueError(
-            f"{what[0].upper()}{what[1:]} is not finite: {bad} of its {values.numel()} numbers are nan or infinite. "
+            f"{what[0].upper()}{what[1:]} is not finite: {len(bad)} of its {values.numel()} numbers are nan or infinite{first}. "
             "There is no gradient to follow: repair that first."
         )
     return values

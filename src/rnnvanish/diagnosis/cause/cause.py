@@ -19,6 +19,7 @@ from rnnvanish.cell import Cell, Keeps, State
 from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, log_ratio
 from rnnvanish.diagnosis.cause.explanation import explanation
 from rnnvanish.diagnosis.cause.step_account import step_account
+from rnnvanish.diagnosis.faults.absurd_input import absurd_rows, far_steps
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.checks import Unmeasurable, require_unaltered
 from rnnvanish.observe.record import Series
@@ -41,7 +42,8 @@ class Cause:
             factors on the way. "ways" is what comes of several ways through a step: they split up, add and cancel.
             "around" is what lies around the cell (a projection, a wrapper), "loss" what the loss adds on the way: 0
             where it reads the end alone. Of a cell that is not taken apart there is "step" instead of the first four.
-        kept: Geometric mean of the gate that keeps the state (forget gate, update gate); nan where there is none.
+        kept: Geometric mean of the gate that keeps the state (forget gate, update gate), without the steps whose input is
+            absurd: one gate of 0 would make it 0; nan where there is none.
         note: Why nothing could be measured; empty where it could.
         keeps: What the cell says of that gate.
         plain: Whether the cell says that its step is its weights and a function of each unit, nothing else.
@@ -115,13 +117,14 @@ def cause_of(run: Run, gradients: Series) -> Pass[Cause]:
 def _taken_to_pieces(run: Run, gradients: Series) -> Pass[Cause]:
     rows: list[tuple[Tensor, dict[str, Tensor]]] = []
     logs, count = 0.0, 0
-    known = True
+    known, far = True, far_steps(run)
     inner = innermost(run.cell)
     while (steps := (yield)) is not None:
         parts = _accounts(steps, gradients)
         known = known and "step" not in parts
         rows.append((steps.lag, parts))
         if (gate := kept_by_gate(steps.inner)) is not None:
+            gate = gate[~absurd_rows(steps, far)]
             logs, count = logs + float(gate.double().log().sum()), count + gate.numel()
     names = (*PARTS, "loss") if known else ("step", "loss")
     lag = torch.cat([lag for lag, _ in rows]) + 1

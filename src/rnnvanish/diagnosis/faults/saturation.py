@@ -1,16 +1,16 @@
 """Gates and units that stand at the end of their range because of the size of the input: they do not answer any more."""
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
 from rnnvanish.backward.gate_values import gate_values
 from rnnvanish.backward.measure_loop import Pass, measure_alone
-from rnnvanish.backward.replay import ReplayedSteps
+from rnnvanish.backward.replay import InnermostCall, ReplayedSteps
 from rnnvanish.cell import gates_of, recurrent_layers
-from rnnvanish.diagnosis.fault import Symptom, module_of, valid
+from rnnvanish.diagnosis.fault import Symptom, change_input, module_of, valid
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 
@@ -18,30 +18,29 @@ from rnnvanish.observe.watch import Run
 FLAT = 0.01
 #: Part of the gates and units that is flat, from which on it is called a fault.
 MOST = 0.5
-#: How many times as much the input has to add as the state does, to be the cause.
+#: How many times as much the input has to add as state or bias do, to be the cause.
 MORE = 3.0
+#: Features are named that make this part of what the input adds, if they are no more than a quarter of all.
+NEARLY_ALL = 0.9
 
 
 def saturated_input(run: Run, total: Series) -> Pass[Symptom | None]:
     """See whether most gates and units of a first layer are flat, and the input is what drives them there."""
     if "/layer" in run.name and "/layer0/" not in run.name:
         return None
-    part, from_input, from_state = _FlatPart(), _Typical(), _Typical()
+    part, sums = FlatPart(), LayerSums()
     while (steps := (yield)) is not None:
         part.add(steps)
-        for layer, values in steps.inner.sums.items():
-            (from_state if layer in recurrent_layers(steps.inner.cell) else from_input).add(values.detach())
-    flat = part.value
-    if not flat > MOST or from_input.value < MORE * from_state.value:
+        sums.add(steps.inner)
+    flat, others = part.value, max(sums.state.value, sums.bias.value)
+    if not flat > MOST or sums.input.value < MORE * others:
         return None
-    x = run.x.detach()[valid(run)].double()
-    size, mean, spread = (float(value) for value in (x.square().mean().sqrt(), x.mean(), x.std()))
     return Symptom(
         "saturated input",
         module_of(run),
         f"{100 * flat:.0f} % of the gates and units are at the end of their range, where a change of the input or of the state "
-        f"changes next to nothing. The input is the cause: its typical size is {size:.3g} (mean {mean:.3g}, standard "
-        f"deviation {spread:.3g}), and it adds {from_input.value / max(from_state.value, 1e-12):.2g} times as much as the state.",
+        f"changes next to nothing. The input is the cause: {_described(run, sums.by_feature)}, and it adds "
+        f"{sums.input.value / max(sums.state.value, 1e-12):.2g} times as much as the state.",
         "Standardise what this layer reads: subtract the mean and divide by the standard deviation of each feature, or "
         "put a torch.nn.LayerNorm in front of it.",
         "gates and units at the end of their range",
@@ -51,20 +50,80 @@ def saturated_input(run: Run, total: Series) -> Pass[Symptom | None]:
     )
 
 
-class _FlatPart:
-    """The part of all gates and units, over all steps, whose slope is below a hundredth of its largest value."""
+def _described(run: Run, by_feature: Tensor) -> str:
+    """The input in words: which features of it are too large, if a few are, and how large."""
+    x = run.x.detach()[valid(run)].double()
+    order = by_feature.argsort(descending=True)
+    count = int((by_feature[order].cumsum(0) < NEARLY_ALL * by_feature.sum()).sum()) + 1
+    if count > len(order) / 4 or not by_feature.sum().isfinite():
+        return f"its typical size is {_size(x)} (mean {float(x.mean()):.3g}, standard deviation {float(x.std()):.3g})"
+    few, rest = order[:count].sort().values.cpu(), order[count:].cpu()
+    called = f"feature {few[0]}" if count == 1 else f"features {', '.join(map(str, few.tolist()))}"
+    return (
+        f"{called} of {len(order)} (counted from 0), whose typical size is {_size(x[:, few])} (mean "
+        f"{float(x[:, few].mean()):.3g}), that of the others {_size(x[:, rest])}"
+    )
+
+
+def _size(x: Tensor) -> str:
+    return f"{float(x.square().mean().sqrt()):.3g}"
+
+
+class LayerSums:
+    """What input, state and bias add to the sums that gates and units are made of, over all steps.
+
+    Attributes:
+        input: Of the input.
+        state: Of the state.
+        bias: Of the biases.
+        by_feature: Of each feature of the input the sum of squares that it adds.
+    """
+
+    def __init__(self) -> None:
+        self.input, self.state, self.bias = _Typical(), _Typical(), _Typical()
+        self.by_feature = torch.zeros(0, dtype=torch.float64)
+
+    def add(self, call: InnermostCall) -> None:
+        """Take more steps."""
+        for name, values in call.sums.items():
+            layer = cast(nn.Linear, call.cell.get_submodule(name))
+            bias = getattr(layer, "bias", None)
+            alone = values.detach() if bias is None else values.detach() - bias.detach()
+            (self.state if name in recurrent_layers(call.cell) else self.input).add(alone)
+            if bias is not None:
+                self.bias.add(bias.detach())
+            if name not in recurrent_layers(call.cell):
+                squares = call.reads[name].detach().double().square().sum(0)
+                added = squares * layer.weight.detach().double().square().sum(0)
+                self.by_feature = added + (self.by_feature if len(self.by_feature) else 0)
+
+
+def flat_gates(call: InnermostCall) -> dict[str, Tensor]:
+    """Where the slope of each gate, and of the units, is below a hundredth of its largest value, (rows, units).
+
+    Of a sigmoid or a tanh the slope is a parabola of its value between its limits. A rectifier is never flat here.
+    """
+    found = {}
+    for name, gate in gate_values(call).items():
+        if name in gates_of(call.cell):
+            middle, steep = (gate.low + gate.high) / 2, (1 - FLAT) ** 0.5 * (gate.high - gate.low) / 2
+            bounded = math.isfinite(gate.high)
+            value = gate.value.double()
+            found[name] = (value - middle).abs().gt(steep) if bounded else torch.zeros_like(value, dtype=torch.bool)
+    return found
+
+
+class FlatPart:
+    """The part of all gates and units, over all steps, that is flat."""
 
     def __init__(self) -> None:
         self._flat = self._count = 0
 
     def add(self, steps: ReplayedSteps) -> None:
-        """Count those of some steps. Of a sigmoid or a tanh the slope is a parabola of its value between its limits."""
-        for name, gate in gate_values(steps.inner).items():
-            if name in gates_of(steps.inner.cell):
-                self._count += gate.value.numel()
-                if math.isfinite(gate.high):
-                    middle, steep = (gate.low + gate.high) / 2, (1 - FLAT) ** 0.5 * (gate.high - gate.low) / 2
-                    self._flat += int((gate.value.double() - middle).abs().gt(steep).sum())
+        """Count those of some steps."""
+        for flat in flat_gates(steps.inner).values():
+            self._count += flat.numel()
+            self._flat += int(flat.sum())
 
     @property
     def value(self) -> float:
@@ -91,7 +150,7 @@ class _Typical:
 
 def flat_part(run: Run, total: Series) -> Pass[float]:
     """Measure the flat part by itself."""
-    part = _FlatPart()
+    part = FlatPart()
     while (steps := (yield)) is not None:
         part.add(steps)
     return part.value
@@ -100,12 +159,8 @@ def flat_part(run: Run, total: Series) -> Pass[float]:
 def standardise(module: nn.Module) -> None:
     """Have `module` read its input with mean 0 and standard deviation 1, feature by feature."""
 
-    def hook(module: nn.Module, args: tuple[Tensor | PackedSequence, ...]) -> tuple[object, ...]:
-        x, *rest = args
-        packed = isinstance(x, PackedSequence)
-        rows = x.data
+    def scaled(rows: Tensor) -> Tensor:
         flat = rows.flatten(0, -2)
-        scaled = (rows - flat.mean(0)) / flat.std(0).clamp(min=1e-6)
-        return (PackedSequence(scaled, *x[1:]) if packed else scaled, *rest)
+        return (rows - flat.mean(0)) / flat.std(0).clamp(min=1e-6)
 
-    module.register_forward_pre_hook(hook)
+    change_input(module, scaled)

@@ -1,0 +1,70 @@
+"""Units that all do the same: weights that are all equal or zero make one unit of many."""
+
+import torch
+from torch import Tensor, nn
+
+from rnnvanish.backward.measure_loop import Pass, measure_alone
+from rnnvanish.diagnosis.fault import Symptom, module_of
+from rnnvanish.observe.record import Series
+from rnnvanish.observe.watch import Run
+
+#: Numbers that differ by less than this part of the largest one are equal.
+EQUAL = 1e-5
+
+
+def equal_units(run: Run, total: Series) -> Pass[Symptom | None]:
+    """See whether all units of a state are equal at every step, or every weight matrix is made of one number."""
+    width = min(part.shape[-1] for part in run.states[-1])
+    weights = [weight.detach() for weight in run.cell.parameters() if weight.dim() > 1 and weight.numel() > 1]
+    constant = bool(weights) and all(bool((weight == weight.flatten()[0]).all()) for weight in weights)
+    different, size = yield from _different(run)
+    if width < 2 or not (constant or (different == 1 and size > 0)):
+        return None
+    zero = constant and all(not bool(weight.any()) for weight in weights)
+    made = "are all zero" if zero else "are all equal" if constant else "treat all units alike"
+    return Symptom(
+        "equal units",
+        module_of(run),
+        f"The weights {made}: {f'all {width} units do the same at every step' if different == 1 else 'no unit is its own'}, "
+        "so there is as much memory as in one, and the same gradient comes to each.",
+        "Draw the weights at random, as torch does: layer.reset_parameters(), or torch.nn.init.xavier_uniform_ and "
+        "torch.nn.init.orthogonal_ of each. Zero is for biases.",
+        "units that are not equal to the first, and itself",
+        different,
+        measure_alone(lambda run, total: _count(run)),
+        draw_anew,
+        unit=f"of {width}",
+    )
+
+
+def _different(run: Run) -> Pass[tuple[float, float]]:
+    """The first unit, and how many are not equal to it at every step; and the largest size.
+
+    Of a cell that is taken apart it is what its units and gates read, before it is squashed: units that all stand at 1
+    may well be different ones.
+    """
+    rows: list[Tensor] = []
+    while (steps := (yield)) is not None:
+        width = max(part.shape[-1] for part in steps.after)
+        parts = steps.inner.sums.values() if steps.inner.complete else steps.after
+        rows += [part.detach().reshape(-1, width) for part in parts if part.shape[-1] % width == 0]
+    each = torch.cat(rows).double()
+    size = each.abs().amax(-1, keepdim=True)
+    others = (each - each[:, :1]).abs() > EQUAL * size
+    return 1.0 + float(others.any(0).sum()), float(size.max())
+
+
+def _count(run: Run) -> Pass[float]:
+    different, _ = yield from _different(run)
+    return different
+
+
+def draw_anew(module: nn.Module) -> None:
+    """Draw the weights of `module` as its class draws them."""
+    own = [each for each in module.modules() if callable(getattr(each, "reset_parameters", None))]
+    if not own:
+        raise ValueError(f"{type(module).__name__} cannot draw its weights anew: it has no reset_parameters.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for each in own:
+            each.reset_parameters()  # type: ignore[operator]

@@ -1,0 +1,126 @@
+"""Units that stand at one end of their range in every step of every sequence: nothing changes them, nothing is learned by them."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from rnnvanish.backward.gate_values import GateValues, gate_values
+from rnnvanish.backward.measure_loop import Pass, measure_alone
+from rnnvanish.backward.replay import ReplayedSteps
+from rnnvanish.cell import Cell
+from rnnvanish.diagnosis.fault import Symptom, module_of
+from rnnvanish.diagnosis.faults.saturation import MORE, MOST, FlatPart, LayerSums, flat_gates, standardise
+from rnnvanish.mitigations import OrthogonalStart
+from rnnvanish.observe.record import Series
+from rnnvanish.observe.watch import Run
+
+#: A rectifier is dead where what it reads stays so many standard deviations below zero.
+FAR_BELOW = 3.0
+
+
+def stuck_units(run: Run, total: Series) -> Pass[Symptom | None]:
+    """See whether at least half of the units are stuck: a tanh at 1 or at -1, a rectifier at 0 and far from starting."""
+    units, sums, part = _Units(), LayerSums(), FlatPart()
+    while (steps := (yield)) is not None:
+        units.add(steps)
+        sums.add(steps.inner)
+        part.add(steps)
+    stuck = units.stuck
+    if not stuck >= MOST or (part.value > MOST and sums.input.value >= MORE * max(sums.state.value, sums.bias.value)):
+        return None
+    cause, remedy, mend = _cause(sums)
+    where = "0, their rectifiers read nothing but numbers far below it" if units.rectified else "1 or at -1"
+    return Symptom(
+        "dead units" if units.rectified else "stuck units",
+        module_of(run),
+        f"{100 * stuck:.0f} % of the units stand at {where}, at every step of every sequence: they carry nothing, and no "
+        f"gradient changes them. {cause}",
+        remedy,
+        "units that never leave their limit",
+        stuck,
+        measure_alone(_stuck_part),
+        mend,
+    )
+
+
+def _cause(sums: LayerSums) -> tuple[str, str, Callable[[nn.Module], object]]:
+    """What of three adds most to what the units read, what to do about it, and a function that does it."""
+    sizes = {"biases": sums.bias.value, "recurrent weights": sums.state.value, "input": sums.input.value}
+    most = max(sizes, key=lambda name: sizes[name])
+    told = ", ".join(f"the {name} {size:.2g}" for name, size in sizes.items())
+    says = f"What they read is made mainly by the {most} (typical size of what is added: {told})."
+    if most == "biases":
+        return (
+            says,
+            "Set the biases back to zero, and train with a smaller learning rate if they grew so large.",
+            no_bias,
+        )
+    if most == "input":
+        return says, "Standardise what this layer reads, each feature.", standardise
+    return (
+        says,
+        "Draw the recurrent weights with a gain of 1: mitigations.OrthogonalStart(gain=1.0)(model); train at a lower rate.",
+        _orthogonal,
+    )
+
+
+class _Units:
+    """What is counted of units, one by one: those that stay at one limit of their range."""
+
+    def __init__(self) -> None:
+        self.rectified = False
+        self._low = self._high = torch.ones((), dtype=torch.bool)
+        self._rows = 0
+        self._sum = self._squares = torch.zeros(1, dtype=torch.float64)
+        self._most = torch.full((1,), -torch.inf, dtype=torch.float64)
+
+    def add(self, steps: ReplayedSteps) -> None:
+        """Look at those of some steps."""
+        cell, flat = steps.inner.cell, flat_gates(steps.inner)
+        units = {name: gate for name, gate in gate_values(steps.inner).items() if name in flat and _is_unit(name, gate)}
+        for name, gate in units.items():
+            middle = (gate.low + gate.high) / 2
+            self._low = self._low & (flat[name] & (gate.value < middle)).all(0).cpu()
+            self._high = self._high & (flat[name] & (gate.value > middle)).all(0).cpu()
+            self.rectified = isinstance(cell, Cell) and cell.plain and gate.low == 0 and gate.high == math.inf
+        if self.rectified:
+            read = torch.stack([each.detach() for each in steps.inner.sums.values()]).double().sum(0).cpu()
+            self._rows += len(read)
+            self._sum, self._squares = self._sum + read.sum(0), self._squares + read.square().sum(0)
+            self._most = torch.maximum(self._most, read.amax(0))
+
+    @property
+    def stuck(self) -> float:
+        """Their part."""
+        if not self.rectified:
+            stuck = self._low | self._high
+            return float(stuck.double().mean()) if stuck.dim() else 0.0
+        mean = self._sum / self._rows
+        spread = (self._squares / self._rows - mean.square()).clamp(min=0).sqrt()
+        return float(((self._most < 0) & (self._most <= -FAR_BELOW * spread)).double().mean())
+
+
+def _is_unit(name: str, gate: GateValues) -> bool:
+    """Whether this makes new values, and is no gate that multiplies them: a gate may well stand open."""
+    return gate.low != -math.inf and (gate.low < 0 or name == "h")
+
+
+def _stuck_part(run: Run, total: Series) -> Pass[float]:
+    units = _Units()
+    while (steps := (yield)) is not None:
+        units.add(steps)
+    return units.stuck
+
+
+def no_bias(module: nn.Module) -> None:
+    """Set the biases of `module` to zero."""
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if "bias" in name:
+                parameter.zero_()
+
+
+def _orthogonal(module: nn.Module) -> nn.Module:
+    return OrthogonalStart(1.0)(module)
