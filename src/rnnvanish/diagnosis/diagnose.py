@@ -96,7 +96,7 @@ def _diagnose(
     examined = []
     for number, call in enumerate(calls):
         doing(f"measuring batch {number + 1} of {len(calls)}")
-        examined.append(examine(model, call, loss, cells, full and not number, segment))
+        examined.append(examine(model, call, loss, cells, full and not number, segment, lag))
     curves = average_curves([{name: each.curve for name, each in one.items()} for one in examined])
     seen = {name: mean_and_interval([one[name].cause for one in examined if name in one])[0] for name in examined[0]}
     measured = {
@@ -108,7 +108,7 @@ def _diagnose(
         for name, curve in curves.items()
     }
     symptoms = [[seen for each in one.values() for seen in each.symptoms] for one in examined]
-    subject = Subject.of(model, inputs, calls, loss, cells, optimizer=optimizer, curves=curves, full=full)
+    subject = Subject.of(model, inputs, calls, loss, cells, optimizer=optimizer, curves=curves, lag=lag, full=full)
     return Diagnosis(
         type(unwrapped(model)).__name__,
         advised,

@@ -18,16 +18,19 @@ from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells
 
 
-def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> tuple[Finding, ...]:
+def find(
+    model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = (), lag: int | None = None, **known: Any
+) -> tuple[Finding, ...]:
     """Look for every fault of `model`, and try what mends it on a copy.
 
-    Arguments and errors are those of `probes.retention`; `model` is left as it was.
+    Arguments and errors are those of `probes.retention`; `model` is left as it was. `lag` is the distance that was asked for,
+    `known` what else is known of a `Subject`.
     """
     calls = sample_batches(model, inputs, 1)
     with preserve(model, loss, inputs):
-        examined = [examine(model, call, loss, cells) for call in calls]
+        examined = [examine(model, call, loss, cells, lag=lag) for call in calls]
         curves = {name: each.curve for name, each in examined[0].items()}
-        subject = Subject.of(model, inputs, calls, loss, cells, curves=curves)
+        subject = Subject.of(model, inputs, calls, loss, cells, curves=curves, lag=lag, **known)
         return findings(subject, [[seen for each in one.values() for seen in each.symptoms] for one in examined])
 
 

@@ -92,7 +92,9 @@ def _watch_again(value: Callable[[WatchedModel], float], subject: Subject) -> fl
 
     def measure(output: Any, runs: list[Run]) -> float:
         number = evaluate_loss(model, call, output, runs, loss)
-        return value(WatchedModel(model, call, output, loop_gradients(model, runs, number, keep=True), number))
+        return value(
+            WatchedModel(model, call, output, loop_gradients(model, runs, number, keep=True), number, subject.lag)
+        )
 
     with torch.enable_grad(), preserve_loss(loss):
         return watch(model, call, measure, cells=subject.cells)

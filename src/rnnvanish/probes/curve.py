@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rnnvanish.numerals import decay_in_words, in_words
 from rnnvanish.numerics.interval import confidence_interval
 
 #: A gradient that lost more than this on its way to the beginning has vanished, one that grew by more has exploded.
@@ -34,8 +35,8 @@ class Advice:
     gain: float
 
     def __str__(self) -> str:
-        after = "infinite" if math.isinf(self.after) else f"{self.after:.3g} steps"
-        return f"{self.cure}: half-life {self.before:.3g} → {after}"
+        before = "without end" if math.isinf(self.before) else in_words(self.before)
+        return f"{self.cure}: half-life {before} → {decay_in_words(self.after, self.gain)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +177,7 @@ class Curve:
         if self.verdict == "unmeasured":
             return "unmeasured"
         last = len(self.gain) - 1
-        left = "below resolution" if self.gain[last].isnan() else f"{self.gain[last]:.2g}"
-        return f"{self.verdict}: half-life {self.half_life:.3g} steps, {left} of the gradient left after {last} steps"
+        return f"{self.verdict}: half-life {decay_in_words(self.half_life, float(self.gain[last]))} after {last} steps"
 
 
 def average_curves(batches: list[dict[str, Curve]]) -> dict[str, Curve]:
