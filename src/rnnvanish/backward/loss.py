@@ -1,6 +1,5 @@
 """The number that a gradient starts from: a loss that the user names, or the end point of what the model returns."""
 
-import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -13,11 +12,12 @@ from rnnvanish.compat import tree_leaves
 from rnnvanish.live import RECURRENT, unwrapped
 from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.call import Call
+from rnnvanish.observe.inputs.loss_arguments import loss_arguments
 from rnnvanish.observe.record import Run
 from rnnvanish.observe.restore.borrow import preserve
 
-#: What a gradient starts from: a function of what the model returns, or of that and the batch; or the name of a method
-#: of the model that takes the batch, "training_step".
+#: What a gradient starts from: a function of what the model returns, or of that and the batch, or of that and the targets;
+#: or the name of a method of the model that takes the batch, "training_step".
 Loss = Callable[..., Tensor] | str | None
 
 
@@ -37,7 +37,7 @@ def evaluate_loss(model: nn.Module, call: Call, output: Any, runs: list[Run], lo
     elif isinstance(loss, str):
         value = output["loss"] if isinstance(output, dict) and "loss" in output else output
     else:
-        value = loss(output, call.batch) if _takes_batch(loss) else loss(output)
+        value = loss(output, *loss_arguments(loss, call.batch, call.beside))
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise ValueError(f"The loss must be a tensor of one number, got {getattr(value, 'shape', value)}.")
     return value
@@ -122,12 +122,3 @@ def _in_callers_order(run: Run) -> Tensor:
     if run.order is None:
         return run.ends
     return torch.empty_like(run.ends).index_copy(0, run.order, run.ends)
-
-
-def _takes_batch(loss: Callable[..., Tensor]) -> bool:
-    try:
-        parameters = inspect.signature(loss).parameters.values()
-    except ValueError:  # one of torch's own, such as torch.sum
-        return False
-    needed = [each for each in parameters if each.default is each.empty]
-    return sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in needed) > 1

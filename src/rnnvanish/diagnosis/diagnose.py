@@ -92,7 +92,7 @@ def _diagnose(
     optimizer: torch.optim.Optimizer | None,
 ) -> Diagnosis:
     doing("drawing batches")
-    calls = sample_batches(model, inputs, batches)
+    calls = sample_batches(model, inputs, batches, loss)
     examined = []
     for number, call in enumerate(calls):
         doing(f"measuring batch {number + 1} of {len(calls)}")

@@ -116,7 +116,7 @@ def try_cures(
     Raises:
         ValueError: For training without a loss.
     """
-    calls = sample_batches(model, inputs, batches)
+    calls = sample_batches(model, inputs, batches, loss)
     return trials_of(model, calls, loss, before, lag, train, rate, cells, segment)
 
 
