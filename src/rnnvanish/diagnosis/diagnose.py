@@ -13,7 +13,7 @@ from rnnvanish.diagnosis.advice.trials import trials_of
 from rnnvanish.diagnosis.average import mean_and_interval
 from rnnvanish.diagnosis.examine import examine
 from rnnvanish.diagnosis.fault import Subject
-from rnnvanish.diagnosis.find_faults import findings
+from rnnvanish.diagnosis.find_faults import findings, findings_without_gradient, unread_curves
 from rnnvanish.diagnosis.outlook.outlook import Outlook, outlook
 from rnnvanish.diagnosis.progress import doing
 from rnnvanish.diagnosis.result import Diagnosis
@@ -96,7 +96,13 @@ def _diagnose(
     examined = []
     for number, call in enumerate(calls):
         doing(f"measuring batch {number + 1} of {len(calls)}")
-        examined.append(examine(model, call, loss, cells, full and not number, segment, lag))
+        try:
+            examined.append(examine(model, call, loss, cells, full and not number, segment, lag))
+        except ValueError:
+            if found := findings_without_gradient(Subject.of(model, inputs, [call], loss, cells)):
+                curves = unread_curves(model, call, loss, cells)
+                return Diagnosis(type(unwrapped(model)).__name__, curves, provenance(), found)
+            raise
     curves = average_curves([{name: each.curve for name, each in one.items()} for one in examined])
     seen = {name: mean_and_interval([one[name].cause for one in examined if name in one])[0] for name in examined[0]}
     measured = {
