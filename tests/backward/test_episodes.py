@@ -70,6 +70,13 @@ def end(output):
     return output[-1].exp().sum()
 
 
+def ends_of(done):
+    """The end of every episode alone."""
+    last = done.clone()
+    last[-1] = True
+    return lambda output: output.exp()[last].sum()
+
+
 def explicit(model, x, done, loss, begins):
     """Episodes by hand: norms of the gradient by the whole state, each episode's own end first."""
     zeros = []
@@ -99,6 +106,9 @@ def test_each_episode_is_measured_from_its_own_end(layered, reset, loss):
     model, x = Rollout(RESETS[reset], layered).double(), torch.randn(TIME, BATCH, INPUT).double()
     done = ended((4, 1), (2, 2), (5, 2))
     (curve,) = retention(model, (x, done), loss=loss).values()
+    if loss is whole:
+        same(curve.total.gain, explicit(model, x, done, whole, done.roll(1, 0)))
+        loss = ends_of(done)
     same(curve.gain, explicit(model, x, done, loss, done.roll(1, 0)))
     assert any("begin anew on the way: 7 episodes in 4 sequences" in note for note in curve.notes)
     assert not any("mask" in note or "changes" in note for note in curve.notes)
@@ -117,7 +127,8 @@ def test_a_rollout_that_is_not_reset_has_no_note():
     torch.manual_seed(0)
     model, x = Rollout(RESETS["multiply"]).double(), torch.randn(TIME, BATCH, INPUT).double()
     (curve,) = retention(model, (x, ended()), loss=whole).values()
-    same(curve.gain, explicit(model, x, ended(), whole, ended()))
+    same(curve.total.gain, explicit(model, x, ended(), whole, ended()))
+    same(curve.gain, explicit(model, x, ended(), end, ended()))
     assert curve.notes == ()
 
 
@@ -164,7 +175,7 @@ def test_other_measures_count_from_each_end_too():
     one = bypass(model, given, end)["cell"]
     same(one.share, torch.zeros(TIME, dtype=torch.float64))
     outer = x.clone().requires_grad_()
-    (of_x,) = torch.autograd.grad(whole(model(outer, given[1])), outer)
+    (of_x,) = torch.autograd.grad(ends_of(given[1])(model(outer, given[1])), outer)
     same(torch.tensor(depth(model, given, whole)["cell"].leaves), of_x.norm().float())
     assert len(shares(model, given, whole)["cell"].all) == TIME
 

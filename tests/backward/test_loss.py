@@ -30,6 +30,6 @@ def test_the_loss_may_read_the_batch_or_be_the_models_own():
     (own,) = retention(model, (x, y), loss="training_step").values()
     for curve in (given, own):
         same(curve.gain, named.gain)
-        same(curve.injected, named.injected)
+        same(curve.total.gain, named.total.gain)
     with pytest.raises(ValueError, match="Lit has no method 'training_stop'"):
         retention(model, (x, y), loss="training_stop")

@@ -10,11 +10,7 @@ from rnnvanish.probes import retention
 
 
 def by_hand(model, x, losses, lengths):
-    """A loop in which each step's loss is taken by itself: of each sequence, (came in, passed back) at every step.
-
-    What came in at step t is the derivative of the loss of step t alone by the state after it; what is passed back, that
-    of all later losses.
-    """
+    """A loop in which each step's loss is taken by itself: the curve of all losses together, and of the last alone."""
     split = []
     for row, length in enumerate(lengths):
         h, states, values = x.new_zeros(HIDDEN), [], []
@@ -22,39 +18,26 @@ def by_hand(model, x, losses, lengths):
             h = model.cell(x[t, row], h)
             states.append(h)
             values.append(losses(model.head(h), t, row))
-        came_in = [torch.autograd.grad(v, s, retain_graph=True)[0].norm() for v, s in zip(values, states, strict=True)]
-        passed = [
-            torch.autograd.grad(sum(values[t + 1 :]), states[t], retain_graph=True)[0]
-            if t + 1 < length
-            else h.new_zeros(HIDDEN)
-            for t in range(length)
-        ]
         total = [torch.autograd.grad(sum(values), s, retain_graph=True)[0].norm() for s in states]
         alone = [torch.autograd.grad(values[-1], s, retain_graph=True)[0].norm() for s in states]
-        split.append([each[::-1] for each in (came_in, [p.norm() for p in passed], total, alone)])
-    lags = range(max(lengths))
+        split.append((total[::-1], alone[::-1]))
 
-    def mean(of):
-        return torch.stack([torch.stack([of(*each, k) for each in split if k < len(each[0])]).mean() for k in lags])
+    def mean(which):
+        rows = [[(size / row[which][0]).log() for size in row[which]] for row in split]
+        return torch.stack([torch.stack([r[k] for r in rows if k < len(r)]).mean().exp() for k in range(max(lengths))])
 
-    share = mean(lambda came_in, passed, total, alone, k: came_in[k] / (came_in[k] + passed[k]))
-    gain = mean(lambda came_in, passed, total, alone, k: (total[k] / total[0]).log()).exp()
-    journey = mean(lambda came_in, passed, total, alone, k: (alone[k] / alone[0]).log()).exp()
-    return share, gain, journey
+    return mean(0), mean(1)
 
 
 @pytest.mark.parametrize("kind", ["layer", "cell"])
-def test_what_came_in_and_what_travelled(kind):
+def test_the_end_point_and_the_whole_loss(kind):
     torch.manual_seed(0)
     model, x, y = Tagger(kind).double(), torch.randn(TIME, BATCH, INPUT).double(), torch.randint(5, (TIME, BATCH))
     (curve,) = retention(model, x, loss=lambda output: cross_entropy(output.flatten(0, 1), y.flatten())).values()
-    share, gain, journey = by_hand(model, x, lambda o, t, row: cross_entropy(o, y[t, row]), [TIME] * BATCH)
-    same(curve.injected, share)
+    total, gain = by_hand(model, x, lambda o, t, row: cross_entropy(o, y[t, row]), [TIME] * BATCH)
+    same(curve.total.gain, total)
     same(curve.gain, gain)
-    same(curve.journey.gain, journey)
-    assert curve.injected[0] == 1
-    assert 0.1 < curve.injected[1:].min() < curve.injected[1:].max() < 1
-    assert curve.journey.gain[-1] < curve.gain[-1]  # a flat curve of the total hides what is lost on the way
+    assert curve.gain[-1] < curve.total.gain[-1]  # a flat curve of the total hides what is lost on the way
 
 
 def test_each_sequence_is_counted_from_its_own_end():
@@ -63,15 +46,14 @@ def test_each_sequence_is_counted_from_its_own_end():
     packed = pack_padded_sequence(x, lengths)
     loss = lambda returned: model.head(returned[0].data).square().sum()
     (curve,) = retention(model.layer, packed, loss=loss).values()
-    share, gain, journey = by_hand(model, x, lambda o, t, row: o.square().sum(), lengths)
-    same(curve.injected, share)
+    total, gain = by_hand(model, x, lambda o, t, row: o.square().sum(), lengths)
+    same(curve.total.gain, total)
     same(curve.gain, gain)
-    same(curve.journey.gain, journey)
 
 
-def test_a_loss_of_the_end_injects_nothing_on_the_way():
+def test_a_loss_of_the_end_is_its_own_end_point():
     model, x = Tagger().double(), torch.randn(TIME, BATCH, INPUT).double()
     (curve,) = retention(model, x, loss=lambda output: output[-1].sum()).values()
-    assert curve.injected.tolist() == [1, *[0] * (TIME - 1)]
-    same(curve.journey.gain, curve.gain)
-    assert next(iter(retention(model, x).values())).injected is None
+    (unnamed,) = retention(model, x).values()
+    same(curve.gain, unnamed.gain)
+    assert (curve.total, unnamed.total, curve.start) == (None, None, "")

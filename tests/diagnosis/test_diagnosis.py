@@ -95,17 +95,16 @@ def test_each_cure_was_measured_on_a_copy(tmp_path):
     diagnosis = diagnose(module, x)
     curve = only(diagnosis)
     assert all(torch.equal(weight, before[name]) for name, weight in module.state_dict().items())
-    advice = {each.cure: each for each in curve.advice}
-    assert {"mitigations.Chrono(span=40)", "mitigations.OpenGate(bias=1.0)"} < advice.keys()
-    opened = advice["mitigations.OpenGate(bias=3.0)"]
+    cures = [advice.cure for advice in curve.advice]
+    assert cures[0] == "mitigations.OpenGate(bias=3.0)"
+    assert {"mitigations.Chrono(span=40)", "mitigations.OpenGate(bias=1.0)"} < set(cures)
     with torch.no_grad():
         module.bias_ih_l0[16:32] = 0.0
         module.bias_hh_l0[16:32] = 3.0
     (treated,) = retention(module, x).values()
-    assert opened.before == curve.half_life
-    assert opened.after == pytest.approx(treated.half_life, rel=1e-6)
-    assert opened.after > 10 * curve.half_life
-    assert (opened.gain_before, opened.lag, opened.draws) == (float(curve.gain[-1]), 39, 1)
+    assert curve.advice[0].before == curve.half_life
+    assert curve.advice[0].after == pytest.approx(treated.half_life, rel=1e-6)
+    assert curve.advice[0].after > 10 * curve.half_life
     the_reports_say_the_same(diagnosis, tmp_path)
 
 
@@ -115,12 +114,11 @@ def test_each_cure_was_measured_on_a_copy(tmp_path):
 )
 def test_a_plain_network_is_offered_the_start_that_suits_it(nonlinearity, cures):
     torch.manual_seed(0)
-    for layer in (nn.RNN(8, 32, nonlinearity=nonlinearity), Recurrent(cells.Elman, 8, 32, nonlinearity=nonlinearity)):
-        advice = only(diagnose(layer, torch.randn(40, 4, 8))).advice
+    for layer in (nn.RNN(2, 16, nonlinearity=nonlinearity), Recurrent(cells.Elman, 2, 16, nonlinearity=nonlinearity)):
+        advice = only(diagnose(layer, torch.randn(40, 4, 2))).advice
         assert {each.cure.removeprefix("mitigations.").partition("(")[0] for each in advice} >= cures
-        assert all(each.gain > 2 * each.gain_before for each in advice)
-        near = [abs(math.log(each.gain)) for each in advice]  # what arrives, neither lost nor blown up
-        assert near == sorted(near)
+        assert all(each.after > 1.2 * each.before for each in advice)
+        assert [each.after for each in advice] == sorted((each.after for each in advice), reverse=True)
 
 
 def test_who_types_what_is_advised_gets_what_was_promised():
@@ -131,7 +129,7 @@ def test_who_types_what_is_advised_gets_what_was_promised():
     assert len(advice) > 1
     for each in advice:
         again = copy.deepcopy(layer)
-        torch.manual_seed(0 if each.seed is None else each.seed)
+        torch.manual_seed(0)
         (treated,) = retention(eval(each.cure, {"mitigations": mitigations, "Swap": Swap})(again), x).values()
         # Not to the last digit: a bare compiled layer is measured by its loop, a layer under trial step by step.
         assert treated.half_life == pytest.approx(each.after, rel=1e-4)
@@ -168,15 +166,18 @@ def test_a_layer_read_at_both_ends_gets_no_half_life_of_one_journey():
     assert "mitigations.OpenGate(bias=3.0)" in [advice.cure for advice in upper.advice]
 
 
-def test_what_comes_in_on_the_way_is_told_apart_from_what_travelled():
+def test_what_the_loss_adds_on_the_way_is_told_apart_from_what_travelled():
     torch.manual_seed(0)
-    curve = only(diagnose(nn.LSTM(2, 8), torch.randn(40, 2, 2), loss=lambda returned: returned[0].square().sum()))
+    layer, x = nn.LSTM(2, 8), torch.randn(40, 2, 2)
+    curve = only(diagnose(layer, x, loss=lambda returned: returned[0].square().sum()))
+    last = only(diagnose(layer, x, loss=lambda returned: returned[0][-1].square().sum()))
+    torch.testing.assert_close(curve.gain, last.gain, rtol=1e-6, atol=0)
+    assert curve.verdict == last.verdict == "vanishing"
+    assert float(curve.gain[-1]) < 1e-6
+    assert float(curve.total.gain[-1]) > 0.1
     said = dict(rows(curve))
-    came_in = 100 * float(curve.injected[1:].nanmean())
-    assert came_in > 10
-    assert said["on the way"].startswith(f"{came_in:.0f} % of the gradient at a step came in there")
-    assert said["travelled"] == f"{left(curve.journey)} of what came in at the end, after 39 steps"
-    assert float(curve.journey.gain[-1]) < 1e-6 < float(curve.gain[-1])
+    assert said["start"] == "The loss reads 40 steps: the gradient starts from one of them alone, the last."
+    assert said["whole loss"].startswith(left(curve.total))
 
 
 def the_reports_say_the_same(diagnosis, tmp_path):

@@ -137,11 +137,7 @@ def remember(model):
         (Unread, ValueError, "layer of Unread.*does the loss read another part of the model"),
         (Infinite, ValueError, "Infinite returns infinities or nan.*look for a division"),
         (RootAtZero, ValueError, "nan or infinite at the end of .* already.*square root"),
-        (
-            Steps,
-            ValueError,
-            r"A recurrent layer is needed.*a Steps made of Linear, Steps.*mix \(6 calls; it reads.*must become a module",
-        ),
+        (Steps, ValueError, r"A recurrent layer is needed.*a Steps made of Linear, Steps.*name it: cells=\[Steps\]"),
         (
             lambda: broken("cell.weight_hh", torch.inf),
             ValueError,
@@ -193,7 +189,7 @@ def test_loops_of_nothing():
     with pytest.raises(ValueError, match=r"cell was given an empty batch.*at least one sequence"):
         retention(Looping(), torch.zeros(TIME, 0, INPUT))
     (curve,) = retention(Looping(), torch.zeros(1, BATCH, INPUT)).values()
-    assert curve.verdict == "unmeasured"
+    assert curve.verdict == "nothing to carry"
     assert curve.notes == ("It ran for a single step: there is no lag to measure.",)
 
 

@@ -204,7 +204,7 @@ def test_a_lightning_module_and_two_directions():
     torch.manual_seed(0)
     assert list(retention(Lit(), torch.randn(2, 7, 4))) == ["layer/layer0/forward"]
     curves = retention(Classifier(bidirectional=True).eval(), tokens())
-    assert curves["lstm/layer1/reverse"].verdict == "unmeasured"  # it ends at the first step, which nobody reads
+    assert curves["lstm/layer1/reverse"].verdict == "nothing to carry"  # the last token is the first that it reads
     assert curves["lstm/layer1/forward"].gain[0] == 1
 
 
@@ -240,9 +240,9 @@ class FrozenEncoder(Translator):
         return self.decoder(target, state)[0]
 
 
-def test_what_ran_under_no_grad_is_unmeasured_and_the_rest_measured():
+def test_what_ran_under_no_grad_is_not_read_and_the_rest_measured():
     curves = retention(FrozenEncoder(), (torch.randn(6, 2, 4), torch.randn(6, 2, 4)))
-    assert curves["encoder/layer0/forward"].verdict == "unmeasured"
+    assert curves["encoder/layer0/forward"].verdict == "not read"
     assert curves["decoder/layer0/forward"].half_life < 3
 
 

@@ -31,7 +31,7 @@ def test_what_leaves_the_lowest_layer_is_the_gradient_of_the_input(build):
     module, x = build(2, 5, num_layers=3).double(), torch.randn(8, 3, 2).double().requires_grad_()
 
     def loss(output):
-        return output[0][3:].square().sum()
+        return output[0][-1].square().sum()
 
     output = module(x)
     read = output[0]
@@ -77,4 +77,4 @@ def test_what_arrives_beside_a_gradient_ten_thousand_times_as_large_is_told_from
     nn.init.normal_(module.weight_hh_l0, std=3 / math.sqrt(32))
     (found,) = depth(module, torch.randn(40, 4, 4), lambda output: output[0].sum()).values()
     assert found.leaves > 1e5
-    assert found.arrives == pytest.approx(math.sqrt(40 * 4 * 32), rel=1e-6)  # ones at every step
+    assert found.arrives == pytest.approx(math.sqrt(4 * 32), rel=1e-6)  # ones at the end

@@ -253,11 +253,11 @@ def test_a_layer_that_is_fed_on_the_way_does_not_explode(end):
         f"rnn/layer0/{direction}" for direction in (("forward", "reverse") if end == 0 else ("reverse", "forward"))
     )
     assert curves[far].gain[-1] > 1e6
-    torch.testing.assert_close(curves[far].journey.gain, 0.5 ** torch.arange(30.0).double(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(curves[far].alone.gain, 0.5 ** torch.arange(30.0).double(), rtol=1e-5, atol=0)
     assert (curves[far].verdict, curves[far].joined, curves[far].reach) == ("vanishing", True, 9)
-    assert (curves[near].verdict, curves[near].journey) == ("vanishing", None)
+    assert (curves[near].verdict, curves[near].alone) == ("vanishing", None)
     assert [curve.verdict for name, curve in curves.items() if "layer1" in name] == (
-        ["unmeasured", "vanishing"] if end == 0 else ["vanishing", "unmeasured"]
+        ["nothing to carry", "vanishing"] if end == 0 else ["vanishing", "nothing to carry"]
     )
     with torch.no_grad():
         for name, weight in module.named_parameters():
@@ -302,7 +302,7 @@ def test_a_cut_is_an_exact_zero():
     curves = retention(Windows(), torch.randn(9, 2, 1))
     assert list(curves) == ["lstm/layer0/forward", "lstm (call 2)/layer0/forward"]
     first, second = curves.values()
-    assert first.verdict == "unmeasured"  # its end is not read
+    assert first.verdict == "not read"
     assert len(second.gain) == 4
     assert second.gain.min() > 0
 
@@ -351,7 +351,7 @@ def test_rates_of_curves_too_short_to_fit():
     module = nn.RNN(1, 3)
     (one,) = retention(module, torch.zeros(1, 1, 1)).values()
     assert math.isnan(one.rate)
-    assert one.verdict == "unmeasured"
+    assert one.verdict == "nothing to carry"
     (two,) = retention(module, torch.zeros(2, 1, 1)).values()
     assert two.rate == pytest.approx(math.log(two.gain[1]))
     nn.init.zeros_(module.weight_hh_l0)

@@ -4,31 +4,39 @@ In this order:
 
 1. `resolve_call` makes of the user's inputs a `Call` (`observe.call`);
 2. `watch` runs the model and records its loops, each as a `Run` (`observe.watch`, `unroll`, `record`);
-3. `evaluate_loss` gives the number that the gradient starts from (`loss`);
-4. `state_gradients` differentiates it by every state;
-5. `loop_gradients` counts each sequence from where it begins anew (`episodes`) to where the loss stops to read (`last_read_step`);
+3. `find_end_points` gives the one step of what came out that the gradient of each loop starts from (`end_point`, `output_steps`);
+4. `state_gradients` differentiates by every state;
+5. `gradients_of_loops` counts each sequence from where it begins anew to where it is read last (`episodes`);
 6. the measure takes one loop's `Run` and its gradients; one that is made of every step goes by `measure_loop` and `replay`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.episodes import Episodes
-from rnnvanish.backward.last_read_step import end_at_last_read
-from rnnvanish.backward.loss import Loss, evaluate_loss, preserve_loss
-from rnnvanish.backward.state_gradients import StateGradients, state_gradients
-from rnnvanish.numerics.norms import joint_norm
+from rnnvanish.backward.end_point import EndPoints, find_end_points
+from rnnvanish.backward.episodes import Episodes, end_at_last_read
+from rnnvanish.backward.loss import Loss, preserve_loss
+from rnnvanish.backward.recurrent_path import journey_gradient
+from rnnvanish.backward.state_gradients import Source, StateGradients, missing_gradient, state_gradients
+from rnnvanish.numerics.norms import joint_norm, row_norms
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.call import Call, sample_batches
+from rnnvanish.observe.checks import Unmeasurable
+from rnnvanish.observe.compiled_loops import backward_from_end, clear_gradients
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run, watch
 
 Found = TypeVar("Found")
+
+ALONE = (
+    "No output shows where the loss reads: the gradient starts from the last state that it reads, and goes back by the "
+    "recurrence alone."
+)
 
 
 def each_loop(
@@ -55,8 +63,8 @@ def each_loop(
     call = resolve_call(model, inputs, loss)
 
     def of_all(output: Any, runs: list[Run]) -> dict[str, Found]:
-        value = evaluate_loss(model, call, output, runs, loss)
-        return {each.run.name: measure(each.run, each.total) for each in loop_gradients(model, runs, value)}
+        loops, _ = gradients_of_loops(model, call, output, runs, loss)
+        return {each.run.name: measure(each.run, each.total) for each in loops}
 
     with torch.enable_grad(), preserve_loss(loss):
         return watch_either_way(model, call, of_all, lambda found: all(map(resolved, found.values())), cells)
@@ -64,14 +72,18 @@ def each_loop(
 
 @dataclass(frozen=True, eq=False)
 class LoopGradients:
-    """A loop whose total gradients are known.
+    """A loop whose gradients are known: those that start from its end point.
 
     Attributes:
-        run: The loop, with episodes for sequences, each of which ends at the last state that the loss reads.
+        run: The loop, with episodes for sequences, each of which ends at the last state that is read.
         episodes: The loop as it ran.
-        total: The total gradient of every state, (time, sequences, size) for each part; of complex numbers Re beside Im.
+        total: The gradient by every state, through every path, (time, sequences, size) for each part; of complex numbers Re
+            beside Im.
         norms: The norms of these, (time, sequences).
         states: The gradients as the loop ran.
+        says: What was differentiated, where that is not plain.
+        of_loss: The same of the whole loss, where the user's loss reads more than the end point; else None.
+        below: Whether another layer of the same module stands above.
     """
 
     run: Run
@@ -79,23 +91,97 @@ class LoopGradients:
     total: Series
     norms: list[Tensor]
     states: StateGradients
+    says: str = ""
+    of_loss: "LoopGradients | None" = None
+    below: bool = False
 
 
-def loop_gradients(
-    model: nn.Module, runs: list[Run], value: Tensor, split: bool = False, keep: bool = False
-) -> list[LoopGradients]:
-    """Take the gradient of a loss back to every state of every loop; arguments and errors are those of `state_gradients`."""
-    every = state_gradients(model, runs, value, split, keep)
+def gradients_of_loops(
+    model: nn.Module, call: Call, output: Any, runs: list[Run], loss: Loss
+) -> tuple[list[LoopGradients], Tensor]:
+    """Take the gradient from the end point of each loop back to every one of its states; returns them, and the loss.
+
+    Args:
+        model: What ran.
+        call: How it was called.
+        output: What it returned.
+        runs: Its loops.
+        loss: What the user differentiates.
+
+    Raises:
+        ValueError: Where no loop has a gradient: says why; of a loss that gives no number.
+    """
+    points = find_end_points(model, call, output, runs, loss)
+    own = _from_end_points(runs, points)
+    left = [each is None for each in own]
+    whole = state_gradients(runs, points.whole) if any(left) or any(points.reads_more) else None
+    if not any(each is not None and each.reached for each in [*own, *(whole or ())]):
+        raise Unmeasurable(missing_gradient(model, runs, points.whole.outputs[0]))
+    of_loss = None if whole is None else _counted_from_ends(runs, whole)
+    loops = _counted_from_ends(runs, [each or whole[index] for index, each in enumerate(own)])  # type: ignore[index]
+    found = []
+    for index, loop in enumerate(loops):
+        loop = replace(loop, says=points.says[index])
+        if left[index]:
+            loop = _recurrence_alone(loop)
+        if of_loss is not None and (loop.says if left[index] else points.reads_more[index]):
+            loop = replace(loop, of_loss=of_loss[index])
+        found.append(loop)
+    return found, points.whole.outputs[0]
+
+
+def _from_end_points(runs: list[Run], points: EndPoints) -> list[StateGradients | None]:
+    """The gradients by the states of each loop, from the first of its places from which any comes; None where none does."""
+    found: list[StateGradients | None] = [None] * len(runs)
+    for rank in range(len(points.sources)):
+        wanted = [i for i, own in enumerate(found) if own is None and rank < len(points.of_run[i])]
+        for place in dict.fromkeys(points.of_run[index][rank] for index in wanted):
+            those = [index for index in wanted if points.of_run[index][rank] == place]
+            for index, each in zip(those, _of_some(runs, those, points.sources[place]), strict=True):
+                found[index] = each if each.arrives else None
+    return found
+
+
+def _of_some(runs: list[Run], those: list[int], source: Source) -> list[StateGradients]:
+    clear_gradients(runs)
+    return state_gradients([runs[index] for index in those], source)
+
+
+def _counted_from_ends(runs: list[Run], every: list[StateGradients]) -> list[LoopGradients]:
+    """Each sequence from where it begins anew to where it is not read any more."""
     episodes = list(map(Episodes.of, runs))
     norms = [list(map(each.split, own.sizes)) for each, own in zip(episodes, every, strict=True)]
     ending = end_at_last_read([each.as_run() for each in episodes], list(map(joint_norm, norms)))
     totals = [tuple(each.split(pack(part)) for part in own.total) for each, own in zip(episodes, every, strict=True)]
-    return [LoopGradients(*each) for each in zip(ending, episodes, totals, norms, every, strict=True)]
+    tops = {layer_of(run)[0]: layer_of(run)[1] for run in runs}
+    below = [layer_of(run)[1] < tops[layer_of(run)[0]] for run in runs]
+    found = [LoopGradients(*each) for each in zip(ending, episodes, totals, norms, every, strict=True)]
+    return [replace(loop, below=lower) for loop, lower in zip(found, below, strict=True)]
+
+
+def _recurrence_alone(loop: LoopGradients) -> LoopGradients:
+    """The gradient by each episode's last state that is read, carried back through the recurrence alone."""
+    run, total = loop.run, loop.states.total
+    if run.altered or not loop.states.arrives:
+        return loop
+    if run.compiled_calls:
+        rows = torch.arange(len(run.ends), device=run.ends.device)
+        carried = backward_from_end(run, tuple(part[run.ends, rows] for part in total))
+    else:
+        carried = journey_gradient(loop.episodes.run, total, loop.episodes.mask_at(run.ends))
+    parts = [loop.episodes.split(part) for part in carried]
+    return replace(loop, total=tuple(map(pack, parts)), norms=list(map(row_norms, parts)), says=ALONE)
+
+
+def layer_of(run: Run) -> tuple[str, int]:
+    """The module of a loop, its call included, and which of its layers it is, counted from below."""
+    module, _, layer = run.name.partition("/layer")
+    return module, int(layer.partition("/")[0]) if layer else 0
 
 
 def total_gradients(model: nn.Module, runs: list[Run], value: Tensor) -> list[Series]:
     """The derivative of a loss with respect to every state of each loop, through all later steps; zero where none."""
-    return [tuple(map(pack, each.total)) for each in state_gradients(model, runs, value, split=False)]
+    return [tuple(map(pack, each.total)) for each in state_gradients(runs, Source([value], [None]))]
 
 
 def watch_either_way(
@@ -119,5 +205,7 @@ def watch_either_way(
 
 def resolve_call(model: nn.Module, inputs: Any, loss: Loss) -> Call:
     """The call of `model` that is measured; of a DataLoader its first batch."""
-    (call,) = sample_batches(model, inputs, 1, loss)
-    return Call.of_method(model, loss, call) if isinstance(loss, str) and call.method == "forward" else call
+    if isinstance(inputs, Call) and inputs.method != "forward":
+        return inputs
+    (batch,) = sample_batches(model, inputs, 1)
+    return Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)

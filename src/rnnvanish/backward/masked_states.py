@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rnnvanish.backward.state_gradients import Tensors, differentiate
+from rnnvanish.backward.state_gradients import Source, Tensors, differentiate
 from rnnvanish.cell import State
 from rnnvanish.observe.carry import distinct_gradient
 from rnnvanish.observe.checks import Unmeasurable
@@ -23,7 +23,7 @@ HIDDEN_CHANGE = (
 )
 
 
-def masked_gradients(model: nn.Module, run: Run, value: Tensor, total: list[State]) -> tuple[Run, list[State]] | None:
+def masked_gradients(run: Run, source: Source, total: list[State]) -> tuple[Run, list[State]] | None:
     """Find the gradient by the states that a model carries from step to step, if some of the old state passes the step by.
 
     All but the last are seen: they are what the next step receives. Of a mask the gradient by hₜ is what comes to oₜ and
@@ -31,10 +31,9 @@ def masked_gradients(model: nn.Module, run: Run, value: Tensor, total: list[Stat
     out, and the sequence ends with the state before.
 
     Args:
-        model: For the message.
         run: A loop that the model alters.
-        value: The loss, whose graph is needed again.
-        total: The gradient of the loss by each state as a step returned it.
+        source: What the gradient starts from.
+        total: The gradient by each state as a step returned it.
 
     Returns:
         The loop, whose sequences end where the model holds them from then on, and the gradients; None where no state
@@ -49,7 +48,7 @@ def masked_gradients(model: nn.Module, run: Run, value: Tensor, total: list[Stat
         len(part) != len(run.ends) for state in run.received_states[1:] for part in run.flatten(state)
     ):
         raise Unmeasurable(HIDDEN_CHANGE.format(run.name))
-    found = differentiate(model, [run], value, [*run.received_states, *run.consumed_states], keep=True)
+    found = differentiate(source, [*run.received_states, *run.consumed_states])
     came, through = ([run.flatten(part) for part in half] for half in (found[: len(total)], found[len(total) :]))
     masked = [
         tuple(o + whole - part for o, whole, part in zip(*each, strict=True))

@@ -22,7 +22,7 @@ def loop_notes(
         overflows: Whether a gain is infinite.
         masked: The loop as `masked_gradients` has it; None where it was measured as it ran.
     """
-    lost, count = _lost(run, sizes), len(run.ends)
+    lost, count, unread = _lost(run, sizes), len(run.ends), int((~(sizes > 0).any(0)).sum())
     every = {
         "It ran for a single step: there is no lag to measure.": len(run.x) == 1,
         "It ran without gradients, under no_grad() or inference_mode().": not run.has_graph,
@@ -42,6 +42,8 @@ def loop_notes(
         f"The last states of {_unread(run)} have no part in the loss: lags are counted from the last one that has.": (
             masked is None and run.last_read is not None
         ),
+        f"{unread} of {count} sequences have no part in the loss: they are left out.": masked is None
+        and 0 < unread < count,
         f"In {lost} of {count} sequences nothing of the gradient passes some step: the mean over all is zero from there on.": (
             masked is None and 0 < lost < count
         ),

@@ -1,19 +1,19 @@
 """Which path a gradient takes: through every step of the loop, or in at each step, from the loss and from other layers.
 
 `recurrent_gradient` and `subtract_passed_back` replay the steps of a run; `journey_gradient` goes by the graph of one that ran
-step by step; `injected_share` takes norms.
+step by step.
 """
 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from rnnvanish.backward.replay import Replay, ReplayedSteps, real_step
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import Step, padding_mask
-from rnnvanish.numerics.norms import align_ends, joint_norm
+from rnnvanish.numerics.norms import joint_norm
 from rnnvanish.numerics.real_view import pack, unpack
 from rnnvanish.observe import compiled_loops
 from rnnvanish.observe.checks import require_unaltered
@@ -85,22 +85,6 @@ def subtract_passed_back(gradients: Series, steps: ReplayedSteps) -> None:
 
 def _row_sizes(parts: Sequence[Tensor]) -> Tensor:
     return joint_norm([torch.linalg.vector_norm(part.double(), dim=-1) for part in parts])
-
-
-def injected_share(came_in: Float[Tensor, "time sequences"], back: Tensor, ends: Tensor) -> Float[Tensor, " lags"]:
-    """Measure the share of the gradient at each lag that came in at this very step, from 0 to 1.
-
-    The total at step t is what came in there, plus what step t + 1 passes back: the gradient by the state as it read it.
-    The share is that of the two norms, the mean over sequences.
-
-    Args:
-        came_in: Norms of what came in at each step.
-        back: Norms of what the next step passes back.
-        ends: Index of each sequence's own last step.
-    """
-    came, passed = align_ends(came_in, ends), align_ends(back, ends)
-    share: Tensor = (came / (came + passed)).nanmean(1)
-    return share
 
 
 def journey_gradient(run: Run, total: Series, at: Bool[Tensor, "time sequences"]) -> Series:

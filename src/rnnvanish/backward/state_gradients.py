@@ -1,119 +1,107 @@
-"""The gradient of a loss by every state of a model's loops, whether these ran step by step or compiled."""
+"""The gradient by every state of a model's loops, whether these ran step by step or compiled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rnnvanish.cell import State
 from rnnvanish.names import listed
-from rnnvanish.numerics.norms import joint_norm, row_norms
+from rnnvanish.numerics.norms import row_norms
 from rnnvanish.observe import compiled_loops
-from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.record import Run, Series
 
 #: The parts of a state, in whatever form.
 Tensors = tuple[Tensor, ...]
 
 
-@dataclass(frozen=True)
-class StateGradients:
-    """The gradient of a loss by every state of one loop.
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a gradient starts from.
 
     Attributes:
+        outputs: Tensors, or their places in the graph.
+        gradients: What is sent into each; None of a single number for one.
+    """
+
+    outputs: Sequence[Any]
+    gradients: Sequence[Tensor | None]
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether any gradient can start from here."""
+        return any(getattr(output, "requires_grad", True) for output in self.outputs)
+
+    def gradient(self, inputs: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+        """Differentiate by tensors of the graph; None where no path leads. The graph is kept."""
+        found: tuple[Tensor | None, ...] = torch.autograd.grad(
+            self.outputs, inputs, self.gradients, allow_unused=True, retain_graph=True
+        )
+        return found
+
+
+@dataclass(frozen=True)
+class StateGradients:
+    """The gradient by every state of one loop.
+
+    Attributes:
+        source: What it starts from.
+        reached: Whether any path leads to the loop.
         states: State by state; empty of a loop that ran compiled.
         total: A tensor for each part of the state.
         sizes: The norms of these, (time, sequences).
-        origins: Norms of what came in at each step, and of the rest, which came back through the next step, both
-            (time, sequences); None where that was not asked for, and of a loop whose states the model changes: what is
-            passed back is then not the gradient by the state.
     """
 
+    source: Source
+    reached: bool
     states: list[State]
     total: Series
     sizes: list[Tensor]
-    origins: tuple[Tensor, Tensor] | None
+
+    @property
+    def arrives(self) -> bool:
+        """Whether it is anything but zero."""
+        return any(bool(size.any()) for size in self.sizes)
 
 
-def state_gradients(
-    model: nn.Module, runs: list[Run], value: Tensor, split: bool, keep: bool = False
-) -> list[StateGradients]:
-    """Differentiate `value` by every state; errors are those of `differentiate`.
-
-    Args:
-        model: For the message.
-        runs: Its loops.
-        value: A number.
-        split: Whether to split the norms into what came in at each step and what the next step passed back.
-        keep: Whether the graph is needed again.
-    """
-    asked = [_tensors_to_differentiate_by(run, split) for run in runs]
-    keep = keep or split or any(run.altered or run.compiled_calls for run in runs)
+def state_gradients(runs: Sequence[Run], source: Source) -> list[StateGradients]:
+    """Differentiate by every state of some loops of a model, zero where no path leads."""
+    asked = [[each.entry for each in run.compiled_calls] if run.compiled_calls else run.states for run in runs]
     compiled_loops.clear_gradients(runs)
-    found = iter(differentiate(model, runs, value, [parts for each in asked for parts in each], keep))
-    return [_of_loop(run, [next(found) for _ in each], split) for run, each in zip(runs, asked, strict=True)]
-
-
-def differentiate(
-    model: nn.Module, runs: list[Run], value: Tensor, states: Sequence[Tensors], keep: bool = False
-) -> list[Tensors]:
-    """Compute the derivative of `value` by every part of `states`, zero where none leads there.
-
-    Args:
-        model: For the message.
-        runs: For the message.
-        value: A number.
-        states: Tensors of its graph, or outside of it.
-        keep: Whether the graph is needed again.
-
-    Raises:
-        ValueError: Where none of them has a gradient: says why; where an operation of the model has no derivative.
-    """
-    inside = [part for state in states for part in state if part.requires_grad]
-    there = value.requires_grad and inside
-    found = torch.autograd.grad(value, inside, allow_unused=True, retain_graph=keep) if there else ()
-    if all(gradient is None for gradient in found):
-        raise Unmeasurable(_missing_gradient(model, runs, value))
-    remaining = iter(found)
-    every = [[next(remaining) if part.requires_grad else None for part in state] for state in states]
+    found = iter(_differentiate(source, [parts for each in asked for parts in each]))
+    every = [[next(found) for _ in each] for each in asked]
     return [
-        tuple(torch.zeros_like(part) if g is None else g for part, g in zip(state, row, strict=True))
-        for state, row in zip(states, every, strict=True)
+        _of_loop(run, source, list(map(_zeros_for_none, each, own)), any(g is not None for row in own for g in row))
+        for run, each, own in zip(runs, asked, every, strict=True)
     ]
 
 
-def _tensors_to_differentiate_by(run: Run, split: bool) -> list[Tensors]:
-    """The tensors to differentiate by."""
-    if run.compiled_calls:
-        return [(*call.entry, call.outputs) if split else call.entry for call in run.compiled_calls]
-    return [*run.states, *(run.entries if split else ())]
+def differentiate(source: Source, states: Sequence[Tensors]) -> list[Tensors]:
+    """Compute the derivative by every part of `states`, tensors of the graph or outside of it; zero where no path leads."""
+    return list(map(_zeros_for_none, states, _differentiate(source, states)))
 
 
-def _of_loop(run: Run, found: list[Tensors], split: bool) -> StateGradients:
-    if run.compiled_calls:
-        total = compiled_loops.returned_gradients(run)
-        sizes = list(map(row_norms, total))
-        origins = compiled_loops.split_norms(run, total, sizes, [parts[-1] for parts in found]) if split else None
-        return StateGradients([], total, sizes, origins)
-    states, entries = found[: len(run.states)], found[len(run.states) :]
-    total = tuple(torch.stack(parts) for parts in zip(*states, strict=True))
-    return StateGradients(
-        states, total, list(map(row_norms, total)), _split_norms(total, entries) if split and not run.altered else None
-    )
+def _differentiate(source: Source, states: Sequence[Tensors]) -> list[list[Tensor | None]]:
+    inside = [part for state in states for part in state if part.requires_grad]
+    remaining = iter(source.gradient(inside) if source.requires_grad and inside else ())
+    return [[next(remaining, None) if part.requires_grad else None for part in state] for state in states]
 
 
-def _split_norms(total: Series, entries: Sequence[Tensors]) -> tuple[Tensor, Tensor]:
-    """What came in at each step, and what came back: the gradient by the state as the next step read it."""
-    back = tuple(map(torch.zeros_like, total))
-    for t, parts in enumerate(entries[1:]):
-        for whole, rows in zip(back, parts, strict=False):  # a step that makes its own first state has read none
-            whole[t, : len(rows)] = rows
-    came_in = [whole - part for whole, part in zip(total, back, strict=True)]
-    return joint_norm(list(map(row_norms, came_in))), joint_norm(list(map(row_norms, back)))
+def _zeros_for_none(state: Tensors, row: Sequence[Tensor | None]) -> Tensors:
+    return tuple(torch.zeros_like(part) if g is None else g for part, g in zip(state, row, strict=True))
 
 
-def _missing_gradient(model: nn.Module, runs: list[Run], value: Tensor) -> str:
+def _of_loop(run: Run, source: Source, found: list[Tensors], reached: bool) -> StateGradients:
+    total = compiled_loops.returned_gradients(run) if run.compiled_calls else None
+    states = [] if total else found
+    series = total or tuple(torch.stack(parts) for parts in zip(*states, strict=True))
+    return StateGradients(source, reached, states, series, list(map(row_norms, series)))
+
+
+def missing_gradient(model: nn.Module, runs: Sequence[Run], value: Tensor) -> str:
+    """Say why no loop has a gradient."""
     said = f"The loss does not depend on a recurrent layer of {type(model).__name__}. Seen were {listed(r.name for r in runs)}. "
     if not any(run.has_graph for run in runs):
         return (

@@ -7,7 +7,6 @@ from torch import nn
 
 from rnnvanish.backward.loss import Loss
 from rnnvanish.live import Cells
-from rnnvanish.numerals import decay_in_words
 from rnnvanish.probes.retention import retention
 
 
@@ -43,7 +42,7 @@ def assert_retention(
         >>> assert_retention(nn.GRU(1, 8), torch.zeros(50, 2, 1), lag=40)
         Traceback (most recent call last):
         AssertionError: Too little of the gradient reaches 40 steps back (at least 0.001 was asked for):
-          GRU/layer0/forward: ... is left; a thousandth reaches ... steps back, half-life ... arrives after 49 steps
+          GRU/layer0/forward: ... is left; a thousandth reaches ... steps back, half-life ... steps
         `rnnvanish.diagnose(model, inputs)` says why, and what helps.
     """
     if lag < 1 or not at_least > 0:
@@ -54,9 +53,9 @@ def assert_retention(
     checked = {
         name: curve
         for name, curve in curves.items()
-        if layer in (None, name) and (layer is not None or curve.verdict != "unmeasured")
+        if layer in (None, name) and (layer is not None or curve.is_measured)
     }
-    longest = max((len(curve.gain) for curve in checked.values() if curve.verdict != "unmeasured"), default=0)
+    longest = max((len(curve.gain) for curve in checked.values() if curve.is_measured), default=0)
     if longest <= lag:
         raise ValueError(
             f"A lag of {lag} needs sequences of {lag + 1} steps or more, read at their end; the longest here has "
@@ -70,7 +69,7 @@ def assert_retention(
             left = "less than the number format can hold" if math.isnan(least) else f"{least:.2g}"
             short.append(
                 f"  {name}: {left} is left; a thousandth reaches {curve.reach} steps back, "
-                f"half-life {decay_in_words(curve.half_life, float(curve.gain[-1]))} after {len(curve.gain) - 1} steps"
+                f"half-life {curve.half_life:.3g} steps"
             )
     if short:
         raise AssertionError(

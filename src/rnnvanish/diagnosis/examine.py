@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from rnnvanish import probes
-from rnnvanish.backward.each_loop import LoopGradients, loop_gradients, resolve_call, watch_either_way
-from rnnvanish.backward.loss import Loss, evaluate_loss, preserve_loss
+from rnnvanish.backward.each_loop import LoopGradients, gradients_of_loops, resolve_call, watch_either_way
+from rnnvanish.backward.loss import Loss, preserve_loss
 from rnnvanish.backward.measure_loop import LoopMeasure, measure_loop
 from rnnvanish.diagnosis.cause.cause import Cause, cause_of
 from rnnvanish.diagnosis.fault import WatchedModel
@@ -56,44 +56,33 @@ class _Batch:
 
 
 def examine(
-    model: nn.Module,
-    inputs: Any,
-    loss: Loss = None,
-    cells: Cells = (),
-    full: bool = False,
-    segment: int | None = None,
-    lag: int | None = None,
+    model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = (), full: bool = False, segment: int | None = None
 ) -> dict[str, Examined]:
     """Measure every loop of `model` on one batch.
 
-    Arguments and errors are those of `probes.retention`; `full` takes those measures too that take long, and `lag` is the
-    distance that was asked for.
+    Arguments and errors are those of `probes.retention`; `full` takes those measures too that take long.
     """
     call = resolve_call(model, inputs, loss)
 
-    def loops_of(output: Any, runs: list[Run]) -> tuple[Any, list[LoopGradients]]:
-        value = evaluate_loss(model, call, output, runs, loss)
-        return value, loop_gradients(model, runs, value, split=loss is not None, keep=True)
-
     def of_all(give_up: bool, output: Any, runs: list[Run]) -> _Batch:
-        value, loops = loops_of(output, runs)
+        loops, value = gradients_of_loops(model, call, output, runs, loss)
         in_double = all(run.in_double for run in runs)
         give_up = give_up and not in_double
         if give_up and not all(map(_held, loops)):
             return _Batch(None, in_double)
-        curves = {each.run.name: curve_of(model, value, each, loss) for each in loops}
+        curves = {each.run.name: curve_of(each) for each in loops}
         if give_up and not curves_resolved(curves):
             return _Batch(None, in_double)
         found = {each.run.name: _of_loop(curves[each.run.name], each, full, in_double) for each in loops}
         first = found[runs[0].name]
-        more = symptoms_of_run(WatchedModel(model, call, output, loops, value, lag))
+        more = symptoms_of_run(WatchedModel(model, call, output, loops, value))
         found[runs[0].name] = replace(first, symptoms=first.symptoms + more)
         return _Batch(found, in_double)
 
     def rest(batch: _Batch, output: Any, runs: list[Run]) -> _Batch:
         assert batch.loops is not None
         found = dict(batch.loops)
-        for each in loops_of(output, runs)[1]:
+        for each in gradients_of_loops(model, call, output, runs, loss)[0]:
             known = found[each.run.name]
             more = _without_errors(measure_loop(each.run, each.total, _measures(full, in_double=True)))
             found[each.run.name] = replace(known, measures=Measures(known.measures | more))
@@ -111,6 +100,8 @@ def examine(
 
 def _held(loop: LoopGradients) -> bool:
     """Whether the format of the run told a gradient from zero at every lag, its square included."""
+    if not loop.states.arrives:
+        return True
     norms = torch.linalg.vector_norm(torch.cat(loop.total, dim=-1), dim=-1)
     by_lag = align_ends(norms, loop.run.ends)[: int(loop.run.ends.max()) + 1]
     return bool((by_lag > 0).any(1).all())

@@ -84,7 +84,7 @@ class Diagnosis:
 
     def _layer(self, name: str, curve: Curve) -> dict[str, Any]:
         beside = {
-            "journey": curve.journey and curve.journey.gain,
+            "total": curve.total and curve.total.gain,
             "measures": self.measures.get(name, {}),
             "intervals": self.intervals.get(name),
         }

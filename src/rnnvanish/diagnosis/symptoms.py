@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from rnnvanish.backward.each_loop import each_loop, loop_gradients, resolve_call
-from rnnvanish.backward.loss import evaluate_loss, preserve_loss
+from rnnvanish.backward.each_loop import each_loop, gradients_of_loops, resolve_call
+from rnnvanish.backward.loss import preserve_loss
 from rnnvanish.backward.replay import UnrepeatableStep
 from rnnvanish.diagnosis import faults
 from rnnvanish.diagnosis.fault import Subject, Symptom, WatchedModel
@@ -91,10 +91,7 @@ def _watch_again(value: Callable[[WatchedModel], float], subject: Subject) -> fl
     call = resolve_call(model, subject.calls[0], loss)
 
     def measure(output: Any, runs: list[Run]) -> float:
-        number = evaluate_loss(model, call, output, runs, loss)
-        return value(
-            WatchedModel(model, call, output, loop_gradients(model, runs, number, keep=True), number, subject.lag)
-        )
+        return value(WatchedModel(model, call, output, *gradients_of_loops(model, call, output, runs, loss)))
 
     with torch.enable_grad(), preserve_loss(loss):
         return watch(model, call, measure, cells=subject.cells)

@@ -3,19 +3,30 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnvanish.compat import tree_leaves
 from rnnvanish.numerics.norms import as_real
 
+#: Objects inside of objects that are looked into, for the tensors of what a model returns.
+DEPTH = 4
+
+
+def tensors_in(output: Any, depth: int = DEPTH) -> list[Tensor]:
+    """The tensors of numbers that a model returned, in containers or as attributes (of a distribution, a dataclass)."""
+    found: list[Tensor] = []
+    for leaf in tree_leaves(output, is_leaf=lambda value: isinstance(value, PackedSequence)):
+        if isinstance(leaf, PackedSequence | Tensor):
+            found.append(leaf.data if isinstance(leaf, PackedSequence) else leaf)
+        elif depth and not isinstance(leaf, nn.Module | type) and hasattr(leaf, "__dict__"):
+            found += tensors_in(dict(vars(leaf)), depth - 1)
+    return [each for each in found if each.is_floating_point() or each.is_complex()]
+
 
 def numeric_tensors(output: Any) -> list[Tensor]:
-    """The numbers that a model returned."""
-    leaves = tree_leaves(output, is_leaf=lambda value: isinstance(value, PackedSequence))
-    tensors = [leaf.data if isinstance(leaf, PackedSequence) else leaf for leaf in leaves]
-    found = [leaf.detach() for leaf in tensors if isinstance(leaf, Tensor)]
-    return [as_real(leaf) for leaf in found if leaf.is_floating_point() or leaf.is_complex()]
+    """The numbers that a model returned, complex ones as two."""
+    return [as_real(each.detach()) for each in tensors_in(output)]
 
 
 def agree(watched: list[Tensor], ordinary: list[Tensor]) -> bool:

@@ -4,7 +4,7 @@ A measure that asks for no more than gradients needs no unrolled loop. Whatever 
 a cell that cannot be compiled, states that the model changes on the way, a second derivative.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,6 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step
 from rnnvanish.engine.state_record import StateRecord
 from rnnvanish.mitigation import Wrapper
-from rnnvanish.numerics.norms import joint_norm, row_norms
 from rnnvanish.observe.record import CompiledCall, Run, Series
 from rnnvanish.recurrent import Recurrent
 
@@ -71,7 +70,7 @@ def forward_by_engine(engine: str, forward: Callable[..., Any], module: Recurren
     return forward(*args, **kwargs)
 
 
-def clear_gradients(runs: list[Run]) -> None:
+def clear_gradients(runs: Sequence[Run]) -> None:
     """Forget the gradients of the last backward."""
     for run in runs:
         for call in run.compiled_calls:
@@ -85,28 +84,6 @@ def returned_gradients(run: Run) -> Series:
         torch.cat([part[1:] for part in parts]) if len(parts) > 1 else parts[0][1:]
         for parts in zip(*calls, strict=True)
     )
-
-
-def split_norms(run: Run, total: Series, sizes: list[Tensor], of_outputs: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Split the gradients of a compiled loop into what came in at each step and what its next step passed back: norms of both.
-
-    Args:
-        run: The loop, after a backward.
-        total: The gradients that this gave.
-        sizes: The norms of that.
-        of_outputs: The gradients by the outputs of each call.
-    """
-    direct = of_outputs[0] if len(of_outputs) == 1 else torch.cat(of_outputs)
-    if direct.any():
-        came, back = row_norms(direct), joint_norm([row_norms(total[0] - direct), *sizes[1:]])
-    else:
-        came, back = torch.zeros_like(sizes[0]), joint_norm(sizes).clone()
-    for start, after in zip([*run.starts[1:], len(run.x)], [*run.compiled_calls[1:], None], strict=True):
-        last = [part[start - 1] for part in total]
-        passed = list(map(torch.zeros_like, last)) if after is None else [part[0] for part in _gradients_of(after)]
-        came[start - 1] = joint_norm([row_norms(whole - part) for whole, part in zip(last, passed, strict=True)])
-        back[start - 1] = joint_norm(list(map(row_norms, passed)))
-    return came, back
 
 
 def backward_from_end(run: Run, end: State) -> Series:

@@ -45,6 +45,21 @@ class CompiledCall:
 
 
 @dataclass(frozen=True)
+class Returned:
+    """Something that a loop hands on.
+
+    Attributes:
+        step: The step that it is of, or the first of several.
+        value: A tensor of the graph.
+        rows: Brings such a tensor into the form (steps, sequences, numbers).
+    """
+
+    step: int
+    value: Tensor
+    rows: Callable[[Tensor], Tensor] = lambda value: value if value.dim() == 3 else value[None]
+
+
+@dataclass(frozen=True)
 class Run:
     """One loop over time, of one layer and direction, or of a step that the model calls by itself; time runs as it runs.
 
@@ -75,6 +90,7 @@ class Run:
         compiled_calls: Of a loop that ran compiled, its calls; then `states` and `entries` are the last and the first of
             each call alone. Empty where it ran step by step.
         gradient_stop: Engaged, no gradient passes through a call.
+        returned: What the loop hands on, behind the gradient stop: there a gradient is what is read of a step directly.
         last_read: Index of the last state of each sequence that the loss depends on, (batch,), where that is known, and is
             not the last of all.
         weight_dtype: The format of the module's weights, as its user has them, whatever it ran in.
@@ -100,6 +116,7 @@ class Run:
     flatten: Callable[[tuple[Tensor, ...]], State] | None = None
     compiled_calls: Sequence[CompiledCall] = ()
     gradient_stop: GradientStop = field(default_factory=GradientStop)
+    returned: Sequence[Returned] = ()
     last_read: Tensor | None = None
     weight_dtype: torch.dtype | None = None
 

@@ -19,7 +19,7 @@ from rnnvanish.layers import complete_state, one_argument, run_layers, state_par
 from rnnvanish.live import cells_of, torch_suffixes
 from rnnvanish.observe.autograd_graph import as_leaf
 from rnnvanish.observe.carry import Carry
-from rnnvanish.observe.record import CompiledCall, LoopRecording, Recorder, Run
+from rnnvanish.observe.record import CompiledCall, LoopRecording, Recorder, Returned, Run
 
 #: What the arguments of a layer are called, here and by torch.
 ARGUMENT_NAMES = (("x", "input"), ("state", "hx"))
@@ -42,6 +42,7 @@ class LayerCall:
     received: tuple[Tensor, ...]  # of the whole call, in the caller's form, and
     consumed: tuple[Tensor, ...]  # views of the same, that this call alone reads
     compiled_call: CompiledCall | None
+    outputs: Tensor  # of all steps but the last, behind the gradient stop
 
 
 def unrolled_forward(
@@ -90,8 +91,11 @@ def unrolled_forward(
             states, entries = _unroll(step, x, initial, lengths, segment)
             outputs = torch.stack([parts[0] for parts in states])[:-1]
         states[-1] = last = tuple(map(recorder.gradient_stop, states[-1]))
-        layers.append(LayerCall(cell, step, x, initial, states, entries, lengths, order, received, consumed, call))
-        return torch.cat([recorder.gradient_stop(outputs), last[0][None]]), last
+        outputs = recorder.gradient_stop(outputs)
+        layers.append(
+            LayerCall(cell, step, x, initial, states, entries, lengths, order, received, consumed, call, outputs)
+        )
+        return torch.cat([outputs, last[0][None]]), last
 
     recording = recorder.recording
     with recorder.paused():
@@ -175,7 +179,14 @@ def _build_runs(loop: LoopRecording) -> Iterator[Run]:
             [call.consumed for call in calls] if loop.altered else (),
             compiled_calls=_compiled_calls(loop, [call.compiled_call for call in calls]),
             gradient_stop=loop.gradient_stop,
+            returned=[each for start, call in zip(starts, calls, strict=False) for each in _returned(start, call)],
         )
+
+
+def _returned(start: int, call: LayerCall) -> Iterator[Returned]:
+    yield Returned(start, call.outputs)
+    for part in call.states[-1]:
+        yield Returned(start + len(call.outputs), part)
 
 
 def _compiled_calls(loop: LoopRecording, calls: list[CompiledCall | None]) -> list[CompiledCall]:

@@ -10,54 +10,32 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rnnvanish.numerals import decay_in_words, in_words, one_in
 from rnnvanish.numerics.interval import confidence_interval
 
 #: A gradient that lost more than this on its way to the beginning has vanished, one that grew by more has exploded.
 THOUSAND = 1e3
-CurveVerdict = Literal["vanishing", "healthy", "exploding", "unmeasured"]
+CurveVerdict = Literal["vanishing", "healthy", "exploding", "not read", "nothing to carry"]
 
 
 @dataclass(frozen=True)
 class Advice:
     """A cure, and what it gave on a copy of the model.
 
-    A cure that draws random numbers is drawn several times; what is promised is then the draw with the middle gain.
-
     Attributes:
         cure: What was done, as Python: "mitigations.OpenGate(bias=3.0)" is called with a model.
         before: Half-life in steps, without it.
         after: Half-life in steps, with it.
-        gain: Gradient left at `lag`, with it.
-        gain_before: The same without it.
-        lag: The lag that matters: the one that was asked for, or the longest of the curve.
-        draws: How often it was drawn; 1 where it draws no random numbers.
-        gain_range: The least and the most that was left at `lag` in all draws.
-        after_range: The shortest and the longest half-life in all draws.
+        gain: Gradient left at the longest lag, with it.
     """
 
     cure: str
     before: float
     after: float
     gain: float
-    gain_before: float = math.nan
-    lag: int | None = None
-    draws: int = 1
-    gain_range: tuple[float, float] | None = None
-    after_range: tuple[float, float] | None = None
 
     def __str__(self) -> str:
-        before = "without end" if math.isinf(self.before) else in_words(self.before)
-        after = decay_in_words(self.after, self.gain) + ("" if self.lag is None else f" over {self.lag} steps")
-        return f"{self.cure}: half-life {before} → {after}{self._spread()}"
-
-    def _spread(self) -> str:
-        """What other draws gave."""
-        if self.gain_range is None or self.after_range is None:
-            return ""
-        (least, most), (shortest, longest) = self.gain_range, self.after_range
-        said = f" ({one_in(least)} to {one_in(most)} in {self.draws} draws"
-        return f"{said})" if math.isinf(shortest) else f"{said}; half-life {in_words(shortest)} to {in_words(longest)})"
+        after = "infinite" if math.isinf(self.after) else f"{self.after:.3g} steps"
+        return f"{self.cure}: half-life {self.before:.3g} → {after}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +44,7 @@ class Curve:
 
     Attributes:
         lag: Steps back from the end of each sequence, 0, 1, 2, ...
-        gain: Norm of the gradient of the loss with respect to the whole state at each lag, over the norm at lag 0:
+        gain: Norm of the gradient from the end point with respect to the whole state at each lag, over the norm at lag 0:
             geometric mean over the sequences that are longer than the lag. 0 is an exact zero (nothing passes);
             nan lies below what the number format resolves, or was not read (see `verdict`); inf lies above. Of several
             batches the geometric mean over batches.
@@ -76,11 +54,15 @@ class Curve:
         low: Lower end of the 95 % interval of `gain` over batches; None where one batch was measured.
         high: Its upper end.
         rates: The `rate` of each batch; empty where one was measured.
-        injected: Of a loss that the user named: the share of the gradient at each lag, from 0 to 1, that came in at
-            this very step; the rest came back through the loop's next step. Mean over sequences; nan where no gradient
-            arrives. None for the default loss, and where the model changes the state between steps.
-        journey: Of a loss that the user named, and where a gradient grows more than a thousandfold: what is left of the
-            gradient that came in at the end of this loop, without what came in on the way. Else None.
+        total: Of a loss that the user named, and that reads more than the end point: the curve of its own gradient, in
+            which what it adds on the way hides what is lost. Else None.
+        recurrent: The share of the gradient at each lag that took the recurrence alone, and no other way through the model,
+            such as attention; filled by `diagnose`, None where that is all of it.
+        start: What was differentiated, where that is not plain.
+        fed: Whether more than a thousandfold arrives because it comes in on the way (through attention, or from a layer
+            above), and not because what the loop passes back grows: then it does not explode.
+        alone: Of such a loop, where a layer above feeds it: what the recurrence alone leaves of what came in at its end, which
+            is what its verdict and reach are of. Else None.
         notes: What else there is to know of this loop, in sentences.
     """
 
@@ -92,14 +74,17 @@ class Curve:
     low: Float[Tensor, " lags"] | None = None
     high: Float[Tensor, " lags"] | None = None
     rates: tuple[float, ...] = ()
-    injected: Float[Tensor, " lags"] | None = None
-    journey: "Curve | None" = None
+    total: "Curve | None" = None
+    recurrent: Float[Tensor, " lags"] | None = None
+    start: str = ""
+    fed: bool = False
+    alone: "Curve | None" = None
     notes: tuple[str, ...] = ()
 
-    #: What a report's JSON has of it, besides the gain of the journey.
+    #: What a report's JSON has of it, besides the gain of the whole loss's gradient.
     in_json: ClassVar = (
-        *("verdict", "half_life", "rate", "rates", "reach", "joined", "cause", "notes", "advice"),
-        *("lag", "gain", "low", "high", "parts", "injected"),
+        *("verdict", "half_life", "rate", "rates", "reach", "joined", "start", "cause", "notes", "advice"),
+        *("lag", "gain", "low", "high", "parts", "recurrent"),
     )
 
     @property
@@ -151,54 +136,56 @@ class Curve:
 
     @cached_property
     def reach(self) -> int:
-        """The largest lag at which a thousandth of the gradient is left, at it and at all before it.
-
-        Where nearly all came in on the way: of that which came in at the end.
-        """
-        if self._fed and self.journey is not None:
-            return self.journey.reach
+        """The largest lag at which a thousandth of the gradient is left, at it and at all before it."""
+        if self.alone is not None:
+            return self.alone.reach
         short = (~(self.gain >= 1 / THOUSAND)).nonzero()
         return int(short[0]) - 1 if len(short) else len(self.gain) - 1
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the loss reads this loop."""
+        return not bool(self.gain[:1].isnan().any())
 
     @cached_property
     def verdict(self) -> CurveVerdict:
         """What becomes of the gradient between the end and the beginning of the longest sequence.
 
         "vanishing" (somewhere on the way less than a thousandth is left), "exploding" (more than a thousandfold
-        arrives), "healthy", or "unmeasured": there is but one step, or the loss does not read the end of this loop.
-        Where more than a thousandfold arrives, but came in on the way, it is what becomes of that which came in at the end.
+        arrives), "healthy"; "not read" (no part of this loop is read by the loss) or "nothing to carry" (it has one step).
         """
-        if self._fed and self.journey is not None:
-            return self.journey.verdict
-        if len(self.gain) < 2 or self.gain[0].isnan():
-            return "unmeasured"
+        if not self.is_read:
+            return "not read"
+        if self.alone is not None:
+            return self.alone.verdict
+        if len(self.gain) < 2:
+            return "nothing to carry"
         if self.reach < len(self.gain) - 1:
             return "vanishing"
-        return "exploding" if self.gain[-1] > THOUSAND else "healthy"
+        return "exploding" if self.gain[-1] > THOUSAND and not self.fed else "healthy"
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is a curve to speak of: it is read, and has more than one step."""
+        return self.is_read and len(self.gain) > 1
 
     @property
     def joined(self) -> bool:
-        """Whether gradient came in again on the way, after less than a thousandth was left: from another end point.
+        """Whether gradient comes in on the way (attention, a skip), much more than the thousandth or less that was left, or had grown.
 
-        A lower layer of a bidirectional stack is read at both ends, for instance. Its half-life is then not that of
-        one journey.
+        Its half-life is then not that of one journey.
         """
         after = self.gain[self.reach + 1 :]
-        return self._fed or (
+        return self.fed or (
             bool(len(after)) and bool(after.nan_to_num().max() > 10 * after[0].nan_to_num().clamp(min=1 / THOUSAND))
         )
 
-    @property
-    def _fed(self) -> bool:
-        """Whether more than a thousandfold arrives, and not because what came in at the end grew."""
-        grown = len(self.gain) > 1 and bool(self.gain[-1] > THOUSAND)
-        return grown and self.journey is not None and not bool(self.journey.gain[-1] > THOUSAND)
-
     def __str__(self) -> str:
-        if self.verdict == "unmeasured":
-            return "unmeasured"
+        if not self.is_measured:
+            return self.verdict
         last = len(self.gain) - 1
-        return f"{self.verdict}: half-life {decay_in_words(self.half_life, float(self.gain[last]))} after {last} steps"
+        left = "below resolution" if self.gain[last].isnan() else f"{self.gain[last]:.2g}"
+        return f"{self.verdict}: half-life {self.half_life:.3g} steps, {left} of the gradient left after {last} steps"
 
 
 def average_curves(batches: list[dict[str, Curve]]) -> dict[str, Curve]:
@@ -211,7 +198,7 @@ def average_curves(batches: list[dict[str, Curve]]) -> dict[str, Curve]:
 
 def _average_loop(curves: list[Curve]) -> Curve:
     """Geometric means over the batches whose loss reads the end of this loop."""
-    read = [curve for curve in curves if not curve.gain[:1].isnan().any()]
+    read = [curve for curve in curves if curve.is_read]
     if len(read) < 2:
         return read[0] if read else curves[0]
     longest = max(read, key=lambda curve: len(curve.gain))
@@ -224,8 +211,7 @@ def _average_loop(curves: list[Curve]) -> Curve:
         name: _align_batches([curve.parts[name].log() for curve in read]).nanmean(0).exp().where(~unresolved, torch.nan)
         for name in longest.names
     }
-    injected = [curve.injected for curve in read if curve.injected is not None]
-    journeys = [curve.journey for curve in read if curve.journey is not None]
+    totals = [curve.total for curve in read if curve.total is not None]
     return replace(
         read[0],
         lag=longest.lag,
@@ -234,8 +220,7 @@ def _average_loop(curves: list[Curve]) -> Curve:
         low=low.exp().where(~unresolved, torch.nan),
         high=high.exp().where(~unresolved, torch.nan),
         rates=tuple(curve.rate for curve in read),
-        injected=_align_batches(injected).nanmean(0) if injected else None,
-        journey=_average_loop(journeys) if journeys else None,
+        total=_average_loop(totals) if totals else None,
         notes=tuple(dict.fromkeys(note for curve in read for note in curve.notes)),
     )
 

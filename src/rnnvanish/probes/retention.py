@@ -8,22 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.each_loop import LoopGradients, loop_gradients, resolve_call, watch_either_way
-from rnnvanish.backward.episodes import Episodes
-from rnnvanish.backward.last_read_step import end_at_last_read
-from rnnvanish.backward.loss import Loss, evaluate_loss, preserve_loss
+from rnnvanish.backward.each_loop import LoopGradients, gradients_of_loops, resolve_call, watch_either_way
+from rnnvanish.backward.episodes import end_at_last_read
+from rnnvanish.backward.loss import Loss, preserve_loss
 from rnnvanish.backward.masked_states import masked_gradients
 from rnnvanish.backward.notes import loop_notes
-from rnnvanish.backward.recurrent_path import injected_share, journey_gradient, recurrent_gradient
-from rnnvanish.cell import State
+from rnnvanish.backward.recurrent_path import recurrent_gradient
 from rnnvanish.numerics.norms import align_ends, gains, joint_norm, row_norms, stable_norm
-from rnnvanish.numerics.real_view import pack
-from rnnvanish.observe import compiled_loops
 from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run, watch
-from rnnvanish.probes.curve import Curve, average_curves
+from rnnvanish.probes.curve import THOUSAND, Curve, average_curves
 
 
 def retention(
@@ -48,10 +44,10 @@ def retention(
         inputs: What `model` takes: a tensor, a `PackedSequence`, a tuple for several arguments, a mapping for keyword
             arguments; or a batch that holds more than it takes, such as (inputs, targets); or a DataLoader of these.
         loss: What the gradient starts from: takes what `model` returns, and the batch where it has a second parameter,
-            and gives a scalar; or the name of a method that takes the batch, such as Lightning's "training_step". A loss
-            that reads every step mixes what travelled with what came in along the way: `injected` and `journey` of the
-            curve tell them apart. By default, of a bare recurrent module the final states of its top layer, summed; of
-            another what it returns, summed, and of a sequence that it returns the last valid step.
+            and gives a scalar; or the name of a method that takes the batch, such as Lightning's "training_step". Of a
+            loss that reads several steps of what the model returns the gradient starts at one of them alone: of a forward
+            direction the last that it reads of each sequence, of a backward direction the first. By default the loss is,
+            of a bare recurrent module, the final states of its top layer, summed; of another what it returns, summed.
         cells: Modules that are one step of a loop which the model itself writes, (x, state) -> state or (output, state):
             classes, instances, or names of modules. `torch.nn.RNNCell`, `LSTMCell` and `GRUCell` need not be named.
         batches: How many batches of a DataLoader are measured.
@@ -73,7 +69,7 @@ def retention(
         >>> curves["LSTM/layer0/forward"].verdict
         'vanishing'
     """
-    return retention_of(model, sample_batches(model, inputs, batches, loss), loss, cells, segment, explain)
+    return retention_of(model, sample_batches(model, inputs, batches), loss, cells, segment, explain)
 
 
 def retention_of(
@@ -112,9 +108,8 @@ def _curves(
     output: Any,
     runs: list[Run],
 ) -> dict[str, Curve]:
-    value = evaluate_loss(model, call, output, runs, loss)
-    loops = loop_gradients(model, runs, value, split=loss is not None)
-    curves = {each.run.name: curve_of(model, value, each, loss) for each in loops}
+    loops, _ = gradients_of_loops(model, call, output, runs, loss)
+    curves = {each.run.name: curve_of(each) for each in loops}
     if explain is None:
         return curves
     return {
@@ -123,52 +118,34 @@ def _curves(
     }
 
 
-def curve_of(model: nn.Module, value: Tensor, loop: LoopGradients, loss: Loss) -> Curve:
-    """The curve of one loop, while the graph of the loss is there; its gradients are split where the loss has a name."""
-    run, norms, states = loop.run, loop.norms, loop.states
-    masked = masked_gradients(model, run, value, states.states) if run.altered else None
-    curve = _curve(run, norms) if masked is None else _masked_curve(*masked)
+def curve_of(loop: LoopGradients) -> Curve:
+    """The curve of one loop, while the graph is there."""
+    curve, run = _plain_curve(loop)
     if curve.verdict == "exploding" and not run.altered:
-        total = tuple(map(loop.episodes.split, states.total))
-        curve = replace(curve, journey=_curve(run, _norms(_loop_gradient(run, _end_gradients(run, total)))))
-    if loss is not None and masked is None:
-        origins = None if states.origins is None else tuple(map(loop.episodes.split, states.origins))
-        share = None if origins is None else injected_share(origins[0], origins[1], run.ends)[: len(curve.gain)]
-        # Where nothing comes in behind the end, all of the gradient is on the journey.
-        alone = share is not None and not (share[1:] > 0).any() and not curve.gain.isinf().any()
-        on_its_way = (
-            norms if alone else _norms(map(loop.episodes.split, _journey_gradient(run, loop.episodes, states.total)))
-        )
-        curve = replace(curve, injected=share, journey=_curve(run, on_its_way))
+        alone = _curve(run, list(map(row_norms, _loop_gradient(run, loop.total))))
+        fed = not bool(alone.gain[-1] > THOUSAND)
+        curve = replace(curve, fed=fed, alone=alone if fed and loop.below else None)
     overflows = bool(curve.gain.isinf().any())
-    notes = loop_notes(run, loop.episodes, joint_norm(norms), overflows, masked[0] if masked else None)
-    return replace(curve, notes=notes)
+    notes = loop_notes(loop.run, loop.episodes, joint_norm(loop.norms), overflows, None if run is loop.run else run)
+    total = None if loop.of_loss is None else _plain_curve(loop.of_loss)[0]
+    return replace(curve, notes=notes, total=total, start=loop.says)
 
 
-def _journey_gradient(run: Run, episodes: Episodes, total: Series) -> Series:
-    """The gradient by the last states of a loop alone, carried back."""
-    if run.compiled_calls:
-        return compiled_loops.backward_from_end(run, _end_gradients(run, total))
-    return journey_gradient(episodes.run, total, episodes.mask_at(run.ends))
+def _plain_curve(loop: LoopGradients) -> tuple[Curve, Run]:
+    """The curve alone, and the loop as it was measured: not as it ran where the model leads states past its steps."""
+    if loop.run.altered and (masked := masked_gradients(loop.run, loop.states.source, loop.states.states)):
+        run, gradients = masked
+        sizes = list(map(row_norms, map(torch.stack, zip(*gradients, strict=True))))
+        (run,) = end_at_last_read([run], [joint_norm(sizes)])
+        return _curve(run, sizes), run
+    return _curve(loop.run, loop.norms), loop.run
 
 
-def _end_gradients(run: Run, total: Series) -> State:
-    """The gradient by each sequence's own last state."""
-    rows = torch.arange(len(run.ends), device=run.ends.device)
-    return tuple(part[run.ends, rows] for part in total)
-
-
-def _loop_gradient(run: Run, end: State) -> Series:
-    """The gradient by the last states, of length one for each sequence, taken back through the loop alone."""
-    length = stable_norm(torch.cat(tuple(map(pack, end)), dim=-1), dim=-1)[:, None]
-    return recurrent_gradient(run, tuple(pack(part / torch.where(length > 0, length, 1.0)) for part in end))
-
-
-def _masked_curve(run: Run, gradients: list[State]) -> Curve:
-    """The curve of a loop whose states are led past its steps."""
-    sizes = _norms(zip(*gradients, strict=True))
-    (run,) = end_at_last_read([run], [joint_norm(sizes)])
-    return _curve(run, sizes)
+def _loop_gradient(run: Run, total: Series) -> Series:
+    """The gradient by each sequence's last state, of length one, taken back through the loop alone."""
+    end = tuple(part[run.ends, torch.arange(len(run.ends), device=run.ends.device)] for part in total)
+    length = stable_norm(torch.cat(end, dim=-1), dim=-1)[:, None]
+    return recurrent_gradient(run, tuple(part / torch.where(length > 0, length, 1.0) for part in end))
 
 
 def _curve(run: Run, sizes: list[Tensor]) -> Curve:
@@ -184,8 +161,3 @@ def _curve(run: Run, sizes: list[Tensor]) -> Curve:
     steps = int(run.ends[begun].max()) + 1 if begun.any() else len(run.states)
     gain, *parts = (part[:steps] for part in gains(aligned, dtype))
     return Curve(torch.arange(len(gain)), gain, dict(zip(run.cell.state_names, parts, strict=True)))
-
-
-def _norms(series: Iterable[Any]) -> list[Tensor]:
-    """The norms of gradients, (time, sequences) for each part of the state."""
-    return [row_norms(part if isinstance(part, Tensor) else torch.stack(part)) for part in series]

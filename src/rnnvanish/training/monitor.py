@@ -125,7 +125,7 @@ class RetentionMonitor(Callback):
     def _numbers(self, name: str, curve: Curve, step: int) -> dict[str, float]:
         """What is logged of a layer, by the names of the metrics."""
         layer = re.sub(r"[^\w./-]+", "_", name).replace("_/", "/").strip("_")
-        if curve.verdict == "unmeasured":
+        if not curve.is_measured:
             self._report(name, " ".join(curve.notes) or "no gradient comes back from the end of its sequences.")
             return {}
         self._alert(layer, curve, step)

@@ -39,13 +39,18 @@ def test_the_parts_of_each_step_add_up_to_what_retention_measures(name):
         torch.testing.assert_close(cause.gain, curves[loop].gain.log().diff(), rtol=0, atol=1e-11)
 
 
-def test_they_add_up_where_the_loss_reads_every_step_and_sequences_end_early():
-    torch.manual_seed(0)
-    layer = Recurrent(cells.GRU, 2, 5).double()
-    inputs = (torch.randn(9, 1, 2).double(), None, torch.tensor([7]))
+class Pooled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru = Recurrent(cells.GRU, 2, 5)
 
-    def loss(output):
-        return output[0].sum()
+    def forward(self, x, lengths):
+        return self.gru(x, None, lengths)[0].sum(0)
+
+
+def test_they_add_up_where_the_model_reads_every_step_and_sequences_end_early():
+    torch.manual_seed(0)
+    layer, inputs, loss = Pooled().double(), (torch.randn(9, 1, 2).double(), torch.tensor([7])), None
 
     (cause,), (curve,) = causes(layer, inputs, loss).values(), retention(layer, inputs, loss).values()
     torch.testing.assert_close(cause.gain[:6], curve.gain[:7].log().diff(), rtol=0, atol=1e-11)

@@ -110,7 +110,7 @@ def test_the_words_say_what_they_rest_on(stored):
 def test_what_is_missing_is_named(stored, tmp_path):
     with pytest.raises(ValueError, match="A lag of at least 1 step is needed, got 0"):
         outlook(falling(2.0), 0)
-    with pytest.raises(ValueError, match="half-life is needed, this one is unmeasured"):
+    with pytest.raises(ValueError, match="half-life is needed, this one is nothing to carry"):
         outlook(Curve(torch.arange(1), torch.ones(1).double()), 5)
     relation.cache_clear()
     (tmp_path / f"{RECORD}.json").write_text(json.dumps({"values": [0.5]}))

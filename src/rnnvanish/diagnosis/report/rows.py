@@ -19,24 +19,19 @@ def rows(curve: Curve, measured: Measures | None = None, full: bool = False) -> 
 
 def _rows(curve: Curve, measured: Measures | None, full: bool) -> list[Row]:
     notes = [("note", note) for note in curve.notes]
-    if curve.verdict == "unmeasured":
-        why = "it ran for a single step" if len(curve.gain) < 2 else "the loss does not read the end of this loop"
+    if not curve.is_measured:
+        why = "no part of this loop is read by the loss" if not curve.is_read else "it ran for a single step"
         return [("why", why), *notes]
     last = len(curve.gain) - 1
-    lone = curve.journey if curve.joined and curve.journey is not None else None
     said = [
         ("half-life", half_life(curve)),
         ("reach", f"{curve.reach} of {last} steps until less than a thousandth is left"),
-        (
-            "left",
-            f"{left(lone or curve)} of {'what came in at the end' if lone else 'the gradient'} after {last} steps",
-        ),
+        ("left", f"{left(curve)} of the gradient after {last} steps"),
     ]
-    if curve.injected is not None and curve.journey is not None and (came_in := float(curve.injected[1:].nanmean())):
-        said.append(
-            ("on the way", f"{100 * came_in:.0f} % of the gradient at a step came in there; the rest travelled")
-        )
-        said.append(("travelled", f"{left(curve.journey)} of what came in at the end, after {last} steps"))
+    if curve.start:
+        said.append(("start", curve.start))
+    if curve.total is not None and curve.total.is_measured:
+        said.append(("whole loss", f"{left(curve.total)} after {last} steps, with what it adds on the way"))
     if full and len(curve.names) > 1:
         said += [("left", f"{left(curve.part(name))} in {name}") for name in curve.names]
     if curve.cause:

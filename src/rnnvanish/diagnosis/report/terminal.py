@@ -10,7 +10,13 @@ from rnnvanish.diagnosis.report.contents import Contents, Layer, Section
 from rnnvanish.diagnosis.report.text import scale, sparkline
 from rnnvanish.names import printable
 
-COLOURS = {"vanishing": "bold red", "exploding": "bold magenta", "healthy": "bold green", "unmeasured": "bold yellow"}
+COLOURS = {
+    "vanishing": "bold red",
+    "exploding": "bold magenta",
+    "healthy": "bold green",
+    "not read": "bold yellow",
+    "nothing to carry": "bold yellow",
+}
 
 
 def to_terminal(contents: Contents) -> RenderableType:
@@ -34,7 +40,7 @@ def _layer(layer: Layer) -> RenderableType:
     colour = COLOURS[curve.verdict]
     head = Text.assemble((printable(layer.name), "bold"), ": ", (curve.verdict, colour))
     table = _table()
-    if curve.verdict != "unmeasured":
+    if curve.is_measured:
         table.add_row("curve", Text.assemble((sparkline(curve.gain), colour.split()[1]), f"  {scale(curve)}"))
     before = ""
     for label, said in layer.rows:

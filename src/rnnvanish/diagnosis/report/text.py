@@ -38,7 +38,7 @@ def finding_paragraph(finding: Section) -> str:
 
 def _layer(layer: Layer) -> str:
     lines = [f"{printable(layer.name)}: {layer.curve.verdict}"]
-    if layer.curve.verdict != "unmeasured":
+    if layer.curve.is_measured:
         lines.append(f"  {sparkline(layer.curve.gain)}  {scale(layer.curve)}")
     return "\n".join([*lines, *_lines(layer.rows)])
 

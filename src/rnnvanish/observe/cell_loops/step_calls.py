@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -13,7 +14,7 @@ from rnnvanish.live import cells_of
 from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.cell_loops.call_pattern import CallPattern
 from rnnvanish.observe.pytree import Leaves, leaves, map_leaves
-from rnnvanish.observe.record import LoopRecording, Run
+from rnnvanish.observe.record import LoopRecording, Returned, Run
 
 #: Numbers that steps read beside their state, over all steps: more than these are kept of the last step alone.
 MAX_KEPT_NUMBERS = 2**26
@@ -59,6 +60,7 @@ class StepCall:
     consumed: tuple[Tensor, ...]  # views of the same, that this call alone reads
     entry: tuple[Tensor, ...]  # of those sequences that have not ended
     state: State
+    beside: list[Tensor]  # what else it returned
     forms: list[StateLayout]
     rows: int
 
@@ -93,8 +95,23 @@ def build_runs(pattern: CallPattern, original: Callable[..., Any], loop: LoopRec
         loop.detached,
         loop.has_graph,
         gradient_stop=loop.gradient_stop,
+        returned=[each for step, call in enumerate(calls) for each in _returned(step, call, batch)],
         **_carried_states(calls, loop.altered),
     )
+
+
+def _returned(step: int, call: StepCall, batch: int) -> Iterator[Returned]:
+    for part in call.state:
+        yield Returned(step, part)
+    others = [leaf for leaf in call.inputs.values() if isinstance(leaf, Tensor)]
+    for part in call.beside:
+        form = StateLayout.of(part, others)
+        if part.dim() and (form.batch_axis is None or part.shape[form.batch_axis] == call.rows):
+            yield Returned(step, part, partial(_as_rows, form, batch))
+
+
+def _as_rows(form: StateLayout, batch: int, value: Tensor) -> Tensor:
+    return _pad_rows(form.flat(value), batch)[None]
 
 
 def _carried_states(calls: list[StepCall], altered: bool) -> dict[str, Any]:

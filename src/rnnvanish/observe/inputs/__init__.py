@@ -1,1 +1,0 @@
-"""The way in: how what a user gives becomes a call of the model, and of the loss."""
