@@ -85,7 +85,7 @@ def all_measures(model: "nn.Module", x: Any) -> Callable[[], object]:
 
 
 def one_draw(model: "nn.Module", x: Any) -> tuple[Callable[[], object], int]:
-    """Trying cures that draw weights, and how many these are."""
+    """Trying cures that draw weights, and how often these were drawn."""
     trials, cures = need("rnnvanish.diagnosis.advice.trials"), need("rnnvanish.mitigations")
     trials.VANISHING = (cures.OpenGate(1.0), cures.OpenGate(3.0), cures.OrthogonalStart())
     before = need("rnnvanish.probes").retention(model, x)
@@ -94,7 +94,7 @@ def one_draw(model: "nn.Module", x: Any) -> tuple[Callable[[], object], int]:
         return trials.try_cures(model, x, None, before)
 
     (tried,) = run().layers.values()
-    return run, len(tried)
+    return run, sum(getattr(each, "draws", 1) for each in tried)  # of older commits once each
 
 
 class Parts:

@@ -148,6 +148,7 @@ def diagnose(
     against: str | None = None,
     tolerance: float = 0.2,
     full: bool = False,
+    quick: bool = False,
     out: str | None = None,
     json: bool = False,
 ) -> Ending:
@@ -166,13 +167,14 @@ def diagnose(
             where it did not, whatever the verdict.
         tolerance: Share of a half-life that may be lost: with 0.2, one of 10 steps may become one of 8.
         full: Show everything that was measured, not what matters first.
+        quick: Draw the random numbers of a cure once, not five times.
         out: Folder for the report as report.txt, report.json and report.html.
         json: Print the report as JSON.
     """
     from rnnvanish.diagnosis import command
 
     steps = [name.strip() for name in cells.split(",") if name.strip()]
-    options = {"lag": lag or None, "train": train, "batches": batches, "cells": steps}
+    options = {"lag": lag or None, "train": train, "batches": batches, "cells": steps, "quick": quick}
     return command.run_diagnosis(target, seed, against, tolerance, full, out, json, **options)
 
 

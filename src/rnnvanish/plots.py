@@ -5,32 +5,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rnnvanish.numerals import power_of_ten
+from rnnvanish import numerals
+from rnnvanish.numerals import LARGE_NUMBERS, power_of_ten
 from rnnvanish.probes import Curve
 from rnnvanish.templates import render
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LARGE_NUMBERS = {3: "a thousand", 6: "a million", 9: "a billion", 12: "a trillion"}
-
-
-def one_in(part: float) -> str:
-    """Put a part of something into words.
-
-    Examples:
-        >>> one_in(1), one_in(0.68), one_in(0.0123), one_in(2e-7), one_in(3e-23), one_in(250.0)
-        ('all', '68 %', '1 in 81', '1 in 5 million', '1 in 3·10²²', '250 times as much')
-    """
-    if math.isnan(part):
-        return "less than can be measured"
-    if part == 0:
-        return "nothing"
-    if 0.95 < part < 1.05:
-        return "all"
-    if part > 1:
-        return f"{_count(part)} times as much"
-    return f"{100 * part:.0f} %" if part > 0.1 else f"1 in {_count(1 / part)}"
+one_in = numerals.one_in  # a part in words, beside what is drawn
 
 
 def decade(exponent: int) -> str:
@@ -124,22 +107,3 @@ def slider(
 
 def _numbers(curve: Sequence[float]) -> list[float | None]:
     return [float(f"{value:.4g}") if math.isfinite(value) else None for value in curve]
-
-
-def _count(number: float) -> str:
-    """Say a number of one and more: 81, 5 million, 3·10²²."""
-    exponent = math.floor(math.log10(number))
-    if exponent < 3:
-        return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
-    for power in (12, 9, 6):
-        if power <= exponent < power + 3:
-            return f"{_round(number / 10**power)} {LARGE_NUMBERS[power].removeprefix('a ')}"
-    if exponent < 6:
-        return f"{_round(number):,}"
-    first, exponent = (int(part) for part in f"{number:.0e}".split("e"))  # 9.6·10²² is 10²³
-    return power_of_ten(exponent) if first == 1 else f"{first}·{power_of_ten(exponent)}"
-
-
-def _round(number: float) -> int:
-    """Two digits are enough."""
-    return int(float(f"{number:.2g}"))

@@ -49,13 +49,20 @@ def test_it_fell_when_more_than_the_share_of_the_half_life_is_lost(before, after
 def test_it_says_which_layer_from_what_to_what():
     comparison = compare(report(a=10.0, b=10.0, old=3.0), report(a=10.0, b=2.5, new=3.0))
     assert str(comparison).splitlines() == [
-        "kept  a: half-life 10 → 10 steps",
-        "FELL  b: half-life 10 → 2.5 steps",
+        "kept  a: half-life 10 → 10 steps, all arrives",
+        "FELL  b: half-life 10 → 2.5 steps, all arrives",
         "new   new: not in the earlier report",
         "gone  old: only in the earlier report",
         "Retention fell by more than 20 % in 1 of 2 layers.",
     ]
     assert (comparison.appeared, comparison.disappeared) == (("new",), ("old",))
+
+
+def test_a_half_life_without_end_says_what_arrives():
+    earlier, later = report(a="infinity"), report(a="infinity")
+    later["layers"]["a"]["gain"][-1] = 0.43
+    (change,) = compare(earlier, later).changes
+    assert str(change) == "kept  a: half-life without end → nothing further is lost after 43 %"
 
 
 def test_a_layer_read_at_several_ends_is_compared_by_its_reach():

@@ -95,16 +95,17 @@ def test_each_cure_was_measured_on_a_copy(tmp_path):
     diagnosis = diagnose(module, x)
     curve = only(diagnosis)
     assert all(torch.equal(weight, before[name]) for name, weight in module.state_dict().items())
-    cures = [advice.cure for advice in curve.advice]
-    assert cures[0] == "mitigations.OpenGate(bias=3.0)"
-    assert {"mitigations.Chrono(span=40)", "mitigations.OpenGate(bias=1.0)"} < set(cures)
+    advice = {each.cure: each for each in curve.advice}
+    assert {"mitigations.Chrono(span=40)", "mitigations.OpenGate(bias=1.0)"} < advice.keys()
+    opened = advice["mitigations.OpenGate(bias=3.0)"]
     with torch.no_grad():
         module.bias_ih_l0[16:32] = 0.0
         module.bias_hh_l0[16:32] = 3.0
     (treated,) = retention(module, x).values()
-    assert curve.advice[0].before == curve.half_life
-    assert curve.advice[0].after == pytest.approx(treated.half_life, rel=1e-6)
-    assert curve.advice[0].after > 10 * curve.half_life
+    assert opened.before == curve.half_life
+    assert opened.after == pytest.approx(treated.half_life, rel=1e-6)
+    assert opened.after > 10 * curve.half_life
+    assert (opened.gain_before, opened.lag, opened.draws) == (float(curve.gain[-1]), 39, 1)
     the_reports_say_the_same(diagnosis, tmp_path)
 
 
@@ -114,11 +115,12 @@ def test_each_cure_was_measured_on_a_copy(tmp_path):
 )
 def test_a_plain_network_is_offered_the_start_that_suits_it(nonlinearity, cures):
     torch.manual_seed(0)
-    for layer in (nn.RNN(2, 16, nonlinearity=nonlinearity), Recurrent(cells.Elman, 2, 16, nonlinearity=nonlinearity)):
-        advice = only(diagnose(layer, torch.randn(40, 4, 2))).advice
+    for layer in (nn.RNN(8, 32, nonlinearity=nonlinearity), Recurrent(cells.Elman, 8, 32, nonlinearity=nonlinearity)):
+        advice = only(diagnose(layer, torch.randn(40, 4, 8))).advice
         assert {each.cure.removeprefix("mitigations.").partition("(")[0] for each in advice} >= cures
-        assert all(each.after > 1.2 * each.before for each in advice)
-        assert [each.after for each in advice] == sorted((each.after for each in advice), reverse=True)
+        assert all(each.gain > 2 * each.gain_before for each in advice)
+        near = [abs(math.log(each.gain)) for each in advice]  # what arrives, neither lost nor blown up
+        assert near == sorted(near)
 
 
 def test_who_types_what_is_advised_gets_what_was_promised():
@@ -129,7 +131,7 @@ def test_who_types_what_is_advised_gets_what_was_promised():
     assert len(advice) > 1
     for each in advice:
         again = copy.deepcopy(layer)
-        torch.manual_seed(0)
+        torch.manual_seed(0 if each.seed is None else each.seed)
         (treated,) = retention(eval(each.cure, {"mitigations": mitigations, "Swap": Swap})(again), x).values()
         # Not to the last digit: a bare compiled layer is measured by its loop, a layer under trial step by step.
         assert treated.half_life == pytest.approx(each.after, rel=1e-4)

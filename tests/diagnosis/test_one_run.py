@@ -132,13 +132,18 @@ def test_a_compiled_loop_gives_what_the_plain_one_does(done, monkeypatch, kind):
         assert ours.measures.depth.gain == pytest.approx(plain.measures.depth.gain)
 
 
-def test_a_cure_that_draws_runs_its_copy_twice():
-    """Once to see what it returns, and once watched; nothing else of the untreated model, but what that returns."""
+def test_a_draw_of_a_cure_runs_its_copy_once():
+    """What a changed layer returns is looked at once besides, for all draws; and what the untreated model returns."""
     torch.manual_seed(0)
     model, x = Reader("GRU"), torch.randn(20, 3, 2)
     before = retention(model, x)
     RUNS.clear()
     trials = try_cures(model, x, None, before)
-    tried = len(trials.layers["memory/layer0/forward"])
-    assert tried > 4
-    assert RUNS[Reader] <= 1 + 2 * (tried + len(trials.unfit))
+    tried = trials.layers["memory/layer0/forward"]
+    assert [trial.draws for trial in tried].count(5) > 2
+    built = [trial for trial in tried if trial.moment == "when a network is built"]
+    assert RUNS[Reader] <= 1 + sum(trial.draws for trial in tried) + 2 * len(built)
+    RUNS.clear()
+    quick = try_cures(model, x, None, before, quick=True).layers["memory/layer0/forward"]
+    assert {trial.draws for trial in quick} == {1}
+    assert RUNS[Reader] <= 1 + len(tried) + 2 * len(built)

@@ -137,7 +137,11 @@ def remember(model):
         (Unread, ValueError, "layer of Unread.*does the loss read another part of the model"),
         (Infinite, ValueError, "Infinite returns infinities or nan.*look for a division"),
         (RootAtZero, ValueError, "nan or infinite at the end of .* already.*square root"),
-        (Steps, ValueError, r"A recurrent layer is needed.*a Steps made of Linear, Steps.*name it: cells=\[Steps\]"),
+        (
+            Steps,
+            ValueError,
+            r"A recurrent layer is needed.*a Steps made of Linear, Steps.*mix \(6 calls; it reads.*must become a module",
+        ),
         (
             lambda: broken("cell.weight_hh", torch.inf),
             ValueError,

@@ -205,7 +205,5 @@ def watch_either_way(
 
 def resolve_call(model: nn.Module, inputs: Any, loss: Loss) -> Call:
     """The call of `model` that is measured; of a DataLoader its first batch."""
-    if isinstance(inputs, Call) and inputs.method != "forward":
-        return inputs
-    (batch,) = sample_batches(model, inputs, 1)
-    return Call.of_method(model, loss, batch) if isinstance(loss, str) else Call.of(model, batch)
+    (call,) = sample_batches(model, inputs, 1, loss)
+    return Call.of_method(model, loss, call) if isinstance(loss, str) and call.method == "forward" else call

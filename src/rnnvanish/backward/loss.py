@@ -1,6 +1,5 @@
 """The number that is differentiated: a loss that the user names, or what the model returns, summed."""
 
-import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -12,10 +11,11 @@ from rnnvanish.live import RECURRENT, unwrapped
 from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.call import Call
+from rnnvanish.observe.inputs.loss_arguments import loss_arguments
 from rnnvanish.observe.restore.borrow import preserve
 
-#: What a gradient starts from: a function of what the model returns, or of that and the batch; or the name of a method
-#: of the model that takes the batch, "training_step".
+#: What a gradient starts from: a function of what the model returns, or of that and the batch, or of that and the targets;
+#: or the name of a method of the model that takes the batch, "training_step".
 Loss = Callable[..., Tensor] | str | None
 
 
@@ -35,7 +35,7 @@ def evaluate_loss(model: nn.Module, call: Call, output: Any, loss: Loss) -> Tens
     elif isinstance(loss, str):
         value = output["loss"] if isinstance(output, dict) and "loss" in output else output
     else:
-        value = loss(output, call.batch) if _takes_batch(loss) else loss(output)
+        value = loss(output, *loss_arguments(loss, call.batch, call.beside))
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise ValueError(f"The loss must be a tensor of one number, got {getattr(value, 'shape', value)}.")
     return value
@@ -71,12 +71,3 @@ def _final_states(model: nn.Module, output: Any) -> list[Tensor] | None:
     if any(not isinstance(part, Tensor) or part.dim() < 2 or len(part) != loops for part in parts):
         return None
     return [part[-directions:] for part in parts]
-
-
-def _takes_batch(loss: Callable[..., Tensor]) -> bool:
-    try:
-        parameters = inspect.signature(loss).parameters.values()
-    except ValueError:  # one of torch's own, such as torch.sum
-        return False
-    needed = [each for each in parameters if each.default is each.empty]
-    return sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in needed) > 1

@@ -7,6 +7,7 @@ from torch import nn
 
 from rnnvanish.backward.loss import Loss
 from rnnvanish.live import Cells
+from rnnvanish.numerals import decay_in_words
 from rnnvanish.probes.retention import retention
 
 
@@ -42,7 +43,7 @@ def assert_retention(
         >>> assert_retention(nn.GRU(1, 8), torch.zeros(50, 2, 1), lag=40)
         Traceback (most recent call last):
         AssertionError: Too little of the gradient reaches 40 steps back (at least 0.001 was asked for):
-          GRU/layer0/forward: ... is left; a thousandth reaches ... steps back, half-life ... steps
+          GRU/layer0/forward: ... is left; a thousandth reaches ... steps back, half-life ... arrives after 49 steps
         `rnnvanish.diagnose(model, inputs)` says why, and what helps.
     """
     if lag < 1 or not at_least > 0:
@@ -69,7 +70,7 @@ def assert_retention(
             left = "less than the number format can hold" if math.isnan(least) else f"{least:.2g}"
             short.append(
                 f"  {name}: {left} is left; a thousandth reaches {curve.reach} steps back, "
-                f"half-life {curve.half_life:.3g} steps"
+                f"half-life {decay_in_words(curve.half_life, float(curve.gain[-1]))} after {len(curve.gain) - 1} steps"
             )
     if short:
         raise AssertionError(

@@ -14,8 +14,9 @@ from rnnvanish.diagnosis.progress import shown
 from rnnvanish.diagnosis.report.document import read
 from rnnvanish.diagnosis.report.text import to_text
 from rnnvanish.diagnosis.result import Diagnosis
-from rnnvanish.diagnosis.target import OURS, failure, load_target
+from rnnvanish.diagnosis.target import load_target
 from rnnvanish.names import WrongUse
+from rnnvanish.observe.inputs.failure import OURS, failure
 from rnnvanish.records.files import write_whole
 from rnnvanish.records.ledger import NotStored
 

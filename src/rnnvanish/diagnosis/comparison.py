@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from rnnvanish.diagnosis.report.document import check_layers, plain, read, value_of
 from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.names import printable
+from rnnvanish.numerals import decay_in_words, in_words
 
 Report = Diagnosis | Mapping[str, Any] | str | Path
 
@@ -24,6 +25,7 @@ class Change:
         measure: "half-life" or "reach".
         verdicts: The earlier verdict and the later.
         fell: Whether retention fell by more than the tolerance.
+        arrives: Gradient left at the longest lag of the later report.
     """
 
     layer: str
@@ -32,12 +34,20 @@ class Change:
     measure: Literal["half-life", "reach"]
     verdicts: tuple[str, str]
     fell: bool
+    arrives: float
 
     def __str__(self) -> str:
         kept = "FELL" if self.fell else "kept"
         turned = "" if self.verdicts[0] == self.verdicts[1] else f", {printable(self.verdicts[0])} → {self.verdicts[1]}"
-        after = f"{_number(self.after)} steps" if math.isfinite(self.after) else _number(self.after)
-        return f"{kept}  {printable(self.layer)}: {self.measure} {_number(self.before)} → {after}{turned}"
+        before = (
+            "without end"
+            if math.isinf(self.before)
+            else "unmeasured"
+            if math.isnan(self.before)
+            else in_words(self.before)
+        )
+        after = f"{self.after:g} steps" if self.measure == "reach" else decay_in_words(self.after, self.arrives)
+        return f"{kept}  {printable(self.layer)}: {self.measure} {before} → {after}{turned}"
 
 
 @dataclass(frozen=True)
@@ -126,8 +136,4 @@ def _change(name: str, before: Mapping[str, Any], after: Mapping[str, Any], tole
     most = 10 * max(len(before["gain"]), len(after["gain"]))
     shorter = min(now, most) < (1 - tolerance) * min(was, most)
     worse = verdicts[0] != verdicts[1] and verdicts[1] in ("exploding", "not read", "nothing to carry")
-    return Change(name, was, now, measure, verdicts, shorter or worse)
-
-
-def _number(value: float) -> str:
-    return "unmeasured" if math.isnan(value) else "infinite" if math.isinf(value) else f"{value:.3g}"
+    return Change(name, was, now, measure, verdicts, shorter or worse, value_of((after["gain"] or [None])[-1]))

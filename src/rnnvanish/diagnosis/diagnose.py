@@ -13,7 +13,7 @@ from rnnvanish.diagnosis.advice.trials import trials_of
 from rnnvanish.diagnosis.average import mean_and_interval
 from rnnvanish.diagnosis.examine import examine
 from rnnvanish.diagnosis.fault import Subject
-from rnnvanish.diagnosis.find_faults import findings
+from rnnvanish.diagnosis.find_faults import findings, findings_without_gradient, unread_curves
 from rnnvanish.diagnosis.outlook.outlook import Outlook, outlook
 from rnnvanish.diagnosis.progress import doing
 from rnnvanish.diagnosis.result import Diagnosis
@@ -53,11 +53,11 @@ def diagnose(
         cells: Modules that are one step of a loop which the model itself writes.
         batches: How many batches of a DataLoader are measured.
         segment: For models that do not fit: steps between which nothing but states is kept.
-        lag: Can it learn across so many steps? Then the report has an outlook, and chrono initialisation is for it.
+        lag: Can it learn across so many steps? Then the report has an outlook, and cures are for it.
         train: Steps of training that every cure is tried with besides; the loss must be given.
         full: Whether to measure worst and typical case and Lyapunov exponents too, which takes longer.
         layers: Names of the modules or loops that are judged; all if empty.
-        quick: Whether a cure that draws is drawn once.
+        quick: Whether a cure that draws random numbers is drawn once instead of five times.
         optimizer: The one that `model` is trained with, for faults of training; it is left as it is.
 
     Raises:
@@ -76,7 +76,7 @@ def diagnose(
     if lag is not None and lag < 1:
         raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
     with preserve(model, loss, inputs):  # hooks and functions that it holds are shared by its copies
-        return _diagnose(model, inputs, loss, cells, batches, segment, lag, train, full, optimizer)
+        return _diagnose(model, inputs, loss, cells, batches, segment, lag, train, full, quick, optimizer)
 
 
 def _diagnose(
@@ -89,26 +89,33 @@ def _diagnose(
     lag: int | None,
     train: int,
     full: bool,
+    quick: bool,
     optimizer: torch.optim.Optimizer | None,
 ) -> Diagnosis:
     doing("drawing batches")
-    calls = sample_batches(model, inputs, batches)
+    calls = sample_batches(model, inputs, batches, loss)
     examined = []
     for number, call in enumerate(calls):
         doing(f"measuring batch {number + 1} of {len(calls)}")
-        examined.append(examine(model, call, loss, cells, full and not number, segment))
+        try:
+            examined.append(examine(model, call, loss, cells, full and not number, segment, lag))
+        except ValueError:
+            if found := findings_without_gradient(Subject.of(model, inputs, [call], loss, cells)):
+                curves = unread_curves(model, call, loss, cells)
+                return Diagnosis(type(unwrapped(model)).__name__, curves, provenance(), found)
+            raise
     curves = average_curves([{name: each.curve for name, each in one.items()} for one in examined])
     seen = {name: mean_and_interval([one[name].cause for one in examined if name in one])[0] for name in examined[0]}
     measured = {
         name: mean_and_interval([one[name].measures for one in examined if name in one]) for name in examined[0]
     }
-    trials = trials_of(model, calls, loss, curves, lag, train, cells=cells, segment=segment)
+    trials = trials_of(model, calls, loss, curves, lag, train, cells=cells, segment=segment, quick=quick)
     advised = {
         name: replace(curve, cause=seen[name].words if name in seen else "", advice=trials.advice(name))
         for name, curve in curves.items()
     }
     symptoms = [[seen for each in one.values() for seen in each.symptoms] for one in examined]
-    subject = Subject.of(model, inputs, calls, loss, cells, optimizer=optimizer, curves=curves, full=full)
+    subject = Subject.of(model, inputs, calls, loss, cells, optimizer=optimizer, curves=curves, lag=lag, full=full)
     return Diagnosis(
         type(unwrapped(model)).__name__,
         advised,

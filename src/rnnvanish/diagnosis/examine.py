@@ -56,11 +56,18 @@ class _Batch:
 
 
 def examine(
-    model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = (), full: bool = False, segment: int | None = None
+    model: nn.Module,
+    inputs: Any,
+    loss: Loss = None,
+    cells: Cells = (),
+    full: bool = False,
+    segment: int | None = None,
+    lag: int | None = None,
 ) -> dict[str, Examined]:
     """Measure every loop of `model` on one batch.
 
-    Arguments and errors are those of `probes.retention`; `full` takes those measures too that take long.
+    Arguments and errors are those of `probes.retention`; `full` takes those measures too that take long, and `lag` is the
+    distance that was asked for.
     """
     call = resolve_call(model, inputs, loss)
 
@@ -75,7 +82,7 @@ def examine(
             return _Batch(None, in_double)
         found = {each.run.name: _of_loop(curves[each.run.name], each, full, in_double) for each in loops}
         first = found[runs[0].name]
-        more = symptoms_of_run(WatchedModel(model, call, output, loops, value))
+        more = symptoms_of_run(WatchedModel(model, call, output, loops, value, lag))
         found[runs[0].name] = replace(first, symptoms=first.symptoms + more)
         return _Batch(found, in_double)
 

@@ -15,10 +15,10 @@ from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.report.contents import Section
 from rnnvanish.diagnosis.report.text import finding_paragraph
 from rnnvanish.names import printable
+from rnnvanish.numerals import one_in
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run
-from rnnvanish.plots import one_in
 from rnnvanish.probes.curve import Curve
 
 
@@ -32,6 +32,7 @@ class WatchedModel:
         output: What it returned, or what the method that is its loss did.
         loops: Its loops with their total gradients, in the order in which they began.
         value: The number that these gradients started from; its graph may be used again.
+        lag: The distance in steps that was asked for; None where none was.
     """
 
     model: nn.Module
@@ -39,6 +40,16 @@ class WatchedModel:
     output: Any
     loops: Sequence[LoopGradients]
     value: Tensor
+    lag: int | None = None
+
+    @property
+    def first_layers(self) -> dict[str, list[LoopGradients]]:
+        """The forward loops of each module's first layer, in the order in which they began."""
+        found: dict[str, list[LoopGradients]] = {}
+        for each in self.loops:
+            if each.run.name.partition("/")[2] in ("", "layer0/forward"):
+                found.setdefault(module_of(each.run), []).append(each)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +65,7 @@ class Subject:
         shuffled: Whether a DataLoader shuffles.
         optimizer: The one that it is trained with; None where that is not known.
         curves: The retention of each loop.
+        lag: The distance in steps that was asked for; None where none was.
         full: Whether more time may be taken.
     """
 
@@ -65,6 +77,7 @@ class Subject:
     shuffled: bool = False
     optimizer: torch.optim.Optimizer | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)
+    lag: int | None = None
     full: bool = False
 
     @classmethod

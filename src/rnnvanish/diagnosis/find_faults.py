@@ -2,32 +2,45 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import nn
 
+from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.examine import examine
 from rnnvanish.diagnosis.fault import Finding, Subject
+from rnnvanish.diagnosis.faults.no_gradient import no_gradient
 from rnnvanish.diagnosis.progress import doing
 from rnnvanish.diagnosis.symptoms import Seen, symptoms_of_model
-from rnnvanish.observe.call import sample_batches
+from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.recorded_calls import copy_model
 from rnnvanish.observe.restore.borrow import preserve
-from rnnvanish.observe.watch import Cells
+from rnnvanish.observe.watch import Cells, Run, watch
+from rnnvanish.probes.curve import Curve
 
 
-def find(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> tuple[Finding, ...]:
+def find(
+    model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = (), lag: int | None = None, **known: Any
+) -> tuple[Finding, ...]:
     """Look for every fault of `model`, and try what mends it on a copy.
 
-    Arguments and errors are those of `probes.retention`; `model` is left as it was.
+    Arguments and errors are those of `probes.retention`; `model` is left as it was. `lag` is the distance that was asked for,
+    `known` what else is known of a `Subject`.
     """
     calls = sample_batches(model, inputs, 1)
     with preserve(model, loss, inputs):
-        examined = [examine(model, call, loss, cells) for call in calls]
+        try:
+            examined = [examine(model, call, loss, cells, lag=lag) for call in calls]
+        except ValueError:
+            if found := findings_without_gradient(Subject.of(model, inputs, calls, loss, cells)):
+                return found
+            raise
         curves = {name: each.curve for name, each in examined[0].items()}
-        subject = Subject.of(model, inputs, calls, loss, cells, curves=curves)
+        subject = Subject.of(model, inputs, calls, loss, cells, curves=curves, lag=lag, **known)
         return findings(subject, [[seen for each in one.values() for seen in each.symptoms] for one in examined])
 
 
@@ -50,6 +63,23 @@ def findings(subject: Subject, symptoms: Sequence[Sequence[Seen]]) -> tuple[Find
         where = "" if batches == 1 else f" So it is in {times} of {batches} batches."
         found.append(_tried(replace(subject, calls=[subject.calls[number]]), first, where))
     return (*(_tried(subject, each, "") for each in symptoms_of_model(subject)), *found)
+
+
+def findings_without_gradient(subject: Subject) -> tuple[Finding, ...]:
+    """Of a model that cannot be measured, since no gradient comes back to any loop: what stops it; none if that is not why."""
+    with suppress(Exception):
+        return tuple(_tried(subject, Seen(each, each.layer, each.value), "") for each in no_gradient(subject))
+    return ()
+
+
+def unread_curves(model: nn.Module, call: Call, loss: Loss, cells: Cells) -> dict[str, Curve]:
+    """The curves of loops that no gradient comes back to: as long as these, without a number."""
+
+    def lengths(output: Any, runs: list[Run]) -> dict[str, Curve]:
+        longest = {run.name: int(run.ends.max()) + 1 for run in runs}
+        return {name: Curve(torch.arange(count), torch.full((count,), torch.nan)) for name, count in longest.items()}
+
+    return watch(model, resolve_call(model, call, loss), lengths, cells=cells)
 
 
 def _tried(subject: Subject, seen: Seen, where: str) -> Finding:

@@ -3,27 +3,22 @@
 import importlib
 import importlib.util
 import sys
-import sysconfig
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
 from rnnvanish.backward.loss import Loss
 from rnnvanish.names import WrongUse, did_you_mean, listed
+from rnnvanish.observe.inputs.failure import failure
+from rnnvanish.observe.inputs.lightning import is_lightning, overrides, without_trainer
 from rnnvanish.recurrent import Recurrent
 
 Found = TypeVar("Found")
 
-#: This package; and where Python keeps other people's.
-OURS = Path(__file__).parents[1]
-INSTALLED = {
-    Path(path) for name, path in sysconfig.get_paths().items() if name in ("stdlib", "platstdlib", "purelib", "platlib")
-}
 #: Sequences, and steps in each, that a bare recurrent module is given to read.
 BATCH, STEPS = 16, 100
 
@@ -75,14 +70,17 @@ def load_target(target: str) -> tuple[nn.Module, Any, Loss]:
 
 def _own_loader(model: nn.Module) -> Any:
     """The training data that a LightningModule brings itself; None where it brings none."""
-    if "pytorch_lightning" not in sys.modules:  # then it is none, and importing it takes seconds
+    if not is_lightning(model) or not overrides(model, "train_dataloader"):
         return None
-    from pytorch_lightning import LightningModule
-    from pytorch_lightning.utilities.model_helpers import is_overridden
 
-    if not isinstance(model, LightningModule) or not is_overridden("train_dataloader", model, LightningModule):
-        return None
-    return _guarded(model.train_dataloader, f"{type(model).__name__}.train_dataloader()")
+    def load() -> Any:
+        with without_trainer(model, "train_dataloader"):
+            for name, arguments in (("prepare_data", ()), ("setup", ("fit",))):  # as a Trainer does first
+                if overrides(model, name):
+                    getattr(model, name)(*arguments)
+            return cast(Any, model).train_dataloader()
+
+    return _guarded(load, f"{type(model).__name__}.train_dataloader()")
 
 
 def _from_checkpoint(path: Path) -> tuple[nn.Module, Any, Loss]:
@@ -131,17 +129,3 @@ def _guarded(run: Callable[[], Found], what: str) -> Found:
         raise
     except BaseException as error:  # also sys.exit(), which would end this command as if all were well
         raise WrongUse(f"{what} failed{failure(error)}") from error
-
-
-def failure(error: BaseException) -> str:
-    """Where an error came from in somebody else's code, and what it says: " (file.py, line 3): KeyError: 'x'"."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not Path(f.filename).is_relative_to(OURS)]
-    frames = [f for f in frames if "importlib" not in f.filename and f.filename[0] != "<"]
-    theirs = [f for f in frames if not any(Path(f.filename).is_relative_to(place) for place in INSTALLED)] or frames
-    place = (theirs[-1].filename, theirs[-1].lineno) if theirs else None
-    said = "".join(traceback.format_exception_only(error)).strip()
-    if isinstance(error, SyntaxError):
-        place, said = (error.filename, error.lineno) if error.filename else None, f"{type(error).__name__}: {error.msg}"
-    if isinstance(error, SystemExit):
-        said = f"it ended the program by sys.exit({error.code!r}), where it should return."
-    return f"{f' ({place[0]}, line {place[1]})' if place else ''}: {said}"

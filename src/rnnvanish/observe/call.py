@@ -1,17 +1,22 @@
 """How a model is called: what users give as inputs, brought into the one form of arguments and keywords."""
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from rnnvanish.live import unwrapped
+from rnnvanish.names import listed
+from rnnvanish.observe.inputs.attempt import choose
+from rnnvanish.observe.inputs.forms import Form, is_container, method_form, rival_forms
+from rnnvanish.observe.inputs.lightning import from_lightning, is_lightning, without_trainer
+from rnnvanish.observe.pytree import map_leaves
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.restore.snapshot import generators_in
 
@@ -25,12 +30,14 @@ class Call:
         kwargs: Its keyword arguments.
         batch: What the user gave, whole.
         method: Which method is called.
+        beside: What of the batch is not given to the model, such as targets.
     """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     batch: Any
     method: str = "forward"
+    beside: tuple[Any, ...] = ()
 
     @classmethod
     def of(cls, model: nn.Module, inputs: Any) -> "Call":
@@ -38,18 +45,16 @@ class Call:
 
         Args:
             model: What is called.
-            inputs: Its argument; a tuple for several; a mapping for keyword arguments. Of a batch that holds more than
-                the model takes, such as inputs and targets, the first ones are given, or those of the names it knows.
+            inputs: Its argument; a tuple for several; a mapping for keyword arguments; or a batch as a loader gives it. Of
+                one that holds more than the model takes, such as inputs and targets, the first ones are given, or those of
+                the names it knows. Where the signature leaves it open, what runs is meant.
+
+        Raises:
+            ValueError: Where the model cannot be called with it: says what was tried.
         """
         if isinstance(inputs, Call):
             return inputs
-        if isinstance(inputs, DataLoader):
-            raise ValueError("One batch is needed here, got a DataLoader: give next(iter(loader)).")
-        if isinstance(inputs, Mapping):
-            return cls((), kwargs, inputs) if (kwargs := _known_keywords(model, inputs)) else cls((inputs,), {}, inputs)
-        if isinstance(inputs, tuple) and not isinstance(inputs, PackedSequence):
-            return cls(inputs[: _max_arguments(model)], {}, inputs)
-        return cls((inputs,), {}, inputs)
+        return _chosen_form(model, inputs, loaded=isinstance(inputs, list))(inputs)
 
     @classmethod
     def of_method(cls, model: nn.Module, method: str, batch: Any) -> "Call":
@@ -58,14 +63,19 @@ class Call:
         function = getattr(unwrapped(model), method, None)
         if not callable(function):
             raise ValueError(f"{type(model).__name__} has no method {method!r} to be its loss.")
-        several = len(inspect.signature(function).parameters) > 1
-        return cls((batch, 0) if several else (batch,), {}, batch, method)
+        return cls(*method_form(function, batch)[:2], batch, method)
 
     def __call__(self, model: nn.Module) -> Any:
         """Call `model`."""
-        return (model if self.method == "forward" else getattr(unwrapped(model), self.method))(
-            *self.args, **self.kwargs
-        )
+        inner = unwrapped(model)
+        if self.method == "forward" and not is_lightning(inner):
+            return model(*self.args, **self.kwargs)
+        with without_trainer(inner, self.method) as losses:
+            function = model if self.method == "forward" else getattr(inner, self.method)
+            output = function(*self.args, **self.kwargs)
+        if output is None and losses:  # what it optimises by itself
+            return torch.stack([each.sum() for each in losses]).sum()
+        return output
 
     @property
     def contents(self) -> tuple[Any, ...]:
@@ -74,75 +84,106 @@ class Call:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Call":
         """The same call with other tensors."""
-        args, kwargs, batch = (map_tensors(value, change) for value in (self.args, self.kwargs, self.batch))
-        return replace(self, args=args, kwargs=kwargs, batch=batch)
+        held = (self.args, self.kwargs, self.batch, self.beside)
+        args, kwargs, batch, beside = (map_tensors(value, change) for value in held)
+        return replace(self, args=args, kwargs=kwargs, batch=batch, beside=beside)
 
 
-def sample_batches(model: nn.Module, inputs: Any, batches: int) -> list[Call]:
-    """The calls to measure: of a DataLoader its first batches, where the weights are; else the one that was given.
+def sample_batches(model: nn.Module, inputs: Any, batches: int, loss: Any = None) -> list[Call]:
+    """The calls to measure: of a loader its first batches, where the weights are; else the one that was given.
 
-    A DataLoader is asked once, at the door of whatever measures: another time it may give other batches, and starts its
-    workers anew. What is last in a batch of it counts as targets, and is not given to the model unless it needs that many.
+    A loader is asked once, at the door of whatever measures: another time it may give other batches, and starts its workers
+    anew. What is last in a batch of it counts as targets, and is not given to the model unless it needs that many. Where the
+    loss is a method, it is called itself if the model cannot be.
 
     Raises:
-        ValueError: For fewer than one batch, or a DataLoader that has none.
+        ValueError: For fewer than one batch, a loader that has none, or a batch that the model cannot be called with.
     """
     if batches < 1:
         raise ValueError(f"At least one batch has to be measured, got batches={batches}.")
-    if not isinstance(inputs, DataLoader):
-        return [Call.of(model, inputs)]
-    drawing = (inputs, inputs.sampler, inputs.batch_sampler, inputs.dataset)  # from the caller's generators
-    with preserve(*(each for holder in drawing for each in generators_in(getattr(holder, "__dict__", {})))):
+    if isinstance(inputs, Call):
+        return [inputs]
+    if not _is_loader(inputs):
+        found, loaded = [inputs], isinstance(inputs, list)
+    else:
+        found, loaded = _drawn(model, inputs, batches), True
+    try:
+        call_of = _chosen_form(model, found[0], loaded)
+    except ValueError:
+        if not isinstance(loss, str):
+            raise
+        return [Call.of_method(model, loss, batch) for batch in found]
+    return [call_of(batch) for batch in found]
+
+
+def _drawn(model: nn.Module, inputs: Any, batches: int) -> list[Any]:
+    """The first batches of a loader, where the weights are; the generators that it draws from stay the caller's."""
+    parts = ("sampler", "batch_sampler", "dataset")
+    drawing = [inputs, *(getattr(inputs, name) for name in parts if hasattr(inputs, name))]
+    held = [each for holder in drawing for each in generators_in(getattr(holder, "__dict__", {}))]
+    with preserve(*held, *([] if isinstance(inputs, DataLoader) else [inputs])):
         found = list(islice(inputs, batches))
     if not found:
-        raise ValueError("The DataLoader has no batch to measure.")
+        raise ValueError(f"The {type(inputs).__name__} has no batch to measure.")
     weight = next(model.parameters(), torch.empty(0))
-    return [call_with_batch(model, map_tensors(batch, lambda value: value.to(weight.device))) for batch in found]
+    return [map_tensors(batch, lambda value: value.to(weight.device)) for batch in found]
 
 
 def call_with_batch(model: nn.Module, batch: Any) -> Call:
-    """The call of `model` with a batch as a DataLoader gives it: a list where it was collated by default."""
-    return _without_targets(model, tuple(batch) if isinstance(batch, list) else batch)
+    """The call of `model` with a batch as a loader gives it: what is last in it counts as targets."""
+    return _chosen_form(model, batch, loaded=True)(batch)
 
 
 def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """What holds tensors, with other tensors."""
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, PackedSequence):
-        return PackedSequence(change(value.data), *value[1:])
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(map_tensors(each, change) for each in value))
-    if isinstance(value, tuple | list):
-        return type(value)(map_tensors(each, change) for each in value)
-    if isinstance(value, dict):
-        return type(value)((key, map_tensors(each, change)) for key, each in value.items())
-    return value
+    if isinstance(value, Mapping) and not isinstance(value, dict):  # such as a tokenizer's
+        value = dict(value)
+
+    def changed(place: str, leaf: Any) -> Any:
+        if isinstance(leaf, PackedSequence):
+            return PackedSequence(change(leaf.data), *leaf[1:])
+        return change(leaf) if isinstance(leaf, Tensor) else leaf
+
+    return map_leaves(value, changed)
 
 
-def _without_targets(model: nn.Module, batch: Any) -> Call:
-    call = Call.of(model, batch)
-    if len(call.args) < 2 or len(call.args) < len(batch):
-        return call
-    needed = [each for each in _parameters(model) if each.default is each.empty]
-    return replace(call, args=call.args[: max(len(needed), len(batch) - 1)])
+def _is_loader(inputs: Any) -> bool:
+    """Whether it gives batches each time it is gone through: a DataLoader, or a class that somebody wrote to be one."""
+    if isinstance(inputs, DataLoader):
+        return True
+    held = is_container(inputs) or isinstance(inputs, Tensor | PackedSequence | Iterator | Dataset | np.ndarray | str)
+    return not held and isinstance(inputs, Iterable)
 
 
-def _parameters(model: nn.Module) -> list[inspect.Parameter]:
-    return list(inspect.signature(unwrapped(model).forward).parameters.values())
+def _chosen_form(model: nn.Module, batch: Any, loaded: bool) -> Callable[[Any], Call]:
+    """What makes a call of a batch like this one."""
+    if isinstance(batch, DataLoader | Dataset | Iterator):
+        raise ValueError(f"One batch is needed here, got a {type(batch).__name__}: give next(iter(DataLoader(...))).")
+    if not _has_forward(unwrapped(model)):
+        raise ValueError(_no_forward(unwrapped(model)))
+    rivals = rival_forms(unwrapped(model).forward, batch, loaded)
+
+    def call_of(form: Form, batch: Any) -> Call:
+        args, kwargs, beside = form.give(batch)
+        return Call(args, kwargs, batch, beside=beside)
+
+    name = type(unwrapped(model)).__name__
+    attempts = [[(f"{name}({form.words})", call_of(form, batch)) for form in forms] for forms in rivals]
+    every = [form for forms in rivals for form in forms]
+    chosen = every[choose(model, attempts, batch)]
+    return lambda batch: call_of(chosen, batch)
 
 
-def _max_arguments(model: nn.Module) -> int | None:
-    """How many arguments `model` takes; None for any number."""
-    parameters = _parameters(model)
-    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
-        return None
-    return sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters)
+def _has_forward(model: nn.Module) -> bool:
+    owner = next(kind for kind in type(model).__mro__ if "forward" in vars(kind))
+    return "forward" in vars(model) or not (owner is nn.Module or from_lightning(owner))
 
 
-def _known_keywords(model: nn.Module, inputs: Mapping[Any, Any]) -> dict[str, Any]:
-    """What of a mapping `model` takes as keyword arguments."""
-    parameters = _parameters(model)
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
-        return dict(inputs)
-    return {each.name: inputs[each.name] for each in parameters if each.name in inputs}
+def _no_forward(model: nn.Module) -> str:
+    kinds = [kind for kind in type(model).__mro__ if kind.__module__.partition(".")[0] != "torch"]
+    kinds = [kind for kind in kinds if not from_lightning(kind)]
+    own = {name for kind in kinds for name, value in vars(kind).items() if callable(value) and name[0] != "_"}
+    return (
+        f"{type(model).__name__} has no forward that could be called. Give it one, or name the method that takes a batch and "
+        f'gives the loss: loss="training_step". Its methods: {listed(own) or "none"}.'
+    )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rnnvanish.names import listed
 from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.call import Call, map_tensors
+from rnnvanish.observe.cell_loops.candidates import explain_no_layer
 from rnnvanish.observe.opaque import check_opaque
 from rnnvanish.observe.record import Run
 from rnnvanish.observe.restore.borrow import borrow
@@ -25,11 +26,10 @@ def check_model(model: nn.Module, call: Call, layers: dict[str, nn.Module], own:
     """Before the model runs: there is a recurrent layer, and its weights are numbers."""
     foreign = check_opaque(model, alone=not layers and not own)
     if not layers and not own:
-        kinds = {type(module).__name__ for module in model.modules()}
         raise ValueError(
             "A recurrent layer is needed (torch.nn.RNN, LSTM, GRU or their Cell classes, or rnnvanish.Recurrent), got a "
-            f"{type(model).__name__} made of {listed(kinds)}. If one of these is a step of a loop that the model writes "
-            f"itself, (x, state) -> state or (output, state), name it: cells=[{type(model).__name__}].{foreign}"
+            f"{type(model).__name__} made of {listed({type(module).__name__ for module in model.modules()})}."
+            f"{foreign or explain_no_layer(model, call)}"
         )
     for name, module in {**layers, **own}.items():
         for parameter, values in module.named_parameters():

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rnnvanish.numerals import decay_in_words, in_words, one_in
 from rnnvanish.numerics.interval import confidence_interval
 
 #: A gradient that lost more than this on its way to the beginning has vanished, one that grew by more has exploded.
@@ -21,21 +22,42 @@ CurveVerdict = Literal["vanishing", "healthy", "exploding", "not read", "nothing
 class Advice:
     """A cure, and what it gave on a copy of the model.
 
+    A cure that draws random numbers is drawn several times; what is promised is then the draw with the middle gain.
+
     Attributes:
         cure: What was done, as Python: "mitigations.OpenGate(bias=3.0)" is called with a model.
         before: Half-life in steps, without it.
         after: Half-life in steps, with it.
-        gain: Gradient left at the longest lag, with it.
+        gain: Gradient left at `lag`, with it.
+        gain_before: The same without it.
+        lag: The lag that matters: the one that was asked for, or the longest of the curve.
+        draws: How often it was drawn; 1 where it draws no random numbers.
+        gain_range: The least and the most that was left at `lag` in all draws.
+        after_range: The shortest and the longest half-life in all draws.
     """
 
     cure: str
     before: float
     after: float
     gain: float
+    gain_before: float = math.nan
+    lag: int | None = None
+    draws: int = 1
+    gain_range: tuple[float, float] | None = None
+    after_range: tuple[float, float] | None = None
 
     def __str__(self) -> str:
-        after = "infinite" if math.isinf(self.after) else f"{self.after:.3g} steps"
-        return f"{self.cure}: half-life {self.before:.3g} → {after}"
+        before = "without end" if math.isinf(self.before) else in_words(self.before)
+        after = decay_in_words(self.after, self.gain) + ("" if self.lag is None else f" over {self.lag} steps")
+        return f"{self.cure}: half-life {before} → {after}{self._spread()}"
+
+    def _spread(self) -> str:
+        """What other draws gave."""
+        if self.gain_range is None or self.after_range is None:
+            return ""
+        (least, most), (shortest, longest) = self.gain_range, self.after_range
+        said = f" ({one_in(least)} to {one_in(most)} in {self.draws} draws"
+        return f"{said})" if math.isinf(shortest) else f"{said}; half-life {in_words(shortest)} to {in_words(longest)})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,8 +206,7 @@ class Curve:
         if not self.is_measured:
             return self.verdict
         last = len(self.gain) - 1
-        left = "below resolution" if self.gain[last].isnan() else f"{self.gain[last]:.2g}"
-        return f"{self.verdict}: half-life {self.half_life:.3g} steps, {left} of the gradient left after {last} steps"
+        return f"{self.verdict}: half-life {decay_in_words(self.half_life, float(self.gain[last]))} after {last} steps"
 
 
 def average_curves(batches: list[dict[str, Curve]]) -> dict[str, Curve]:

@@ -69,7 +69,7 @@ def retention(
         >>> curves["LSTM/layer0/forward"].verdict
         'vanishing'
     """
-    return retention_of(model, sample_batches(model, inputs, batches), loss, cells, segment, explain)
+    return retention_of(model, sample_batches(model, inputs, batches, loss), loss, cells, segment, explain)
 
 
 def retention_of(

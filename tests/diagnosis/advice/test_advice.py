@@ -9,7 +9,7 @@ from torch import nn
 
 from rnnvanish import Recurrent, cells, mitigations
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.diagnosis.advice import trials
+from rnnvanish.diagnosis.advice import trial_runner
 from rnnvanish.diagnosis.advice.replace_cell import Swap
 from rnnvanish.diagnosis.advice.trials import try_cures
 from rnnvanish.probes import retention
@@ -48,12 +48,13 @@ def test_who_types_what_was_tried_gets_what_was_measured(kind):
     assert len(trials) > 4
     for trial in trials:
         found = {"model": copy.deepcopy(model)}
-        torch.manual_seed(0)
+        torch.manual_seed(torch.seed() % 1000)
         exec(trial.apply, found)  # noqa: S102
         (treated,) = retention(found["model"], x, loss).values()
         assert treated.half_life == trial.after
         assert float(treated.gain[-1]) == trial.gain
-        assert trial.helps == (trial.after > 1.2 * trial.before and treated.verdict != "exploding")
+        before, after = (abs(math.log(gain)) for gain in (trial.gain_before, trial.gain))
+        assert trial.helps == (after < before - math.log(2) and treated.verdict != "exploding")
         assert trial.cure in trial.apply
         assert str(trial).startswith(f"{trial.cure}: half-life {trial.before:.3g} → ")
     assert [trial.helps for trial in trials] == sorted((trial.helps for trial in trials), reverse=True)
@@ -83,11 +84,11 @@ def test_an_exploding_gradient_is_clipped_and_mended():
     assert clip.note == f"norm of the whole gradient {norm:.3g} → 1"
     model.zero_grad()
     start = trials["mitigations.OrthogonalStart(gain=1.0)"]
-    torch.manual_seed(0)
+    torch.manual_seed(start.seed)
     (mended,) = retention(mitigations.OrthogonalStart()(model), x, loss).values()
     assert start.helps == (mended.verdict == "healthy")
     assert start.gain == float(mended.gain[-1])
-    assert "gradient at the longest lag" in str(start)
+    assert "gradient at lag 59" in str(start)
 
 
 def test_training_is_plain_adam_with_the_users_loss():
@@ -111,7 +112,7 @@ def test_training_is_plain_adam_with_the_users_loss():
     for trial in found.layers["rnn/layer0/forward"]:
         assert trial.training.steps == 3
         lower = trial.training.after <= 0.99 * plain.after
-        assert trial.helps == (lower and trial.after > 1.2 * trial.before and trial.gain < 1e3)
+        assert trial.helps == (lower and trial.gain_before * 2 < trial.gain < 1e3)
     by_cure = {trial.cure: trial.training for trial in found.layers["rnn/layer0/forward"]}
     opened = by_cure["mitigations.OpenGate(bias=3.0)"]
     expected = by_hand(mitigations.OpenGate(3.0)(copy.deepcopy(model)))
@@ -235,7 +236,6 @@ def test_infinite_half_lives_are_infinite():
     torch.manual_seed(0)
     layer = mitigations.OrthogonalStart(0.3)(nn.RNN(2, 8))
     found = tried(layer, torch.randn(30, 2, 2)).advice("RNN/layer0/forward")
-    assert found[0].after >= found[1].after
     assert any(math.isinf(trial.after) or trial.after > 5 for trial in found)
 
 
@@ -244,13 +244,13 @@ def test_a_changed_layer_runs_compiled_where_sequences_are_long(long, engine, mo
     """To compile a loop takes seconds, once on a machine: as long as a few thousand of its steps."""
     torch.manual_seed(0)
     seen = set()
-    measured = trials._TrialRunner._measured
+    measured = trial_runner.TrialRunner._measured
 
     def noting(runner, candidate):
         seen.update(each.engine for each in candidate.modules() if isinstance(each, Recurrent))
         return measured(runner, candidate)
 
-    monkeypatch.setattr(trials, "LONG_SEQUENCE", long)
-    monkeypatch.setattr(trials._TrialRunner, "_measured", noting)
+    monkeypatch.setattr(trial_runner, "LONG_SEQUENCE", long)
+    monkeypatch.setattr(trial_runner.TrialRunner, "_measured", noting)
     tried(nn.RNN(2, 4), torch.randn(20, 2, 2))
     assert seen == {engine}

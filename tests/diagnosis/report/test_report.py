@@ -24,7 +24,7 @@ from rnnvanish.diagnosis.fault import Finding
 from rnnvanish.diagnosis.report.page import to_html
 from rnnvanish.diagnosis.report.svg import BOTTOM, LEFT, RIGHT, TOP, drawing
 from rnnvanish.diagnosis.report.text import to_text
-from rnnvanish.plots import one_in
+from rnnvanish.numerals import one_in
 from rnnvanish.probes import Curve
 
 
@@ -126,7 +126,10 @@ def test_what_a_training_gave_is_told_and_kept(validator):
     curve = Curve(torch.arange(50), 0.5 ** torch.arange(50.0), advice=(trial,))
     report = Diagnosis("Model", {"memory/layer0/forward": curve}, {"date": "today"})
     said = " ".join(str(report).split())
-    assert "OpenGate(bias=3.0): half-life 1 → 30 steps; 20 steps of training: loss 1.5 → 0.25 to apply typed so" in said
+    assert (
+        "OpenGate(bias=3.0): half-life 1 → 30 steps, 50 % arrives; 20 steps of training: loss 1.5 → 0.25 to apply typed so"
+        in said
+    )
     validator.validate(json.loads(json.dumps(report.to_dict(), allow_nan=False)))
     kept = report.to_dict()["layers"]["memory/layer0/forward"]["advice"][0]["training"]
     assert (kept["steps"], kept["after"]) == (20, 0.25)

@@ -1,6 +1,7 @@
 """A trial of a cure: the model as it would be with it, on a copy; and what came out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 
 from rnnvanish.mitigation import Build, Draw, Rule
 from rnnvanish.observe.recorded_calls import copy_model
-from rnnvanish.probes.curve import Advice
+from rnnvanish.probes.curve import Advice, CurveVerdict
 
 Cure = Draw | Build | Rule
 
@@ -39,17 +40,22 @@ class Trial(Advice):
 
     Attributes:
         moment: When the cure acts: "when weights are drawn", "when a network is built" or "on the gradient".
-        exploded: Of an exploding gradient, how large it was at the longest lag without the cure; else None.
-        helps: Whether the gradient reaches further with it, without exploding; of an exploding gradient whether it
-            does not explode any more. Where training was tried: whether the loss is lower than without the cure, too.
-        apply: What to type, a whole line.
+        verdict: What becomes of the gradient with it.
+        exploded: Of an exploding gradient, how large it was at `lag` without the cure; else None.
+        helps: Of a vanishing gradient whether clearly more of it arrives at `lag` with it, without exploding anywhere; of
+            an exploding one whether it does not explode any more. Where training was tried: whether the loss is lower
+            than without the cure, too.
+        seed: The random numbers of the draw that is promised; None where it draws none.
+        apply: What to type, a whole line; it gives what was measured.
         training: What the training did with the cure; None where none was asked for.
         note: What else was measured, in words.
     """
 
     moment: str = ""
+    verdict: CurveVerdict | None = None
     exploded: float | None = None
     helps: bool = False
+    seed: int | None = None
     apply: str = ""
     training: Training | None = None
     note: str = ""
@@ -58,7 +64,7 @@ class Trial(Advice):
         if self.note:
             said = f"{self.cure}: {self.note}"
         elif self.exploded is not None:
-            said = f"{self.cure}: gradient at the longest lag × {self.exploded:.2g} → × {self.gain:.2g}"
+            said = f"{self.cure}: gradient at lag {self.lag} × {self.exploded:.2g} → × {self.gain:.2g}"
         else:
             said = super().__str__()
         return said if self.training is None else f"{said}; {self.training}"
@@ -69,8 +75,8 @@ def named(cure: Cure) -> str:
     return repr(cure) if type(cure).__name__ == "Swap" else f"mitigations.{cure!r}"
 
 
-def line(cure: Cure) -> str:
-    """What a user types to apply it."""
+def line(cure: Cure, seed: int | None = None) -> str:
+    """What a user types to apply it, with the random numbers of a seed."""
     if isinstance(cure, Rule):
         return f"from rnnvanish import mitigations; {named(cure)}.apply(model.parameters())  # before optimizer.step()"
     home = (
@@ -78,26 +84,31 @@ def line(cure: Cure) -> str:
         if type(cure).__name__ == "Swap"
         else "rnnvanish import mitigations"
     )
-    return f"from {home}; model = {named(cure)}(model)"
+    applied = f"model = {named(cure)}(model)"
+    if seed is None:
+        return f"from {home}; {applied}"
+    return f"import torch; from {home}; torch.manual_seed({seed}); {applied}"
 
 
-def treated(model: nn.Module, cure: Cure, copy: nn.Module | None = None) -> nn.Module:
-    """A copy of `model` with the cure, drawn from a fixed seed; the caller's random numbers stay.
+@contextmanager
+def treated(model: nn.Module, cure: Cure, seed: int, copy: nn.Module | None = None) -> Iterator[nn.Module]:
+    """A copy of `model` with the cure, drawn from a seed; in the end the caller's random numbers are put back.
+
+    Until then they go on behind the draw, as they do for a user who seeds and applies it.
 
     Args:
         model: The model.
         cure: The cure.
+        seed: Of the random numbers.
         copy: A copy of it to be treated, where there is one.
     """
     candidate = copy_model(model) if copy is None else copy
-    if isinstance(cure, Rule):
-        return candidate
     with torch.random.fork_rng(devices=devices(model)):
         seeding = (
             torch.manual_seed if devices(model) else torch.default_generator.manual_seed
         )  # else it asks every kind
-        seeding(0)
-        return cure(candidate)
+        seeding(seed)
+        yield candidate if isinstance(cure, Rule) else cure(candidate)
 
 
 def devices(model: nn.Module) -> list[torch.device]:

@@ -11,16 +11,19 @@ from rnnvanish.diagnosis.fault import Subject, Symptom, WatchedModel
 from rnnvanish.diagnosis.faults.absurd_input import absurd_input
 from rnnvanish.diagnosis.faults.closed_gate import closed_gate
 from rnnvanish.diagnosis.faults.detached import detached
+from rnnvanish.diagnosis.faults.double_softmax import double_softmax
 from rnnvanish.diagnosis.faults.equal_units import equal_units
 from rnnvanish.diagnosis.faults.half_precision import half_precision
+from rnnvanish.diagnosis.faults.no_gradient import no_gradient
 from rnnvanish.diagnosis.faults.padding import padding_read
 from rnnvanish.diagnosis.faults.saturation import saturated_input
 from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
+from rnnvanish.diagnosis.faults.single_step import single_step
+from rnnvanish.diagnosis.faults.state_anew import state_anew
 from rnnvanish.diagnosis.faults.stuck_units import stuck_units
 
 #: What is looked for, in this order. Each says what it saw in a loop, or None; at once, or of every step.
 ALL: tuple[LoopMeasure[Symptom | None], ...] = (
-    detached,
     padding_read,
     absurd_input,
     saturated_input,
@@ -31,8 +34,8 @@ ALL: tuple[LoopMeasure[Symptom | None], ...] = (
     shrinking_weights,
 )
 #: What is looked for in a whole watched run, while its graph is there.
-OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = ()
+OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (detached, state_anew, single_step)
 #: What is looked for outside of the watched run. Each may run the model, and change it: it is put back.
-OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = ()
+OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (no_gradient, double_softmax)
 
 forward(__name__)

@@ -1,54 +1,97 @@
 """A state that is handed on without its history: what came before cannot be learned from."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from rnnvanish.backward.each_loop import LoopGradients
 from rnnvanish.compat import tree_leaves, tree_map
-from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of
-from rnnvanish.observe.record import Series
-from rnnvanish.observe.watch import Run
+from rnnvanish.diagnosis.fault import ARRIVING, Symptom, WatchedModel, arriving
+from rnnvanish.live import RECURRENT
+
+#: Steps of a window from which on a state may have been detached behind it on purpose, to save memory.
+LONG = 100
 
 
-def detached(run: Run, total: Series) -> Symptom | None:
-    """See whether a loop starts from a state that the same module handed out before, detached."""
-    if not run.detached:
-        return None
-    name = module_of(run)
-    return Symptom(
-        "detached state",
-        name,
-        f"{name} goes on with the state that it had returned, but detached: no gradient crosses from one call to the "
-        "one before.",
-        "Hand the state on as it was returned, without detach(). Where memory is short, detach it every hundred steps or "
-        "so, not at every call.",
-        ARRIVING,
-        0.0,
-        arriving,
-        attach,
-        exact=True,
-    )
+def detached(watched: WatchedModel) -> list[Symptom]:
+    """See whether loops start from a state that the same module handed out before, detached."""
+    found = []
+    for name, loops in watched.first_layers.items():
+        cuts = [place for place, each in enumerate(loops) if each.run.detached and each.run.has_graph]
+        if not cuts:
+            continue
+        windows = [len(loops[place].run.x) for place in sorted({*cuts, *(place - 1 for place in cuts)})]
+        shortest = min(windows)
+        if watched.lag is not None and shortest > watched.lag:
+            continue
+        warm_up = all(not loops[place - 1].run.has_graph for place in cuts) and min(windows[1:]) > 1
+        steps = (
+            f"{shortest} step{'s' * (shortest > 1)}"
+            if shortest == max(windows)
+            else f"{shortest} to {max(windows)} steps"
+        )
+        found.append(
+            Symptom(
+                "detached state",
+                name,
+                f"{name} goes on with the state that it had returned, but detached, {len(cuts)} time{'s' * (len(cuts) > 1)} in "
+                f"each sequence, in windows of {steps}: no gradient crosses from one of them to the one before"
+                + (", which ran without gradients." if warm_up else "."),
+                "Hand the state on as it was returned, without detach(), .data, numbers or no_grad(). Where memory is short, "
+                "detach it every hundred steps or so, and less often than the distance that is to be learned.",
+                ARRIVING,
+                0.0,
+                _arriving_whole(name),
+                attach,
+                name,
+                question=warm_up or (watched.lag is None and shortest >= LONG),
+                exact=True,
+            )
+        )
+    return found
+
+
+def _arriving_whole(name: str) -> Any:
+    """What arrives at the first step, once all is one loop."""
+
+    def value(watched: WatchedModel) -> float:
+        loops: Sequence[LoopGradients] = watched.first_layers[name]
+        if any(each.run.detached and each.run.has_graph for each in loops):
+            return 0.0
+        longest = max(loops, key=lambda each: len(each.run.x))
+        return arriving(longest.run, longest.total)
+
+    return value
 
 
 def attach(module: nn.Module) -> None:
     """Have `module` take a state that it returned before with its history, where it is handed the bare numbers."""
     returned: list[Tensor] = []
+    known = isinstance(module, (*RECURRENT, nn.RNNCellBase))
+
+    def with_history(value: object) -> object:
+        if not isinstance(value, Tensor) or value.grad_fn is not None or not value.is_floating_point():
+            return value
+        for part in returned:
+            if part.shape == value.shape:
+                same = ((part == value) & (value != 0).any(-1, keepdim=True)).all(-1, keepdim=True)
+                if same.any():
+                    return torch.where(same, part, value.detach())
+        return value
 
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        def with_history(value: object) -> object:
-            if not isinstance(value, Tensor) or value.requires_grad:
-                return value
-            return next((e for e in returned if e.shape == value.shape and torch.equal(e, value)), value)
-
-        x, *rest = args
-        return (x, *tree_map(with_history, rest)), {
-            key: value if key == "input" else tree_map(with_history, value) for key, value in kwargs.items()
+        first = args[:1] if known else tree_map(with_history, args[:1])
+        return (*first, *tree_map(with_history, args[1:])), {
+            key: value if known and key in ("input", "x") else tree_map(with_history, value)
+            for key, value in kwargs.items()
         }
 
     def after(module: nn.Module, args: tuple[object, ...], output: object) -> None:
-        state = output[1] if isinstance(output, tuple) and isinstance(output[1], tuple | Tensor) else output
-        returned[:] = [leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor)]
+        state = cast(tuple[object, object], output)[1] if isinstance(module, RECURRENT) else output
+        leaves = tree_leaves(state)
+        returned[:] = [leaf.clone() for leaf in leaves if isinstance(leaf, Tensor)]  # it may be detached in place
 
     module.register_forward_pre_hook(before, with_kwargs=True)
     module.register_forward_hook(after)

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rnnvanish.plots import decade, one_in
+from rnnvanish.numerals import one_in
+from rnnvanish.plots import decade
 from rnnvanish.probes.curve import Curve
 from rnnvanish.templates import render
 

@@ -86,6 +86,15 @@ class CallPattern:
         return self._alike.most_common(1)[0][0] if self._alike else ()
 
     @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """Those of `pairs` of which it was seen that what was returned is received again, or what is computed from it."""
+        return tuple(pair for pair in self.pairs if self._links[pair])
+
+    def is_handed_on(self, link: tuple[str, str]) -> bool:
+        """Whether what was returned is mostly received as it is."""
+        return 2 * self._exact[link] > self._links[link]
+
+    @property
     def state_names(self) -> tuple[str, ...]:
         """A name for each part: the argument's, or the field's within it."""
         if self.plain:

@@ -70,8 +70,8 @@ def recorded_step(
     rows = len(kept[0])
     if loop.calls and rows < len(loop.calls[-1].state[0]):  # the other sequences have ended, and keep their last state
         kept = [torch.cat([part, old[rows:]]) for part, old in zip(kept, loop.calls[-1].state, strict=True)]
-    # The model may change in place what it gets.
-    out = [form.restore(part[:rows].clone()) for form, part in zip(out_forms, kept, strict=True)]
+    # The model may change in place what it gets, and detach it in place, which no view can be.
+    out = [form.restore(part[:rows]).clone() for form, part in zip(out_forms, kept, strict=True)]
     new = {id(part): now for part, now in zip(raw, out, strict=True)}
     beside: list[Tensor] = []
     for leaf in returned.values():

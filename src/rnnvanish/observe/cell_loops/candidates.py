@@ -1,0 +1,174 @@
+"""Where a model has no layer that is known: which of its modules may be steps of a loop, by how it calls them."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnnvanish.live import plain_name
+from rnnvanish.observe.autograd_graph import first_ancestor, gradient_nodes
+from rnnvanish.observe.call import Call
+from rnnvanish.observe.cell_loops.call_pattern import LEARNED_CALLS, CallPattern
+from rnnvanish.observe.inputs.failure import failure
+from rnnvanish.observe.pytree import Leaves, leaves
+from rnnvanish.observe.restore.borrow import borrow
+
+#: How many modules a message lists.
+LISTED = 8
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A module that is called more than once in a forward.
+
+    Attributes:
+        name: The module, as its user knows it.
+        holder: The module in whose forward it is called.
+        calls: How often it is called.
+        handed_on: Its arguments that are results of an earlier call of it, and which: None for what it returned, whole.
+        fed_back: Whether its arguments are computed from such results.
+        is_step: Whether it is a step of a loop: what it returns goes in again, as it is or beside another argument.
+    """
+
+    name: str
+    holder: str
+    calls: int
+    handed_on: tuple[tuple[str, str], ...]
+    fed_back: bool
+    is_step: bool
+
+    def __str__(self) -> str:
+        """How it is called."""
+        said = f"{self.name} ({self.calls} calls"
+        if self.handed_on:
+            pairs = [f"{_argument(place)} is {_result(source)}" for place, source in self.handed_on]
+            return f"{said}; {', '.join(pairs)} of the call before)"
+        return f"{said}; it reads what is computed from its result before)" if self.fed_back else f"{said})"
+
+
+class _Calls:
+    """How one module is called, seen from within its forward."""
+
+    def __init__(self, name: str, module: nn.Module) -> None:
+        self.pattern = CallPattern(name, module, [])
+        self.calls = self.fed_back = self.tensors = 0
+        self._before: list[Any] = []
+        self.forward = module.forward
+
+    def learn(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the module as it is."""
+        given = _numbers(leaves((args, kwargs)))
+        if self.calls < LEARNED_CALLS and self._before and first_ancestor(given, self._before) is not None:
+            self.fed_back += 1
+        self.calls, self.tensors = self.calls + 1, max(self.tensors, len(given))
+        output = self.pattern.learn(self.forward, *args, **kwargs)
+        self._before = gradient_nodes(_numbers(leaves(output)))
+        return output
+
+    def repeated(self, holder: str) -> Repeated:
+        """What was seen."""
+        links = self.pattern.links
+        exact = any(self.pattern.is_handed_on(link) for link in links)
+        step = bool(links) and (exact or self.tensors > 1) and 2 * self.fed_back >= min(self.calls, LEARNED_CALLS) - 1
+        return Repeated(self.pattern.name, holder, self.calls, links if step else (), self.fed_back > 0, step)
+
+
+def explain_no_layer(model: nn.Module, call: Call) -> str:
+    """Which modules of a model may be steps of its loop, and how they are named; or what must become a module first."""
+    try:
+        found = repeated_modules(model, call)
+    except Exception as error:  # noqa: BLE001  # what was wanted is a layer: that is said first
+        return f" It could not be run to look for a loop of its own{failure(error)}"
+    steps = [each for each in found if each.is_step]
+    listed = "; ".join(map(str, found[:LISTED]))
+    said = (
+        f" Called more than once: {listed}." if found else " No module in it that has weights is called more than once."
+    )
+    if steps:
+        names = ", ".join(f'"{each.name}"' for each in steps)
+        one = "this is the step" if len(steps) == 1 else "these are the steps"
+        return f"{said} If {one} of a loop that the model writes itself, say so: cells=[{names}]."
+    return said + _make_a_module(model, found)
+
+
+def _make_a_module(model: nn.Module, found: list[Repeated]) -> str:
+    """What is to be done where a loop stands inside one forward."""
+    inside = [each for each in found if each.fed_back]
+    holder = Counter(each.holder for each in inside).most_common(1)[0][0] if inside else ""
+    where = plain_name(holder, model)
+    used = [each.name.removeprefix(f"{holder}.") for each in found if inside and each.holder == holder]
+    parts = re.sub(r"[.]([0-9]+)", r"[\1]", ", ".join(f"self.{name}" for name in used))
+    name = f"{holder}.step" if holder else "step"
+    stands = (
+        f" So a loop over time stands inside the forward of {where}: its step"
+        if inside
+        else " If a loop over time stands inside one forward, its step"
+    )
+    return (
+        f"{stands} must become a module, whose forward(x, h) computes what one round of the loop computes now, and returns h."
+        f"\n    in __init__: self.step = Step({parts or '...'})"
+        "\n    in the loop: h = self.step(x, h)"
+        f'\n    and then:    diagnose(model, inputs, cells=["{name}"])'
+    )
+
+
+def repeated_modules(model: nn.Module, call: Call) -> list[Repeated]:
+    """The modules with weights that `model` calls more than once, without what is inside of a loop's step.
+
+    It is run twice, and left as it was.
+    """
+    names = {
+        module: plain_name(name, model)
+        for name, module in model.named_modules()
+        if name and any(True for _ in module.parameters())
+    }
+    counts: Counter[nn.Module] = Counter()
+    holders: dict[nn.Module, str] = {}
+    around: list[str] = []
+
+    def counted(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        counts[module] += 1
+        holders.setdefault(module, around[-1] if around else "")
+        around.append(names[module])
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            around.pop()
+
+    _run(model, call, {module: partial(counted, module, module.forward) for module in names})
+    seen = {module: _Calls(names[module], module) for module, count in counts.items() if count > 1}
+    _run(model, call, {module: each.learn for module, each in seen.items()})
+    found = [each.repeated(holders[module]) for module, each in seen.items()]
+    outer = [f"{each.name}." for each in found if each.fed_back]
+    return [each for each in found if not each.name.startswith(tuple(outer))]
+
+
+def _run(model: nn.Module, call: Call, forwards: dict[nn.Module, Callable[..., Any]]) -> None:
+    with ExitStack() as stack:
+        stack.enter_context(borrow(model, None, *call.contents))
+        stack.enter_context(torch.enable_grad())
+        for parameter in model.parameters():
+            if parameter.is_floating_point() or parameter.is_complex():
+                parameter.requires_grad_()  # or nobody sees where results go
+        for module, forward in forwards.items():
+            vars(module)["forward"] = forward
+        call(model)
+
+
+def _numbers(found: Leaves) -> list[Tensor]:
+    return [leaf for leaf in found.values() if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+
+def _argument(place: str) -> str:
+    """ "['state'][0]" is state[0]."""
+    return re.sub(r"^\['(\w+)'\]", r"\1", place)
+
+
+def _result(source: str) -> str:
+    return f"result{source}" if source else "the result"
