@@ -91,8 +91,9 @@ def _watch_again(value: Callable[[WatchedModel], float], subject: Subject) -> fl
     call = resolve_call(model, subject.calls[0], loss)
 
     def measure(output: Any, runs: list[Run]) -> float:
-        loops, number = gradients_of_loops(model, call, output, runs, loss)
-        return value(WatchedModel(model, call, output, loops, number, subject.lag))
+        return value(
+            WatchedModel(model, call, output, *gradients_of_loops(model, call, output, runs, loss), subject.lag)
+        )
 
     with torch.enable_grad(), preserve_loss(loss):
         return watch(model, call, measure, cells=subject.cells)
