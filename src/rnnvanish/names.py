@@ -114,3 +114,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def listed(names: Iterable[str]) -> str:
     """Write names in alphabetical order."""
     return ", ".join(sorted(names, key=str.lower))
+
+
+def module_name(loop: str) -> str:
+    """The module of a loop: "encoder.lstm" of "encoder.lstm (call 2)/layer0/forward"."""
+    return loop.partition("/")[0].partition(" (call")[0]
+
+
+def is_named(loop: str, name: str) -> bool:
+    """Whether a name is that of a loop, of its module, or of one that holds it."""
+    module = module_name(loop)
+    return name in (loop, module, loop.partition("/")[0]) or module.startswith(f"{name}.")

@@ -78,15 +78,18 @@ def find_end_points(model: nn.Module, call: Call, output: Any, runs: list[Run], 
     tensors = {id(each): each for each in tensors_in(output) if each.dim() and each.grad_fn is not None}
     outputs = [_Output(each, get_gradient_edge(each), []) for each in tensors.values()]
     hooks = [each.tensor.register_hook(_Catch(each.gradient)) for each in outputs]
+    read: list[_Output] = []
     try:
         value = evaluate_loss(model, call, output, loss)
         if outputs and value.requires_grad:
             edges = [each.edge for each in outputs]
             torch.autograd.grad(value, edges, retain_graph=True, allow_unused=True)
+        read = [each for each in outputs if each.gradient and bool(each.gradient[0].any())]
+        if read and any(bool(direct.any()) for direct in direct_gradients(value, None, runs)):
+            read = []  # the loss reads the loops by another way, too: then outputs are no place to start from
     finally:
         for hook in hooks:
             hook.remove()
-    read = [each for each in outputs if each.gradient and bool(each.gradient[0].any())]
     whole = Source([value], [None])
     if not read:
         sources = [whole] if _reads_one_step(value, runs) else []
@@ -185,6 +188,10 @@ class _Steps:
 
     def _masks(self, index: int) -> list[Tensor | None]:
         """Of each output the rows from which the gradient of a loop starts; None for all."""
+        return [self._mask(place, self._order(index)) for place in range(len(self.outputs))]
+
+    def _order(self, index: int) -> list[int]:
+        """The loops by whose steps it is told where a loop ends: the first that reads a row decides on it."""
         reverse = self.runs[index].name.endswith("reverse")
         others = sorted(
             (other for other in range(len(self.runs)) if other != index),
@@ -192,8 +199,7 @@ class _Steps:
         )
         # A loop that all rows read alike (an encoder under attention) ends where those do that its readers end at.
         at = 0 if self.apart[index] else sum(self.apart[other] > 0 for other in others)
-        order = [*others[:at], index, *others[at:]]
-        return [self._mask(place, order) for place in range(len(self.outputs))]
+        return [*others[:at], index, *others[at:]]
 
     def _mask(self, place: int, order: Sequence[int]) -> Tensor | None:
         """The rows of one output that are the last of the first loop of `order` that reads them."""
@@ -234,5 +240,5 @@ class _Steps:
             for steps, rows in zip(self.found[finest], self.read[finest], strict=True)
             if steps is not None and rows is not None
         ]).unique())  # fmt: skip
-        reverse = self.runs[index].name.endswith("reverse")
+        reverse = self.runs[self._order(index)[0]].name.endswith("reverse")
         return SEVERAL.format("The loss reads" if named else "The model returns", count, "first" if reverse else "last")

@@ -55,7 +55,7 @@ def run_diagnosis(
         if change is not None:
             print_text(f"\n{change}\n")
     document = report.to_dict() | ({} if change is None else {"comparison": change.to_dict()})
-    return int(not report.healthy if change is None else change.fell), document
+    return int(not report.healthy or bool(report.unread) if change is None else change.fell), document
 
 
 def _what_failed(error: BaseException, target: str) -> str:

@@ -1,12 +1,13 @@
 """diagnose: what a model's recurrent layers do to the gradient, why, and what helps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.advice.trials import trials_of
@@ -20,10 +21,14 @@ from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.live import Cells, live_cells, unwrapped
 from rnnvanish.measure import Measures
 from rnnvanish.mitigation import innermost
+from rnnvanish.names import is_named
 from rnnvanish.observe.call import sample_batches
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.probes.curve import Curve, average_curves
 from rnnvanish.records.provenance import provenance
+
+#: The share of a gradient that is not worth a word.
+SMALL = 1e-3
 
 
 def diagnose(
@@ -76,7 +81,7 @@ def diagnose(
     if lag is not None and lag < 1:
         raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
     with preserve(model, loss, inputs):  # hooks and functions that it holds are shared by its copies
-        return _diagnose(model, inputs, loss, cells, batches, segment, lag, train, full, quick, optimizer)
+        return _diagnose(model, inputs, loss, cells, batches, segment, lag, train, full, layers, quick, optimizer)
 
 
 def _diagnose(
@@ -89,6 +94,7 @@ def _diagnose(
     lag: int | None,
     train: int,
     full: bool,
+    layers: Sequence[str],
     quick: bool,
     optimizer: torch.optim.Optimizer | None,
 ) -> Diagnosis:
@@ -109,9 +115,16 @@ def _diagnose(
     measured = {
         name: mean_and_interval([one[name].measures for one in examined if name in one]) for name in examined[0]
     }
+    if unknown := [layer for layer in layers if not any(is_named(name, layer) for name in curves)]:
+        raise ValueError(f"There is no layer {unknown[0]!r} to judge. There are: {', '.join(curves)}.")
     trials = trials_of(model, calls, loss, curves, lag, train, cells=cells, segment=segment, quick=quick)
     advised = {
-        name: replace(curve, cause=seen[name].words if name in seen else "", advice=trials.advice(name))
+        name: replace(
+            curve,
+            recurrent=_recurrence_alone(measured.get(name)),
+            cause=seen[name].words if name in seen else "",
+            advice=trials.advice(name),
+        )
         for name, curve in curves.items()
     }
     symptoms = [[seen for each in one.values() for seen in each.symptoms] for one in examined]
@@ -125,7 +138,14 @@ def _diagnose(
         None if lag is None else _outlook(model, curves, lag),
         trials.unfit,
         {name: {"low": low, "high": high} for name, (_, low, high) in measured.items() if low is not None},
+        tuple(layers),
     )
+
+
+def _recurrence_alone(measured: tuple[Mapping[str, Any], Any, Any] | None) -> Float[Tensor, " lags"] | None:
+    """The share of the gradient at each lag that took the recurrence alone; None where that is all of it."""
+    found = None if measured is None or measured[0] is None else measured[0].get("bypass")
+    return None if found is None or not bool((found.share.abs() > SMALL).any()) else 1 - found.share
 
 
 def _outlook(model: nn.Module, curves: dict[str, Curve], lag: int) -> Outlook | None:

@@ -14,7 +14,7 @@ from rnnvanish.backward.each_loop import LoopGradients
 from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.report.contents import Section
 from rnnvanish.diagnosis.report.text import finding_paragraph
-from rnnvanish.names import printable
+from rnnvanish.names import module_name, printable
 from rnnvanish.numerals import one_in
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Series
@@ -192,7 +192,7 @@ def arriving(run: Run, total: Series) -> float:
 
 def module_of(run: Run) -> str:
     """The name of a loop's module in the model."""
-    return run.name.partition("/")[0].partition(" (call")[0]
+    return module_name(run.name)
 
 
 def valid(run: Run) -> Tensor:

@@ -13,7 +13,7 @@ from rnnvanish.diagnosis.report.document import SCHEMA, plain, units
 from rnnvanish.diagnosis.report.rows import rows
 from rnnvanish.diagnosis.report.text import to_text
 from rnnvanish.measure import Measures
-from rnnvanish.names import printable
+from rnnvanish.names import is_named, module_name, printable
 from rnnvanish.probes.curve import Curve
 from rnnvanish.records.files import write_whole
 
@@ -34,6 +34,7 @@ class Diagnosis:
         measures: What else was measured of each layer, under the name of each measure; None where it could not be taken.
         outlook: Whether it can learn across the lag that was asked for; None where none was.
         unfit: Cures that could not be tried on this model, and why.
+        layers: Names of the modules or loops that are judged; all if empty.
         intervals: Of several batches the ends of the 95 % interval of every number of `measures`, "low" and "high", by
             the names of its fields.
     """
@@ -46,16 +47,33 @@ class Diagnosis:
     outlook: Outlook | None = None
     unfit: Mapping[str, str] = field(default_factory=dict)
     intervals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
 
     #: What JSON has of it, besides of every layer its curve, measures and intervals.
-    in_json: ClassVar = ("model", "findings", "outlook", "unfit", "provenance")
+    in_json: ClassVar = ("model", "healthy", "unread", "findings", "outlook", "unfit", "provenance")
 
     @property
     def healthy(self) -> bool:
-        """Whether no layer's gradient vanishes or explodes, and no fault was found; a question is none."""
-        return all(finding.question for finding in self.findings) and not any(
-            curve.verdict in ("vanishing", "exploding") for curve in self.curves.values()
-        )
+        """Whether each loop that the loss reads is healthy, of those that are judged, and no fault was found in these.
+
+        A question is no fault.
+        """
+        names = self.judged
+        found = [each for each in self.findings if not each.question and _is_of(each.layer, names, self.curves)]
+        return not found and all(self.curves[name].verdict == "healthy" for name in names if self.curves[name].is_read)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Modules of which the loss reads no part at all, of those that are judged."""
+        read = {module_name(name) for name, curve in self.curves.items() if curve.is_read}
+        return tuple(dict.fromkeys(module for name in self.judged if (module := module_name(name)) not in read))
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The loops that are judged: those that were asked for by their names or those of their modules, else all."""
+        if not self.layers:
+            return tuple(self.curves)
+        return tuple(name for name in self.curves if any(is_named(name, layer) for layer in self.layers))
 
     def contents(self, full: bool = False) -> Contents:
         """What a report says, all of it or in short."""
@@ -105,3 +123,9 @@ class Diagnosis:
         from rnnvanish.plots import retention
 
         return retention(self.curves)
+
+
+def _is_of(layer: str, judged: tuple[str, ...], curves: Mapping[str, Curve]) -> bool:
+    """Whether a finding is of a loop that is judged, or of no loop in particular."""
+    those = [name for name in curves if is_named(name, layer)]
+    return not those or any(name in judged for name in those)
