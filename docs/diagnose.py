@@ -63,7 +63,17 @@ print(diagnosis)
 #   best of it stands below, ready **to apply**.
 #
 # The verdict is *vanishing* where somewhere on the way less than a thousandth is left, *exploding* where it grows more
-# than a thousandfold, *healthy* otherwise. A loop that is not measured, because the loss does not read its end, says so.
+# than a thousandfold, *healthy* otherwise. A loop of which your loss reads nothing is *not read*; one that takes a single
+# step has *nothing to carry*.
+#
+# ## Where the gradient starts
+#
+# Many models answer at every step, and the loss reads all the answers. Then each step gets blame from the answer next to
+# it, and it looks as if nothing were lost. It is like judging a long whisper by what each child said to its neighbour.
+#
+# So the gradient starts at **one** step of what your model returns: the last that the loss reads, or the first for a layer
+# that reads backwards. From there it goes back through your whole model. A model that answers once, or at every step, or in
+# one long list of rows gets the same verdict. The report says where it started.
 #
 # ## Do what it says
 #
@@ -105,7 +115,7 @@ plots.say(
 #
 # `--out report` saves the report as text, as JSON, and as one HTML page that needs nothing else, with curves that one can
 # read off. `--json` prints it. `--full` tells everything that was measured. The exit code is 1 where a gradient vanishes
-# or explodes, or a fault was found. A checkpoint of `rnnvanish train` can be given, too.
+# or explodes, a fault was found, or a layer is not read at all. A checkpoint of `rnnvanish train` can be given, too.
 #
 # - `--lag 200` asks whether a model like yours learns across 200 steps.
 # - `--train 50` tries every cure with 50 steps of training besides.
@@ -137,7 +147,11 @@ plots.say(
 #
 # ??? info "For engineers"
 #     Measured is the total derivative $g_t = \partial L / \partial s_t$ with respect to the **whole** state after step
-#     $t$ (for an LSTM $h$ and $c$), through every later step. The loss $L$ reads the sequence at one end. The *gain* at
+#     $t$ (for an LSTM $h$ and $c$), through every later step and every other way through the model (upper layers,
+#     attention, pooling, skips). It starts from $\partial L / \partial y$ at one step of the output $y$, with all other
+#     steps zero: each sequence's last step that $L$ reads, the first for a backward direction. Which rows of $y$ belong to
+#     which step is found by looking, not by shape. Where only a number comes out (`training_step`), it starts from the last
+#     state that $L$ reads, and goes back by the recurrence alone. The *gain* at
 #     lag $k$ is $\|g_{T-k}\| / \|g_T\|$, the geometric mean over the sequences that are longer than $k$, each counted
 #     back from its own end. The half-life is $\ln 2$ over the slope of $-\ln$ gain, fitted from lag 1 on: the first step
 #     of an LSTM pays an entry cost that the later ones do not.
@@ -148,6 +162,6 @@ plots.say(
 #     a plain loop over its own weights while it is measured. The result of that run is compared with the ordinary one,
 #     with the same dropout masks. If they differ by more than rounding, there is an error and no number.
 #
-#     By default the loss is what your model returns, summed, and of a sequence its last valid step. Say
-#     `diagnose(model, inputs, loss=...)` for another; it should read one end only, or gradient comes in all along the
-#     way. What single precision cannot hold is measured again in double. The [reference](reference/diagnosing.md) says more.
+#     By default the loss is what your model returns, summed. Say `diagnose(model, inputs, loss=...)` for another. The curve
+#     of the whole loss stands beside: `curve.total`; and the share that took the recurrence alone: `curve.recurrent`. What
+#     single precision cannot hold is measured again in double. The [reference](reference/diagnosing.md) says more.

@@ -129,5 +129,5 @@ plots.say(
 # ??? info "For engineers"
 #     Where a layer is called again with the very state that it returned, the two calls are one loop, and the lag counts
 #     through both. Where that state arrives detached, a second loop begins, and the report says so. With
-#     `loss="training_step"` the gradient is the one that the module is trained with; the report then also says which part
-#     of it came in on the way. For long series, detach every hundred steps or so: *truncated* backpropagation.
+#     `loss="training_step"` only a number comes out: the gradient starts from the last state that it reads, and goes back by
+#     the recurrence alone. For long series, detach every hundred steps or so: *truncated* backpropagation.
