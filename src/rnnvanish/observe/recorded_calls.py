@@ -9,10 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
-from torch.utils.data import DataLoader, Dataset
 
-from rnnvanish.compat import tree_leaves
 from rnnvanish.observe.call import Call, map_tensors
+from rnnvanish.observe.restore.stand_ins import stand_ins
 from rnnvanish.recurrent import Recurrent
 from rnnvanish.torch_bridge import TORCH_LAYERS
 
@@ -69,31 +68,32 @@ def modules_holding(model: nn.Module, inner: Iterable[nn.Module]) -> dict[str, n
 def copy_model(model: nn.Module) -> nn.Module:
     """A copy to run: what its forward counts, consumes, remembers or logs is the copy's own.
 
-    Data sets and whatever else brings data are shared. A tensor of somebody's graph becomes a number.
+    Data sets and whatever else brings data are shared. A tensor of somebody's graph becomes a number. Of what cannot be
+    copied, such as a lock, a log or a generator, it has a stand-in: see `restore.stand_ins`.
 
     Raises:
-        ValueError: Where something in it cannot be copied, such as a generator.
+        ValueError: Where something in it cannot be copied.
     """
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        for value in tree_leaves({**vars(module), "_parameters": None, "_buffers": None, "_modules": None}):
-            if isinstance(value, Tensor) and not value.is_leaf:
-                memo[id(value)] = detached_copy(value)
-            elif isinstance(value, Dataset | DataLoader) or hasattr(type(value), "train_dataloader"):
-                memo[id(value)] = value
     try:
-        other = copy.deepcopy(model, memo)
-    except Exception as error:
-        raise ValueError(
-            f"{type(model).__name__} can only be measured in a copy, so that a second run uses nothing up, and cannot be "
-            f"copied: {error}."
-        ) from error
+        other = copy.deepcopy(model, stand_ins(model))
+    except Exception:  # noqa: BLE001  # something in it says too late that it cannot be copied
+        other = _copy_carefully(model)
     for ours, theirs in zip(other.modules(), model.modules(), strict=True):
         if any(kind.__name__ == "LightningModule" for kind in type(theirs).__mro__):
             with suppress(RuntimeError):  # it has none
                 ours.trainer = theirs.trainer  # which is not copied
             vars(ours).update(log=_silent, log_dict=_silent)  # what is logged twice is averaged
     return other
+
+
+def _copy_carefully(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model, stand_ins(model, careful=True))
+    except Exception as error:
+        raise ValueError(
+            f"{type(model).__name__} can only be measured in a copy, so that a second run uses nothing up, and cannot be "
+            f"copied: {type(error).__name__}: {error}. Let it hold what cannot be copied outside of its attributes."
+        ) from error
 
 
 def _silent(*args: Any, **kwargs: Any) -> None:

@@ -228,10 +228,10 @@ class TrialRunner:
     def _untreated_shapes(self) -> list[torch.Size]:
         return self._shapes(self.model)
 
-    @torch.no_grad()
     def _shapes(self, model: nn.Module) -> list[torch.Size]:
         call = resolve_call(model, self.calls[0], self.loss)
-        with preserve(model, *call.contents):
+        # A forward may differentiate; a graph of what is measured in segments would take the memory.
+        with preserve(model, *call.contents), torch.set_grad_enabled(self.segment is None):
             return [leaf.shape for leaf in tree_leaves(call(model)) if isinstance(leaf, Tensor)]
 
     def _objective(self, model: nn.Module, call: Call) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from rnnvanish.backward.loss import Loss
@@ -45,8 +46,8 @@ VANISHING: tuple[Cure, ...] = (
 )
 #: What is tried where one explodes.
 EXPLODING: tuple[Cure, ...] = (OrthogonalStart(), Critical(), NpRNN(), Swap(), ClipNorm())
-#: Where this package lies.
-OURS = Path(__file__).parents[2]
+#: Where this package lies, and torch.
+OURS, TORCH = Path(__file__).parents[2], Path(torch.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -161,11 +162,12 @@ def trials_of(
 
 def _reason(error: Exception, model: nn.Module) -> str:
     """Why something could not be tried: what this package says, or where the model's own code failed, and how."""
-    *_, last = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, ValueError | RuntimeError) and Path(last.filename).is_relative_to(OURS):
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, ValueError | RuntimeError) and Path(frames[-1].filename).is_relative_to(OURS):
         return str(error)
-    where = f"{Path(last.filename).name}, line {last.lineno}"
-    return f"With it {type(model).__name__} does not run ({where}): {type(error).__name__}: {error}"
+    theirs = [each for each in frames if not any(map(Path(each.filename).is_relative_to, (OURS, TORCH)))]
+    where = f" ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})" if theirs else ""
+    return f"With it {type(model).__name__} does not run{where}: {type(error).__name__}: {error}"
 
 
 def _is_there(swap: Swap, cells: list[Cell]) -> bool:
