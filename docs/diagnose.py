@@ -113,6 +113,8 @@ plots.say(
 # rnnvanish diagnose my_project/model.py:build
 # ```
 #
+# Without `:build` the command lists what the file holds that can be diagnosed. If there is only one such function, it is taken.
+#
 # `--out report` saves the report as text, as JSON, and as one HTML page that needs nothing else, with curves that one can
 # read off. `--json` prints it. `--full` tells everything that was measured. The exit code is 1 where a gradient vanishes
 # or explodes, a fault was found, or a layer is not read at all. A checkpoint of `rnnvanish train` can be given, too.
@@ -120,7 +122,13 @@ plots.say(
 # - `--lag 200` asks whether a model like yours learns across 200 steps.
 # - `--train 50` tries every cure with 50 steps of training besides.
 # - `--against earlier.json` compares with an earlier report, [in your own tests](guides/report.py) for instance.
-# - `--cells decoder.cell` names a step of a loop that you wrote yourself.
+# - `--cells decoder.cell` names a step of a loop that you wrote yourself. If you leave it out, the command says which
+#   modules may be meant.
+# - `--layers encoder` judges these layers alone.
+#
+# A batch may have any form that a loader gives: a tuple, a list, names, one in the other. What your model does not take
+# counts as the targets, for a loss such as `nn.CrossEntropyLoss()`. If it is not plain what is meant, the error says what was
+# tried.
 #
 # ## Your situation
 #

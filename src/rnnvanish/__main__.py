@@ -145,6 +145,7 @@ def diagnose(
     train: int = 0,
     batches: int = 8,
     cells: str = "",
+    layers: str = "",
     against: str | None = None,
     tolerance: float = 0.2,
     full: bool = False,
@@ -157,12 +158,14 @@ def diagnose(
     Args:
         target: package.module:object or path.py:object, a function that returns (module, inputs) or (module, inputs, loss),
             or a recurrent module itself, which then reads random sequences of 100 steps; or a checkpoint of
-            `rnnvanish train`. Inputs may be a DataLoader.
+            `rnnvanish train`. Inputs may be a DataLoader. Without :object what the file has is listed, and the only
+            function that returns (module, inputs) is taken.
         seed: Taken before the target is built.
         lag: Can the model learn across so many steps? 0: not asked.
         train: Steps of training that every cure is tried with besides; the target must bring the loss.
         batches: How many batches are measured, where the target brings a DataLoader.
         cells: Names of modules that are one step of a loop which the model itself writes, separated by commas.
+        layers: Names of the modules or loops that are judged, separated by commas; all of them by default.
         against: An earlier report, as --json prints it. Then the exit code is 1 where retention fell since, and 0
             where it did not, whatever the verdict.
         tolerance: Share of a half-life that may be lost: with 0.2, one of 10 steps may become one of 8.
@@ -173,8 +176,8 @@ def diagnose(
     """
     from rnnvanish.diagnosis import command
 
-    steps = [name.strip() for name in cells.split(",") if name.strip()]
-    options = {"lag": lag or None, "train": train, "batches": batches, "cells": steps, "quick": quick}
+    steps, judged = ([name.strip() for name in names.split(",") if name.strip()] for names in (cells, layers))
+    options = {"lag": lag or None, "train": train, "batches": batches, "cells": steps, "layers": judged, "quick": quick}
     return command.run_diagnosis(target, seed, against, tolerance, full, out, json, **options)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from torch import nn
 
 from rnnvanish import diagnose
 from rnnvanish.__main__ import main
@@ -177,7 +178,9 @@ def test_the_same_seed_gives_the_same_report(folder, monkeypatch, capsys):
         ("nothing.py:x", "There is no file nothing.py"),
         ("nothing:x", "No module named 'nothing'"),
         ("syntax.py:f", "SyntaxError"),
-        ("other.py", "needs package.module:object, path.py:object or a checkpoint"),
+        ("a folder/of mine", "needs package.module:object, path.py:object or a checkpoint"),
+        (":x", "needs package.module:object, path.py:object or a checkpoint"),
+        ("other.py", "other.py:pair (is (module, inputs))"),
         ("nothing.ckpt", "There is no checkpoint nothing.ckpt"),
         ("fake.ckpt", "fake.ckpt is no checkpoint of `rnnvanish train`"),
     ],
@@ -189,6 +192,81 @@ def test_a_wrong_target_says_what_was_needed(folder, monkeypatch, capsys, target
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
+
+
+BUILDS = """
+from json import loads
+import torch
+from torch import nn
+
+net = nn.Linear(2, 3)
+
+
+def build(seed: int = 0):
+    def swapped(pair):
+        return pair[::-1]
+
+    return nn.GRU(2, 4), torch.randn(9, 2, 2)
+
+
+def main():
+    raise SystemExit("this trains for a week")
+
+
+def needs(path):
+    return net, path
+"""
+SECOND = """
+
+def other() -> "tuple[nn.Module, torch.Tensor]":
+    return build()
+"""
+LAYERS = """
+from torch import nn
+
+layer = nn.LSTM(2, 3)
+"""
+NOTHING = """
+from torch import nn
+
+net = nn.Linear(2, 3)
+
+
+def main():
+    return 3
+"""
+
+
+def test_a_file_without_an_object(tmp_path, monkeypatch, capsys):
+    """The only function that returns (module, inputs) is taken; no other function is called."""
+    for name, text in {"one": BUILDS, "two": BUILDS + SECOND, "layers": LAYERS, "nothing": NOTHING}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    for target in ("one.py", "one", "one.py:"):
+        model, inputs, _ = load_target(target)
+        assert isinstance(model, nn.GRU)
+        assert inputs.shape == (9, 2, 2)
+        assert f"Diagnosed is {target.rstrip(':')}:build." in capsys.readouterr().err
+    assert isinstance(load_target("layers.py")[0], nn.LSTM)
+    for target, said in {
+        "two.py": r"more than one object that can be diagnosed. Name one: two.py:build \(returns \(module, inputs\)\); two.py:other",
+        "nothing.py": r"returns \(module, inputs\), and name it, nothing.py:build. There: net is a Linear, .*main\(\) was not called",
+    }.items():
+        with pytest.raises(WrongUse, match=said):
+            load_target(target)
+
+
+def test_options_reach_the_diagnosis(monkeypatch, folder, capsys):
+    from rnnvanish.diagnosis import command
+
+    monkeypatch.chdir(folder)
+    given = {}
+    measured = command.diagnose
+    monkeypatch.setattr(command, "diagnose", lambda *args, **options: given.update(options) or measured(*args))
+    main(["diagnose", "other.py:pair", "--layers", "RNN, head.rnn", "--quick", "--cells", "a,b", "--json"])
+    assert given["layers"] == ["RNN", "head.rnn"]
+    assert given["cells"] == ["a", "b"]
+    assert given["quick"] is True
 
 
 HOSTILE = """

@@ -1,23 +1,32 @@
 """What a user asks to have diagnosed: an object of their own code, or a checkpoint of `rnnvanish train`."""
 
+import ast
 import importlib
 import importlib.util
+import inspect
+import re
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
 from rnnvanish.backward.loss import Loss
+from rnnvanish.console import complain
 from rnnvanish.names import WrongUse, did_you_mean, listed
 from rnnvanish.observe.inputs.failure import failure
+from rnnvanish.observe.inputs.forms import Parameters
 from rnnvanish.observe.inputs.lightning import is_lightning, overrides, without_trainer
 from rnnvanish.recurrent import Recurrent
 
 Found = TypeVar("Found")
+
+#: What has returns of its own within a function.
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 #: Sequences, and steps in each, that a bare recurrent module is given to read.
 BATCH, STEPS = 16, 100
@@ -30,23 +39,28 @@ def load_target(target: str) -> tuple[nn.Module, Any, Loss]:
         target: "package.module:object" or "path/to/file.py:object", where the object is a recurrent module, or a pair
             (module, inputs), or (module, inputs, loss), or a LightningModule with a `train_dataloader`, or a function
             without arguments that returns one of these; or a checkpoint, "run/last.ckpt". Inputs may be a DataLoader.
+            No object need be named where the file has only one such function, or only one other such object.
 
     Raises:
         WrongUse: Where there is no such thing: says what was needed.
     """
     if target.endswith(".ckpt"):
         return _from_checkpoint(Path(target))
-    where, colon, name = target.rpartition(":")
-    if not where or not colon:
+    where, _, name = target.rpartition(":") if ":" in target else (target, "", "")
+    if not where or not (where.endswith(".py") or all(part.isidentifier() for part in where.split("."))):
         raise WrongUse(f"diagnose needs package.module:object, path.py:object or a checkpoint (.ckpt), got {target!r}.")
     module = _import(where)
     objects = {key: value for key, value in vars(module).items() if key[0] != "_"}
+    if not name:
+        name = _only_target(where, module, objects)
+        target = f"{where}:{name}"
+        complain(f"Diagnosed is {target}.")
     if name not in objects:
         raise WrongUse(f"{where} has no object {name!r}.{did_you_mean(name, objects)} There are: {listed(objects)}.")
     found: Any = objects[name]
     if callable(found) and not isinstance(found, nn.Module):
         found = _guarded(found, f"{target}()")
-    if isinstance(found, tuple) and len(found) in (2, 3) and isinstance(found[0], nn.Module):
+    if _is_pair(found):
         model, inputs, loss = (*found, None)[:3]
         if loss is not None and not callable(loss) and not isinstance(loss, str):
             raise WrongUse(
@@ -66,6 +80,53 @@ def load_target(target: str) -> tuple[nn.Module, Any, Loss]:
             "name a function that returns (module, inputs), or (module, inputs, loss)."
         )
     raise WrongUse(f"diagnose needs a module, or a function that returns (module, inputs); {target} gives {found!r}.")
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) in (2, 3) and isinstance(value[0], nn.Module)
+
+
+def _only_target(where: str, module: ModuleType, objects: dict[str, Any]) -> str:
+    """The name of the only object of a file that can be diagnosed: of a function that returns (module, inputs), first."""
+    functions = {
+        name: value
+        for name, value in objects.items()
+        if isinstance(value, FunctionType) and value.__module__ == module.__name__ and not Parameters.of(value).needed
+    }
+    build = {name: "returns (module, inputs)" for name, value in functions.items() if _returns_pair(value)}
+    others = {name: "is (module, inputs)" for name, value in objects.items() if _is_pair(value)}
+    modules = {name: value for name, value in objects.items() if isinstance(value, nn.Module)}
+    for name, value in modules.items():
+        if isinstance(value, nn.RNNBase | Recurrent):
+            others[name] = f"a {type(value).__name__}, which is given random sequences"
+        elif is_lightning(value) and overrides(value, "train_dataloader"):
+            others[name] = f"a {type(value).__name__}, which brings its data"
+    for found in (build, others):
+        if len(found) == 1 and (found is build or not build):
+            return next(iter(found))
+    if every := build | others:
+        rows = "; ".join(f"{where}:{name} ({what})" for name, what in every.items())
+        raise WrongUse(f"{where} holds more than one object that can be diagnosed. Name one: {rows}.")
+    there = [f"{name} is a {type(value).__name__}, and only you know what it reads" for name, value in modules.items()]
+    there += [f"{name}() was not called" for name in functions]
+    raise WrongUse(
+        f"{where} holds no object that can be diagnosed as it is: write a function without arguments that returns "
+        f"(module, inputs), and name it, {where}:build." + (f" There: {'; '.join(there)}." if there else "")
+    )
+
+
+def _returns_pair(function: FunctionType) -> bool:
+    """Whether a function returns two or three things, by its annotation or its source; it is not called."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    except (OSError, SyntaxError):
+        return False
+    (own,) = tree.body
+    inner = {node for part in ast.walk(own) if part is not own and isinstance(part, SCOPES) for node in ast.walk(part)}
+    returned = [node.value for node in ast.walk(own) if isinstance(node, ast.Return) and node not in inner]
+    pairs = [isinstance(value, ast.Tuple) and len(value.elts) in (2, 3) for value in returned]
+    said = inspect.formatannotation(inspect.signature(function).return_annotation).strip("'\"")
+    return (bool(pairs) and all(pairs)) or bool(re.match(r"(typing\.)?tuple\[", said, re.IGNORECASE))
 
 
 def _own_loader(model: nn.Module) -> Any:
