@@ -7,29 +7,23 @@ out, or the loss reads a loop by another way than what the model returns, there 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.backward.output_steps import OutputSteps, direct_gradients, output_steps
 from rnnvanish.backward.state_gradients import Source
-from rnnvanish.live import plain_name
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Run
 
 SEVERAL = "{} {} steps: the gradient starts from one of them alone, the {}."
-BATCH_STATISTICS = (
-    "{} is in training mode: through the statistics of the batch some of the gradient reaches all steps and sequences at "
-    "once, which is no memory. Measure model.eval() to leave that out."
-)
 NO_STEPS = "No steps were found in what the model returns: the gradient starts from all of it."
 
 
@@ -101,16 +95,7 @@ def find_end_points(model: nn.Module, call: Call, output: Any, runs: list[Run], 
         sources = [whole] if _reads_one_step(value, runs) else []
         places = [tuple(range(len(sources)))] * len(runs)
         return EndPoints(whole, sources, places, [""] * len(runs), [not sources] * len(runs))
-    points = _Steps(read, runs).end_points(whole, named=loss is not None)
-    mixing = [plain_name(name, model) for name, module in model.named_modules() if _takes_batch_statistics(module)]
-    if not mixing:
-        return points
-    more = BATCH_STATISTICS.format(mixing[0])
-    return replace(points, says=[f"{says} {more}".strip() for says in points.says])
-
-
-def _takes_batch_statistics(module: nn.Module) -> bool:
-    return isinstance(module, _BatchNorm) and (module.training or not module.track_running_stats)
+    return _Steps(read, runs).end_points(whole, named=loss is not None)
 
 
 def _reads_one_step(value: Tensor, runs: Sequence[Run]) -> bool:

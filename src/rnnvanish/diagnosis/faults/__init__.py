@@ -9,6 +9,7 @@ from rnnvanish.backward.measure_loop import LoopMeasure
 from rnnvanish.deprecated import forward
 from rnnvanish.diagnosis.fault import Subject, Symptom, WatchedModel
 from rnnvanish.diagnosis.faults.absurd_input import absurd_input
+from rnnvanish.diagnosis.faults.batch_statistics import batch_statistics
 from rnnvanish.diagnosis.faults.closed_gate import closed_gate
 from rnnvanish.diagnosis.faults.detached import detached
 from rnnvanish.diagnosis.faults.double_softmax import double_softmax
@@ -36,6 +37,6 @@ ALL: tuple[LoopMeasure[Symptom | None], ...] = (
 #: What is looked for in a whole watched run, while its graph is there.
 OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (detached, state_anew, single_step)
 #: What is looked for outside of the watched run. Each may run the model, and change it: it is put back.
-OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (no_gradient, double_softmax)
+OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (no_gradient, double_softmax, batch_statistics)
 
 forward(__name__)

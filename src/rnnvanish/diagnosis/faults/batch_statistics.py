@@ -1,0 +1,66 @@
+"""Statistics of the batch carry the gradient: a BatchNorm in training mode reads all steps, and hides what is lost."""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from rnnvanish.diagnosis.fault import Subject, Symptom
+from rnnvanish.live import plain_name
+from rnnvanish.probes.curve import Curve
+from rnnvanish.probes.retention import retention_of
+
+
+def batch_statistics(subject: Subject) -> list[Symptom]:
+    """See whether a loop that looks healthy vanishes once the mean and the variance of each batch count as constants."""
+    layers = {name: module for name, module in subject.model.named_modules() if takes_batch_statistics(module)}
+    if not layers or not any(curve.verdict == "healthy" for curve in subject.curves.values()):
+        return []
+    norm = plain_name(next(iter(layers)), subject.model)
+    hold_statistics(subject.model)
+    held = {name: curve for name, curve in _curves(subject).items() if curve.verdict == "vanishing"}
+    hidden = {name: held[name] for name, curve in subject.curves.items() if curve.verdict == "healthy" and name in held}
+    return [_symptom(subject, norm, hidden)] if hidden else []
+
+
+def takes_batch_statistics(module: nn.Module) -> bool:
+    """Whether it is a BatchNorm that computes with the mean and the variance of the batch that it reads."""
+    return isinstance(module, _BatchNorm) and (module.training or not module.track_running_stats)
+
+
+def hold_statistics(model: nn.Module) -> None:
+    """Have each BatchNorm compute the same numbers with statistics that no gradient goes through."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and takes_batch_statistics(module):
+            module.__dict__["forward"] = partial(_normalise, module)
+
+
+def _normalise(module: _BatchNorm, x: Tensor) -> Tensor:
+    axes = [axis for axis in range(x.dim()) if axis != 1]
+    mean, variance = x.detach().mean(axes), x.detach().var(axes, unbiased=False)
+    return batch_norm(x, mean, variance, module.weight, module.bias, training=False, eps=module.eps)
+
+
+def _curves(subject: Subject) -> dict[str, Curve]:
+    with torch.enable_grad():
+        return retention_of(subject.model, subject.calls[:1], subject.loss, subject.cells)
+
+
+def _symptom(subject: Subject, norm: str, hidden: dict[str, Curve]) -> Symptom:
+    loop = min(hidden, key=lambda name: float(hidden[name].gain.nan_to_num()[-1]))
+    before, others = float(subject.curves[loop].gain[-1]), len(hidden) - 1
+    return Symptom(
+        "gradient through batch statistics",
+        "",
+        f"{norm} is in training mode, and takes its mean and variance over all steps and sequences. Through these alone comes "
+        f"what arrives at the first step, the same from every step: that is no memory. With them held this loop is "
+        f"vanishing, half-life {hidden[loop].half_life:.3g} steps{f', and so are {others} others' if others else ''}.",
+        f"Measure model.eval(), or put a torch.nn.LayerNorm in the place of {norm}; then mend what vanishes.",
+        "of the gradient at the end, what arrives at the first step, and with the statistics held",
+        before,
+        lambda mended: float(_curves(mended)[loop].gain.nan_to_num()[-1]),
+        hold_statistics,
+        loop,
+    )

@@ -1,0 +1,53 @@
+"""A BatchNorm in training mode, whose statistics bring gradient to all steps."""
+
+import pytest
+import torch
+from torch import nn
+
+from rnnvanish import diagnose
+from rnnvanish.probes import retention
+
+
+class Tagger(nn.Module):
+    def __init__(self, norm, gate=0.0):
+        super().__init__()
+        self.gru, self.norm, self.head = nn.GRU(3, 8), norm, nn.Linear(8, 4)
+        with torch.no_grad():
+            self.gru.bias_hh_l0[8:16] = gate
+
+    def forward(self, x):
+        y = self.gru(x)[0]
+        return self.head(self.norm(y.flatten(0, 1)).view_as(y))
+
+
+def find(model):
+    found = diagnose(model, torch.randn(40, 3, 3, generator=torch.Generator().manual_seed(0)), quick=True)
+    return [each for each in found.findings if each.fault == "gradient through batch statistics"], found
+
+
+def test_a_loop_that_looks_healthy_by_the_statistics_alone_is_named():
+    torch.manual_seed(0)
+    model = Tagger(nn.BatchNorm1d(8))
+    (finding,), found = find(model)
+    (curve,) = found.curves.values()
+    assert (curve.verdict, found.healthy, finding.layer) == ("healthy", False, "gru/layer0/forward")
+    assert finding.before == pytest.approx(float(curve.gain[-1]), rel=1e-6)
+    assert finding.before > 1e-3
+    assert finding.after < 1e-6
+    assert "norm is in training mode" in finding.seen
+    assert "forward" not in vars(model.norm)
+    assert model.norm.num_batches_tracked == 0
+    plain = Tagger(nn.Identity())
+    plain.load_state_dict(model.state_dict(), strict=False)
+    (alone,) = retention(plain, torch.randn(40, 3, 3)).values()
+    assert alone.verdict == "vanishing"  # what the finding says
+
+
+@pytest.mark.parametrize("mode", ["eval", "layer", "open"])
+def test_where_the_statistics_hide_nothing_there_is_no_finding(mode):
+    torch.manual_seed(0)
+    model = Tagger(nn.LayerNorm(8) if mode == "layer" else nn.BatchNorm1d(8), 6.0 if mode == "open" else 0.0)
+    found, diagnosis = find(model.eval() if mode == "eval" else model)
+    assert found == []
+    (curve,) = diagnosis.curves.values()
+    assert curve.verdict == ("healthy" if mode == "open" else "vanishing")
