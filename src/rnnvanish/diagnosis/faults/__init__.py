@@ -15,6 +15,7 @@ from rnnvanish.diagnosis.faults.detached import detached
 from rnnvanish.diagnosis.faults.double_softmax import double_softmax
 from rnnvanish.diagnosis.faults.equal_units import equal_units
 from rnnvanish.diagnosis.faults.half_precision import half_precision
+from rnnvanish.diagnosis.faults.mixed_sequences import mixed_sequences
 from rnnvanish.diagnosis.faults.no_gradient import no_gradient
 from rnnvanish.diagnosis.faults.padding import padding_read
 from rnnvanish.diagnosis.faults.saturation import saturated_input
@@ -37,6 +38,11 @@ ALL: tuple[LoopMeasure[Symptom | None], ...] = (
 #: What is looked for in a whole watched run, while its graph is there.
 OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (detached, state_anew, single_step)
 #: What is looked for outside of the watched run. Each may run the model, and change it: it is put back.
-OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (no_gradient, double_softmax, batch_statistics)
+OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (
+    mixed_sequences,
+    no_gradient,
+    double_softmax,
+    batch_statistics,
+)
 
 forward(__name__)
