@@ -12,9 +12,10 @@ from torch import Tensor
 from rnnvanish import probes
 
 #: Version of the JSON report; it changes when a reader of the older one would misread the newer.
-SCHEMA = 2
-#: Versions that are read: of the first the layers are the same; it has no units of measures.
-READ = (1, 2)
+SCHEMA = 3
+#: Versions that are read. In the first two a loss that reads several steps is measured as a whole, and "unmeasured" stands for
+#: what is not read now; the first has no units of measures.
+READ = (1, 2, 3)
 #: Bytes of the largest report that is read.
 LARGEST = 2**28
 HUGE = 2**63  # for a whole number; as a float it is still one
@@ -78,7 +79,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if type(report["schema"]) is not int or report["schema"] not in READ:
         raise ValueError(
             f"{what} is a report of schema {_short(report['schema'])}, and this rnnvanish reads "
-            f"{' and '.join(map(str, READ))}: make it again."
+            f"{READ[0]} to {READ[-1]}: make it again."
         )
     check_layers(report["layers"], what)
     return report
