@@ -186,7 +186,7 @@ def the_reports_say_the_same(diagnosis, tmp_path):
     curve = only(diagnosis)
     report = json.loads(diagnosis.to_json(tmp_path / "report.json").read_text())
     layer = report["layers"]["LSTM/layer0/forward"]
-    assert report["schema"] == 2
+    assert report["schema"] == 3
     assert layer["gain"] == curve.gain.tolist()
     assert layer["parts"]["c"] == curve.part("c").gain.tolist()
     assert (layer["half_life"], layer["verdict"], layer["cause"]) == (curve.half_life, "vanishing", curve.cause)
