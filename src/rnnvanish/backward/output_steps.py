@@ -6,6 +6,7 @@ it is what is read of each step directly, and costs no backward pass through tim
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -73,7 +74,7 @@ def output_steps(output: Tensor, edge: Any, runs: Sequence[Run]) -> list[OutputS
 
 
 def direct_gradients(
-    edge: Any, weights: Tensor | None, runs: Sequence[Run]
+    edge: Any, weights: Tensor | None, runs: Sequence[Run], through_calls: bool = False
 ) -> list[Float[Tensor, "time sequences numbers"]]:
     """Differentiate by what each step of each loop hands on, as far as it is read there, and not by way of another call.
 
@@ -81,6 +82,7 @@ def direct_gradients(
         edge: What is differentiated: a tensor, or its place in the graph.
         weights: What is sent into it.
         runs: The loops.
+        through_calls: Whether what is read by way of other loops' calls counts, too.
 
     Returns:
         In double precision; zero where nothing is read.
@@ -89,7 +91,7 @@ def direct_gradients(
     inside = [each.value for each in chain(*returned)]
     if not inside:
         return [torch.zeros(*run.x.shape[:2], 1, dtype=torch.float64, device=run.x.device) for run in runs]
-    with runs[0].gradient_stop.engaged():
+    with nullcontext() if through_calls else runs[0].gradient_stop.engaged():
         given = torch.autograd.grad([edge], inside, [weights], retain_graph=True, allow_unused=True)
     remaining = iter(given)
     return [_by_step(run, [(each, next(remaining)) for each in own]) for run, own in zip(runs, returned, strict=True)]

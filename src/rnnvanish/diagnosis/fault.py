@@ -114,6 +114,7 @@ class Symptom:
         unit: What `before` counts; "" for a share.
         question: Whether it may be right as it is.
         exact: Whether a value of zero is no rounding.
+        helps: Of the value before and after it was mended: whether that helped. A remedy that did not is not given.
     """
 
     fault: str
@@ -128,6 +129,7 @@ class Symptom:
     unit: str = ""
     question: bool = False
     exact: bool = False
+    helps: Callable[[float, float], bool] = lambda before, after: True
 
 
 @dataclass(frozen=True)

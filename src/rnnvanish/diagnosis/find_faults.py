@@ -22,6 +22,9 @@ from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.curve import Curve
 
+#: What is said instead of a remedy that was tried and did not help.
+USELESS = "What mends this elsewhere does not help here, so nothing is advised: see what was tried."
+
 
 def find(
     model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = (), lag: int | None = None, **known: Any
@@ -92,11 +95,12 @@ def _tried(subject: Subject, seen: Seen, where: str) -> Finding:
             after = seen.again(replace(subject, model=candidate))
         except (ValueError, RuntimeError, KeyError):  # it cannot be mended from outside: the finding stands
             pass
+    helps = math.isnan(after) or symptom.helps(symptom.before, after)
     return Finding(
         symptom.fault,
         seen.layer,
         symptom.says + where,
-        symptom.remedy,
+        symptom.remedy if helps else USELESS,
         symptom.measure,
         symptom.before,
         after,

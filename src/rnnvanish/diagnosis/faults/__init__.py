@@ -18,6 +18,7 @@ from rnnvanish.diagnosis.faults.half_precision import half_precision
 from rnnvanish.diagnosis.faults.mixed_sequences import mixed_sequences
 from rnnvanish.diagnosis.faults.no_gradient import no_gradient
 from rnnvanish.diagnosis.faults.padding import padding_read
+from rnnvanish.diagnosis.faults.pooled_padding import pooled_padding
 from rnnvanish.diagnosis.faults.saturation import saturated_input
 from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
 from rnnvanish.diagnosis.faults.single_step import single_step
@@ -26,7 +27,6 @@ from rnnvanish.diagnosis.faults.stuck_units import stuck_units
 
 #: What is looked for, in this order. Each says what it saw in a loop, or None; at once, or of every step.
 ALL: tuple[LoopMeasure[Symptom | None], ...] = (
-    padding_read,
     absurd_input,
     saturated_input,
     equal_units,
@@ -36,7 +36,13 @@ ALL: tuple[LoopMeasure[Symptom | None], ...] = (
     shrinking_weights,
 )
 #: What is looked for in a whole watched run, while its graph is there.
-OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (detached, state_anew, single_step)
+OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (
+    detached,
+    state_anew,
+    single_step,
+    padding_read,
+    pooled_padding,
+)
 #: What is looked for outside of the watched run. Each may run the model, and change it: it is put back.
 OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (
     mixed_sequences,

@@ -1,0 +1,109 @@
+"""Padding that is pooled with the text: a mean or a maximum over all steps of a padded batch reads steps that say nothing."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
+
+from rnnvanish.backward.output_steps import direct_gradients, output_steps
+from rnnvanish.diagnosis.fault import Symptom, WatchedModel, module_of
+from rnnvanish.diagnosis.faults.padding import padded_loops
+from rnnvanish.live import RECURRENT
+from rnnvanish.observe.agreement import tensors_in
+from rnnvanish.observe.record import Run
+
+#: What to say where the model returns nothing but its loss.
+ONLY_A_NUMBER = (
+    " Only a number comes out: if it is a loss of every step, leave the padding out of that (ignore_index, or a mask)."
+)
+
+
+def pooled_padding(watched: WatchedModel) -> list[Symptom]:
+    """See whether of padded sequences that are not packed steps of text and of padding are read together."""
+    found = []
+    for each in padded_loops(watched):
+        run, padding = each.run, each.padding
+        wrong = (each.read & padding.steps).any(0) & (each.read & ~padding.steps).any(0)
+        if not wrong.any() or not (_is_attended(watched, run) if not each.direct else not _told_apart(watched, run)):
+            continue
+        number = not any(output.dim() for output in tensors_in(watched.output))
+        found.append(
+            Symptom(
+                "padding pooled",
+                module_of(run),
+                f"{int(wrong.sum())} of {len(wrong)} sequences are padded, on average with "
+                f"{float(padding.steps.sum(0)[wrong].double().mean()):.3g} equal steps of {len(run.x)}, and what is pooled "
+                "over all steps is made of the layer's outputs there, too: the answer depends on how long the batch is."
+                f"{padding.doubt}{ONLY_A_NUMBER if number else ''}",
+                "Leave the padding out of the pooling: a mean is (output * mask).sum(time) / mask.sum(time), a maximum is "
+                "output.masked_fill(~mask, -inf).amax(time), and attention sets its scores there to -inf; mask is True on "
+                "the steps of the text.",
+                "of what is read of the layer, what is padding",
+                _share(watched, run.name, padding.steps),
+                partial(_share, name=run.name, padded=padding.steps),
+                partial(pool_text, padded=padding.in_order) if isinstance(run.module, RECURRENT) else None,
+                run.name,
+                question=number or not padding.certain,
+                exact=True,
+                helps=lambda before, after: after < before,
+            )
+        )
+    return found
+
+
+def _is_attended(watched: WatchedModel, run: Run) -> bool:
+    """Whether the first step of another loop reads several steps of one sequence: no layer above does."""
+    runs = [each.episodes.run for each in watched.loops]
+    index = next(place for place, each in enumerate(runs) if each is run)
+    for other in runs:
+        if other is not run and other.x.requires_grad:
+            read = direct_gradients(other.x[0].sum(), None, runs)[index].any(-1)
+            if bool((read.sum(0) > 1).any()):
+                return True
+    return False
+
+
+def _told_apart(watched: WatchedModel, run: Run) -> bool:
+    """Whether the model returns steps: then a loss may well leave those of the padding out."""
+    runs = [each.episodes.run for each in watched.loops]
+    index = next(place for place, each in enumerate(runs) if each is run)
+    for output in tensors_in(watched.output):
+        if output.dim() and output.grad_fn is not None:
+            steps = output_steps(output, get_gradient_edge(output), runs)[index]
+            if steps is not None and len(steps.step.unique()) > 1 and _several_of_one(steps.step, steps.sequence):
+                return True
+    return False
+
+
+def _several_of_one(step: Tensor, sequence: Tensor) -> bool:
+    """Whether there are rows of several steps of one sequence."""
+    step, sequence = (each.flatten() for each in torch.broadcast_tensors(step, sequence))
+    pairs = torch.stack([step, sequence])[:, step >= 0].unique(dim=1)
+    return int(pairs.shape[1]) > len(pairs[1].unique())
+
+
+def _share(watched: WatchedModel, name: str, padded: Bool[Tensor, "time sequences"]) -> float:
+    """Of the gradient by what a loop hands on the part that is of padding."""
+    size = next(each.gradient for each in padded_loops(watched) if each.run.name == name).norm(dim=-1)
+    return float(size[padded].sum() / size.sum())
+
+
+def pool_text(module: nn.Module, padded: Bool[Tensor, "time sequences"]) -> None:
+    """Have `module` hand on the mean of its outputs over the text where there is padding.
+
+    Then their mean over all steps is that over the text, and so is their maximum.
+    """
+    batch_first = bool(getattr(module, "batch_first", False))
+    mask = padded[..., None]
+
+    def after(module: nn.Module, args: tuple[object, ...], output: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
+        steps = output[0].transpose(0, 1) if batch_first else output[0]
+        text = ~mask.to(steps.device)
+        mean = (steps * text).sum(0, keepdim=True) / text.sum(0, keepdim=True)
+        filled = torch.where(text, steps, mean)
+        return filled.transpose(0, 1) if batch_first else filled, output[1]
+
+    module.register_forward_hook(after)

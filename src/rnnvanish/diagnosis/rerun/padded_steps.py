@@ -1,0 +1,125 @@
+"""Which steps of a loop are padding, found in what the model was given: one and the same step at one end of the sequences."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from rnnvanish.compat import tree_leaves
+from rnnvanish.observe.call import Call
+from rnnvanish.observe.record import Run
+
+#: Equal steps from which on they are taken for padding; where all sequences have as many, also the steps that are left.
+LEAST = 3
+
+
+@dataclass(frozen=True)
+class Padding:
+    """The padding of a batch.
+
+    Attributes:
+        in_order: Which steps are padding, (time, sequences), in the order of the sequence.
+        reverse: Whether the loop runs from the end of the sequence.
+        front: Whether it stands before the text.
+        certain: Whether it can be nothing else: sequences of several lengths, a padding_idx or lengths that say the same.
+    """
+
+    in_order: Bool[Tensor, "time sequences"]
+    reverse: bool
+    front: bool
+    certain: bool
+
+    @property
+    def steps(self) -> Bool[Tensor, "time sequences"]:
+        """Which steps are padding, as the loop runs."""
+        return self.in_order.flip(0) if self.reverse else self.in_order
+
+    @property
+    def behind(self) -> Bool[Tensor, "time sequences"]:
+        """Those of them that the loop comes to when it has read the text."""
+        return self.steps & (self.reverse == self.front)
+
+    @property
+    def doubt(self) -> str:
+        """What to say where it may be something else."""
+        return "" if self.certain else " All sequences have as many: they may be data, too."
+
+
+def find_padding(model: nn.Module, call: Call, run: Run) -> Padding | None:
+    """Find the padding that a loop runs over; None of a packed one, and where nothing tells.
+
+    Looked at is what the model was given, then what the loop reads: after dropout, or with positions added, no two steps are
+    equal there.
+    """
+    if run.lengths is not None or run.resets is not None or len(run.x) <= LEAST:
+        return None
+    time, batch = run.x.shape[:2]
+    reverse = run.name.endswith("reverse")
+    own = run.x.detach()
+    given = [value.detach() for value in _given(call)]
+    lengths = [value for value in given if value.shape == (batch,) and not value.is_floating_point()]
+    pads = {each.padding_idx for each in model.modules() if isinstance(each, nn.Embedding | nn.EmbeddingBag)}
+    candidates = [steps for value in given for steps in _as_steps(value, time, batch, run)]
+    for steps in (*candidates, own.flip(0) if reverse else own):
+        for front in (False, True):
+            found = _at_end(steps.flip(0) if front else steps, pads, lengths)
+            if found is not None:
+                padded, certain = found
+                return Padding(padded.flip(0) if front else padded, reverse, front, certain)
+    return None
+
+
+def _given(call: Call) -> Iterator[Tensor]:
+    """The tensors that the model was called with; of a whole batch all but the last, its targets."""
+    args = call.args
+    if call.method != "forward" and args and isinstance(args[0], tuple | list) and len(args[0]) > 1:
+        args = (args[0][:-1],)
+    for leaf in tree_leaves((args, call.kwargs)):
+        if isinstance(leaf, Tensor):
+            yield leaf
+
+
+def _as_steps(value: Tensor, time: int, batch: int, run: Run) -> Iterator[Tensor]:
+    """An input as (time, batch, features), by every reading of its shape that fits."""
+    if value.is_complex() or not value.dim():
+        return
+    if batch == 1 and value.shape[:1] == (time,):
+        yield value.reshape(time, 1, -1)
+    if value.dim() < 2:
+        return
+    first = value.shape[:2] == (batch, time)
+    if first and (time != batch or getattr(run.module, "batch_first", True)):
+        yield value.transpose(0, 1).reshape(time, batch, -1)
+    elif value.shape[:2] == (time, batch):
+        yield value.reshape(time, batch, -1)
+
+
+def _at_end(steps: Tensor, pads: set[int | None], lengths: list[Tensor]) -> tuple[Tensor, bool] | None:
+    """Which steps at the end of sequences are padding, and whether that is certain.
+
+    Padding is one and the same step, again and again up to the end, and nowhere else. Where it is equally long in all
+    sequences it is zero, or the index of an embedding that is said to be for padding; and there is text before it.
+    """
+    time = len(steps)
+    longest = (steps == steps[-1]).all(-1).flip(0).cumprod(0).sum(0).argmax()
+    pad = steps[-1, longest]
+    same = (steps == pad).all(-1)
+    trailing = same.flip(0).cumprod(0).sum(0)
+    most, least = int(trailing.max()), int(trailing.min())
+    text = steps[~same]
+    if not LEAST <= most < time or len(text) < LEAST or bool((text == text[0]).all()):
+        return None
+    index = pad.numel() == 1 and not steps.is_floating_point()
+    declared = index and int(pad) in pads
+    padded = torch.arange(time, device=steps.device)[:, None] >= time - trailing
+    if not declared and int(same.sum()) > int(trailing.sum()):
+        return None
+    if any(bool((each == time - trailing).all()) for each in lengths) or declared:
+        return padded, True
+    if least < most:  # of one number that is not zero it may be a signal that has come to an end
+        return (padded, True) if pad.numel() > 1 or not bool(pad.any()) or index else None
+    if time - most < LEAST or bool(pad.any()):
+        return None
+    return padded, index
