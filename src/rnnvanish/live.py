@@ -1,4 +1,4 @@
-"""The recurrent layers of a user's model, and a cell over the live weights of each of their loops."""
+"""The recurrent layers and steps of a user's model, and a cell over the live weights of each of their loops."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -13,9 +13,71 @@ from rnnvanish.names import did_you_mean, listed
 from rnnvanish.recurrent import Recurrent
 from rnnvanish.torch_bridge import TORCH_CELLS, TORCH_LAYERS, TORCH_NAMES, TORCH_STEPS, torch_mode
 
+
+class RecurrentStep(nn.RNNCellBase):
+    """A cell called like `torch.nn.RNNCell`, `LSTMCell` and `GRUCell`, whose place it can take.
+
+    Weights have torch's names, too: `weight_hh` is the parameter that the cell keeps, and `load_state_dict` takes both.
+
+    Args:
+        cell: The cell.
+
+    Shapes:
+        `input` is (batch, input_size), or (input_size,) for a single sequence. The state has a tensor (batch, hidden_size)
+        for each of the cell's `state_names`: a tuple where these are several, the tensor itself where it is one; zeros
+        where none is given.
+
+    Examples:
+        >>> from rnnvanish import cells
+        >>> step = RecurrentStep(cells.LSTM(3, 5))
+        >>> h, c = step(torch.zeros(4, 3))
+        >>> h, c = step(torch.zeros(4, 3), (h, c))
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        nn.Module.__init__(self)
+        self.cell = cell
+        self.input_size, self.hidden_size = cell.input_size, cell.hidden_size
+
+    def forward(self, input: Tensor, hx: Any = None) -> Tensor | tuple[Tensor, ...]:
+        """Take one step."""
+        single = input.dim() == 1
+        x = input[None] if single else input
+        if hx is None:
+            state = self.cell.initial_state(x)
+        else:
+            state = tuple(part[None] if single else part for part in ((hx,) if isinstance(hx, Tensor) else hx))
+        after: tuple[Tensor, ...] = tuple(part[0] if single else part for part in self.cell(x, state))
+        return after if len(after) > 1 else after[0]
+
+    def __getattr__(self, name: str) -> Any:
+        """Look up what the cell keeps: weights by torch's names."""
+        if (name in TORCH_NAMES or name == "bias") and "cell" in self._modules:
+            owner, _, own = TORCH_NAMES.get(name, TORCH_NAMES["bias_hh"]).partition(".")
+            found = getattr(self.cell.innermost.get_submodule(owner), own)
+            return found is not None if name == "bias" else found
+        return super().__getattr__(name)
+
+    def reset_parameters(self) -> None:
+        """Draw every weight anew, as torch does: from U(-1/√hidden, 1/√hidden)."""
+        for weight in self.parameters():
+            nn.init.uniform_(weight, -(self.hidden_size**-0.5), self.hidden_size**-0.5)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load what is named as torch names it, too; what a cure has added stays as it is."""
+        own = self.cell.state_dict(prefix=prefix + "cell.", keep_vars=True)
+        given = [theirs for theirs in TORCH_NAMES if prefix + theirs in state_dict]
+        for theirs in given:
+            (place,) = (key for key in own if key.endswith(f".{TORCH_NAMES[theirs]}"))
+            state_dict[place] = state_dict.pop(prefix + theirs)
+        for key, value in own.items() if given else ():
+            state_dict.setdefault(key, value)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
 RECURRENT = (nn.RNNBase, Recurrent)
 #: The forwards of torch's layers and cells, and ours.
-FORWARDS = {each.forward for each in (*TORCH_LAYERS, *TORCH_STEPS, Recurrent)}
+FORWARDS = {each.forward for each in (*TORCH_LAYERS, *TORCH_STEPS, Recurrent, RecurrentStep)}
 
 #: What spreads a module over devices or processes, and holds it as `module`.
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -79,6 +141,8 @@ def step_modules(model: nn.Module, cells: Cells = ()) -> dict[str, nn.Module]:
 def live_cells(model: nn.Module) -> list[Cell]:
     """A cell for every loop of `model`, layer by layer, forward before reverse: what is written to it, the model has.
 
+    A `Cell` that the model calls in a loop of its own is one, too.
+
     Examples:
         >>> layer = nn.LSTM(2, 3)
         >>> (cell,) = live_cells(layer)
@@ -86,7 +150,16 @@ def live_cells(model: nn.Module) -> list[Cell]:
         True
         >>> (cell,) = live_cells(nn.GRUCell(2, 3))
     """
-    return [cell for module in model.modules() for cell in cells_of(module)]
+    return [cell for module in model.modules() for cell in (cells_of(module) or _own_step(module, model))]
+
+
+def _own_step(module: nn.Module, model: nn.Module) -> list[Cell]:
+    """The module itself, where it is a cell that no layer and no other cell holds."""
+    if not isinstance(module, Cell):
+        return []
+    holders = [each for each in model.modules() if isinstance(each, Cell | Recurrent | RecurrentStep)]
+    held = any(module is inner for each in holders for inner in each.modules() if each is not module)
+    return [] if held else [module]
 
 
 def torch_suffixes(module: nn.RNNBase) -> list[str]:
@@ -102,6 +175,8 @@ def has_own_forward(module: nn.Module) -> bool:
 
 def cells_of(module: nn.Module, weights: Mapping[str, Tensor] | None = None) -> list[Cell]:
     """The cells of one module, none where it is not recurrent itself; over other weights than the attributes of torch's."""
+    if isinstance(module, RecurrentStep):
+        return [module.cell]
     if isinstance(module, nn.RNNCellBase):
         return [_cell_over_weights(module, "", weights)]
     if isinstance(module, nn.RNNBase):
@@ -112,6 +187,8 @@ def cells_of(module: nn.Module, weights: Mapping[str, Tensor] | None = None) -> 
 def _cell_over_weights(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights: Mapping[str, Tensor] | None) -> Cell:
     """The cell with the equations of torch's module, over the module's own weights."""
     cell = cast(Cell, _copy_structure(_empty_cell(torch_mode(module), module.hidden_size)))
+    if not suffix:  # a step's
+        cell.input_size = cast(nn.Linear, cell.from_x).in_features = module.input_size
     for theirs, ours in TORCH_NAMES.items():
         owner, _, parameter = ours.partition(".")
         linear = cell.get_submodule(owner)

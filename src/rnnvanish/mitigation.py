@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State
-from rnnvanish.live import has_own_forward, live_cells, recurrent_modules
+from rnnvanish.live import RecurrentStep, cells_of, has_own_forward, live_cells, recurrent_modules, step_modules
 from rnnvanish.recurrent import Recurrent
 
 
@@ -35,9 +35,14 @@ class Mitigation:
 
 @dataclass(frozen=True)
 class Draw(Mitigation):
-    """Acts when weights are drawn."""
+    """Acts when weights are drawn.
+
+    Attributes:
+        needs: What a cell must have for it, in words.
+    """
 
     moment = "when weights are drawn"
+    needs: ClassVar[str] = "weights that it can write to"
 
     def draw(self, cell: Cell) -> bool:
         """Write new values into the weights of `cell`, without gradient; False where this does not suit the cell."""
@@ -45,7 +50,7 @@ class Draw(Mitigation):
 
     @torch.no_grad()
     def __call__(self, model: nn.Module) -> nn.Module:
-        """Draw anew in every recurrent layer of `model` that this suits, and return `model`.
+        """Draw anew in every recurrent layer, and every step of a loop, of `model` that this suits, and return `model`.
 
         Raises:
             ValueError: Where it suits none.
@@ -53,9 +58,18 @@ class Draw(Mitigation):
         cells = [innermost(cell) for cell in live_cells(model)]
         treated = [self.draw(cell) for cell in cells]
         if not any(treated):
-            kinds = sorted({type(cell).__name__ for cell in cells}) or ["no recurrent layer"]
-            raise ValueError(f"{type(self).__name__} suits no layer of this model, which has {', '.join(kinds)}.")
+            kinds = sorted({_kind(cell) for cell in cells}) or ["no recurrent layer"]
+            raise ValueError(
+                f"{type(self).__name__} suits no layer of this model, which has {', '.join(kinds)}: it needs {self.needs}."
+            )
         return model
+
+
+def _kind(cell: Cell) -> str:
+    """What a cell is known as: by the layer that torch has of it, and what a plain one is made of."""
+    twin = type(cell).torch_twin
+    name = type(cell).__name__ if twin is None else twin.__name__
+    return f"{name} ({type(cell.nonlinearity).__name__.lower()})" if cell.plain else name
 
 
 @dataclass(frozen=True)
@@ -69,13 +83,20 @@ class Build(Mitigation):
         raise NotImplementedError(f"{type(self).__name__} needs a build(layer) -> module.")
 
     def __call__(self, model: nn.Module) -> nn.Module:
-        """Change every recurrent layer of `model`; one of `torch.nn` becomes the same `Recurrent` first.
+        """Change every recurrent layer of `model`, and every torch cell that it calls in a loop of its own.
+
+        One of `torch.nn` becomes the same `Recurrent`, or `RecurrentStep`, first. A step stays as it is where what is
+        changed does not fit a loop that hands on the state of its cell alone.
 
         Returns:
             `model`; where it is itself a recurrent layer, what takes its place.
+
+        Raises:
+            ValueError: For a layer that it does not suit, and where it suits no step.
         """
         modules = recurrent_modules(model)
-        if not modules:
+        steps = {name: each for name, each in step_modules(model).items() if name not in modules}
+        if not modules and not steps:
             raise ValueError(f"{type(self).__name__} needs a model with a recurrent layer.")
         for module in modules.values():
             layer = module if isinstance(module, Recurrent) else Recurrent.from_torch(cast(nn.RNNBase, module))
@@ -88,10 +109,51 @@ class Build(Mitigation):
             layer.register_weights()  # what is changed may be no longer what torch can hold
             if module is model:
                 return changed
-            for parent in list(model.modules()):
-                for attribute in [name for name, child in parent._modules.items() if child is module]:
-                    setattr(parent, attribute, changed)
+            _replace(model, module, changed)
+        refused = []
+        for name, module in steps.items():
+            try:
+                _replace(model, module, self._changed_step(name, cast(nn.RNNCellBase, module)))
+            except ValueError as error:
+                refused.append(error)
+        if steps and not modules and len(refused) == len(steps):
+            raise refused[0]
         return model
+
+    def _changed_step(self, name: str, module: nn.RNNCellBase) -> RecurrentStep:
+        """What takes the place of one step."""
+        own, title = type(self).__name__, f"{name}, of class {type(module).__name__},"
+        if has_own_forward(module):
+            raise ValueError(f"{title} has a forward of its own, which what {own} puts in its place would not have.")
+        (cell,) = cells_of(module)
+        computed = [
+            weight
+            for linear in cell.modules()
+            for weight, value in linear._parameters.items()
+            if value is not None and not isinstance(value, nn.Parameter)
+        ]
+        if computed:
+            raise ValueError(
+                f"{title} computes its {', '.join(computed)} from other parameters, which {own} would lose."
+            )
+        layer = Recurrent(lambda *sizes: cell, cell.input_size, cell.hidden_size).train(module.training)
+        changed = self.build(layer)
+        if not isinstance(changed, Recurrent):
+            raise ValueError(f"{own} reads whole sequences, and {title} is called step by step.")
+        step = RecurrentStep(cast(Cell, changed.cells[0]))
+        if len(step.cell.state_names) != len(cell.state_names):
+            parts = step.cell.state_names if len(step.cell.state_names) < 4 else (*step.cell.state_names[:2], "...")
+            raise ValueError(
+                f"{own} does not fit {title} since its state would have {len(step.cell.state_names)} part(s), {', '.join(parts)}, "
+                f"and the loop that calls it hands on {' and '.join(cell.state_names)}: change that loop, or use a layer."
+            )
+        return step.train(module.training)
+
+
+def _replace(model: nn.Module, module: nn.Module, other: nn.Module) -> None:
+    for parent in list(model.modules()):
+        for attribute in [name for name, child in parent._modules.items() if child is module]:
+            setattr(parent, attribute, other)
 
 
 class Wrapper(Cell):

@@ -14,7 +14,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from rnnvanish.backward.gate_values import title
 from rnnvanish.cell import Cell, recurrent_layers
 from rnnvanish.compat import forward_pre_hooks
-from rnnvanish.live import RECURRENT, cells_of, plain_name, torch_suffixes
+from rnnvanish.live import RECURRENT, RecurrentStep, cells_of, plain_name, torch_suffixes
 from rnnvanish.measure import Measure, Row
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.record import Run
@@ -61,7 +61,7 @@ def weights(model: nn.Module) -> dict[str, Mapping[str, Matrix]]:
     with preserve(model):
         computed = set(_compute_weights(model))
         for name, module in model.named_modules():
-            if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+            if isinstance(module, nn.RNNBase | nn.RNNCellBase) and not isinstance(module, RecurrentStep):
                 _require_weights(module, plain_name(name, model), computed)
         return {name: dict(_gate_matrices(cell, projection)) for name, cell, projection in _recurrent_cells(model)}
 
