@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 from torch import nn
 
@@ -153,7 +154,8 @@ def test_a_lightning_module_brings_its_data_and_a_target_may_bring_its_loss(fold
     assert loss is None
     assert [tuple(x.shape) for x, _ in loader] == [(4, 9, 1)] * 3
     assert len(retention(model, loader)["cell"].rates) == 3
-    assert retention(*load_target("lit.py:with_loss"))["cell"].total is not None
+    own_loss = retention(*load_target("lit.py:with_loss"))["cell"]
+    assert not torch.allclose(own_loss.gain, retention(model, loader)["cell"].gain)
     with pytest.raises(WrongUse, match=r"gives a Tensor where the loss belongs.*one tuple: \(module, \(x, y\)\)"):
         load_target("lit.py:too_many")
 

@@ -87,6 +87,8 @@ FORMS = {
     "a list as the only argument": (OnePair, [X, SCALE], "(X, SCALE)"),
     "a tuple in a batch": (OnePair, [(X, SCALE), LABELS], "(X, SCALE)"),
     "a list in a batch": (Packs, [[X, LENGTHS], LABELS], "X LENGTHS"),
+    "a mapping in a mapping": (Packs, {"in": {"lengths": LENGTHS, "x": X}, "out": LABELS}, "lengths=LENGTHS x=X"),
+    "a list in a mapping": (One, {"in": [X, SCALE], "out": LABELS}, "X"),
     "a mapping in a batch": (Packs, [{"lengths": LENGTHS, "x": X}, LABELS], "lengths=LENGTHS x=X"),
     "names": (Two, {"x": X, "scale": SCALE, "labels": LABELS}, "x=X scale=SCALE"),
     "a mapping that is no dict": (Two, UserDict(x=X, scale=SCALE), "x=X scale=SCALE"),
@@ -142,6 +144,7 @@ def test_every_form_of_inputs(form):
         ([X, LABELS], "LABELS"),
         ({"x": X, "labels": LABELS}, "LABELS"),
         ([(X, SCALE), LABELS], "LABELS"),
+        ({"in": [X, SCALE], "out": LABELS}, "LABELS"),
         (X, ""),
     ],
 )
@@ -184,6 +187,11 @@ def test_what_is_tried_leaves_no_trace():
         (One, {"a": LABELS, "b": SCALE}, r"Tried was One\(batch\).*AttributeError.*One\(x=batch\['a'\]\)"),
         (One, {"a": X, "b": X + 1}, r"One can be called as One\(x=batch\['a'\]\) and as One\(x=batch\['b'\]\)"),
         (StepsOfAList, [X[:, 0], X[:, 1]], r"StepsOfAList can be called as StepsOfAList\(batch\) and as"),
+        (
+            Packs,
+            [X, LABELS[:2]],
+            r"Packs could not be called.*Tried was Packs\(batch\[0\], batch\[1\]\).*TypeError: only integer",
+        ),
         (One, iter([X]), "One batch is needed here, got a list_iterator"),
         (One, TensorDataset(X), "One batch is needed here, got a TensorDataset"),
     ],

@@ -170,7 +170,7 @@ def _chosen_form(model: nn.Module, batch: Any, loaded: bool) -> Callable[[Any], 
     name = type(unwrapped(model)).__name__
     attempts = [[(f"{name}({form.words})", call_of(form, batch)) for form in forms] for forms in rivals]
     every = [form for forms in rivals for form in forms]
-    chosen = every[choose(model, attempts, batch)]
+    chosen = every[choose(model, attempts, batch, certain=not (loaded and is_container(batch)))]
     return lambda batch: call_of(chosen, batch)
 
 

@@ -1,5 +1,6 @@
 """Which of several ways to call a model is meant: the one that runs."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,22 +20,22 @@ SHOWN_PARTS = 6
 Attempt = tuple[str, Callable[[nn.Module], Any]]
 
 
-def choose(model: nn.Module, rivals: Sequence[Sequence[Attempt]], batch: Any) -> int:
+def choose(model: nn.Module, rivals: Sequence[Sequence[Attempt]], batch: Any, certain: bool) -> int:
     """Find the call that is meant, by running; `model`, `batch` and all random states are left as they were.
 
     Args:
         model: What is called.
         rivals: Of each list the first call that runs counts.
         batch: What is given to it.
+        certain: Whether the only one there is need not be run.
 
     Returns:
-        Its place among all of them, one list after the other. The only one there is is not run.
+        Its place among all of them, one list after the other.
 
     Raises:
         ValueError: Where none runs, or several that give different results: says what was tried.
     """
-    every = [attempt for attempts in rivals for attempt in attempts]
-    if len(every) == 1:
+    if certain and sum(map(len, rivals)) == 1:
         return 0
     failed: list[tuple[str, Exception]] = []
     ran: list[tuple[str, int, list[Tensor]]] = []
@@ -60,7 +61,8 @@ def choose(model: nn.Module, rivals: Sequence[Sequence[Attempt]], batch: Any) ->
 
 @torch.no_grad()
 def _result(model: nn.Module, call: Callable[[nn.Module], Any], batch: Any) -> list[Tensor]:
-    with borrow(model, None, batch):
+    with borrow(model, None, batch), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is not meant
         return [number.clone() for number in numeric_tensors(call(model))]
 
 

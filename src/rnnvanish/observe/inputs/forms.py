@@ -16,6 +16,8 @@ from rnnvanish.observe.inputs.lightning import STEPS
 #: An annotation that asks for a container, and one that asks for a tensor.
 CONTAINER = re.compile(r"\b(\w+\.)*(tuple|list|dict|mapping|sequence|iterable)\b", re.IGNORECASE)
 TENSOR = re.compile(r"Tensor\b")
+#: How a batch is called where a form is written down.
+WHOLE = "batch"
 #: Names of the index of a batch.
 INDEX = re.compile(r"(?i)idx|index|number|nb$|step|^_|^[in]$")
 #: Orders in which the values of a mapping are tried whose keys no parameter has.
@@ -114,9 +116,20 @@ def rival_forms(function: Callable[..., Any], batch: Any, loaded: bool) -> list[
     if named and (names := takes.known(named)) and set(takes.needed) <= set(names):
         every = names if isinstance(batch, Mapping) or takes.names is not None else [*takes.needed]
         return [[_by_name(every)]]
-    whole = Form("batch", lambda given: Given((given,), {}, parts(given)[1:]))
+    whole = Form(WHOLE, lambda given: Given((given,), {}, parts(given)[1:]))
     if isinstance(batch, Mapping):
-        return [[whole]] * takes.takes_one + [[form] for form in _in_any_order(takes, batch)]
+        inside = [
+            (key, forms)
+            for key in batch
+            if is_container(batch[key])
+            for forms in rival_forms(function, batch[key], False)
+        ]
+        nested = [[_within(key, form) for form in forms if form.words != WHOLE] for key, forms in inside]
+        return [
+            *([[whole]] * takes.takes_one),
+            *([form] for form in _in_any_order(takes, batch)),
+            *filter(None, nested),
+        ]
     if not is_sequence(batch) or not len(batch):
         return [[whole]]
     return _of_sequence(function, takes, batch, loaded, whole)
@@ -134,7 +147,7 @@ def _of_sequence(
     inner: list[list[Form]] = []
     if nested:
         inside = rival_forms(function, batch[0], loaded=False)
-        inner = [[_within_first(form) for form in forms] for forms in inside]
+        inner = [[_within(0, form) for form in forms] for forms in inside]
     preferred = takes.prefers(batch)
     if alone or not takes.takes_one or preferred == "tensor":
         return [forms for forms in (spread, *inner) if forms]
@@ -192,13 +205,16 @@ def _first(count: int) -> Form:
     return Form(words, lambda batch: Given(tuple(batch[:count]), {}, tuple(batch[count:])))
 
 
-def _within_first(form: Form) -> Form:
-    def give(batch: Any) -> Given:
-        args, kwargs, beside = form.give(batch[0])
-        whole = len(args) == 1 and args[0] is batch[0]
-        return Given(args, kwargs, tuple(batch[1:]) if whole else (*beside, *batch[1:]))
+def _within(key: Any, form: Form) -> Form:
+    """The same for a part of a batch."""
 
-    return Form(re.sub(r"\bbatch\b", "batch[0]", form.words), give)
+    def give(batch: Any) -> Given:
+        args, kwargs, beside = form.give(batch[key])
+        whole = len(args) == 1 and args[0] is batch[key]
+        others = enumerate(batch) if is_sequence(batch) else batch.items()
+        return Given(args, kwargs, (*(() if whole else beside), *_others(others, [key])))
+
+    return Form(re.sub(rf"\b{WHOLE}\b", f"{WHOLE}[{key!r}]", form.words), give)
 
 
 def _in_any_order(takes: Parameters, batch: Mapping[Any, Any]) -> Iterable[Form]:

@@ -58,7 +58,7 @@ class TrainerStandIn:
 
     current_epoch = global_step = global_rank = local_rank = node_rank = 0
     world_size = num_devices = num_nodes = accumulate_grad_batches = 1
-    is_global_zero, sanity_checking, predicting = True, False, False
+    is_global_zero, is_last_batch, sanity_checking, predicting = True, False, False, False
     logger = progress_bar_callback = Sink()
     loggers: tuple[Any, ...] = ()
 
