@@ -61,7 +61,7 @@ def of_model(question):
 @pytest.mark.parametrize("kind", ["OF_RUN", "OF_MODEL"])
 def test_a_fault_of_each_kind_is_tried_on_a_copy_and_a_question_leaves_the_model_healthy(kind, question, monkeypatch):
     torch.manual_seed(0)
-    model, x = Reader().train(), torch.randn(6, 1, 2)
+    model, x = Reader().train(), torch.randn(6, 3, 2)
     kept = {name: value.clone() for name, value in model.state_dict().items()}
     monkeypatch.setattr(faults, kind, ((of_run if kind == "OF_RUN" else of_model)(question),))
     diagnosis = diagnose(model, DataLoader(x, batch_size=2))
@@ -79,7 +79,7 @@ def test_a_fault_of_each_kind_is_tried_on_a_copy_and_a_question_leaves_the_model
 
 def test_what_cannot_be_mended_or_measured_is_told_without_a_number(monkeypatch):
     monkeypatch.setattr(faults, "OF_MODEL", (lambda subject: [Symptom("planted", "", "Said.", "Do.")],))
-    (finding,) = diagnose(Reader(), torch.randn(2, 1, 2)).findings
+    (finding,) = diagnose(Reader(), torch.randn(2, 3, 2)).findings
     assert str(finding).split() == ["FOUND:", "planted", "seen", "Said.", "to", "do", "Do."]
 
 
@@ -88,7 +88,7 @@ def test_a_fault_whose_own_run_fails_takes_nothing_from_the_rest(monkeypatch):
         raise KeyError("eval")
 
     monkeypatch.setattr(faults, "OF_MODEL", (fails, of_model(True)))
-    assert len(diagnose(Reader(), torch.randn(2, 1, 2)).findings) == 1
+    assert len(diagnose(Reader(), torch.randn(2, 3, 2)).findings) == 1
 
 
 def test_what_a_loader_says_of_its_batches():
@@ -96,7 +96,7 @@ def test_what_a_loader_says_of_its_batches():
         subject = Subject.of(Reader(), inputs, [])
         return subject.batch_size, subject.shuffled
 
-    x = torch.randn(6, 1, 2)
+    x = torch.randn(6, 3, 2)
     assert said(x) == (None, False)
     assert said(DataLoader(x, batch_size=3)) == (3, False)
     assert said(DataLoader(x, batch_size=3, shuffle=True)) == (3, True)

@@ -19,9 +19,9 @@ from torch.overrides import TorchFunctionMode
 
 from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.loss import Loss, evaluate_loss
-from rnnvanish.compat import tree_leaves, tree_map
+from rnnvanish.compat import tree_leaves
 from rnnvanish.live import Cells, plain_name, recurrent_modules, step_modules
-from rnnvanish.observe.call import Call
+from rnnvanish.observe.call import Call, map_tensors
 from rnnvanish.observe.restore.borrow import borrow
 
 #: What a replaced operation is called with: its own function, arguments and keywords.
@@ -152,7 +152,7 @@ class OperationRecord(TorchFunctionMode):
             self._inside -= 1
             if self._inside:
                 return None
-            output = tree_map(_as_leaf, output)  # with every weight frozen there would be no graph
+            output = map_tensors(output, _as_leaf)  # with every weight frozen there would be no graph
             operation = Operation(
                 "", len(self.operations), args, kwargs, self.values_of((args, kwargs)), name, "", True
             )
@@ -182,8 +182,8 @@ class OperationRecord(TorchFunctionMode):
         return module, place
 
 
-def _as_leaf(value: Any) -> Any:
-    frozen = isinstance(value, Tensor) and value.is_floating_point() and not value.requires_grad
+def _as_leaf(value: Tensor) -> Tensor:
+    frozen = value.is_floating_point() and not value.requires_grad
     return value.requires_grad_() if frozen and torch.is_grad_enabled() else value
 
 
