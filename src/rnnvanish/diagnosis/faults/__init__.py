@@ -9,12 +9,16 @@ from rnnvanish.backward.measure_loop import LoopMeasure
 from rnnvanish.deprecated import forward
 from rnnvanish.diagnosis.fault import Subject, Symptom, WatchedModel
 from rnnvanish.diagnosis.faults.absurd_input import absurd_input
+from rnnvanish.diagnosis.faults.batch_norm_alone import batch_norm_alone
 from rnnvanish.diagnosis.faults.batch_statistics import batch_statistics
+from rnnvanish.diagnosis.faults.clipped_away import clipped_away
 from rnnvanish.diagnosis.faults.closed_gate import closed_gate
 from rnnvanish.diagnosis.faults.detached import detached
 from rnnvanish.diagnosis.faults.double_softmax import double_softmax
 from rnnvanish.diagnosis.faults.equal_units import equal_units
+from rnnvanish.diagnosis.faults.first_step import first_step
 from rnnvanish.diagnosis.faults.half_precision import half_precision
+from rnnvanish.diagnosis.faults.idle_dropout import idle_dropout
 from rnnvanish.diagnosis.faults.mixed_sequences import mixed_sequences
 from rnnvanish.diagnosis.faults.no_gradient import no_gradient
 from rnnvanish.diagnosis.faults.padding import padding_read
@@ -49,6 +53,10 @@ OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (
     no_gradient,
     double_softmax,
     batch_statistics,
+    clipped_away,
+    first_step,
+    idle_dropout,
+    batch_norm_alone,
 )
 
 forward(__name__)

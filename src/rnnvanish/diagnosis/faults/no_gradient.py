@@ -128,11 +128,17 @@ def _stop(step: RecordedStep, module: str) -> Operation | None:
         if not operation.name or not inputs or not on_the_way:
             continue
         into, out_of = (max((value.norm for value in each), default=0.0) for each in (operation.outputs, inputs))
-        dead = into > 0 and out_of <= FLAT * into and reaching <= BYPASSED * into
+        flat = FLAT if operation.name in KNOWN else 0.0  # a factor may be small
+        dead = into > 0 and out_of <= flat * into and reaching <= BYPASSED * into and not _rounds_to_zero(operation)
         cut = reaching == 0 and _has_no_graph(operation)
         if any(value.differentiable for value in inputs) and (dead or cut):
             found.append(operation)
     return found[-1] if found else None
+
+
+def _rounds_to_zero(operation: Operation) -> bool:
+    """Whether a format of half precision may be why: it has a fault of its own."""
+    return any(value.tensor.dtype in (torch.float16, torch.bfloat16) for value in operation.inputs)
 
 
 def _has_no_graph(operation: Operation) -> bool:
