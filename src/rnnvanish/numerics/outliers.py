@@ -6,13 +6,13 @@ from torch import Tensor
 #: How many times as large as a typical one.
 TIMES = 100.0
 #: The part of all that a few can be.
-FEW = 0.1
+FEW = 0.3
 
 
 def outliers(size: Float[Tensor, "*any"], times: float = TIMES) -> Bool[Tensor, "*any"]:
     """Which of some sizes are not finite, or so many times the median of those that are not zero.
 
-    None where they are more than a tenth of all: then they are no exception.
+    None where they are more than three tenths of all: then they are no exception.
 
     Examples:
         >>> import torch

@@ -110,3 +110,20 @@ def test_what_keeps_the_gate_shut_again_and_again_is_not_left_out_of_it():
     layer = nn.LSTM(2, 16)
     (cause,) = causes(layer, x).values()
     assert cause.kept < 1e-3
+
+
+def test_fill_values_of_a_fifth_of_the_steps_are_named():
+    x = planted(0.0)
+    x[::5, :, 1] = -9999.0
+    (finding,) = find(nn.LSTM(2, 16), x)
+    assert "one is -1e+04" in finding.seen
+    assert "47 more steps are like it" in finding.seen
+    assert finding.after < 10
+
+
+def test_what_makes_the_model_return_no_number_is_named_by_its_place():
+    x = planted(math.nan)
+    with pytest.raises(
+        ValueError, match=r"The input 0 is not finite: 1 of its 480 numbers .* the first at \[17, 3, 1\]"
+    ):
+        find(nn.LSTM(2, 16), x)

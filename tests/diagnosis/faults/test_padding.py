@@ -155,7 +155,7 @@ def test_of_sounds_that_are_all_equally_short_it_is_a_question():
     """They may end in silence."""
     (finding,) = padding(Reader(last, sound=True), sounds((9, 9)))
     assert finding.question
-    assert "All sequences have as many: they may be data, too." in finding.seen
+    assert "Nothing says that these are padding: they may be data, too." in finding.seen
 
     class Told(Reader):
         def forward(self, x, lengths):
@@ -196,7 +196,14 @@ def ending_in_the_same():
     return x
 
 
+def one_of_many(value):
+    x = sounds((TIME,) * 6)
+    x[2, -8:] = value
+    return x
+
+
 NEAR = {
+    "one that ends in equal steps": lambda: (Reader(last, sound=True), one_of_many(torch.randn(3))),
     "its own end": lambda: (Reader(own_end), words()),
     "the own end of sounds": lambda: (Reader(own_end, sound=True), sounds()),
     "full": lambda: (Reader(last), words((TIME,) * 4)),
@@ -217,6 +224,11 @@ NEAR = {
 @pytest.mark.parametrize("name", NEAR)
 def test_what_is_no_padding_or_is_not_read_is_no_fault(name):
     assert padding(*NEAR[name]()) == []
+
+
+def test_of_one_of_many_that_ends_in_zeros_it_is_a_question():
+    (finding,) = padding(Reader(last, sound=True), one_of_many(0.0))
+    assert finding.question
 
 
 @pytest.mark.parametrize("kind", ["ignore_index", "lengths", "all"])

@@ -46,6 +46,38 @@ def test_recurrent_weights_that_hold_units_at_their_limit_are_the_cause():
     assert finding.after < finding.before
 
 
+class Own(nn.Module):
+    """A step of the user's own."""
+
+    def __init__(self, bias):
+        super().__init__()
+        self.read, self.keep = nn.Linear(3, 16), nn.Linear(16, 16, bias=False)
+        nn.init.constant_(self.read.bias, bias)
+
+    def forward(self, x, h):
+        return (self.read(x) + self.keep(h)).relu()
+
+
+class Loop(nn.Module):
+    def __init__(self, bias):
+        super().__init__()
+        torch.manual_seed(0)
+        self.step = Own(bias)
+        self.head = nn.Linear(19, 1)
+
+    def forward(self, x):
+        h = x.new_zeros(6, 16)
+        for now in x:
+            h = self.step(now, h)
+        return self.head(torch.cat([h, x[-1]], -1))
+
+
+def test_of_a_step_of_ones_own_states_of_zero_are_named():
+    found = {each.fault: each for each in find(Loop(-20.0), inputs(), cells=["step"])}
+    assert (found["dead units"].before, found["dead units"].after) == (1.0, 0.0)
+    assert "dead units" not in [each.fault for each in find(Loop(-0.5), inputs(), cells=["step"])]
+
+
 def identity(features):
     layer = nn.RNN(features, 16, nonlinearity="relu")
     nn.init.eye_(layer.weight_hh_l0)

@@ -1,7 +1,7 @@
 """Units that all do the same: weights that are all equal or zero make one unit of many."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.diagnosis.fault import Symptom, module_of
@@ -14,19 +14,19 @@ EQUAL = 1e-5
 
 def equal_units(run: Run, total: Series) -> Pass[Symptom | None]:
     """See whether all units of a state are equal at every step, or every weight matrix is made of one number."""
-    width = min(part.shape[-1] for part in run.states[-1])
+    width = max(part.shape[-1] for part in run.states[-1])
     weights = [weight.detach() for weight in run.cell.parameters() if weight.dim() > 1 and weight.numel() > 1]
     constant = bool(weights) and all(bool((weight == weight.flatten()[0]).all()) for weight in weights)
-    different, size = yield from _different(run)
-    if width < 2 or not (constant or (different == 1 and size > 0)):
+    different, some = yield from _different(run)
+    if width < 2 or not (constant or (different == 1 and some)):
         return None
     zero = constant and all(not bool(weight.any()) for weight in weights)
+    said = "do the same at every step" if different == 1 else "differ by their biases alone"
     made = "are all zero" if zero else "are all equal" if constant else "treat all units alike"
     return Symptom(
         "equal units",
         module_of(run),
-        f"The weights {made}: {f'all {width} units do the same at every step' if different == 1 else 'no unit is its own'}, "
-        "so there is as much memory as in one, and the same gradient comes to each.",
+        f"The weights {made}: all {width} units {said}. There is no more memory than in one.",
         "Draw the weights at random, as torch does: layer.reset_parameters(), or torch.nn.init.xavier_uniform_ and "
         "torch.nn.init.orthogonal_ of each. Zero is for biases.",
         "units that are not equal to the first, and itself",
@@ -37,21 +37,22 @@ def equal_units(run: Run, total: Series) -> Pass[Symptom | None]:
     )
 
 
-def _different(run: Run) -> Pass[tuple[float, float]]:
-    """The first unit, and how many are not equal to it at every step; and the largest size.
+def _different(run: Run) -> Pass[tuple[float, bool]]:
+    """The first unit, and how many are not equal to it at every step; and whether any is not zero.
 
     Of a cell that is taken apart it is what its units and gates read, before it is squashed: units that all stand at 1
     may well be different ones.
     """
-    rows: list[Tensor] = []
+    width = max(part.shape[-1] for part in run.states[-1])
+    others, some = torch.zeros(width, dtype=torch.bool), False
     while (steps := (yield)) is not None:
-        width = max(part.shape[-1] for part in steps.after)
-        parts = steps.inner.sums.values() if steps.inner.complete else steps.after
-        rows += [part.detach().reshape(-1, width) for part in parts if part.shape[-1] % width == 0]
-    each = torch.cat(rows).double()
-    size = each.abs().amax(-1, keepdim=True)
-    others = (each - each[:, :1]).abs() > EQUAL * size
-    return 1.0 + float(others.any(0).sum()), float(size.max())
+        for part in steps.inner.sums.values() if steps.inner.complete else steps.after:
+            if part.shape[-1] % width == 0 and not others[1:].all():  # else there is nothing left to be seen
+                each = part.detach().reshape(-1, width)
+                size = each.abs().amax(-1, keepdim=True)
+                others |= ((each - each[:, :1]).abs() > EQUAL * size).any(0).cpu()
+                some = some or bool(size.any())
+    return 1.0 + float(others.sum()), some
 
 
 def _count(run: Run) -> Pass[float]:

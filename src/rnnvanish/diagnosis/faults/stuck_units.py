@@ -11,7 +11,7 @@ from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.backward.replay import ReplayedSteps
 from rnnvanish.cell import Cell
 from rnnvanish.diagnosis.fault import Symptom, module_of
-from rnnvanish.diagnosis.faults.saturation import MORE, MOST, FlatPart, LayerSums, flat_gates, standardise
+from rnnvanish.diagnosis.faults.saturation import MORE, MOST, NEARLY_ALL, FlatPart, LayerSums, flat_gates, standardise
 from rnnvanish.mitigations import OrthogonalStart
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
@@ -25,15 +25,20 @@ def stuck_units(run: Run, total: Series) -> Pass[Symptom | None]:
     units, sums, part = _Units(), LayerSums(), FlatPart()
     while (steps := (yield)) is not None:
         units.add(steps)
+        if units.moving:
+            return None
         sums.add(steps.inner)
         part.add(steps)
     stuck = units.stuck
     if not stuck >= MOST or (part.value > MOST and sums.input.value >= MORE * max(sums.state.value, sums.bias.value)):
         return None
-    cause, remedy, mend = _cause(sums)
-    where = "0, their rectifiers read nothing but numbers far below it" if units.rectified else "1 or at -1"
+    if units.unknown and not bool(run.x.any()):
+        return None
+    cause, remedy, mend = UNKNOWN if units.unknown else _cause(sums)
+    far = "0, their rectifiers read nothing but numbers far below it"
+    where = "0" if units.unknown else far if units.rectified else "1 or at -1"
     return Symptom(
-        "dead units" if units.rectified else "stuck units",
+        "dead units" if units.unknown or units.rectified else "stuck units",
         module_of(run),
         f"{100 * stuck:.0f} % of the units stand at {where}, at every step of every sequence: they carry nothing, and no "
         f"gradient changes them. {cause}",
@@ -43,6 +48,22 @@ def stuck_units(run: Run, total: Series) -> Pass[Symptom | None]:
         measure_alone(_stuck_part),
         mend,
     )
+
+
+def no_bias(module: nn.Module) -> None:
+    """Set the biases of `module` to zero."""
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if "bias" in name:
+                parameter.zero_()
+
+
+#: Of a cell that does not say what its units read: what to look at.
+UNKNOWN = (
+    "",
+    "Look at what these units read: a bias far below zero, or weights that grew in training? Set the biases back to zero.",
+    no_bias,
+)
 
 
 def _cause(sums: LayerSums) -> tuple[str, str, Callable[[nn.Module], object]]:
@@ -70,7 +91,7 @@ class _Units:
     """What is counted of units, one by one: those that stay at one limit of their range."""
 
     def __init__(self) -> None:
-        self.rectified = False
+        self.rectified = self.unknown = False
         self._low = self._high = torch.ones((), dtype=torch.bool)
         self._rows = 0
         self._sum = self._squares = torch.zeros(1, dtype=torch.float64)
@@ -80,6 +101,10 @@ class _Units:
         """Look at those of some steps."""
         cell, flat = steps.inner.cell, flat_gates(steps.inner)
         units = {name: gate for name, gate in gate_values(steps.inner).items() if name in flat and _is_unit(name, gate)}
+        self.unknown = not flat
+        if self.unknown:  # of a cell that names nothing: states of zero
+            self._low = self._low & (steps.after[0].detach() == 0).all(0).cpu()
+            self._high = torch.zeros_like(self._low)
         for name, gate in units.items():
             middle = (gate.low + gate.high) / 2
             self._low = self._low & (flat[name] & (gate.value < middle)).all(0).cpu()
@@ -90,6 +115,12 @@ class _Units:
             self._rows += len(read)
             self._sum, self._squares = self._sum + read.sum(0), self._squares + read.square().sum(0)
             self._most = torch.maximum(self._most, read.amax(0))
+
+    @property
+    def moving(self) -> bool:
+        """Whether enough of them have been seen to leave their limit."""
+        left = (self._most < 0) if self.rectified else (self._low | self._high)
+        return float(left.double().mean()) < (NEARLY_ALL if self.unknown else MOST)
 
     @property
     def stuck(self) -> float:
@@ -112,14 +143,6 @@ def _stuck_part(run: Run, total: Series) -> Pass[float]:
     while (steps := (yield)) is not None:
         units.add(steps)
     return units.stuck
-
-
-def no_bias(module: nn.Module) -> None:
-    """Set the biases of `module` to zero."""
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            if "bias" in name:
-                parameter.zero_()
 
 
 def _orthogonal(module: nn.Module) -> nn.Module:

@@ -23,7 +23,7 @@ class Padding:
         in_order: Which steps are padding, (time, sequences), in the order of the sequence.
         reverse: Whether the loop runs from the end of the sequence.
         front: Whether it stands before the text.
-        certain: Whether it can be nothing else: sequences of several lengths, a padding_idx or lengths that say the same.
+        certain: Whether it can hardly be anything else.
     """
 
     in_order: Bool[Tensor, "time sequences"]
@@ -44,7 +44,7 @@ class Padding:
     @property
     def doubt(self) -> str:
         """What to say where it may be something else."""
-        return "" if self.certain else " All sequences have as many: they may be data, too."
+        return "" if self.certain else " Nothing says that these are padding: they may be data, too."
 
 
 def find_padding(model: nn.Module, call: Call, run: Run) -> Padding | None:
@@ -99,8 +99,9 @@ def _as_steps(value: Tensor, time: int, batch: int, run: Run) -> Iterator[Tensor
 def _at_end(steps: Tensor, pads: set[int | None], lengths: list[Tensor]) -> tuple[Tensor, bool] | None:
     """Which steps at the end of sequences are padding, and whether that is certain.
 
-    Padding is one and the same step, again and again up to the end, and nowhere else. Where it is equally long in all
-    sequences it is zero, or the index of an embedding that is said to be for padding; and there is text before it.
+    Padding is one and the same step, again and again up to the end, and nowhere else. It is certain where the lengths were
+    given, where an embedding says so, and where most sequences have it, of several lengths. Zeros at the end of a few, or
+    equally many in all, may be data; the index 0 of an embedding may not.
     """
     time = len(steps)
     longest = (steps == steps[-1]).all(-1).flip(0).cumprod(0).sum(0).argmax()
@@ -118,8 +119,10 @@ def _at_end(steps: Tensor, pads: set[int | None], lengths: list[Tensor]) -> tupl
         return None
     if any(bool((each == time - trailing).all()) for each in lengths) or declared:
         return padded, True
-    if least < most:  # of one number that is not zero it may be a signal that has come to an end
-        return (padded, True) if pad.numel() > 1 or not bool(pad.any()) or index else None
-    if time - most < LEAST or bool(pad.any()):
-        return None
-    return padded, index
+    zero, several = not bool(pad.any()), pad.numel() > 1
+    if least < most and float((trailing > 0).double().mean()) >= 0.5:
+        # Of one number that is not zero it may be a signal that has come to an end.
+        return (padded, True) if zero or several or index else None
+    if least < most:  # in a few sequences alone
+        return (padded, index) if zero else None
+    return (padded, index and zero) if (zero or index) and time - most >= LEAST else None
