@@ -85,8 +85,9 @@ def find_end_points(model: nn.Module, call: Call, output: Any, runs: list[Run], 
             edges = [each.edge for each in outputs]
             torch.autograd.grad(value, edges, retain_graph=True, allow_unused=True)
         read = [each for each in outputs if each.gradient and bool(each.gradient[0].any())]
-        if read and any(bool(direct.any()) for direct in direct_gradients(value, None, runs)):
-            read = []  # the loss reads the loops by another way, too: then outputs are no place to start from
+        other_ways = direct_gradients(value, None, runs) if read and loss is not None else []
+        if any(bool(direct.any()) for direct in other_ways):
+            read = []  # then outputs are no place to start from
     finally:
         for hook in hooks:
             hook.remove()
@@ -193,13 +194,13 @@ class _Steps:
     def _order(self, index: int) -> list[int]:
         """The loops by whose steps it is told where a loop ends: the first that reads a row decides on it."""
         reverse = self.runs[index].name.endswith("reverse")
-        others = sorted(
-            (other for other in range(len(self.runs)) if other != index),
-            key=lambda other: (-self.apart[other], self.runs[other].name.endswith("reverse") != reverse, -other),
-        )
-        # A loop that all rows read alike (an encoder under attention) ends where those do that its readers end at.
-        at = 0 if self.apart[index] else sum(self.apart[other] > 0 for other in others)
-        return [*others[:at], index, *others[at:]]
+
+        def rank(other: int) -> tuple[bool, bool, bool, int, int]:
+            # A loop that all rows read alike (an encoder under attention) ends where those do that its readers end at.
+            alike, turned = not self.apart[other], self.runs[other].name.endswith("reverse") != reverse
+            return alike, other != index, turned, -self.apart[other], -other
+
+        return sorted(range(len(self.runs)), key=rank)
 
     def _mask(self, place: int, order: Sequence[int]) -> Tensor | None:
         """The rows of one output that are the last of the first loop of `order` that reads them."""
