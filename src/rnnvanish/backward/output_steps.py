@@ -2,7 +2,8 @@
 
 Weights that grow along one axis of an output tell where a gradient came from: what was read by the row of index i alone comes
 back i + 1 times as long as from weights that do not grow. The gradient is stopped behind the calls of every loop, so that
-it is what is read of each step directly, and costs no backward pass through time.
+it is what is read of each step directly, and costs no backward pass through time. Where several rows read a step, blocks of
+them are looked at one by one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +20,10 @@ from rnnvanish.observe.record import Returned, Run
 
 #: How far a gradient may be from a multiple of another one, over its length, and the multiple from a whole number.
 NOT_ALIKE, NOT_WHOLE = 0.02, 0.2
-#: The part of what the first rows read that may come from later steps, for rows that are in order.
-IN_ORDER = 0.1
+#: Blocks of rows whose reading is told apart, where one step is read by several rows.
+BLOCKS = 8
+#: How far these blocks have to rise from the first step to the last, and how sure that has to be (Student's t).
+RISE, SURE = 0.5, 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,18 +60,21 @@ def output_steps(output: Tensor, edge: Any, runs: Sequence[Run]) -> list[OutputS
     every = direct_gradients(edge, weights, runs)
     axes = [axis for axis, size in enumerate(output.shape) if size > 1]
     grown = {axis: direct_gradients(edge, weights * (1 + _along(axis, output)), runs) for axis in axes}
+    blocks = _Blocks(edge, weights, runs)
     found: list[OutputSteps | None] = []
-    for index, run in enumerate(runs):
-        whole = every[index]
+    for index, whole in enumerate(every):
         read = whole.square().sum(-1) > 0
         if not read.any():
             found.append(None)
             continue
         places = {axis: _rows(whole[read], grown[axis][index][read], output.shape[axis]) for axis in axes}
         known = {axis: place for axis, place in places.items() if place is not None}
+        # Where each number of the output reads one step, it may be of a maximum over time; then these are in no order.
+        if known and len(known) == len(axes) and not _in_order(known, read):
+            known = {axis: place for axis, place in known.items() if not _varies(place, read)}
         rows = _from_rows(output, known, read) if known else None
         if rows is None or not rows.tells_steps_apart:
-            rows = _from_shape(output, edge, weights, run) or rows
+            rows = _from_blocks(output, blocks, index, known, read) or rows
         found.append(rows)
     return found
 
@@ -159,31 +165,93 @@ def _from_rows(output: Tensor, known: dict[int, Tensor], read: Tensor) -> Output
     )
 
 
-def _from_shape(output: Tensor, edge: Any, weights: Tensor, run: Run) -> OutputSteps | None:
-    """Where several rows read a step (attention, a convolution): an axis as long as the loop, if its rows are in order.
+def _varies(place: Tensor, read: Tensor) -> bool:
+    """Whether different rows read the steps of one sequence."""
+    sequence = read.nonzero(as_tuple=True)[1]
+    pairs = torch.stack([sequence, place]).unique(dim=1)
+    return bool(pairs.shape[1] > len(pairs[0].unique()))
 
-    They are if the first half of them reads next to nothing of the second half of the steps.
+
+def _in_order(known: dict[int, Tensor], read: Tensor) -> bool:
+    """Whether later steps of every sequence are read by later rows; or by earlier ones, of a loop that runs the other way."""
+    place = torch.zeros_like(next(iter(known.values())))
+    for index in known.values():
+        place = place * (index.max() + 1) + index
+    by_step = torch.zeros(read.shape, dtype=place.dtype, device=place.device).masked_scatter(read, place)
+    rise = torch.cat([own[there].diff() for own, there in zip(by_step.T, read.T, strict=True)])
+    return bool((rise > 0).all() or (rise < 0).all())
+
+
+class _Blocks:
+    """How much blocks of rows read of each step: of all loops at once, since most have the same blocks."""
+
+    def __init__(self, edge: Any, weights: Tensor, runs: Sequence[Run]) -> None:
+        self.edge, self.weights, self.runs = edge, weights, runs
+        self.known: list[tuple[Tensor, list[Tensor]]] = []
+
+    def sizes(self, block: Tensor, index: int) -> Float[Tensor, "blocks time sequences"]:
+        """The square of what each block of rows sends to each step of one loop."""
+        for other, sizes in self.known:
+            if other.shape == block.shape and other.equal(block):
+                return sizes[index]
+        every = []
+        for each in block.unique():
+            rows = torch.where((block == each).expand_as(self.weights), self.weights, 0)
+            every.append([of_run.square().sum(-1) for of_run in direct_gradients(self.edge, rows, self.runs)])
+        self.known.append((block, [torch.stack(own) for own in zip(*every, strict=True)]))
+        return self.known[-1][1][index]
+
+
+def _from_blocks(
+    output: Tensor, blocks: _Blocks, index: int, known: dict[int, Tensor], read: Tensor
+) -> OutputSteps | None:
+    """Where several rows read a step (attention, a convolution, a norm over time): the later the step, the later the rows.
+
+    The block that reads most of a step, on average over the blocks, rises with the step along the axis of time; it falls,
+    of a loop that runs the other way. Along any other axis it does neither.
     """
-    half = max(1, int(run.ends.min()) // 2)
-    best, found = IN_ORDER, None
-    for guess in _guesses(output, run):
-        first = torch.where((guess.step < half).expand_as(output), weights, 0)
-        (of_first,) = direct_gradients(edge, first, [run])
-        sizes = of_first.square().sum((1, 2))
-        part = float(sizes[half:].sum() / sizes.sum())
-        if part < best:
-            best, found = part, guess
+    run, surest, found = blocks.runs[index], SURE, None
+    for guess in _guesses(output, run, known, read):
+        block = guess.step.clamp(min=0) * BLOCKS // len(read)
+        if len(block.unique()) < 2:
+            continue
+        sizes = blocks.sizes(block, index)
+        here = read & (sizes.sum(0) > 0)
+        centre = (block.unique().to(sizes)[:, None, None] * sizes).sum(0)[here] / sizes.sum(0)[here]
+        rise, sure = _rise(here.nonzero(as_tuple=True)[0].to(sizes) * BLOCKS / len(read), centre)
+        if abs(rise) > RISE and sure > surest:
+            surest = sure
+            turned = (run.ends[guess.sequence] - guess.step).clamp(min=-1)
+            found = guess if rise > 0 else OutputSteps(turned, guess.sequence)
     return found
 
 
-def _guesses(output: Tensor, run: Run) -> Iterator[OutputSteps]:
+def _rise(x: Tensor, y: Tensor) -> tuple[float, float]:
+    """The slope of y over x, and how many standard errors it is away from none."""
+    if len(x.unique()) < 4:  # a few points are on a line by chance
+        return 0.0, 0.0
+    x, y = x - x.mean(), y - y.mean()
+    slope = (x * y).sum() / x.square().sum()
+    error = ((y - slope * x).square().sum() / (len(x) - 2) / x.square().sum()).sqrt()
+    return float(slope), float(slope.abs() / error.clamp(min=torch.finfo(error.dtype).tiny))
+
+
+def _guesses(output: Tensor, run: Run, known: dict[int, Tensor], read: Tensor) -> Iterator[OutputSteps]:
+    """Each axis that could be time, with the sequences as the rows of `known` are, or along an axis as long as the batch."""
     time, batch = run.x.shape[:2]
-    for axis, size in enumerate(output.shape):
-        own = _along(axis, output)
-        if size == time > 1:
-            rows = [other for other in range(output.dim()) if other != axis and output.shape[other] == batch]
-            sequence = _along(rows[0], output) if rows else torch.zeros_like(own)
-            yield OutputSteps(*torch.broadcast_tensors(own, sequence))
-        if size == time * batch and min(time, batch) > 1:
-            yield OutputSteps(own % time, own // time)
-            yield OutputSteps(own // batch, own % batch)
+    free = [axis for axis, size in enumerate(output.shape) if size > 1 and axis not in known]
+    for axis in free:
+        own, size = _along(axis, output), output.shape[axis]
+        if not known and size % (time * batch) == 0 and min(time, batch) > 1:
+            each = own // (size // (time * batch))
+            yield OutputSteps(each % time, each // time)
+            yield OutputSteps(each // batch, each % batch)
+        others = [other for other in free if other != axis]
+        rows = [other for other in others if output.shape[other] == batch][:1]
+        sequence = _along(rows[0], output) if rows else torch.zeros_like(own)
+        if known:
+            rows, sequence = [], _from_rows(output, known, read).sequence
+        # Rows that share a step are its features where no other axis has these; else the last of them is the end.
+        features = size > time and len(others) == len(rows)
+        step = own * time // size if features else (own + 1) * time // size - 1
+        yield OutputSteps(*torch.broadcast_tensors(step, sequence))
