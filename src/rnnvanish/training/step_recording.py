@@ -130,7 +130,7 @@ class StepRecording:
     def _through_model(self, own: dict[str, nn.Module]) -> dict[str, Curve]:
         """Measure steps that no module was called around by the model's forward, given the batch."""
         try:
-            return self._through(self.model, call_with_batch(self.model, self._batch), own)
+            return self._through(self.model, call_with_batch(copy_model(self.model), self._batch), own)
         except Exception as error:  # noqa: BLE001  # a training must not end by being watched
             kind = type(self.model).__name__
             why = (

@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from rnnvanish.live import plain_name
 from rnnvanish.observe.autograd_graph import first_ancestor, gradient_nodes
@@ -85,37 +86,63 @@ def explain_no_layer(model: nn.Module, call: Call) -> str:
         found = repeated_modules(model, call)
     except Exception as error:  # noqa: BLE001  # what was wanted is a layer: that is said first
         return f" It could not be run to look for a loop of its own{failure(error)}"
-    steps = [each for each in found if each.is_step]
     listed = "; ".join(map(str, found[:LISTED]))
-    said = (
-        f" Called more than once: {listed}." if found else " No module in it that has weights is called more than once."
-    )
-    if steps:
-        names = ", ".join(f'"{each.name}"' for each in steps)
+    said = f" Called more than once: {listed}." if listed else ""
+    inside = {holder: [each.name for each in found if each.holder == holder] for holder in _loops_inside(found)}
+    if steps := [each.name for each in found if each.is_step]:
+        names = ", ".join(f'"{name}"' for name in steps)
         one = "this is the step" if len(steps) == 1 else "these are the steps"
-        return f"{said} If {one} of a loop that the model writes itself, say so: cells=[{names}]."
-    return said + _make_a_module(model, found)
-
-
-def _make_a_module(model: nn.Module, found: list[Repeated]) -> str:
-    """What is to be done where a loop stands inside one forward."""
-    inside = [each for each in found if each.fed_back]
-    holder = Counter(each.holder for each in inside).most_common(1)[0][0] if inside else ""
-    where = plain_name(holder, model)
-    used = [each.name.removeprefix(f"{holder}.") for each in found if inside and each.holder == holder]
-    parts = re.sub(r"[.]([0-9]+)", r"[\1]", ", ".join(f"self.{name}" for name in used))
-    name = f"{holder}.step" if holder else "step"
-    stands = (
-        f" So a loop over time stands inside the forward of {where}: its step"
-        if inside
-        else " If a loop over time stands inside one forward, its step"
-    )
+        said += f" If {one} of a loop that the model writes itself, say so: cells=[{names}]."
+    elif not inside:
+        inside = _reused_weights(model, call, {each.name for each in found})
+    loops = [_make_a_module(holder, plain_name(holder, model), names) for holder, names in inside.items()]
+    if steps or loops:
+        return said + "".join(loops)
     return (
-        f"{stands} must become a module, whose forward(x, h) computes what one round of the loop computes now, and returns h."
-        f"\n    in __init__: self.step = Step({parts or '...'})"
-        "\n    in the loop: h = self.step(x, h)"
-        f'\n    and then:    diagnose(model, inputs, cells=["{name}"])'
+        f"{said or ' Nothing in it that has weights is called more than once.'} If its forward is itself one step of a loop "
+        "that stands outside, put that loop into the forward of a module that holds it."
     )
+
+
+def _loops_inside(found: list[Repeated]) -> list[str]:
+    """The modules in whose forward a loop stands that is no loop of a step."""
+    return list(dict.fromkeys(each.holder for each in found if each.fed_back and not each.is_step))
+
+
+def _make_a_module(holder: str, where: str, names: list[str]) -> str:
+    """What is to be done where a loop stands inside one forward."""
+    parts = ", ".join(f"self.{name.removeprefix(f'{holder}.')}" for name in names)
+    parts = re.sub(r"[.]([0-9]+)", r"[\1]", parts)
+    step = f"{holder}.step" if holder else "step"
+    return (
+        f" A loop stands inside the forward of {where}: its step must become a module, whose forward(x, h) computes "
+        "what one round of the loop computes now, and returns h."
+        f"\n    in __init__: self.step = Step({parts})"
+        "\n    in the loop: h = self.step(x, h)"
+        f'\n    and then:    diagnose(model, inputs, cells=["{step}"])'
+    )
+
+
+def _reused_weights(model: nn.Module, call: Call, repeated: set[str]) -> dict[str, list[str]]:
+    """The modules that use weights of their own more than twice in one call, and these weights."""
+    uses: Counter[int] = Counter()
+
+    class Count(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+        ) -> Any:
+            uses.update(id(each) for each in args if isinstance(each, nn.Parameter))
+            return function(*args, **kwargs or {})
+
+    _run(model, call, {}, Count())
+    found = {}
+    for name, module in model.named_modules():
+        if plain_name(name, model) in repeated:
+            continue
+        own = [weight for weight, value in module.named_parameters(recurse=False) if uses[id(value)] > 2]
+        if own:
+            found[name] = [f"{name}.{weight}" if name else weight for weight in own]
+    return found
 
 
 def repeated_modules(model: nn.Module, call: Call) -> list[Repeated]:
@@ -149,7 +176,12 @@ def repeated_modules(model: nn.Module, call: Call) -> list[Repeated]:
     return [each for each in found if not each.name.startswith(tuple(outer))]
 
 
-def _run(model: nn.Module, call: Call, forwards: dict[nn.Module, Callable[..., Any]]) -> None:
+def _run(
+    model: nn.Module,
+    call: Call,
+    forwards: dict[nn.Module, Callable[..., Any]],
+    mode: AbstractContextManager[Any] = nullcontext(),  # noqa: B008
+) -> None:
     with ExitStack() as stack:
         stack.enter_context(borrow(model, None, *call.contents))
         stack.enter_context(torch.enable_grad())
@@ -158,7 +190,8 @@ def _run(model: nn.Module, call: Call, forwards: dict[nn.Module, Callable[..., A
                 parameter.requires_grad_()  # or nobody sees where results go
         for module, forward in forwards.items():
             vars(module)["forward"] = forward
-        call(model)
+        with mode:
+            call(model)
 
 
 def _numbers(found: Leaves) -> list[Tensor]:
