@@ -19,11 +19,13 @@ from rnnvanish.diagnosis.faults.equal_units import equal_units
 from rnnvanish.diagnosis.faults.first_step import first_step
 from rnnvanish.diagnosis.faults.half_precision import half_precision
 from rnnvanish.diagnosis.faults.idle_dropout import idle_dropout
+from rnnvanish.diagnosis.faults.kept_state import kept_state
 from rnnvanish.diagnosis.faults.mixed_sequences import mixed_sequences
 from rnnvanish.diagnosis.faults.no_gradient import no_gradient
 from rnnvanish.diagnosis.faults.padding import padding_read
 from rnnvanish.diagnosis.faults.pooled_padding import pooled_padding
 from rnnvanish.diagnosis.faults.saturation import saturated_input
+from rnnvanish.diagnosis.faults.short_windows import short_windows
 from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
 from rnnvanish.diagnosis.faults.single_step import single_step
 from rnnvanish.diagnosis.faults.state_anew import state_anew
@@ -53,6 +55,8 @@ OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (
     no_gradient,
     double_softmax,
     batch_statistics,
+    kept_state,
+    short_windows,
     clipped_away,
     first_step,
     idle_dropout,

@@ -98,9 +98,7 @@ NO_GRADIENTS = (
     _with_gradients,
 )
 ZERO_WEIGHTS = "multiplies by {}, which is all zeros"
-REDRAW = (
-    "Draw it as torch does, or small: from zeros the layer learns nothing at the first step, and little at those after."
-)
+REDRAW = "Draw it as torch does, or small: from zeros nothing before it is learned at the first step."
 OTHER = "has a slope of zero there", "Look at its numbers: whatever it reads, it passes no change of it on.", None
 
 

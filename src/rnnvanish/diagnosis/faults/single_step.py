@@ -30,7 +30,7 @@ def single_step(watched: WatchedModel) -> list[Symptom]:
                 "nothing of a step before: nothing is carried, and its recurrent weights see "
                 + ("the same state always." if any(bool(part.any()) for part in run.initial) else "nothing but zeros."),
                 _remedy(run, layer),
-                "steps in each sequence",
+                "length of a sequence",
                 1.0,
                 lambda watched, name=name: float(len(watched.first_layers[name][0].run.x)),
                 swap_batch_and_time if layer and rows > 1 else None,
