@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from rnnvanish import mitigations
 from rnnvanish.mitigation import Build, Draw, Rule
 from rnnvanish.observe.recorded_calls import copy_model
 from rnnvanish.probes.curve import Advice, CurveVerdict
@@ -72,18 +73,15 @@ class Trial(Advice):
 
 def named(cure: Cure) -> str:
     """The cure as Python, such as "mitigations.OpenGate(bias=3.0)"."""
-    return repr(cure) if type(cure).__name__ == "Swap" else f"mitigations.{cure!r}"
+    return f"mitigations.{cure!r}" if type(cure).__module__.startswith(mitigations.__name__) else repr(cure)
 
 
 def line(cure: Cure, seed: int | None = None) -> str:
     """What a user types to apply it, with the random numbers of a seed."""
     if isinstance(cure, Rule):
         return f"from rnnvanish import mitigations; {named(cure)}.apply(model.parameters())  # before optimizer.step()"
-    home = (
-        "rnnvanish.diagnosis.advice.replace_cell import Swap"
-        if type(cure).__name__ == "Swap"
-        else "rnnvanish import mitigations"
-    )
+    known = named(cure).startswith("mitigations.")
+    home = "rnnvanish import mitigations" if known else f"{type(cure).__module__} import {type(cure).__name__}"
     applied = f"model = {named(cure)}(model)"
     if seed is None:
         return f"from {home}; {applied}"

@@ -263,7 +263,8 @@ def _listed(shapes: list[torch.Size]) -> str:
 
 
 def left(curve: Curve, lag: int) -> float:
-    """What is left of the gradient at a lag."""
+    """What is left of the gradient at a lag: of what its verdict is of."""
+    curve = curve if curve.alone is None else curve.alone
     return float(curve.gain[min(lag, len(curve.gain) - 1)])
 
 

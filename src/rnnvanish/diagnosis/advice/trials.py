@@ -1,21 +1,20 @@
 """Mitigations, each tried on a copy of the user's own model: nothing is advised that was not measured."""
 
 import math
-import traceback
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from rnnvanish.backward.loss import Loss
 from rnnvanish.cell import Cell
+from rnnvanish.diagnosis.advice.own_step import state_weights, steps_by_name
+from rnnvanish.diagnosis.advice.reasons import why_not, why_unknown
 from rnnvanish.diagnosis.advice.replace_cell import GATED_CELLS, Swap
 from rnnvanish.diagnosis.advice.trial import Cure, Training, Trial, named
 from rnnvanish.diagnosis.advice.trial_runner import TrialRunner, distance
 from rnnvanish.diagnosis.progress import doing
-from rnnvanish.live import Cells, live_cells, unwrapped
+from rnnvanish.live import Cells, cells_of, live_cells, step_modules, unwrapped
 from rnnvanish.mitigation import Draw, innermost, keeping_bias
 from rnnvanish.mitigations import (
     Chrono,
@@ -46,8 +45,6 @@ VANISHING: tuple[Cure, ...] = (
 )
 #: What is tried where one explodes.
 EXPLODING: tuple[Cure, ...] = (OrthogonalStart(), Critical(), NpRNN(), Swap(), ClipNorm())
-#: Where this package lies, and torch.
-OURS, TORCH = Path(__file__).parents[2], Path(torch.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,13 @@ def trials_of(
     bad = {name: curve for name, curve in before.items() if curve.verdict in ("vanishing", "exploding")}
     bad = {name: curve for name, curve in bad.items() if not curve.joined}
     model = unwrapped(model)
+    cells = steps_by_name(model, cells)
     cures = _cures(bad, lag)
+    known = live_cells(model)
+    own = [name for name, step in step_modules(model, cells).items() if not cells_of(step) and step not in known]
+    weights = state_weights(model, calls[0], loss, cells, [name for name in bad if name.partition(" (")[0] in own])
+    if weights is not None:
+        cures.append(weights)
     runner = TrialRunner(model, calls, loss, before, lag, train, rate, cells, segment, quick)
     untreated, unfit = None, {}
     if train and bad:
@@ -141,39 +144,29 @@ def trials_of(
         try:
             untreated = runner.trained(copy_model(model))
         except Exception as error:  # noqa: BLE001  # the user's own code runs where it did not before
-            why = f"Training without a cure: {_reason(error, model)}"
+            why = f"Training without a cure: {why_not(error, model)}"
             return Trials(dict.fromkeys(bad, ()), {named(cure): why for cure in cures})
     found: dict[str, list[Trial]] = {name: [] for name in bad}
-    cells_there = [innermost(cell) for cell in live_cells(model)]
     for number, cure in enumerate(cures):
         doing(f"trying cure {number + 1} of {len(cures)}: {named(cure)}")
-        if isinstance(cure, Swap) and _is_there(cure, cells_there):
+        if isinstance(cure, Swap) and _is_there(cure, known):
             unfit[named(cure)] = f"The model has {cure.cell} layers already; to open their gate is tried by itself."
             continue
         try:
             measured = runner.trials(cure, untreated)
         except Exception as error:  # noqa: BLE001  # the user's own code runs with what it was not written for
-            unfit[named(cure)] = _reason(error, model)
+            unfit[named(cure)] = why_not(error, model) if known or not own else why_unknown(cure, own, weights)
             continue
         for name in bad:
             found[name].append(measured[name])
     return Trials({name: tuple(sorted(trials, key=_rank)) for name, trials in found.items()}, unfit, untreated)
 
 
-def _reason(error: Exception, model: nn.Module) -> str:
-    """Why something could not be tried: what this package says, or where the model's own code failed, and how."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, ValueError | RuntimeError) and Path(frames[-1].filename).is_relative_to(OURS):
-        return str(error)
-    theirs = [each for each in frames if not any(map(Path(each.filename).is_relative_to, (OURS, TORCH)))]
-    where = f" ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})" if theirs else ""
-    return f"With it {type(model).__name__} does not run{where}: {type(error).__name__}: {error}"
-
-
 def _is_there(swap: Swap, cells: list[Cell]) -> bool:
     """Whether a swap would do no more than open a gate that can be opened as it is."""
     kind = GATED_CELLS[swap.cell]
-    return bool(cells) and all(type(cell) is kind and keeping_bias(cell) is not None for cell in cells)
+    inner = list(map(innermost, cells))
+    return bool(inner) and all(type(cell) is kind and keeping_bias(cell) is not None for cell in inner)
 
 
 def _cures(bad: dict[str, Curve], lag: int | None) -> list[Cure]:
