@@ -58,3 +58,13 @@ def test_where_the_end_alone_is_read_nothing_leads_past_it(kind):
     (found,) = bypass(module, torch.randn(9, 2, 2).double()).values()
     assert found.share.abs().max() < 1e-12
     torch.testing.assert_close(found.total, found.recurrent)
+
+
+def test_lags_are_counted_from_the_last_state_that_is_read():
+    torch.manual_seed(0)
+    model, x = Attentive().double(), torch.randn(12, 3, 2).double()
+    (short,) = bypass(model, x[:9]).values()
+    model.read = lambda last, earlier: Attentive.read(model, earlier[8], earlier[:8])  # of ten steps the ninth
+    (found,) = bypass(model, x[:10], torch.sum).values()
+    for name in ("total", "recurrent", "share"):
+        torch.testing.assert_close(getattr(found, name), getattr(short, name), rtol=0, atol=1e-11)

@@ -50,8 +50,10 @@ def bypass(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) 
 def bypass_of(run: Run, gradients: Series) -> Bypass:
     """Measure one loop, given the total gradient of every state."""
     rows = torch.arange(len(run.ends), device=run.ends.device)
-    whole = _align_ends(gradients, run)
-    alone = _align_ends(recurrent_gradient(run, tuple(part[run.ends, rows] for part in gradients)), run)
+    end = tuple(part[run.ends, rows] for part in gradients)
+    read = torch.cat(end, dim=-1).any(-1)
+    lags = int(run.ends[read].max()) + 1 if read.any() else len(run.x)
+    whole, alone = _align_ends(gradients, run, lags), _align_ends(recurrent_gradient(run, end), run, lags)
     squares = whole.square().sum(-1).sum(1)
     first = squares[0]
     return Bypass(
@@ -61,10 +63,10 @@ def bypass_of(run: Run, gradients: Series) -> Bypass:
     )
 
 
-def _align_ends(parts: Series, run: Run) -> Float[Tensor, "lags sequences state"]:
+def _align_ends(parts: Series, run: Run, lags: int) -> Float[Tensor, "lags sequences state"]:
     """Counted back from each sequence's own end, in double precision; zero beyond its beginning."""
     whole = torch.cat(parts, dim=-1).double()
-    step = run.ends - torch.arange(len(whole), device=whole.device)[:, None]
+    step = run.ends - torch.arange(lags, device=whole.device)[:, None]
     rows = torch.arange(whole.shape[1], device=whole.device).expand_as(step)
     return torch.where((step >= 0)[..., None], whole[step.clamp(min=0), rows], 0.0).cpu()
 
