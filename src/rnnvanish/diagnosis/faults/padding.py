@@ -32,13 +32,14 @@ def padding_read(watched: WatchedModel) -> list[Symptom]:
             continue
         steps = float(padding.steps.sum(0)[wrong].double().mean())
         where = "begin" if padding.front else "end"
+        one = f"The sequence {where}s in padding,"
+        many = f"{int(wrong.sum())} of {len(wrong)} sequences {where} in padding, on average"
         found.append(
             Symptom(
                 "padding read at the end",
                 module_of(run),
-                f"{int(wrong.sum())} of {len(wrong)} sequences {where} in padding, on average {steps:.3g} equal steps of "
-                f"{len(run.x)}, and the loss reads the layer behind them: what the sequence said has to survive them all."
-                f"{padding.doubt}",
+                f"{one if len(wrong) == 1 else many} {steps:.3g} equal steps of {len(run.x)}, and the loss reads the layer "
+                f"behind them: what the sequence said has to survive them all.{padding.doubt}",
                 "Read each sequence at its own end: pack the batch with torch.nn.utils.rnn.pack_padded_sequence and take the "
                 "final state, or take output[range(batch), lengths - 1].",
                 ARRIVING,

@@ -26,7 +26,7 @@ def pooled_padding(watched: WatchedModel) -> list[Symptom]:
     found = []
     for each in padded_loops(watched):
         run, padding = each.run, each.padding
-        wrong = (each.read & padding.steps).any(0) & (each.read & ~padding.steps).any(0)
+        wrong = (each.read & padding.deep).any(0) & (each.read & ~padding.steps).any(0)
         if not wrong.any() or not (_is_attended(watched, run) if not each.direct else not _told_apart(watched, run)):
             continue
         number = not any(output.dim() for output in tensors_in(watched.output))

@@ -13,6 +13,8 @@ from rnnvanish.observe.record import Run
 
 #: Equal steps from which on they are taken for padding; where all sequences have as many, also the steps that are left.
 LEAST = 3
+#: Part of all steps that may have the index of padding and be text.
+SELDOM = 0.1
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class Padding:
         reverse: Whether the loop runs from the end of the sequence.
         front: Whether it stands before the text.
         certain: Whether it can hardly be anything else.
+        exact: Whether no word of the text may look like it.
     """
 
     in_order: Bool[Tensor, "time sequences"]
     reverse: bool
     front: bool
     certain: bool
+    exact: bool
 
     @property
     def steps(self) -> Bool[Tensor, "time sequences"]:
@@ -37,9 +41,21 @@ class Padding:
         return self.in_order.flip(0) if self.reverse else self.in_order
 
     @property
+    def deep(self) -> Bool[Tensor, "time sequences"]:
+        """Those of them, as the loop runs, that cannot be text: where its last word may look like padding, none next to it."""
+        if self.exact:
+            return self.steps
+        inner = self.in_order.flip(0) if self.front else self.in_order
+        found = inner.clone()
+        for back in range(1, LEAST):
+            found[back:] &= inner[:-back]
+            found[:back] = False
+        return found.flip(0) if self.front != self.reverse else found
+
+    @property
     def behind(self) -> Bool[Tensor, "time sequences"]:
-        """Those of them that the loop comes to when it has read the text."""
-        return self.steps & (self.reverse == self.front)
+        """Those of the deep ones that the loop comes to when it has read the text."""
+        return self.deep & (self.reverse == self.front)
 
     @property
     def doubt(self) -> str:
@@ -64,11 +80,22 @@ def find_padding(model: nn.Module, call: Call, run: Run) -> Padding | None:
     candidates = [steps for value in given for steps in _as_steps(value, time, batch, run)]
     for steps in (*candidates, own.flip(0) if reverse else own):
         for front in (False, True):
-            found = _at_end(steps.flip(0) if front else steps, pads, lengths)
+            turned = steps.flip(0) if front else steps
+            found = _where_masked(turned) if len(candidates) > 1 else None
+            found = found or _at_end(turned, pads, lengths)
             if found is not None:
-                padded, certain = found
-                return Padding(padded.flip(0) if front else padded, reverse, front, certain)
+                padded, *known = found
+                return Padding(padded.flip(0) if front else padded, reverse, front, *known)
     return None
+
+
+def _where_masked(steps: Tensor) -> tuple[Tensor, bool, bool] | None:
+    """Which steps at the end of sequences a mask of ones and zeros leaves out, where this is one."""
+    if steps.is_floating_point() or steps.shape[-1] != 1:
+        return None
+    there = steps[..., 0] == 1
+    falls = bool((there | (steps[..., 0] == 0)).all() and there[0].all() and (there[1:] <= there[:-1]).all())
+    return (~there, True, True) if falls and int((~there).sum(0).max()) >= LEAST else None
 
 
 def _given(call: Call) -> Iterator[Tensor]:
@@ -96,10 +123,11 @@ def _as_steps(value: Tensor, time: int, batch: int, run: Run) -> Iterator[Tensor
         yield value.reshape(time, batch, -1)
 
 
-def _at_end(steps: Tensor, pads: set[int | None], lengths: list[Tensor]) -> tuple[Tensor, bool] | None:
-    """Which steps at the end of sequences are padding, and whether that is certain.
+def _at_end(steps: Tensor, pads: set[int | None], lengths: list[Tensor]) -> tuple[Tensor, bool, bool] | None:
+    """Which steps at the end of sequences are padding, whether that is certain, and whether it is exact.
 
-    Padding is one and the same step, again and again up to the end, and nowhere else. It is certain where the lengths were
+    Padding is one and the same step, again and again up to the end, and nowhere else, but for a word now and then that has
+    its index. It is certain where the lengths were
     given, where an embedding says so, and where most sequences have it, of several lengths. Zeros at the end of a few, or
     equally many in all, may be data; the index 0 of an embedding may not.
     """
@@ -115,14 +143,27 @@ def _at_end(steps: Tensor, pads: set[int | None], lengths: list[Tensor]) -> tupl
     index = pad.numel() == 1 and not steps.is_floating_point()
     declared = index and int(pad) in pads
     padded = torch.arange(time, device=steps.device)[:, None] >= time - trailing
-    if not declared and int(same.sum()) > int(trailing.sum()):
+    if not declared and not _may_be_text(same & ~padded, index):
         return None
-    if any(bool((each == time - trailing).all()) for each in lengths) or declared:
-        return padded, True
+    for each in lengths:
+        beside = each - (time - trailing)  # the last words of a text may have the index of padding, too
+        if bool((beside >= 0).all()) and int(beside.max()) < LEAST and int(each.min()) <= time - LEAST:
+            return torch.arange(time, device=steps.device)[:, None] >= each, True, True
+    alone = not bool((same & ~padded).any())
+    if declared:
+        return padded, True, alone
     zero, several = not bool(pad.any()), pad.numel() > 1
-    if least < most and float((trailing > 0).double().mean()) >= 0.5:
+    if least < most and float((trailing >= LEAST).double().mean()) >= 0.5:
         # Of one number that is not zero it may be a signal that has come to an end.
-        return (padded, True) if zero or several or index else None
+        return (padded, True, alone) if zero or several or index else None
     if least < most:  # in a few sequences alone
-        return (padded, index) if zero else None
-    return (padded, index and zero) if (zero or index) and time - most >= LEAST else None
+        return (padded, index, alone) if zero else None
+    return (padded, index and zero, alone) if (zero or index) and time - most >= LEAST else None
+
+
+def _may_be_text(same: Bool[Tensor, "time sequences"], index: bool) -> bool:
+    """Whether there are so few steps like padding within the text that a word may have its index; nowhere two beside a third."""
+    if not index:
+        return not bool(same.any())
+    run = same[2:] & same[1:-1] & same[:-2]
+    return not bool(run.any()) and float(same.double().mean()) < SELDOM
