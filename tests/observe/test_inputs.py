@@ -176,6 +176,26 @@ def test_what_is_tried_leaves_no_trace():
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
+class Differentiates(Two):
+    """Takes a derivative in its forward, and is lazy."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.LazyLinear(2)
+
+    def forward(self, x):
+        y = self.head(super().forward(x.requires_grad_()))
+        return y + torch.autograd.grad(y.sum(), x, create_graph=True)[0].mean()
+
+
+def test_a_model_that_differentiates_in_its_forward_is_tried_with_a_graph():
+    model, x = Differentiates().double(), X.clone()
+    assert Call.of(model, [x, LABELS]).args[0] is x
+    assert list(retention(model, [x, LABELS])) == ["layer/layer0/forward"]
+    assert isinstance(model.head, nn.LazyLinear)
+    assert not x.requires_grad
+
+
 @pytest.mark.parametrize(
     ("make", "inputs", "said"),
     [

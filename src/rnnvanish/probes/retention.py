@@ -42,9 +42,11 @@ def retention(
         model: Any module that holds `torch.nn.RNN`, `LSTM`, `GRU` or `Recurrent` layers, or calls `torch.nn.RNNCell`,
             `LSTMCell`, `GRUCell` or a step of its own in a loop.
         inputs: What `model` takes: a tensor, a `PackedSequence`, a tuple for several arguments, a mapping for keyword
-            arguments; or a batch that holds more than it takes, such as (inputs, targets); or a DataLoader of these.
-        loss: What the gradient starts from: takes what `model` returns, and the batch where it has a second parameter,
-            and gives a scalar; or the name of a method that takes the batch, such as Lightning's "training_step". Of a
+            arguments; or a batch as a loader gives it, a list, a mapping or one in the other, that may hold more than it
+            takes, such as (inputs, targets); or a loader of these. Where it is not plain what is meant, what runs is.
+        loss: What the gradient starts from: takes what `model` returns, and the batch where it needs a second argument, or
+            what the model is not given of it where that is called `target`, as in `nn.CrossEntropyLoss()`, and gives a
+            scalar; or the name of a method that takes the batch, such as Lightning's "training_step". Of a
             loss that reads several steps of what the model returns the gradient starts at one of them alone: of a forward
             direction the last that it reads of each sequence, of a backward direction the first. By default the loss is,
             of a bare recurrent module, the final states of its top layer, summed; of another what it returns, summed.

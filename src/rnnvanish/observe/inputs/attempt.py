@@ -59,11 +59,15 @@ def choose(model: nn.Module, rivals: Sequence[Sequence[Attempt]], batch: Any, ce
     return ran[0][1]
 
 
-@torch.no_grad()
-def _result(model: nn.Module, call: Callable[[nn.Module], Any], batch: Any) -> list[Tensor]:
-    with borrow(model, None, batch), warnings.catch_warnings():
+def _result(model: nn.Module, call: Callable[[nn.Module], Any], batch: Any, graph: bool = False) -> list[Tensor]:
+    with borrow(model, None, batch), warnings.catch_warnings(), torch.set_grad_enabled(graph):
         warnings.simplefilter("ignore")  # of what is not meant
-        return [number.clone() for number in numeric_tensors(call(model))]
+        try:
+            return [number.clone() for number in numeric_tensors(call(model))]
+        except RuntimeError as error:
+            if graph or "grad" not in str(error):
+                raise
+    return _result(model, call, batch, graph=True)  # it differentiates by itself
 
 
 def _none_runs(model: nn.Module, failed: list[tuple[str, Exception]], batch: Any) -> str:

@@ -103,7 +103,7 @@ def materialise(model: nn.Module, run: Callable[[nn.Module], Any], *beside: Any)
         yield
         return
     with preserve(model, *beside):
-        with preserve_random_state(), torch.no_grad():
+        with preserve_random_state(), torch.enable_grad():  # a forward may differentiate by itself
             run(model)
         yield
 
