@@ -115,6 +115,7 @@ class Symptom:
         question: Whether it may be right as it is.
         exact: Whether a value of zero is no rounding.
         helps: Of the value before and after it was mended: whether that helped. A remedy that did not is not given.
+        everywhere: Whether it is none where a batch does not have it: a loss may leave out what it reads of another.
     """
 
     fault: str
@@ -130,6 +131,7 @@ class Symptom:
     question: bool = False
     exact: bool = False
     helps: Callable[[float, float], bool] = lambda before, after: True
+    everywhere: bool = False
 
 
 @dataclass(frozen=True)

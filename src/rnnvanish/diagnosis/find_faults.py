@@ -63,6 +63,8 @@ def findings(subject: Subject, symptoms: Sequence[Sequence[Seen]]) -> tuple[Find
     for seen in by_fault.values():
         number, first = seen[0]
         times = len({number for number, _ in seen})
+        if first.symptom.everywhere and times < batches:
+            continue
         where = "" if batches == 1 else f" So it is in {times} of {batches} batches."
         found.append(_tried(replace(subject, calls=[subject.calls[number]]), first, where))
     return (*(_tried(subject, each, "") for each in symptoms_of_model(subject)), *found)

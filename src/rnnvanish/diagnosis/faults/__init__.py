@@ -24,12 +24,14 @@ from rnnvanish.diagnosis.faults.mixed_sequences import mixed_sequences
 from rnnvanish.diagnosis.faults.no_gradient import no_gradient
 from rnnvanish.diagnosis.faults.padding import padding_read
 from rnnvanish.diagnosis.faults.pooled_padding import pooled_padding
+from rnnvanish.diagnosis.faults.read_at_start import read_at_start
 from rnnvanish.diagnosis.faults.saturation import saturated_input
 from rnnvanish.diagnosis.faults.short_windows import short_windows
 from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
 from rnnvanish.diagnosis.faults.single_step import single_step
 from rnnvanish.diagnosis.faults.state_anew import state_anew
 from rnnvanish.diagnosis.faults.stuck_units import stuck_units
+from rnnvanish.diagnosis.faults.unread_part import unread_part
 
 #: What is looked for, in this order. Each says what it saw in a loop, or None; at once, or of every step.
 ALL: tuple[LoopMeasure[Symptom | None], ...] = (
@@ -43,6 +45,8 @@ ALL: tuple[LoopMeasure[Symptom | None], ...] = (
 )
 #: What is looked for in a whole watched run, while its graph is there.
 OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (
+    read_at_start,
+    unread_part,
     detached,
     state_anew,
     single_step,

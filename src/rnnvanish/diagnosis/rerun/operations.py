@@ -228,7 +228,7 @@ def record_step(
     with torch.enable_grad(), borrow(model, None, *call.contents):
         with record.on():
             output = call(model)
-            value = _weighted(output) if loss is None else evaluate_loss(model, call, output, loss)
+            value = weighted_sum(output) if loss is None else evaluate_loss(model, call, output, loss)
         ends = record.values_of(output if loss is None else value)
         if value is None or not value.requires_grad:
             return RecordedStep(record, ends, None)
@@ -239,7 +239,7 @@ def record_step(
     return RecordedStep(record, ends, value.detach())
 
 
-def _weighted(output: Any) -> Tensor | None:
+def weighted_sum(output: Any) -> Tensor | None:
     """A number that depends on all of an output, also where its rows have a constant sum."""
     generator = torch.Generator().manual_seed(0)
     found = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
