@@ -14,6 +14,7 @@ from rnnvanish.diagnosis.faults.batch_statistics import batch_statistics
 from rnnvanish.diagnosis.faults.clipped_away import clipped_away
 from rnnvanish.diagnosis.faults.closed_gate import closed_gate
 from rnnvanish.diagnosis.faults.detached import detached
+from rnnvanish.diagnosis.faults.detached_step import detached_step
 from rnnvanish.diagnosis.faults.double_softmax import double_softmax
 from rnnvanish.diagnosis.faults.equal_units import equal_units
 from rnnvanish.diagnosis.faults.first_step import first_step
@@ -32,6 +33,7 @@ from rnnvanish.diagnosis.faults.single_step import single_step
 from rnnvanish.diagnosis.faults.state_anew import state_anew
 from rnnvanish.diagnosis.faults.stuck_units import stuck_units
 from rnnvanish.diagnosis.faults.unread_part import unread_part
+from rnnvanish.diagnosis.faults.unreset_state import unreset_state
 
 #: What is looked for, in this order. Each says what it saw in a loop, or None; at once, or of every step.
 ALL: tuple[LoopMeasure[Symptom | None], ...] = (
@@ -40,6 +42,7 @@ ALL: tuple[LoopMeasure[Symptom | None], ...] = (
     equal_units,
     stuck_units,
     half_precision,
+    detached_step,
     closed_gate,
     shrinking_weights,
 )
@@ -60,6 +63,7 @@ OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (
     double_softmax,
     batch_statistics,
     kept_state,
+    unreset_state,
     short_windows,
     clipped_away,
     first_step,

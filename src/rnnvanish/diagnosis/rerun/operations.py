@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.loss import Loss, evaluate_loss
 from rnnvanish.compat import tree_leaves
+from rnnvanish.diagnosis.rerun.history import function_name
 from rnnvanish.live import Cells, plain_name, recurrent_modules, step_modules
 from rnnvanish.observe.call import Call, map_tensors
 from rnnvanish.observe.restore.borrow import borrow
@@ -118,7 +119,7 @@ class OperationRecord(TorchFunctionMode):
         replaced = self._replaced.get(index)
         output = func(*args, **kwargs) if replaced is None else replaced(func, args, kwargs)
         made = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-        name = _name(func)
+        name = function_name(func)
         if made or name in LEAVING:
             module, place = self._where()
             operation = Operation(name, index, args, kwargs, inputs, module, place, torch.is_grad_enabled())
@@ -185,11 +186,6 @@ class OperationRecord(TorchFunctionMode):
 def _as_leaf(value: Tensor) -> Tensor:
     frozen = value.is_floating_point() and not value.requires_grad
     return value.requires_grad_() if frozen and torch.is_grad_enabled() else value
-
-
-def _name(func: Callable[..., Any]) -> str:
-    name: str = getattr(func, "__name__", str(func))
-    return getattr(getattr(func, "__self__", None), "__name__", name) if name == "__get__" else name
 
 
 @dataclass(frozen=True, eq=False)
