@@ -58,12 +58,14 @@ def output_steps(output: Tensor, edge: Any, runs: Sequence[Run]) -> list[OutputS
     """
     weights = _weights(output)
     every = direct_gradients(edge, weights, runs)
+    there = [whole.square().sum(-1) > 0 for whole in every]
+    if all(bool(read.any(1).sum() <= 1) for read in there):  # one and the same step of all sequences
+        return [_of_one_step(output, read) for read in there]
     axes = [axis for axis, size in enumerate(output.shape) if size > 1]
     grown = {axis: direct_gradients(edge, weights * (1 + _along(axis, output)), runs) for axis in axes}
     blocks = _Blocks(edge, weights, runs)
     found: list[OutputSteps | None] = []
-    for index, whole in enumerate(every):
-        read = whole.square().sum(-1) > 0
+    for index, (whole, read) in enumerate(zip(every, there, strict=True)):
         if not read.any():
             found.append(None)
             continue
@@ -73,10 +75,18 @@ def output_steps(output: Tensor, edge: Any, runs: Sequence[Run]) -> list[OutputS
         if known and len(known) == len(axes) and not _in_order(known, read):
             known = {axis: place for axis, place in known.items() if not _varies(place, read)}
         rows = _from_rows(output, known, read) if known else None
-        if rows is None or not rows.tells_steps_apart:
+        if bool((read.sum(0) > 1).any()) and (rows is None or not rows.tells_steps_apart):
             rows = _from_blocks(output, blocks, index, known, read) or rows
         found.append(rows)
     return found
+
+
+def _of_one_step(output: Tensor, read: Tensor) -> OutputSteps | None:
+    """All rows are of the one step that is read; None where none is."""
+    if not read.any():
+        return None
+    step = read.any(1).nonzero().view([1] * output.dim())
+    return OutputSteps(step, torch.zeros_like(step))
 
 
 def direct_gradients(
