@@ -95,6 +95,10 @@ class Methods(Two):
         assert batch_idx == loader == 0
         return self.of_one(data)
 
+    def with_indices(self, data, batch_nb, optimizer_idx):
+        assert optimizer_idx == 0
+        return self.with_index(data, batch_nb)
+
     def of_parts(self, x, y, smoothing=0.0):
         return F.cross_entropy(self(x), y, label_smoothing=smoothing)
 
@@ -112,7 +116,7 @@ class Methods(Two):
         return F.cross_entropy(output, target)
 
 
-@pytest.mark.parametrize("method", ["of_one", "with_index", "of_parts", "in_a_mapping"])
+@pytest.mark.parametrize("method", ["of_one", "with_index", "with_indices", "of_parts", "in_a_mapping"])
 def test_a_method_as_a_loss(method):
     torch.manual_seed(0)
     model = Methods().double()
@@ -127,6 +131,8 @@ def test_a_method_as_a_loss(method):
 def test_a_method_that_is_no_loss_for_this_batch():
     with pytest.raises(ValueError, match=r"needs_more\(x, y, teacher\) cannot be the loss.*the batch, which has 2"):
         retention(Methods().double(), (X, TARGET), loss="needs_more")
+    with pytest.raises(ValueError, match=r"of_parts\(x, y\) cannot be the loss.*the batch, which has 0"):
+        retention(Methods().double(), X, loss="of_parts")
     with pytest.raises(ValueError, match="must be a tensor of one number, got None"):
         retention(Methods().double(), (X, TARGET), loss="returns_nothing")
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rnnvanish.names import listed
 from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.call import Call, map_tensors
+from rnnvanish.observe.cell_loops.call_pattern import CallPattern
 from rnnvanish.observe.cell_loops.candidates import explain_no_layer
 from rnnvanish.observe.opaque import check_opaque
 from rnnvanish.observe.record import Run
@@ -88,6 +89,14 @@ def check_unseen(unseen: dict[str, str], runs: list[Run]) -> None:
         if not runs:
             raise ValueError(said)
         warnings.warn(said, stacklevel=2)
+
+
+def check_steps(model: nn.Module, call: Call, patterns: Iterable[CallPattern]) -> None:
+    """Complain of a module that was named as a step and is none; say which may be meant."""
+    for pattern in patterns:
+        if complaint := pattern.complaint:
+            own = isinstance(pattern.module, nn.RNNCellBase)
+            raise ValueError(complaint if own else f"{complaint}{explain_no_layer(model, call)}")
 
 
 def check_runs(model: nn.Module, runs: list[Run], names: Iterable[str]) -> None:

@@ -208,7 +208,6 @@ def _run_unwatched(
             module.__dict__["forward"] = partial(checks.checked_forward, forward, name, module)
         with nullcontext() if segment is None else torch.no_grad():  # a graph of its own would take the memory
             ordinary = [number.clone() for number in numeric_tensors(call(model))]  # it may return what is put back
-        for pattern in patterns.values():
-            pattern.check()
+    checks.check_steps(model, call, patterns.values())
     checks.check_finite(model, call, ordinary)
     return ordinary, patterns

@@ -225,6 +225,14 @@ def test_of_two_loops_each_is_told():
     assert 'say so: cells=["decoder"]. A loop stands inside the forward of encoder' in str(refused.value)
 
 
+def test_a_module_that_is_no_step_is_answered_with_those_that_may_be():
+    """The class of the whole model, as people name it first."""
+    x = torch.randn(TIME, BATCH, INPUT)
+    with pytest.raises(ValueError, match="Layer, a Layer, was named in cells=, but none of its arguments") as refused:
+        retention(Layer(Plain), x, cells=[Layer])
+    assert 'say so: cells=["cell"].' in str(refused.value)
+
+
 class Thrice(nn.Module):
     """Calls a layer three times, and that is no loop."""
 

@@ -103,15 +103,16 @@ class CallPattern:
             return ("h",)
         return tuple(_readable_name(place) for place, _ in self.pairs)
 
-    def check(self) -> None:
-        """Complain of a module that was named as a step, was called, and is none."""
-        if self._calls and not self.pairs:
-            own = isinstance(self.module, nn.RNNCellBase)
-            how = "has a forward of its own" if own else "was named in cells="
-            raise ValueError(
-                f"{self.name}, a {type(self.module).__name__}, {how}, but none of its arguments comes back "
-                "in what it returns: a step is called (x, state) -> state or (output, state), with a state of tensors."
-            )
+    @property
+    def complaint(self) -> str:
+        """What is said of a module that was named as a step, was called, and is none; nothing of others."""
+        if not self._calls or self.pairs:
+            return ""
+        how = "has a forward of its own" if isinstance(self.module, nn.RNNCellBase) else "was named in cells="
+        return (
+            f"{self.name}, a {type(self.module).__name__}, {how}, but none of its arguments comes back "
+            "in what it returns: a step is called (x, state) -> state or (output, state), with a state of tensors."
+        )
 
     def _source(self, leaf: Tensor) -> tuple[str | None, bool]:
         """Where in an earlier result a tensor stood, and whether it is what stood there, or was computed from it."""

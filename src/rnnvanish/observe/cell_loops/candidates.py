@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from rnnvanish.live import plain_name
+from rnnvanish.live import RECURRENT, plain_name
 from rnnvanish.observe.autograd_graph import first_ancestor, gradient_nodes
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.cell_loops.call_pattern import LEARNED_CALLS, CallPattern
@@ -20,6 +20,8 @@ from rnnvanish.observe.inputs.failure import failure
 from rnnvanish.observe.pytree import Leaves, leaves
 from rnnvanish.observe.restore.borrow import borrow
 
+#: What is measured without being named.
+KNOWN = (*RECURRENT, nn.RNNCellBase)
 #: How many modules a message lists.
 LISTED = 8
 
@@ -153,7 +155,7 @@ def repeated_modules(model: nn.Module, call: Call) -> list[Repeated]:
     names = {
         module: plain_name(name, model)
         for name, module in model.named_modules()
-        if name and any(True for _ in module.parameters())
+        if name and any(True for _ in module.parameters()) and not isinstance(module, KNOWN)
     }
     counts: Counter[nn.Module] = Counter()
     holders: dict[nn.Module, str] = {}

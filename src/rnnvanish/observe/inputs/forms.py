@@ -19,7 +19,7 @@ TENSOR = re.compile(r"Tensor\b")
 #: How a batch is called where a form is written down.
 WHOLE = "batch"
 #: Names of the index of a batch.
-INDEX = re.compile(r"(?i)idx|index|number|nb$|step|^_|^[in]$")
+INDEX = re.compile(r"(?i)(idx|index)$|^(batch_)?(nb|number|step|i|n|_+)$")
 #: Orders in which the values of a mapping are tried whose keys no parameter has.
 MAX_ORDERS = 24
 
@@ -252,12 +252,12 @@ def method_form(function: Callable[..., Any], batch: Any) -> Given:
         return _by_name(takes.known(held) if takes.names is not None else [*needed]).give(batch)
     if len(needed) < 2:
         return Given((batch,), {}, ())
-    indexed = needed[0] == "batch" or INDEX.search(needed[1]) or function.__name__ in STEPS or not is_sequence(batch)
-    if len(needed) == 2 and indexed:
-        return Given((batch, 0), {}, ())
+    alone = len(needed) == 2 and (needed[0] == "batch" or function.__name__ in STEPS)
+    if alone or all(map(INDEX.search, needed[1:])):
+        return Given((batch, *[0] * (len(needed) - 1)), {}, ())
     if is_sequence(batch) and len(batch) >= len(needed):
         return Given(tuple(batch[: len(needed)]), {}, tuple(batch[len(needed) :]))
     raise ValueError(
-        f"{function.__name__}({', '.join(needed)}) cannot be the loss: it is given the batch, and 0 for its index, or the parts of the "
-        f"batch, which has {len(parts(batch))}. Give the others a default."
+        f"{function.__name__}({', '.join(needed)}) cannot be the loss: it is given the batch, and 0 for its index, or the "
+        f"parts of the batch, which has {len(parts(batch))}. Give the others a default."
     )
