@@ -200,6 +200,31 @@ def test_a_mask_that_is_given_says_what_is_padding():
     assert padding(Masked(last), {"ids": x, "mask": torch.ones_like(mask)}) == []
 
 
+class Twins(nn.Module):
+    """Two texts, one layer for both or one for each."""
+
+    def __init__(self, shared, dropout):
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.dropout = nn.Embedding(20, 6), nn.Dropout(dropout)
+        self.first = nn.GRU(6, 8, batch_first=True)
+        self.second = self.first if shared else nn.GRU(6, 8, batch_first=True)
+
+    def forward(self, one, other):
+        return torch.cat(
+            [f(self.dropout(self.words(x)))[0][:, -1] for f, x in ((self.first, one), (self.second, other))]
+        )
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize(
+    ("shared", "layer"), [(False, "second/layer0/forward"), (True, "first (call 2)/layer0/forward")]
+)
+def test_of_two_texts_the_padded_one_is_named(shared, layer, dropout):
+    (finding,) = padding(Twins(shared, dropout), (words((TIME,) * 4), words()))
+    assert finding.layer == layer
+
+
 def silence():
     x = sounds()
     x[:, 3:5] = 0

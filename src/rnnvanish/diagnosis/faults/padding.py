@@ -136,6 +136,8 @@ def pack_sequences(module: nn.Module, padded: Bool[Tensor, "time sequences"]) ->
     def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Tensor | PackedSequence, ...]:
         x, *rest = args
         steps = x.transpose(0, 1) if batch_first else x
+        if steps.shape[:2] != padded.shape:
+            raise ValueError(f"A batch of another shape, {tuple(steps.shape[:2])}, has other padding.")
         at = torch.minimum(step + start, start + lengths - 1).to(x.device)
         moved = steps.gather(0, at[..., None].expand_as(steps))
         return (pack_padded_sequence(moved, lengths, enforce_sorted=False), *rest)

@@ -73,20 +73,36 @@ def find_padding(model: nn.Module, call: Call, run: Run) -> Padding | None:
         return None
     time, batch = run.x.shape[:2]
     reverse = run.name.endswith("reverse")
-    own = run.x.detach()
+    own = run.x.detach().flip(0) if reverse else run.x.detach()
     given = [value.detach() for value in _given(call)]
     lengths = [value for value in given if value.shape == (batch,) and not value.is_floating_point()]
     pads = {each.padding_idx for each in model.modules() if isinstance(each, nn.Embedding | nn.EmbeddingBag)}
     candidates = [steps for value in given for steps in _as_steps(value, time, batch, run)]
-    for steps in (*candidates, own.flip(0) if reverse else own):
+    masks = sum(_where_masked(steps) is not None for steps in candidates)
+    several = max(masks, len(candidates) - masks) > 1
+    for steps in (*candidates, own):
         for front in (False, True):
             turned = steps.flip(0) if front else steps
             found = _where_masked(turned) if len(candidates) > 1 else None
             found = found or _at_end(turned, pads, lengths)
             if found is not None:
                 padded, *known = found
-                return Padding(padded.flip(0) if front else padded, reverse, front, *known)
+                padded = padded.flip(0) if front else padded
+                if not several or _is_alike(own, padded):
+                    return Padding(padded, reverse, front, *known)
     return None
+
+
+def _is_alike(own: Tensor, padded: Bool[Tensor, "time sequences"]) -> bool:
+    """Whether a loop reads the same at these steps, as far as dropout leaves it: in all sequences at a time, or at all times.
+
+    Of several inputs of a model another loop may read this one.
+    """
+    there = padded[..., None] & (own != 0)
+    most, least = own.masked_fill(~there, -torch.inf), own.masked_fill(~there, torch.inf)
+    close = 1e-5 * own.abs().max()
+    alike = [bool(((most.amax(axis) - least.amin(axis)) <= close).all()) for axis in (0, 1)]
+    return (alike[1] and int(padded.sum(1).max()) > 1) or alike[0]
 
 
 def _where_masked(steps: Tensor) -> tuple[Tensor, bool, bool] | None:
