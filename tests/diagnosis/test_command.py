@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -269,6 +270,52 @@ def test_options_reach_the_diagnosis(monkeypatch, folder, capsys):
     assert given["layers"] == ["RNN", "head.rnn"]
     assert given["cells"] == ["a", "b"]
     assert given["quick"] is True
+
+
+OWN = """
+import torch
+from torch import nn
+
+
+class Step(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Linear(6, 4)
+
+    def forward(self, x, h):
+        return torch.tanh(self.mix(torch.cat([x, h], 1)))
+
+
+class Loop(nn.Module):
+    def __init__(self, inside):
+        super().__init__()
+        self.inside, self.step = inside, Step()
+
+    def forward(self, x):
+        h = x.new_zeros(x.shape[1], 4)
+        for now in x:
+            h = torch.tanh(self.step.mix(torch.cat([now, h], 1))) if self.inside else self.step(now, h)
+        return h
+
+
+def module():
+    return Loop(False), torch.randn(9, 3, 2)
+
+
+def inside():
+    return Loop(True), torch.randn(9, 3, 2)
+"""
+
+
+def test_steps_are_suggested_as_they_are_typed(tmp_path, monkeypatch, capsys):
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    assert main(["diagnose", "own.py:module"]) == 2
+    (suggested,) = re.findall(r"say so: (--cells \S+)\.$", capsys.readouterr().err, re.MULTILINE)
+    assert main(["diagnose", "own.py:module", *suggested.split(), "--json"]) in (0, 1)
+    assert list(json.loads(capsys.readouterr().out)["layers"]) == ["step"]
+    assert main(["diagnose", "own.py:inside"]) == 2
+    assert "and then: rnnvanish diagnose own.py:inside --cells step" in capsys.readouterr().err
 
 
 HOSTILE = """

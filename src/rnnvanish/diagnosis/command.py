@@ -1,5 +1,6 @@
 """`rnnvanish diagnose`: find the target, measure, show, compare."""
 
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -62,8 +63,17 @@ def _what_failed(error: BaseException, target: str) -> str:
     """What this package says, as it says it; of another's error where it came from, too."""
     *_, last = traceback.extract_tb(error.__traceback__)
     if isinstance(error, ValueError | RuntimeError | NotStored) and Path(last.filename).is_relative_to(OURS):
-        return str(error)
+        return _in_options(str(error), target)
     return f"{target} failed while it was measured{failure(error)}"
+
+
+def _in_options(said: str, target: str) -> str:
+    """What is suggested in Python, as it is written on the command line."""
+    names = lambda found: "--cells " + re.sub('[" ]', "", found[1])
+    said = re.sub(r'cells=\[("[^\]]+")\]', names, said)
+    return re.sub(
+        r"\bdiagnose\(model, inputs, (--cells \S+)\)", lambda found: f"rnnvanish diagnose {target} {found[1]}", said
+    )
 
 
 def _save(report: Diagnosis, out: str) -> None:

@@ -149,7 +149,7 @@ class Step(nn.Module):
         return torch.tanh(self.first(x) + self.keep(h))
 
 
-LINES = r"in __init__: (.*)\n +in the loop: (.*)\n +and then: +(.*)$"
+LINES = r"in __init__: (.*);\n +in the loop: (.*);\n +and then: +(.*)$"
 
 
 def test_a_step_inside_a_forward_becomes_a_module_by_the_lines_that_are_shown():

@@ -119,8 +119,8 @@ def _make_a_module(holder: str, where: str, names: list[str]) -> str:
     return (
         f" A loop stands inside the forward of {where}: its step must become a module, whose forward(x, h) computes "
         "what one round of the loop computes now, and returns h."
-        f"\n    in __init__: self.step = Step({parts})"
-        "\n    in the loop: h = self.step(x, h)"
+        f"\n    in __init__: self.step = Step({parts});"
+        "\n    in the loop: h = self.step(x, h);"
         f'\n    and then:    diagnose(model, inputs, cells=["{step}"])'
     )
 
