@@ -23,6 +23,7 @@ from rnnvanish.diagnosis.faults.idle_dropout import idle_dropout
 from rnnvanish.diagnosis.faults.kept_state import kept_state
 from rnnvanish.diagnosis.faults.mixed_sequences import mixed_sequences
 from rnnvanish.diagnosis.faults.no_gradient import no_gradient
+from rnnvanish.diagnosis.faults.numbers_alone import numbers_alone
 from rnnvanish.diagnosis.faults.padding import padding_read
 from rnnvanish.diagnosis.faults.pooled_padding import pooled_padding
 from rnnvanish.diagnosis.faults.read_at_start import read_at_start
@@ -62,6 +63,7 @@ OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (
     no_gradient,
     double_softmax,
     batch_statistics,
+    numbers_alone,
     kept_state,
     unreset_state,
     short_windows,

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from rnnvanish.diagnosis.fault import Subject, Symptom
-from rnnvanish.diagnosis.rerun.training_step import Clip, clips_of, training_of
+from rnnvanish.diagnosis.rerun.training_step import Clip, clips_of, training_loss, training_of
 
 #: Less than this is left of the gradient in every batch, and of the step: adaptive optimizers take out a common factor.
 LITTLE, SMALL = 1e-3, 0.05
@@ -14,14 +14,15 @@ BATCHES = 3
 
 def clipped_away(subject: Subject) -> list[Symptom]:
     """See whether what is done to the gradient before a step leaves next to nothing of it, and of the step."""
-    if not clips_of(subject):
+    loss = training_loss(subject)
+    if loss is None or not clips_of(subject):
         return []
     norms = []
     for call in subject.calls[:BATCHES]:
         training = training_of(subject)
         if training is None:
             return []
-        norms.append(training.step(call, subject.loss))
+        norms.append(training.step(call, loss))
         if norms[-1][1] > LITTLE * norms[-1][0]:
             return []
     left = _step_left(subject)
@@ -58,7 +59,7 @@ def _step_left(subject: Subject, clip: Clip | None = None) -> float:
         if clip is not None:
             training = type(training)(training.model, training.optimizer, (clip,))
         before = [weight.detach().clone() for weight in training.model.parameters()]
-        training.step(subject.calls[0], subject.loss, clipped)
+        training.step(subject.calls[0], training_loss(subject), clipped)
         moved = [
             (now.detach() - old).double().norm() for now, old in zip(training.model.parameters(), before, strict=True)
         ]

@@ -6,7 +6,7 @@ from rnnvanish.backward.each_loop import each_loop
 from rnnvanish.backward.measure_loop import measure_alone
 from rnnvanish.diagnosis.fault import Subject, Symptom
 from rnnvanish.diagnosis.faults.saturation import MOST, flat_part
-from rnnvanish.diagnosis.rerun.training_step import training_of
+from rnnvanish.diagnosis.rerun.training_step import training_loss, training_of
 from rnnvanish.live import recurrent_modules, step_modules
 
 #: A step that is longer than this part of the recurrent weights may throw them anywhere.
@@ -20,12 +20,13 @@ MEASURE = "gates and units at the end of their range after one step"
 
 def first_step(subject: Subject) -> list[Symptom]:
     """See whether one step of the user's optimizer, on a copy, leaves most gates at the end of their range."""
-    if subject.loss is None or (training := training_of(subject)) is None:
+    loss = training_loss(subject)
+    if loss is None or (training := training_of(subject)) is None:
         return []
     modules = [*recurrent_modules(training.model).values(), *step_modules(training.model, subject.cells).values()]
     weights = list({id(weight): weight for module in modules for weight in module.parameters()}.values())
     before = [weight.detach().clone() for weight in weights]
-    training.step(subject.calls[0], subject.loss)
+    training.step(subject.calls[0], loss)
     moved, size = (
         float(torch.stack([each.detach().double().norm() for each in row]).norm())
         for row in ([now.detach() - old for now, old in zip(weights, before, strict=True)], before)
@@ -66,7 +67,7 @@ def _flat_after_step(subject: Subject, part: float = 1.0) -> dict[str, float]:
     assert training is not None
     for group in training.optimizer.param_groups:
         group["lr"] *= part
-    training.step(subject.calls[0], subject.loss)
+    training.step(subject.calls[0], training_loss(subject))
     with torch.no_grad():
         for weight in training.model.parameters():
             weight.grad = None

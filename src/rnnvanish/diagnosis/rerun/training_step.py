@@ -68,6 +68,13 @@ def training_of(subject: Subject, model: nn.Module | None = None) -> Training | 
     return Training(candidate, optimizer, clips_of(subject)) if optimizer is not None else None
 
 
+def training_loss(subject: Subject) -> Loss:
+    """The loss that is trained with: the one that was given, else a LightningModule's own; None where neither is known."""
+    own = unwrapped(subject.model)
+    lightning = is_lightning(own) and overrides(own, "training_step")
+    return "training_step" if subject.loss is None and lightning else subject.loss
+
+
 def gradient_norm(model: nn.Module) -> float:
     """The norm of the gradient of all weights."""
     norms = [weight.grad.double().norm() for weight in model.parameters() if weight.grad is not None]
