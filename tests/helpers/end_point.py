@@ -4,7 +4,8 @@ A state is what step t hands to step t + 1, each part a coordinate of its own: t
 made of. What layers above read is the copy of h.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,8 +87,13 @@ def by_output(loss: Callable[[Tensor], Tensor], output: Tensor) -> Tensor:
     return torch.autograd.grad(loss(leaf), leaf)[0]
 
 
-def gains(output: Tensor, gradient: Tensor, states: Sequence[State], sequences: Sequences) -> Tensor:
-    """Gain at each lag of a loop, where `gradient` alone arrives at `output`.
+def gains(
+    output: Tensor | Sequence[Tensor],
+    gradient: Tensor | Sequence[Tensor],
+    states: Sequence[State],
+    sequences: Sequences,
+) -> Tensor:
+    """Gain at each lag of a loop, where `gradient` alone arrives at `output`, one or several.
 
     Each sequence counts from its own end, and over its own norm there. Of all that reach back so far the geometric mean;
     a sequence at whose end nothing arrives is left out.
@@ -107,3 +113,12 @@ def gains(output: Tensor, gradient: Tensor, states: Sequence[State], sequences: 
     lags = range(max(map(len, curves)))
     means = [torch.tensor([curve[lag] for curve in curves if lag < len(curve)], dtype=torch.float64) for lag in lags]
     return torch.stack([mean.log().mean().exp() for mean in means])
+
+
+def assert_same_gains(curves: Mapping[str, Any], gains: Mapping[str, Tensor]) -> None:
+    """Hold the curves of every loop of a model against these."""
+    assert set(curves) == set(gains)
+    for name, gain in gains.items():
+        torch.testing.assert_close(
+            curves[name].gain, gain, rtol=1e-6, atol=0, msg=lambda said, name=name: f"{name}: {said}"
+        )
