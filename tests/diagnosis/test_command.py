@@ -142,7 +142,17 @@ class Forecaster(LightningModule):
         return DataLoader([(torch.randn(9, 1), torch.zeros(4)) for _ in range(12)], batch_size=4)
 
 
-model = Forecaster()
+class WithoutForward(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.inner = Forecaster()
+        self.train_dataloader = self.inner.train_dataloader
+
+    def training_step(self, batch, index):
+        return self.inner.training_step(batch, index)
+
+
+model, without_forward = Forecaster(), WithoutForward()
 with_loss = model, model.train_dataloader(), "training_step"
 too_many = model, torch.randn(2, 9, 1), torch.zeros(2, 4)
 """
@@ -157,6 +167,9 @@ def test_a_lightning_module_brings_its_data_and_a_target_may_bring_its_loss(fold
     assert len(retention(model, loader)["cell"].rates) == 3
     own_loss = retention(*load_target("lit.py:with_loss"))["cell"]
     assert not torch.allclose(own_loss.gain, retention(model, loader)["cell"].gain)
+    without_forward = load_target("lit.py:without_forward")
+    assert without_forward[2] == "training_step"
+    assert list(retention(*without_forward)) == ["inner.cell"]
     with pytest.raises(WrongUse, match=r"gives a Tensor where the loss belongs.*one tuple: \(module, \(x, y\)\)"):
         load_target("lit.py:too_many")
 

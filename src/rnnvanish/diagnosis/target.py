@@ -73,7 +73,7 @@ def load_target(target: str) -> tuple[nn.Module, Any, Loss]:
         layer: nn.Module = found
         return layer, torch.randn(*shape, found.input_size, dtype=next(layer.parameters()).dtype), None
     if isinstance(found, nn.Module) and (loader := _own_loader(found)) is not None:
-        return found, loader, None
+        return found, loader, None if overrides(found, "forward") else "training_step"
     if isinstance(found, nn.Module):
         raise WrongUse(
             f"{target} is a {type(found).__name__}, and only you know what it reads: "
