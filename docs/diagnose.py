@@ -50,13 +50,13 @@ diagnosis = diagnose(model, digits)
 print(diagnosis)
 
 # %% [markdown]
-# Line by line:
+# The **first sentence** is the answer: what is wrong, where, and what to do first. Then, line by line:
 #
 # - The **bars** show how much of the gradient is left, from the last pixel on the left to the first on the right. Each
 #   step down is less than a tenth of what was there. A dot is less than a millionth.
-# - The **half-life** is the number of steps in which half of it is lost.
+# - What **arrives** is the part that is left at the very first step. The **half-life** is the number of steps in which half
+#   of it is lost. Where it is not lost any more after a while, the report says after how much.
 # - The **reach** is the number of steps until less than a thousandth is left. What lies further back has hardly any say.
-# - What is **left** is the part that arrives at the very first step.
 # - The **cause** is read from the gates, the weights and the slopes of this very run.
 # - The **weights** are changed by what comes from the last steps alone, nearly all of it.
 # - What was **tried** was tried on a copy of your model, and measured again. Nothing is advised that was not tried. The
@@ -65,6 +65,10 @@ print(diagnosis)
 # The verdict is *vanishing* where somewhere on the way less than a thousandth is left, *exploding* where it grows more
 # than a thousandfold, *healthy* otherwise. A loop of which your loss reads nothing is *not read*; one that takes a single
 # step has *nothing to carry*.
+#
+# All this fits a screen: the worst is told in full, the rest in a line each, and layers that are alike are told once.
+# `--full` tells everything. So does the page that `diagnosis.to_html("report.html")` writes: point at a word in it, and it
+# says what the word means.
 #
 # ## Where the gradient starts
 #
@@ -140,7 +144,8 @@ plots.say(
 #
 # Faults that have a name stand first in the report, under **FOUND**: a closed gate, an input so large that nothing
 # answers to it, recurrent weights that make everything smaller, a state that is handed on detached, padding that is read
-# at the end. Each was seen in the run, and what mends it was tried on a copy.
+# at the end. Each was seen in the run, and what mends it was tried on a copy. What looks like a fault, but may be right as it
+# is, is put as a **QUESTION**.
 #
 # ## While it trains
 #

@@ -31,14 +31,17 @@
 # ## The gradient arrives, and nothing is learnt
 
 # %% tags=["remove-input"]
+import math
+
 from rnnvanish import plots
 from rnnvanish.experiments import beyond
 from rnnvanish.experiments.workbench import curve
+from rnnvanish.numerals import decay_in_words
 
 rows = []
 for name, kind in {"no bend": "prelu", "tanh": "tanh"}.items():
     kept = curve(beyond.straight(kind), seed=0)
-    half_life = "lost nothing" if kept.half_life > 1e6 else f"{kept.half_life:.1f} steps"
+    half_life = decay_in_words(kept.half_life if kept.half_life < 1e6 else math.inf, float(kept.gain[-1]))
     rows.append(f"| {name} | {half_life} | {100 * beyond.learnt_same(beyond.straight(kind), seed=0):.0f} % |")
 plots.say("| network | half-life of the gradient | right answers |\n|---|---|---|\n" + "\n".join(rows))
 

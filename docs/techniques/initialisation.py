@@ -75,8 +75,8 @@ plots.slider(
     ylabel="gradient that is left",
     series={"this start": [kept.gain.tolist() for kept in scaled]},
     says=[
-        f"A hundred steps back, {plots.one_in(float(kept.gain[100]))} is left. "
-        + ("It is not lost." if math.isinf(kept.half_life) else f"The half-life is {kept.half_life:.1f} steps.")
+        f"A hundred steps back, {plots.one_in(float(kept.gain[100]))} is left"
+        + ("." if math.isinf(kept.half_life) else f": the half-life is {kept.half_life:.1f} steps.")
         for kept in scaled
     ],
 )

@@ -70,11 +70,8 @@ plots.slider(
     series={"LSTM": [kept.gain.tolist() for kept in opened]},
     says=[
         f"The gate keeps {100 * gate:.0f} % of the cell. "
-        + (
-            "The gradient is not lost."
-            if math.isinf(kept.half_life)
-            else f"The half-life is {kept.half_life:.1f} steps."
-        )
+        + f"A hundred steps back, {plots.one_in(float(kept.gain[100]))} of the gradient is left"
+        + ("." if math.isinf(kept.half_life) else f": its half-life is {kept.half_life:.1f} steps.")
         for gate, kept in zip(gates, opened, strict=True)
     ],
 )

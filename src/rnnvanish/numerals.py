@@ -83,7 +83,8 @@ def _count(number: float) -> str:
         return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
     for power in (12, 9, 6):
         if power <= exponent < power + 3:
-            return f"{_round(number / 10**power)} {LARGE_NUMBERS[power].removeprefix('a ')}"
+            many = _round(number / 10**power)
+            return LARGE_NUMBERS[power] if many == 1 else f"{many} {LARGE_NUMBERS[power].removeprefix('a ')}"
     if exponent < 6:
         return f"{_round(number):,}"
     first, exponent = (int(part) for part in f"{number:.0e}".split("e"))  # 9.6·10²² is 10²³

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.advice.trials import trials_of
 from rnnvanish.diagnosis.average import mean_and_interval
+from rnnvanish.diagnosis.cause.cause import Cause
 from rnnvanish.diagnosis.examine import examine
 from rnnvanish.diagnosis.fault import Subject
 from rnnvanish.diagnosis.find_faults import findings, findings_without_gradient, unread_curves
@@ -120,9 +121,8 @@ def _diagnose(
     trials = trials_of(model, calls, loss, curves, lag, train, cells=cells, segment=segment, quick=quick)
     advised = {
         name: replace(
-            curve,
+            _explained(curve, seen.get(name)),
             recurrent=_recurrence_alone(measured.get(name)),
-            cause=seen[name].words if name in seen else "",
             advice=trials.advice(name),
         )
         for name, curve in curves.items()
@@ -146,6 +146,14 @@ def _recurrence_alone(measured: tuple[Mapping[str, Any], Any, Any] | None) -> Fl
     """The share of the gradient at each lag that took the recurrence alone; None where that is all of it."""
     found = None if measured is None or measured[0] is None else measured[0].get("bypass")
     return None if found is None or not bool((found.share.abs() > SMALL).any()) else 1 - found.share
+
+
+def _explained(curve: Curve, cause: Cause | None) -> Curve:
+    """With its cause; where that is not known, with a note that says why."""
+    if cause is None or not curve.is_measured:
+        return curve
+    note = (f"Its cause is not known. {cause.note}",) if cause.note and cause.note not in curve.notes else ()
+    return replace(curve, cause=cause.explain(curve.verdict), notes=(*curve.notes, *note))
 
 
 def _outlook(model: nn.Module, curves: dict[str, Curve], lag: int) -> Outlook | None:

@@ -175,8 +175,7 @@ class Finding:
         """What a report says of it."""
         said = [("seen", self.seen), ("to do", self.remedy), *([("tried", self.tried)] if self.measure else [])]
         title = f"{self.fault} in {printable(self.layer)}" if self.layer else self.fault
-        asked = " (a question: it may be right as it is)" if self.question else ""
-        return Section(title + asked, [(label, printable(text)) for label, text in said])
+        return Section(title, [(label, printable(text)) for label, text in said], self.question)
 
     def __str__(self) -> str:
         return finding_paragraph(self.section)

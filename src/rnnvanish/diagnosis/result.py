@@ -3,14 +3,18 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnnvanish.diagnosis.fault import Finding
 from rnnvanish.diagnosis.outlook.outlook import Outlook
+from rnnvanish.diagnosis.report.alike import grouped
+from rnnvanish.diagnosis.report.answer import answer
+from rnnvanish.diagnosis.report.brief import brief
 from rnnvanish.diagnosis.report.contents import Contents, Layer, Section
 from rnnvanish.diagnosis.report.document import SCHEMA, plain, units
-from rnnvanish.diagnosis.report.rows import rows
+from rnnvanish.diagnosis.report.rows import main_rows, more_rows
 from rnnvanish.diagnosis.report.text import to_text
 from rnnvanish.measure import Measures
 from rnnvanish.names import is_named, module_name, printable
@@ -50,7 +54,7 @@ class Diagnosis:
     layers: tuple[str, ...] = ()
 
     #: What JSON has of it, besides of every layer its curve, measures and intervals.
-    in_json: ClassVar = ("model", "healthy", "unread", "findings", "outlook", "unfit", "provenance")
+    in_json: ClassVar = ("model", "answer", "healthy", "unread", "findings", "outlook", "unfit", "provenance")
 
     @property
     def healthy(self) -> bool:
@@ -76,16 +80,35 @@ class Diagnosis:
         return tuple(name for name in self.curves if any(is_named(name, layer) for layer in self.layers))
 
     def contents(self, full: bool = False) -> Contents:
-        """What a report says, all of it or in short."""
-        measures = self.measures.get
+        """What a report says: all of it, or what one screen holds."""
+        whole = self._whole
+        return whole if full else brief(whole)
+
+    @property
+    def answer(self) -> str:
+        """In one sentence: what is wrong, where, and what to do first."""
+        return self._whole.answer
+
+    @cached_property
+    def _whole(self) -> Contents:
+        layers = [self._told(name, curve) for name, curve in self.curves.items()]
+        findings = sorted(self.findings, key=lambda finding: finding.question)
+        read = {name for name in self.judged if self.curves[name].is_read or module_name(name) in self.unread}
+        judged = grouped([layer for layer in layers if layer.name in read])
+        first = [each.section for each in findings if _is_of(each.layer, self.judged, self.curves)]
         return Contents(
             title=f"{printable(self.model)}: how much of the gradient reaches back in time",
-            findings=[finding.section for finding in self.findings],
-            layers=[Layer(name, curve, rows(curve, measures(name), full)) for name, curve in self.curves.items()],
+            answer=f"{printable(self.model)}: {answer(first, judged, self.unfit)}",
+            findings=[finding.section for finding in findings],
+            layers=layers,
             outlook=None if self.outlook is None else Section(self.outlook.title, [("", str(self.outlook))]),
-            unfit=self.unfit if full else {},
+            unfit=self.unfit,
             origin=printable(", ".join(f"{name} {value}" for name, value in self.provenance.items())),
         )
+
+    def _told(self, name: str, curve: Curve) -> Layer:
+        measured = self.measures.get(name, Measures())
+        return Layer(name, curve, main_rows(curve, measured, self.unfit), more_rows(curve, measured))
 
     def __str__(self) -> str:
         return to_text(self.contents())

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rnnvanish.backward.each_loop import each_loop
 from rnnvanish.backward.loss import Loss
 from rnnvanish.backward.recurrent_path import recurrent_gradient
-from rnnvanish.measure import Measure, Row
+from rnnvanish.measure import Measure
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run
 
@@ -71,20 +71,11 @@ def _align_ends(parts: Series, run: Run, lags: int) -> Float[Tensor, "lags seque
     return torch.where((step >= 0)[..., None], whole[step.clamp(min=0), rows], 0.0).cpu()
 
 
-def _rows(found: Bypass) -> list[Row]:
-    share = float(found.share[-1])
-    if not share > 0.5:
-        return []
-    way = "of the gradient at the first step came by another way than the recurrence"
-    return [("past it", f"{100 * min(share, 1.0):.0f} % {way}")]
-
-
 BYPASS = Measure(
     name="bypass",
     about=__doc__,
     result=Bypass,
     units={"total": "ratio", "recurrent": "ratio", "share": "share of the gradient"},
     of_loop=bypass_of,
-    main_rows=_rows,
     resolved=lambda found: found.resolved,
 )

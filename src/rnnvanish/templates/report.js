@@ -28,3 +28,5 @@ for (const figure of document.querySelectorAll("figure")) {
   svg.after(slider, output);
   output.textContent = "Move along the curve, or the slider, to read it off.";
 }
+// What a word means goes away with Escape.
+document.addEventListener("keydown", (event) => event.key === "Escape" && document.activeElement.blur());

@@ -78,6 +78,11 @@ class Cause:
         return strongest if strongest and sign * parts[strongest] > 0 else ""
 
     @property
+    def _step(self) -> float:
+        """Nats of all that a step does, without what the loss adds."""
+        return sum(nats for name, nats in self.means.items() if name != "loss")
+
+    @property
     def resolved(self) -> bool:
         """Whether no gradient was rounded to nothing."""
         return not bool(self.gain.isnan().any())
@@ -85,9 +90,16 @@ class Cause:
     @property
     def words(self) -> str:
         """All this in words."""
-        if self.note or not len(self.gain):
-            return self.note
-        return explanation(self.cell, self.around, self.means, self.main, self.kept, self.keeps, self.plain)
+        return self.note or self.explain("exploding" if self._step > 0 else "vanishing")
+
+    def explain(self, verdict: str) -> str:
+        """Say what a step does, and of a verdict that it leads to what is mainly the cause; "" where nothing is known."""
+        if not len(self.gain):
+            return ""
+        step = self._step
+        leads = step < 0 if verdict == "vanishing" else step > 0 and verdict == "exploding"
+        main = self.main if leads or self.main == "step" else ""
+        return explanation(self.cell, self.around, self.means, main, self.kept, self.keeps, self.plain)
 
 
 def causes(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Cause]:

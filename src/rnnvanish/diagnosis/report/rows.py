@@ -1,69 +1,129 @@
 """What a report says of a layer, line by line: written once, shown as text, on a terminal and on a page."""
 
 import math
+from collections.abc import Mapping
 
 from rnnvanish import probes
 from rnnvanish.diagnosis.advice.trial import Trial
 from rnnvanish.measure import Measures, Row
 from rnnvanish.names import printable
+from rnnvanish.numerals import in_words, one_in
 from rnnvanish.probes.curve import Curve
 
-#: Cures that a short report shows; a full one shows all that helped.
+#: Cures that are said first; the others are said besides.
 SHOWN = 3
+#: A share of the gradient from which on it is nearly all.
+MOST = 0.95
+#: How gradient can come back but from step to step.
+WAYS = "attention, pooling, a skip or another layer"
+#: Why there is nothing to say of a loop.
+UNSEEN = {
+    "not read": "No part of this loop is read by this loss.",
+    "nothing to carry": "It ran for a single step: there is no lag to measure.",
+}
 
 
-def rows(curve: Curve, measured: Measures | None = None, full: bool = False) -> list[Row]:
-    """Say what was measured: pairs of what it is and what came out; several rows in turn may share their first half."""
-    return [(label, printable(text)) for label, text in _rows(curve, measured, full)]
-
-
-def _rows(curve: Curve, measured: Measures | None, full: bool) -> list[Row]:
-    notes = [("note", note) for note in curve.notes]
+def main_rows(curve: Curve, measured: Measures, unfit: Mapping[str, str]) -> list[Row]:
+    """Say what matters: pairs of what it is and what came out; several rows in turn may share their first half."""
+    notes = [("note", note) for note in curve.notes if note != UNSEEN.get(curve.verdict)]
     if not curve.is_measured:
-        why = "no part of this loop is read by the loss" if not curve.is_read else "it ran for a single step"
-        return [("why", why), *notes]
-    last = len(curve.gain) - 1
-    said = [
-        ("half-life", half_life(curve)),
-        ("reach", f"{curve.reach} of {last} steps until less than a thousandth is left"),
-        ("left", f"{left(curve)} of the gradient after {last} steps"),
-    ]
+        return _printable([("why", UNSEEN[curve.verdict]), *notes])
+    shown = shown_of(curve)
+    last = len(shown.gain) - 1
+    said = [("arrives", arrives(curve))]
+    if curve.verdict == "vanishing":
+        said.append(("reach", f"{curve.reach} of {last} steps until less than a thousandth is left"))
     if curve.start:
         said.append(("start", curve.start))
+    if curve.recurrent is not None and (alone := float(curve.recurrent[-1].clamp(0, 1))) < MOST:
+        said.append(("recurrent", f"{one_in(alone)} of it came step by step, the rest by another way: {WAYS}"))
     if curve.total is not None and curve.total.is_measured:
-        said.append(("whole loss", f"{left(curve.total)} after {last} steps, with what it adds on the way"))
-    if full and len(curve.names) > 1:
-        said += [("left", f"{left(curve.part(name))} in {name}") for name in curve.names]
+        said.append(("whole loss", f"{of_gradient(curve.total)} after {last} steps, with what it adds on the way"))
     if curve.cause:
         said.append(("cause", curve.cause))
     said += notes
-    known = measured or Measures()
-    taken = [(each, known[each.name]) for each in probes.ALL if known.get(each.name) is not None]
-    said += [row for measure, result in taken for row in measure.main_rows(result)]
-    if full:
-        said += [row for measure, result in taken for row in measure.rest_rows(result)]
-    if curve.verdict in ("vanishing", "exploding") and not curve.joined:
-        said += _cures(curve, full)
-    return said
+    said += [
+        row
+        for measure in probes.ALL
+        if (found := measured.get(measure.name)) is not None
+        for row in measure.main_rows(found)
+    ]
+    if curve.verdict in ("vanishing", "exploding") and not curve.joined:  # of others none is tried
+        said += _cures(curve, unfit)
+    return _printable(said)
 
 
-def _cures(curve: Curve, full: bool) -> list[Row]:
+def more_rows(curve: Curve, measured: Measures) -> list[Row]:
+    """Say what was measured besides."""
+    if curve.verdict in UNSEEN:
+        return []
+    parts = [("part", f"{name}: {of_gradient(curve.part(name))}") for name in curve.names if len(curve.names) > 1]
+    rest = [
+        row
+        for measure in probes.ALL
+        if (found := measured.get(measure.name)) is not None
+        for row in measure.rest_rows(found)
+    ]
+    return _printable([*parts, *rest, *(("tried", str(advice)) for advice in curve.advice[SHOWN:])])
+
+
+def line(name: str, curve: Curve) -> str:
+    """Say of a layer what fits a line."""
+    shown = shown_of(curve)
+    after = f"{one_in(float(shown.gain[-1]))} arrives after {len(shown.gain) - 1} steps"
+    return printable(f"{name}: {curve.verdict}, {after}" if curve.is_measured else f"{name}: {curve.verdict}")
+
+
+def shown_of(curve: Curve) -> Curve:
+    """What is drawn: the curve that the verdict is of."""
+    return curve if curve.alone is None else curve.alone
+
+
+def arrives(curve: Curve) -> str:
+    """What arrives at the longest lag, and how fast the rest is lost."""
+    shown = shown_of(curve)
+    said = f"{of_gradient(shown)} after {len(shown.gain) - 1} steps"
+    if curve.alone is not None:
+        said += f" by the recurrence alone; a layer above adds more on the way, and {of_gradient(curve)} arrives in all"
+    gain = float(shown.gain[-1])
+    if curve.joined:
+        return f"{said}; more comes in on the way ({WAYS}), so there is no half-life of one journey"
+    if math.isnan(curve.half_life):
+        return said
+    if math.isfinite(curve.half_life):
+        return f"{said}: half-life {in_words(curve.half_life)} steps{_between(curve)}"
+    if one_in(gain) == "all":
+        return f"{said}: nothing is lost"
+    return f"{said}: it grows" if gain > 1 else f"{said}: nothing further is lost after {one_in(gain)}"
+
+
+def of_gradient(curve: Curve) -> str:
+    """What is left of the gradient at the longest lag."""
+    gain = float(curve.gain[-1])
+    if math.isnan(gain):
+        return "less than double precision can hold"
+    part = one_in(gain)
+    return (
+        part
+        if part == "nothing"
+        else f"{part.replace(' times as much', ' times')} of the gradient".replace("times of", "times")
+    )
+
+
+def untried(unfit: Mapping[str, str]) -> str:
+    """Say how many cures could not be tried, and why the first of them."""
+    cure, why = next(iter(unfit.items()))
+    rest = f" (and {len(unfit) - 1} more)" if len(unfit) > 1 else ""
+    return f"{cure}{rest} could not be tried: {why.rstrip('.')}"
+
+
+def _cures(curve: Curve, unfit: Mapping[str, str]) -> list[Row]:
     if not curve.advice:
-        return [("tried", "nothing that was tried helps here")]
-    shown = curve.advice if full else curve.advice[:SHOWN]
-    tried = [("tried", str(advice)) for advice in shown]
-    if rest := len(curve.advice) - len(shown):
+        return [("tried", untried(unfit))] if unfit else [("tried", "nothing that was tried helps here")]
+    tried = [("tried", str(advice)) for advice in curve.advice[:SHOWN]]
+    if rest := len(curve.advice) - len(tried):
         tried.append(("tried", f"and {rest} more that help{'s' if rest == 1 else ''} less"))
     return [*tried, ("to apply", best.apply)] if isinstance(best := curve.advice[0], Trial) else tried
-
-
-def half_life(curve: Curve) -> str:
-    """The half-life in words."""
-    if curve.joined:
-        return "none: the loss reads this layer at more than one end, so gradient comes in again on the way"
-    if math.isinf(curve.half_life):
-        return "infinite: nothing is lost"
-    return f"{curve.half_life:.3g} steps{_between(curve)}"
 
 
 def _between(curve: Curve) -> str:
@@ -71,10 +131,9 @@ def _between(curve: Curve) -> str:
     if curve.rate_interval is None:
         return ""
     low, high = (math.log(2) / -rate if rate < 0 else math.inf for rate in curve.rate_interval)
-    return f" ({low:.3g} to {high:.3g}: 95 % over {len(curve.rates)} batches)"
+    ends = f"{in_words(low)} and more" if math.isinf(high) else f"{in_words(low)} to {in_words(high)}"
+    return f" ({ends}: 95 % over {len(curve.rates)} batches)"
 
 
-def left(curve: Curve) -> str:
-    """What is left at the longest lag."""
-    gain = float(curve.gain[-1])
-    return "less than double precision can hold" if math.isnan(gain) else f"{gain:.2g}"
+def _printable(rows: list[Row]) -> list[Row]:
+    return [(label, printable(text)) for label, text in rows]

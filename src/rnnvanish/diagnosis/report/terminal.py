@@ -1,5 +1,7 @@
 """The report for a terminal: the same lines as the plain text, in a table a layer, with colour."""
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
@@ -7,46 +9,54 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnvanish.diagnosis.report.contents import Contents, Layer, Section
-from rnnvanish.diagnosis.report.text import scale, sparkline
+from rnnvanish.diagnosis.report.text import SHORT, bars, scale
+from rnnvanish.measure import Row
 from rnnvanish.names import printable
 
-COLOURS = {
-    "vanishing": "bold red",
-    "exploding": "bold magenta",
-    "healthy": "bold green",
-    "not read": "bold yellow",
-    "nothing to carry": "bold yellow",
-}
+COLOURS = {"vanishing": "bold red", "exploding": "bold magenta", "healthy": "bold green"}
+ODD = "bold yellow"
 
 
 def to_terminal(contents: Contents) -> RenderableType:
     """Lay the report out; what prints it decides on width and colour."""
-    outlook: list[RenderableType] = []
+    blocks: list[RenderableType] = [Text(contents.answer, style="bold"), ""]
+    blocks += [*map(_finding, contents.findings), *map(_layer, contents.layers)]
+    if contents.lines:
+        blocks += [*map(Text, contents.lines), ""]
     if contents.outlook is not None:
-        outlook = [*(Text(said) for _, said in contents.outlook.rows), ""]
-    found, layers = map(_finding, contents.findings), map(_layer, contents.layers)
-    return Group(Text(contents.title, style="bold"), "", *found, *layers, *outlook, Text(contents.origin, style="dim"))
+        blocks += [*(Text(said) for _, said in contents.outlook.rows), ""]
+    if contents.unfit:
+        blocks += [
+            Text("Could not be tried:"),
+            *(Text(f"  {printable(f'{cure}: {why}')}") for cure, why in contents.unfit.items()),
+            "",
+        ]
+    return Group(*blocks, Text(contents.origin or SHORT, style="dim"))
 
 
 def _finding(finding: Section) -> RenderableType:
-    table = _table()
-    for row in finding.rows:
-        table.add_row(*map(Text, row))
-    return Panel(table, title=Text(finding.title, "bold"), title_align="left", border_style="red")
+    title = Text(f"{'question: ' if finding.question else ''}{finding.title}", "bold")
+    return Panel(
+        _rows(finding.rows), title=title, title_align="left", border_style="yellow" if finding.question else "red"
+    )
 
 
 def _layer(layer: Layer) -> RenderableType:
     curve = layer.curve
-    colour = COLOURS[curve.verdict]
+    colour = COLOURS.get(curve.verdict, ODD)
     head = Text.assemble((printable(layer.name), "bold"), ": ", (curve.verdict, colour))
+    table = _rows([*layer.rows, *layer.more])
+    drawn = Text.assemble((bars(curve), colour.split()[1]), f"  {scale(curve)}") if curve.is_measured else ""
+    return Group(head, *([Padding(drawn, (0, 0, 0, 2))] if drawn else []), Padding(table, (0, 0, 1, 2)))
+
+
+def _rows(rows: Sequence[Row]) -> Table:
     table = _table()
-    if curve.is_measured:
-        table.add_row("curve", Text.assemble((sparkline(curve.gain), colour.split()[1]), f"  {scale(curve)}"))
     before = ""
-    for label, said in layer.rows:
+    for label, said in rows:
         table.add_row("" if label == before else label, Text(said))
         before = label
-    return Group(head, Padding(table, (0, 0, 1, 2)))
+    return table
 
 
 def _table() -> Table:
