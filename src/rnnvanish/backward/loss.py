@@ -45,7 +45,8 @@ def sum_outputs(model: nn.Module, output: Any) -> Tensor:
     """Sum what `model` returned: where a gradient starts that nobody named.
 
     Of a bare recurrent module: the final states of its top layer. Of another: every number that it returns, but for losses
-    beside other outputs. A complex number counts as two.
+    beside other outputs. A complex number counts as two. What adds up to a constant, as probabilities do, has no gradient but
+    rounding: there every second number is taken with the other sign.
     """
     if (final := _final_states(unwrapped(model), output)) is not None:
         numbers = final
@@ -58,7 +59,24 @@ def sum_outputs(model: nn.Module, output: Any) -> Tensor:
             f"{type(model).__name__} returned no tensor of numbers for a gradient to start from, but a "
             f"{type(output).__name__}: say where with loss=, a function of what it returns."
         )
-    return torch.stack([number.sum() for number in numbers]).sum()
+    return torch.stack([_sum(number) for number in numbers]).sum()
+
+
+def _sum(number: Tensor) -> Tensor:
+    """Sum numbers; where they add up to a constant along an axis, with signs that take turns along it."""
+    for axis, size in enumerate(number.shape):
+        if size > 1 and _adds_to_constant(number.detach(), axis):
+            signs = 1 - 2 * (torch.arange(size, device=number.device) % 2)
+            return (number.movedim(axis, -1) * signs).sum()
+    return number.sum()
+
+
+def _adds_to_constant(number: Tensor, axis: int) -> bool:
+    """Whether what stands along an axis always adds up to one, as the rows of a softmax do, or to zero, as those of a LayerNorm."""
+    sums, sizes = number.sum(axis), number.abs().sum(axis)
+    rounding = min(100 * torch.finfo(number.dtype).eps, 1e-2)
+    one = bool((number >= 0).all()) and bool(((sums - 1).abs() <= rounding).all())
+    return one or (bool((sizes > 0).all()) and bool((sums.abs() <= rounding * sizes).all()))
 
 
 def _final_states(model: nn.Module, output: Any) -> list[Tensor] | None:
