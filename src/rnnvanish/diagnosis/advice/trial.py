@@ -1,5 +1,6 @@
 """A trial of a cure: the model as it would be with it, on a copy; and what came out."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,15 +25,18 @@ class Training:
         before: The loss on the batches, before them.
         after: The same after them; nan where training left the numbers.
         half_lives: Half-life of each layer and direction after them, in steps; empty where it left the numbers.
+        untreated: The loss after the same steps without the cure; nan where there was none.
     """
 
     steps: int
     before: float
     after: float
     half_lives: Mapping[str, float]
+    untreated: float = math.nan
 
     def __str__(self) -> str:
-        return f"{self.steps} steps of training: loss {self.before:.3g} → {self.after:.3g}"
+        beside = "" if math.isnan(self.untreated) else f" ({self.untreated:.3g} without it)"
+        return f"{self.steps} steps of training: loss {self.before:.3g} → {self.after:.3g}{beside}"
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,7 @@ class Trial(Advice):
         verdict: What becomes of the gradient with it.
         exploded: Of an exploding gradient, how large it was at `lag` without the cure; else None.
         helps: Of a vanishing gradient whether clearly more of it arrives at `lag` with it, without exploding anywhere; of
-            an exploding one whether it does not explode any more. Where training was tried: whether the loss is lower
-            than without the cure, too.
+            an exploding one whether it does not explode any more. Where training was tried: that it kept to numbers, too.
         seed: The random numbers of the draw that is promised; None where it draws none.
         apply: What to type, a whole line; it gives what was measured.
         training: What the training did with the cure; None where none was asked for.
