@@ -212,6 +212,11 @@ def test_a_model_that_differentiates_in_its_forward_is_tried_with_a_graph():
             [X, LABELS[:2]],
             r"Packs could not be called.*Tried was Packs\(batch\[0\], batch\[1\]\).*TypeError: only integer",
         ),
+        (
+            Packs,
+            [X],
+            r"Tried was Packs\(batch\[0\]\).*: TypeError: .*missing 1 required positional argument: 'lengths'",
+        ),
         (One, iter([X]), "One batch is needed here, got a list_iterator"),
         (One, TensorDataset(X), "One batch is needed here, got a TensorDataset"),
     ],
@@ -253,6 +258,19 @@ class Handwritten:
             yield X[start : start + 1], LABELS[start : start + 1]
 
 
+class OwnBatch:
+    """A batch that can be gone through, and is no loader."""
+
+    def __iter__(self):
+        yield "x", X
+        yield "labels", LABELS
+
+
+class OfOwnBatch(Two):
+    def forward(self, batch):
+        return super().forward(dict(batch)["x"])
+
+
 def collate(rows):
     rows = sorted(rows, key=lambda row: -len(row[0]))
     x = pad_sequence([row for row, _ in rows])
@@ -273,6 +291,8 @@ def test_loaders():
     (curve,) = retention(One().double(), own).values()
     assert len(curve.rates) == BATCH
     assert own.place == 0
+    (curve,) = retention(OfOwnBatch().double(), OwnBatch()).values()
+    assert len(curve.gain) == TIME
     mappings = DataLoader([{"series": row, "label": 0} for row in X], batch_size=2)
     assert len(next(iter(retention(One().double(), mappings).values())).rates) == 2
 

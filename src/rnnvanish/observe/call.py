@@ -103,10 +103,10 @@ def sample_batches(model: nn.Module, inputs: Any, batches: int, loss: Any = None
         raise ValueError(f"At least one batch has to be measured, got batches={batches}.")
     if isinstance(inputs, Call):
         return [inputs]
-    if not _is_loader(inputs):
-        found, loaded = [inputs], isinstance(inputs, list)
+    if loaded := _is_loader(model, inputs):
+        found = _drawn(model, inputs, batches)
     else:
-        found, loaded = _drawn(model, inputs, batches), True
+        found, loaded = [inputs], isinstance(inputs, list)
     try:
         call_of = _chosen_form(model, found[0], loaded)
     except ValueError:
@@ -147,12 +147,18 @@ def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return map_leaves(value, changed)
 
 
-def _is_loader(inputs: Any) -> bool:
-    """Whether it gives batches each time it is gone through: a DataLoader, or a class that somebody wrote to be one."""
+def _is_loader(model: nn.Module, inputs: Any) -> bool:
+    """Whether it gives batches each time it is gone through: a DataLoader, or what somebody wrote to be one."""
     if isinstance(inputs, DataLoader):
         return True
     held = is_container(inputs) or isinstance(inputs, Tensor | PackedSequence | Iterator | Dataset | np.ndarray | str)
-    return not held and isinstance(inputs, Iterable)
+    if held or not isinstance(inputs, Iterable):
+        return False
+    try:  # it may be a batch of a class of its own
+        choose(model, [[("", Call((inputs,), {}, inputs))]], inputs, certain=False)
+    except ValueError:
+        return True
+    return False
 
 
 def _chosen_form(model: nn.Module, batch: Any, loaded: bool) -> Callable[[Any], Call]:

@@ -82,7 +82,7 @@ class Twice(nn.Module):
             ["cell"],
             r"state\['h'\] is result\[0\], state\['c'\] is result\[1\]\['c'\] of the call before",
         ),
-        (lambda: Layer(Plain, mask=0.9), ["cell"], r"cell \(70 calls; h is"),
+        (lambda: Layer(Plain, mask=0.9), ["cell"], r"cell \(70 calls; h is made of the result of"),
         (lambda: Stack().requires_grad_(False), ["below.cell", "above.0.cell"], "these are the steps of a loop"),
         (Twice, ["encoder.cell"], r"encoder \(2 calls\)"),
     ],
@@ -231,6 +231,27 @@ def test_a_module_that_is_no_step_is_answered_with_those_that_may_be():
     with pytest.raises(ValueError, match="Layer, a Layer, was named in cells=, but none of its arguments") as refused:
         retention(Layer(Plain), x, cells=[Layer])
     assert 'say so: cells=["cell"].' in str(refused.value)
+
+
+class Writes(nn.Module):
+    """What its head says is read by its step."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell, self.head = Plain(INPUT), nn.Linear(WIDTH, INPUT)
+
+    def forward(self, x):
+        h, token = x.new_zeros(x.shape[1], WIDTH), x[0]
+        for _ in range(TIME):
+            h = self.cell(token, h)
+            token = self.head(h)
+        return token
+
+
+def test_a_head_that_is_read_by_the_step_is_no_loop_of_its_own():
+    with pytest.raises(ValueError, match=r"head .70 calls; it reads what is computed from its result") as refused:
+        retention(Writes(), torch.randn(TIME, BATCH, INPUT))
+    assert str(refused.value).endswith('say so: cells=["cell"].')
 
 
 class Thrice(nn.Module):

@@ -34,25 +34,22 @@ class Repeated:
         name: The module, as its user knows it.
         holder: The module in whose forward it is called.
         calls: How often it is called.
-        handed_on: Its arguments that are results of an earlier call of it, and which: None for what it returned, whole.
-        fed_back: Whether its arguments are computed from such results.
+        returns: Which of its arguments come from which of its results before; nothing where none does.
+        fed_back: Whether it reads what is computed from its results before.
         is_step: Whether it is a step of a loop: what it returns goes in again, as it is or beside another argument.
     """
 
     name: str
     holder: str
     calls: int
-    handed_on: tuple[tuple[str, str], ...]
+    returns: str
     fed_back: bool
     is_step: bool
 
     def __str__(self) -> str:
         """How it is called."""
-        said = f"{self.name} ({self.calls} calls"
-        if self.handed_on:
-            pairs = [f"{_argument(place)} is {_result(source)}" for place, source in self.handed_on]
-            return f"{said}; {', '.join(pairs)} of the call before)"
-        return f"{said}; it reads what is computed from its result before)" if self.fed_back else f"{said})"
+        read = "it reads what is computed from its result before" if self.fed_back else ""
+        return f"{self.name} ({'; '.join(filter(None, (f'{self.calls} calls', self.returns or read)))})"
 
 
 class _Calls:
@@ -76,10 +73,15 @@ class _Calls:
 
     def repeated(self, holder: str) -> Repeated:
         """What was seen."""
-        links = self.pattern.links
-        exact = any(self.pattern.is_handed_on(link) for link in links)
-        step = bool(links) and (exact or self.tensors > 1) and 2 * self.fed_back >= min(self.calls, LEARNED_CALLS) - 1
-        return Repeated(self.pattern.name, holder, self.calls, links if step else (), self.fed_back > 0, step)
+        links = {link: self.pattern.is_handed_on(link) for link in self.pattern.links}
+        often = 2 * self.fed_back >= min(self.calls, LEARNED_CALLS) - 1
+        step = often and bool(links) and (any(links.values()) or self.tensors > 1)
+        ways = [
+            f"{_argument(place)} {'is' if exact else 'is made of'} {_result(source)}"
+            for (place, source), exact in links.items()
+        ]
+        returns = f"{', '.join(ways)} of the call before" if step else ""
+        return Repeated(self.pattern.name, holder, self.calls, returns, self.fed_back > 0, step)
 
 
 def explain_no_layer(model: nn.Module, call: Call) -> str:
@@ -107,8 +109,9 @@ def explain_no_layer(model: nn.Module, call: Call) -> str:
 
 
 def _loops_inside(found: list[Repeated]) -> list[str]:
-    """The modules in whose forward a loop stands that is no loop of a step."""
-    return list(dict.fromkeys(each.holder for each in found if each.fed_back and not each.is_step))
+    """The modules in whose forward a loop stands, and no step that it may be the loop of."""
+    told = {each.holder for each in found if each.is_step}
+    return list(dict.fromkeys(each.holder for each in found if each.fed_back and each.holder not in told))
 
 
 def _make_a_module(holder: str, where: str, names: list[str]) -> str:

@@ -100,6 +100,10 @@ class Parameters:
         return "tensor" if TENSOR.search(said) and not CONTAINER.search(said) else ""
 
 
+#: The batch as the only argument.
+ALL = Form(WHOLE, lambda batch: Given((batch,), {}, parts(batch)[1:]))
+
+
 def rival_forms(function: Callable[..., Any], batch: Any, loaded: bool) -> list[list[Form]]:
     """The forms in which a batch may be given to `function`.
 
@@ -116,28 +120,26 @@ def rival_forms(function: Callable[..., Any], batch: Any, loaded: bool) -> list[
     if named and (names := takes.known(named)) and set(takes.needed) <= set(names):
         every = names if isinstance(batch, Mapping) or takes.names is not None else [*takes.needed]
         return [[_by_name(every)]]
-    whole = Form(WHOLE, lambda given: Given((given,), {}, parts(given)[1:]))
     if isinstance(batch, Mapping):
-        inside = [
-            (key, forms)
-            for key in batch
-            if is_container(batch[key])
-            for forms in rival_forms(function, batch[key], False)
-        ]
-        nested = [[_within(key, form) for form in forms if form.words != WHOLE] for key, forms in inside]
-        return [
-            *([[whole]] * takes.takes_one),
-            *([form] for form in _in_any_order(takes, batch)),
-            *filter(None, nested),
-        ]
-    if not is_sequence(batch) or not len(batch):
-        return [[whole]]
-    return _of_sequence(function, takes, batch, loaded, whole)
+        found = _of_mapping(function, takes, batch)
+    elif is_sequence(batch) and len(batch):
+        found = _of_sequence(function, takes, batch, loaded)
+    else:
+        found = [[ALL]]
+    return [forms for forms in found if forms] or [[_first(len(batch)) if is_sequence(batch) else ALL]]
 
 
-def _of_sequence(
-    function: Callable[..., Any], takes: Parameters, batch: Any, loaded: bool, whole: Form
-) -> list[list[Form]]:
+def _of_mapping(function: Callable[..., Any], takes: Parameters, batch: Mapping[Any, Any]) -> list[list[Form]]:
+    nested = [
+        [_within(key, form) for form in forms if form is not ALL]
+        for key in batch
+        if is_container(batch[key])
+        for forms in rival_forms(function, batch[key], loaded=False)
+    ]
+    return [[ALL] * takes.takes_one, *([form] for form in _in_any_order(takes, batch)), *nested]
+
+
+def _of_sequence(function: Callable[..., Any], takes: Parameters, batch: Any, loaded: bool) -> list[list[Form]]:
     needed, most = len(takes.needed), int(min(takes.most, len(batch)))
     alone = len(batch) == 1 and type(batch) is tuple and not loaded  # the arguments, as the user writes them
     start = max(needed, min(most, len(batch) - 1)) if loaded else most
@@ -150,14 +152,14 @@ def _of_sequence(
         inner = [[_within(0, form) for form in forms] for forms in inside]
     preferred = takes.prefers(batch)
     if alone or not takes.takes_one or preferred == "tensor":
-        return [forms for forms in (spread, *inner) if forms]
+        return [spread, *inner]
     if preferred == "container":
-        return [forms for forms in ([whole], *inner) if forms]
+        return [[ALL], *inner]
     if preferred == "batch" or len({_shape(part) for part in parts(batch)}) > 1:  # these are no steps of one sequence
-        return [[whole, *spread, *(form for forms in inner for form in forms)]]
+        return [[ALL, *spread, *(form for forms in inner for form in forms)]]
     if not loaded and type(batch) is tuple and 1 < len(batch) <= most:  # these fit, as arguments
-        return [forms for forms in ([*spread, whole], *inner) if forms]
-    return [forms for forms in ([whole], spread, *inner) if forms]
+        return [[*spread, ALL], *inner]
+    return [[ALL], spread, *inner]
 
 
 def is_sequence(value: Any) -> bool:
