@@ -21,7 +21,7 @@ from rnnvanish.observe.record import Returned, Run
 #: How far a gradient may be from a multiple of another one, over its length, and the multiple from a whole number.
 NOT_ALIKE, NOT_WHOLE = 0.02, 0.2
 #: Blocks of rows whose reading is told apart, where one step is read by several rows.
-BLOCKS = 8
+BLOCKS = 4
 #: How far these blocks have to rise from the first step to the last, and how sure that has to be (Student's t).
 RISE, SURE = 0.5, 6.0
 
@@ -220,7 +220,7 @@ def _from_blocks(
     The block that reads most of a step, on average over the blocks, rises with the step along the axis of time; it falls,
     of a loop that runs the other way. Along any other axis it does neither.
     """
-    run, surest, found = blocks.runs[index], SURE, None
+    run = blocks.runs[index]
     for guess in _guesses(output, run, known, read):
         block = guess.step.clamp(min=0) * BLOCKS // len(read)
         if len(block.unique()) < 2:
@@ -229,11 +229,10 @@ def _from_blocks(
         here = read & (sizes.sum(0) > 0)
         centre = (block.unique().to(sizes)[:, None, None] * sizes).sum(0)[here] / sizes.sum(0)[here]
         rise, sure = _rise(here.nonzero(as_tuple=True)[0].to(sizes) * BLOCKS / len(read), centre)
-        if abs(rise) > RISE and sure > surest:
-            surest = sure
+        if abs(rise) > RISE and sure > SURE:
             turned = (run.ends[guess.sequence] - guess.step).clamp(min=-1)
-            found = guess if rise > 0 else OutputSteps(turned, guess.sequence)
-    return found
+            return guess if rise > 0 else OutputSteps(turned, guess.sequence)
+    return None
 
 
 def _rise(x: Tensor, y: Tensor) -> tuple[float, float]:
@@ -247,9 +246,10 @@ def _rise(x: Tensor, y: Tensor) -> tuple[float, float]:
 
 
 def _guesses(output: Tensor, run: Run, known: dict[int, Tensor], read: Tensor) -> Iterator[OutputSteps]:
-    """Each axis that could be time, with the sequences as the rows of `known` are, or along an axis as long as the batch."""
+    """Each axis that could be time, the likeliest first, with the sequences as the rows of `known` are, or along an axis as long as the batch."""
     time, batch = run.x.shape[:2]
     free = [axis for axis, size in enumerate(output.shape) if size > 1 and axis not in known]
+    free.sort(key=lambda axis: (output.shape[axis] != time, output.shape[axis] % time > 0))
     for axis in free:
         own, size = _along(axis, output), output.shape[axis]
         if not known and size % (time * batch) == 0 and min(time, batch) > 1:
