@@ -14,6 +14,7 @@ from rnnvanish.diagnosis.faults.batch_statistics import batch_statistics
 from rnnvanish.diagnosis.faults.clipped_away import clipped_away
 from rnnvanish.diagnosis.faults.closed_gate import closed_gate
 from rnnvanish.diagnosis.faults.detached import detached
+from rnnvanish.diagnosis.faults.detached_part import detached_part
 from rnnvanish.diagnosis.faults.detached_step import detached_step
 from rnnvanish.diagnosis.faults.double_softmax import double_softmax
 from rnnvanish.diagnosis.faults.equal_units import equal_units
@@ -52,6 +53,7 @@ OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (
     read_at_start,
     unread_part,
     detached,
+    detached_part,
     state_anew,
     single_step,
     padding_read,
