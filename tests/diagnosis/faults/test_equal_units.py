@@ -54,7 +54,15 @@ def without_bias(layer):
     return layer
 
 
+def nearly(layer):
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.add_(0.001 * torch.randn_like(parameter))
+    return layer
+
+
 NEAR = {
+    "nearly equal weights": lambda: nearly(constant(nn.GRU(3, 8))),
     "identity": lambda: identity(without_bias(nn.RNN(3, 8, nonlinearity="relu"))),
     "zero biases": lambda: without_bias(nn.LSTM(3, 8)),
     "equal recurrent weights": lambda: without_recurrence(nn.GRU(3, 8)),

@@ -54,6 +54,10 @@ def own_end(x, output, state):
     return output[torch.arange(len(x)), (x.flatten(2).any(-1) if x.dim() > 2 else x != 0).sum(1) - 1]
 
 
+def first(x, output, state):
+    return output[:, 0]
+
+
 def every(x, output, state):
     return output
 
@@ -269,6 +273,7 @@ NEAR = {
     "full": lambda: (Reader(last), words((TIME,) * 4)),
     "in front": lambda: (Reader(last), words(front=True)),
     "in front, equally short": lambda: (Reader(last, positions=True), words((9, 9), front=True)),
+    "the first step, in front": lambda: (Reader(first), words(front=True)),
     "every step returned": lambda: (Reader(every), words()),
     "every step of both directions": lambda: (Reader(every, bidirectional=True), words()),
     "silence": lambda: (Reader(last, sound=True), silence()),
