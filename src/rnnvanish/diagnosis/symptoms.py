@@ -55,7 +55,7 @@ def symptoms_of_run(watched: WatchedModel) -> list[Seen]:
     found: list[Seen] = []
     for fault in faults.OF_RUN:
         with suppress(UnrepeatableStep, Unmeasurable):
-            found += [Seen(each, each.layer, partial(_watch_again, each.value)) for each in fault(watched)]
+            found += [Seen(each, each.layer, partial(_watch_again, each.value, each.exact)) for each in fault(watched)]
     return found
 
 
@@ -86,7 +86,7 @@ def _of_loop(symptom: Symptom, name: str) -> Seen:
     return Seen(symptom, name, again)
 
 
-def _watch_again(value: Callable[[WatchedModel], float], subject: Subject) -> float:
+def _watch_again(value: Callable[[WatchedModel], float], exact: bool, subject: Subject) -> float:
     model, loss = subject.model, subject.loss
     call = resolve_call(model, subject.calls[0], loss)
 
@@ -96,4 +96,4 @@ def _watch_again(value: Callable[[WatchedModel], float], subject: Subject) -> fl
         )
 
     with torch.enable_grad(), preserve_loss(loss):
-        return watch(model, call, measure, cells=subject.cells)
+        return watch(model, call, measure, lambda found: exact or found != 0, subject.cells)

@@ -134,6 +134,16 @@ def test_a_loop_that_the_model_writes_itself_holds_its_state():
     assert finding.after > 10 * finding.before
 
 
+def test_what_single_precision_does_not_hold_is_measured_in_double():
+    x = torch.randint(1, 20, (2, 60))
+    x[0, 50:] = x[1, 46:] = 0
+    model = Reader(last, kind=nn.RNN)
+    model.memory.weight_hh_l0.data.mul_(0.1)
+    (finding,) = padding(model, x)
+    assert 0 < finding.before < finding.after < 1e-46
+    assert "pack_padded_sequence" in finding.remedy
+
+
 class Translator(nn.Module):
     """A decoder that starts from the encoder's final state."""
 
