@@ -162,6 +162,43 @@ def test_it_forgets_and_nothing_else(name):
     assert not diagnosis.healthy
 
 
+class Trajectory(nn.Module):
+    """The decoder of a latent ODE: from where it all began nothing but the ODE, whose step has no input."""
+
+    def __init__(self):
+        super().__init__()
+        self.flow, self.head = Flow(), nn.Linear(LATENT, FEATURES)
+
+    def forward(self, start):
+        return self.through(self.flow, start)[0]
+
+    def through(self, step, latent):
+        states = []
+        for _ in range(TIMES):
+            latent = step(latent, 0.5)
+            states.append((latent,))
+        return torch.stack([self.head(latent) for (latent,) in states], 1), states
+
+
+def test_of_a_step_without_inputs():
+    torch.manual_seed(0)
+    model, start = Trajectory().double(), torch.randn(BATCH, LATENT).double()
+    first, _, second = model.flow.slope
+
+    def step(y, gap):
+        for _ in range(12):
+            y = y + gap / 12 * ((y @ first.weight.T + first.bias).tanh() @ second.weight.T + second.bias)
+        return y.clone()
+
+    output, states = model.through(step, start)
+    gradient = end_point.by_output(error, output)
+    alone = end_point.only(gradient.transpose(0, 1), torch.full((BATCH,), TIMES - 1)).transpose(0, 1)
+    gain = end_point.gains(output, alone, states, end_point.whole(states))
+    diagnosis = diagnose(model, start, error, cells=["flow"], quick=True)
+    torch.testing.assert_close(diagnosis.curves["flow"].gain, gain, rtol=1e-6, atol=0)
+    assert diagnosis.healthy
+
+
 def test_a_solver_that_is_given_numbers_alone():
     (finding,) = find(patients(detached=True), hospital(), error, cells=["step.update"])
     assert finding.fault == "detached state"

@@ -55,7 +55,7 @@ def stable_norm(x: Tensor, dim: int) -> Tensor:
     """Euclidean norm of numbers whose squares no format holds; nan beyond what there is."""
     plain: Tensor = torch.linalg.vector_norm(x, dim=dim)
     limits = torch.finfo(x.dtype)
-    if bool(((plain > limits.tiny**0.5 / limits.eps) & (plain < limits.max**0.5)).all()):
+    if not x.shape[dim] or bool(((plain > limits.tiny**0.5 / limits.eps) & (plain < limits.max**0.5)).all()):
         return plain
     scale = x.abs().amax(dim, keepdim=True)
     scaled: Tensor = torch.linalg.vector_norm(x / scale.where((scale > 0) & scale.isfinite(), 1.0), dim=dim)
