@@ -136,9 +136,10 @@ def _measure(
     engines = {name: module.engine for name, module in layers.items() if compiled and isinstance(module, Recurrent)}
     # Of a layer that stands alone and runs compiled anyway, the watched run is the ordinary one.
     alone = compiled and type(model) is Recurrent and "forward" not in vars(model)
-    patterns: dict[str, CallPattern] = {}
-    if (known is None and held and not alone) or own:
-        known, patterns = _run_unwatched(model, call, snapshot, layers, own, segment, engines, dtype)
+    patterns = _call_patterns(own)
+    to_learn = not all(pattern.plain for pattern in patterns.values())
+    if (known is None and held and not alone) or to_learn:
+        known = _run_unwatched(model, call, snapshot, layers, patterns, segment, engines, dtype)
     recorder, run_compiled = (
         Recorder(),
         compiled_loops.run_compiled
@@ -176,6 +177,14 @@ def _measure(
     return measured, known is None or agree(found, known), precise, found if known is None else known
 
 
+def _call_patterns(own: dict[str, nn.Module]) -> dict[str, CallPattern]:
+    """How the model calls its own steps, still to be learned of those that are not torch's."""
+    beside: list[CallPattern] = []
+    for name, module in own.items():
+        beside.append(CallPattern(name, module, beside))
+    return {pattern.name: pattern for pattern in beside}
+
+
 def _format(module: nn.Module) -> torch.dtype:
     return next(
         (weight.dtype for weight in module.parameters() if weight.is_floating_point()), torch.get_default_dtype()
@@ -187,20 +196,16 @@ def _run_unwatched(
     call: Call,
     snapshot: Snapshot,
     layers: dict[str, nn.Module],
-    own: dict[str, nn.Module],
+    patterns: dict[str, CallPattern],
     segment: int | None,
     engines: dict[str, str],
     dtype: torch.dtype | None,
-) -> tuple[list[Tensor], dict[str, CallPattern]]:
-    """Run the model as it is: what it returns, and how it calls its own steps."""
+) -> list[Tensor]:
+    """Run the model as it is: what it returns; `patterns` learn how it calls its own steps."""
     with borrow(model, dtype, snapshot=snapshot):
-        beside: list[CallPattern] = []
-        for name, module in own.items():
-            beside.append(CallPattern(name, module, beside))
-        patterns = {pattern.name: pattern for pattern in beside}
-        for name, module in own.items():
-            forward = partial(checks.checked_forward, module.forward, name, module)
-            module.__dict__["forward"] = partial(patterns[name].learn, forward)
+        for name, pattern in patterns.items():
+            forward = partial(checks.checked_forward, pattern.module.forward, name, pattern.module)
+            pattern.module.__dict__["forward"] = partial(pattern.learn, forward)
         for name, module in layers.items():
             forward = partial(module.forward)
             if isinstance(module, Recurrent) and name in engines:
@@ -210,4 +215,4 @@ def _run_unwatched(
             ordinary = [number.clone() for number in numeric_tensors(call(model))]  # it may return what is put back
     checks.check_steps(model, call, patterns.values())
     checks.check_finite(model, call, ordinary)
-    return ordinary, patterns
+    return ordinary
