@@ -15,7 +15,7 @@ from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.report.contents import Section
 from rnnvanish.diagnosis.report.text import finding_paragraph
 from rnnvanish.names import module_name, printable
-from rnnvanish.numerals import one_in
+from rnnvanish.numerals import in_words, one_in
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run
@@ -168,7 +168,8 @@ class Finding:
         return f"{self.measure}: {self._shown(self.before)} → {self._shown(self.after)}"
 
     def _shown(self, value: float) -> str:
-        return f"{value:.3g} {self.unit}" if self.unit else one_in(value)
+        unit = self.unit.removesuffix("s") if value == 1 else self.unit
+        return f"{in_words(value)} {unit}" if self.unit else one_in(value)
 
     @property
     def section(self) -> Section:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rnnvanish import Recurrent, cells, mitigations
+from rnnvanish import Recurrent, cells, diagnose, mitigations
 from rnnvanish.cell import Cell, Paper
 from rnnvanish.diagnosis.cause.cause import causes
 from rnnvanish.probes import retention
@@ -55,7 +55,7 @@ def test_they_add_up_where_the_model_reads_every_step_and_sequences_end_early():
     (cause,), (curve,) = causes(layer, inputs, loss).values(), retention(layer, inputs, loss).values()
     torch.testing.assert_close(cause.gain[:6], curve.gain[:7].log().diff(), rtol=0, atol=1e-11)
     assert cause.parts["loss"].abs().min() > 0.01
-    assert "The loss reads this loop on the way, too" in cause.words
+    assert "More comes in on the way, past the step; with it, " in cause.words
 
 
 def zero(module):
@@ -170,3 +170,27 @@ def test_what_ends_a_gradient_is_its_cause():
     assert cause.means["slopes"] == -math.inf
     assert cause.main == "slopes"
     assert cause.words.endswith("Mainly the slopes of the activation are the cause.")
+
+
+@pytest.mark.parametrize(("weight", "verdict"), [(0.5, "vanishing"), (1.5, "exploding")])
+def test_no_cause_contradicts_its_verdict(weight, verdict):
+    """What shrinks a gradient is the cause of one that vanishes, of no other."""
+    layer = nn.RNN(1, 2, nonlinearity="relu").double()
+    with torch.no_grad():
+        layer.weight_hh_l0.copy_(weight * torch.eye(2))
+        layer.bias_ih_l0.fill_(1.0)
+    (cause,) = causes(layer, torch.zeros(12, 1, 1).double()).values()
+    said = {each: cause.explain(each) for each in ("vanishing", "healthy", "exploding")}
+    assert [each for each in said if "the cause" in said[each]] == [verdict]
+    assert said[verdict].endswith("Mainly the recurrent weights are the cause.")
+    assert said["healthy"].startswith(f"A step back multiplies the gradient by {weight:.2g}")
+
+
+def test_what_has_no_cause_has_a_note_and_no_error_in_its_place():
+    torch.manual_seed(0)
+    layer = mitigations.Zoneout()(nn.LSTM(1, 4)).train()
+    (curve,) = diagnose(layer, torch.randn(20, 2, 1), quick=True).curves.values()
+    assert curve.cause == ""
+    assert curve.notes[-1].startswith(
+        "Its cause is not known. Recurrent/layer0/forward: taken again from the same state"
+    )

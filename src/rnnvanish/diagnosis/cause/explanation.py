@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from rnnvanish.cell import Keeps
+from rnnvanish.numerals import in_words
 
 #: How a part is called in a sentence.
 NAMES = {
@@ -33,7 +34,9 @@ def explanation(
         return ""
     said = []
     if keeps and not math.isnan(kept):
-        said.append(f"The {keeps.called} gates keep {kept:.2g} of the {keeps.memory} at each step: {_memory(kept)}.")
+        said.append(
+            f"The {keeps.called} gates keep {_share(kept)} of the {keeps.memory} at each step: {_memory(kept)}."
+        )
         if kept > 0 and abs(step - math.log(kept)) < ENOUGH and abs(means["loss"]) < SMALL:
             return said[0]
     total = f"A step back multiplies the gradient by {_factor(step)}"
@@ -45,7 +48,7 @@ def explanation(
         said.append(f"Mainly {_called(main, around)} {'is' if main == 'around' else 'are'} the cause.")
     if abs(means["loss"]) >= SMALL:
         rate = sum(means.values())
-        said.append(f"The loss reads this loop on the way, too; with what it adds, {_factor(rate)} a step is left.")
+        said.append(f"More comes in on the way, past the step; with it, {_factor(rate)} a step is left.")
     return " ".join(said)
 
 
@@ -62,11 +65,15 @@ def _factor(nats: float) -> str:
     return f"{factor:.3g}" if 0.95 < factor < 1.1 else f"{factor:.2g}"
 
 
+def _share(kept: float) -> str:
+    return f"{kept:.2g}" if kept < 0.95 else f"{kept:.3g}"
+
+
 def _memory(kept: float) -> str:
     """What a gate alone leaves, in steps."""
     if kept > 0.999:
         return "alone they would lose next to nothing"
     if kept < 1e-9:
         return "alone they would lose everything at once"
-    steps = f"{math.log(0.5) / math.log(kept):.2g}"
+    steps = in_words(float(f"{math.log(0.5) / math.log(kept):.2g}"))
     return f"alone they would lose half in {steps} step{'' if steps == '1' else 's'}"

@@ -14,8 +14,9 @@ from rnnvanish.measure import Row
 SCREEN, WIDTH = 30, 80
 #: Layers that are said in a line each, and findings without what was seen, at most.
 LINES, FINDINGS = 5, 3
-#: Rows of a layer that are said where there is little room.
-FIRST = ("why", "arrives", "reach", "start", "recurrent", "cause", "note", "weights", "alike", "tried", "to apply")
+#: Rows of a layer that are said where there is little room, and where there is hardly any.
+LEAST = ("why", "arrives", "reach", "alike", "tried", "to apply")
+LITTLE = (*LEAST, "start", "recurrent", "cause", "note", "weights")
 
 
 def brief(whole: Contents) -> Contents:
@@ -30,23 +31,24 @@ def brief(whole: Contents) -> Contents:
 def _shorter_and_shorter(whole: Contents) -> Iterator[Contents]:
     layers, findings = grouped(whole.layers), whole.findings
     first = min(len(findings), FINDINGS)
-    yield from (_with(whole, layers, first, full, tight=False) for full in range(len(layers), 0, -1))
-    yield from (_with(whole, layers, full, 1, tight=True) for full in range(first, 0, -1))
-    yield from (_with(whole, layers, min(first, 1), full, tight=True) for full in (1, 0))
-    yield _with(whole, layers, 0, 0, tight=True)
+    yield from (_with(whole, layers, first, full, None) for full in range(len(layers), 0, -1))
+    for labels in (LITTLE, LEAST):
+        yield from (_with(whole, layers, full, 1, labels) for full in range(first, 0, -1))
+        yield _with(whole, layers, min(first, 1), 1, labels)
+    yield from (_with(whole, layers, full, 0, LEAST) for full in (min(first, 1), 0))
 
 
-def _with(whole: Contents, layers: Sequence[Layer], findings: int, full: int, tight: bool) -> Contents:
-    """So many findings and layers in full."""
+def _with(
+    whole: Contents, layers: Sequence[Layer], findings: int, full: int, labels: tuple[str, ...] | None
+) -> Contents:
+    """So many findings and layers in full, of these the rows with some labels, or all."""
     lines = [line(layer.name, layer.curve) for layer in layers[full:]]
     told = [each if place < findings else _in_a_line(each) for place, each in enumerate(whole.findings[:FINDINGS])]
     outlook = whole.outlook
     return replace(
         whole,
         findings=told + _others(len(whole.findings) - FINDINGS),
-        layers=[
-            replace(layer, rows=_first_rows(layer.rows) if tight else layer.rows, more=()) for layer in layers[:full]
-        ],
+        layers=[replace(layer, rows=_rows_of(layer.rows, labels), more=()) for layer in layers[:full]],
         lines=lines if len(lines) <= LINES else [*lines[: LINES - 1], f"and {len(lines) - LINES + 1} more"],
         outlook=outlook and replace(outlook, rows=[(label, _ends(said)) for label, said in outlook.rows]),
         unfit={},
@@ -54,11 +56,13 @@ def _with(whole: Contents, layers: Sequence[Layer], findings: int, full: int, ti
     )
 
 
-def _first_rows(rows: Sequence[Row]) -> list[Row]:
-    """What matters most, and the best cure alone."""
+def _rows_of(rows: Sequence[Row], labels: tuple[str, ...] | None) -> Sequence[Row]:
+    """Those with some labels, and the best cure alone; or all."""
+    if labels is None:
+        return rows
     kept, seen = [], set[str]()
     for label, said in rows:
-        if label in FIRST and not (label == "tried" and label in seen):
+        if label in labels and not (label == "tried" and label in seen):
             kept.append((label, said))
         seen.add(label)
     return kept

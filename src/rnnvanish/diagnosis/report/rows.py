@@ -14,6 +14,8 @@ from rnnvanish.probes.curve import Curve
 SHOWN = 3
 #: A share of the gradient from which on it is nearly all.
 MOST = 0.95
+#: A share that rounding makes of none.
+NOTHING = 1e-9
 #: How gradient can come back but from step to step.
 WAYS = "attention, pooling, a skip or another layer"
 #: Why there is nothing to say of a loop.
@@ -36,7 +38,8 @@ def main_rows(curve: Curve, measured: Measures, unfit: Mapping[str, str]) -> lis
     if curve.start:
         said.append(("start", curve.start))
     if curve.recurrent is not None and (alone := float(curve.recurrent[-1].clamp(0, 1))) < MOST:
-        said.append(("recurrent", f"{one_in(alone)} of it came step by step, the rest by another way: {WAYS}"))
+        few = one_in(alone) if alone > NOTHING else "next to nothing"
+        said.append(("recurrent", f"{few} of it came step by step, the rest by another way: {WAYS}"))
     if curve.total is not None and curve.total.is_measured:
         said.append(("whole loss", f"{of_gradient(curve.total)} after {last} steps, with what it adds on the way"))
     if curve.cause:
