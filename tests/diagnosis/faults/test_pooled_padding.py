@@ -135,6 +135,17 @@ def test_a_layer_above_is_no_pooling():
     assert (finding.fault, finding.layer) == ("padding read at the end", "upper/layer0/forward")
 
 
+def test_steps_beside_what_is_pooled_hide_nothing():
+    class Both(Pooled):
+        def forward(self, x):
+            output, _ = self.memory(self.words(x))
+            return self.pool(output, (x != 0)[..., None], self.masked), output
+
+    (finding,) = padding(Both(mean), words())
+    assert finding.fault == "padding pooled"
+    assert padding(Both(mean, masked=True), words()) == []
+
+
 def test_where_only_a_number_comes_out_it_is_a_question():
     class Learner(Pooled):
         def training_step(self, batch, index=0):

@@ -10,7 +10,7 @@ from torch.autograd.graph import get_gradient_edge
 
 from rnnvanish.backward.output_steps import direct_gradients, output_steps
 from rnnvanish.diagnosis.fault import Symptom, WatchedModel, module_of
-from rnnvanish.diagnosis.faults.padding import padded_loops
+from rnnvanish.diagnosis.faults.padding import PaddedLoop, padded_loops
 from rnnvanish.live import RECURRENT
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.record import Run
@@ -27,7 +27,7 @@ def pooled_padding(watched: WatchedModel) -> list[Symptom]:
     for each in padded_loops(watched):
         run, padding = each.run, each.padding
         wrong = (each.read & padding.deep).any(0) & (each.read & ~padding.steps).any(0)
-        if not wrong.any() or not (_is_attended(watched, run) if not each.direct else not _told_apart(watched, run)):
+        if not wrong.any() or not (_is_pooled(watched, each) if each.direct else _is_attended(watched, run)):
             continue
         number = not any(output.dim() for output in tensors_in(watched.output))
         found.append(
@@ -66,16 +66,19 @@ def _is_attended(watched: WatchedModel, run: Run) -> bool:
     return False
 
 
-def _told_apart(watched: WatchedModel, run: Run) -> bool:
-    """Whether the model returns steps: then a loss may well leave those of the padding out."""
-    runs = [each.episodes.run for each in watched.loops]
-    index = next(place for place, each in enumerate(runs) if each is run)
-    for output in tensors_in(watched.output):
-        if output.dim() and output.grad_fn is not None:
+def _is_pooled(watched: WatchedModel, each: PaddedLoop) -> bool:
+    """Whether an output reads text and padding and is not made of steps: of those a loss may well leave out the padding."""
+    runs = [other.episodes.run for other in watched.loops]
+    index = next(place for place, run in enumerate(runs) if run is each.run)
+    outputs = [output for output in tensors_in(watched.output) if output.dim() and output.grad_fn is not None]
+    for output in outputs:
+        weights = torch.rand(output.shape, generator=torch.Generator().manual_seed(0)).to(output) + 0.5
+        read = direct_gradients((output * weights).sum(), None, runs)[index].any(-1)
+        if (read & each.padding.deep).any() and (read & ~each.padding.steps).any():
             steps = output_steps(output, get_gradient_edge(output), runs)[index]
-            if steps is not None and len(steps.step.unique()) > 1 and _several_of_one(steps.step, steps.sequence):
+            if steps is None or not _several_of_one(steps.step, steps.sequence):
                 return True
-    return False
+    return not outputs
 
 
 def _several_of_one(step: Tensor, sequence: Tensor) -> bool:
