@@ -94,6 +94,31 @@ def test_one_sentence_says_what_where_and_what_first(curves, findings, unfit, ex
     assert " ".join(str(diagnosis).split()).startswith(diagnosis.answer)
 
 
+UNREAD = Curve(torch.arange(60), torch.full((60,), torch.nan))
+ONE_STEP = Curve(torch.arange(1), torch.ones(1, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("curves", "layers", "says"),
+    [
+        ({"a/layer0/forward": falling(40.0), "b/layer0/forward": falling(1.5)}, ("a",), "Healthy: 36 %"),
+        ({"a/layer0/forward": falling(40.0), "b/layer0/forward": falling(1.5)}, ("b",), "The gradient vanishes in b"),
+        (
+            {"a/layer0/forward": falling(40.0), "b/layer0/forward": UNREAD},
+            (),
+            "No part of b/layer0/forward is read by this loss",
+        ),
+        ({"a/layer0/forward": falling(40.0), "b/layer0/forward": UNREAD}, ("a",), "Healthy: 36 %"),
+        ({"a/layer0/forward": falling(40.0), "a/layer0/reverse": UNREAD}, (), "Healthy: 36 %"),
+        ({"a/layer0/forward": ONE_STEP}, (), "a/layer0/forward ran for a single step, so there is nothing to carry"),
+    ],
+)
+def test_it_is_healthy_just_where_the_diagnosis_is(curves, layers, says):
+    diagnosis = Diagnosis("Model", curves, {"date": "today"}, layers=layers)
+    assert diagnosis.answer.startswith(f"Model: {says}")
+    assert says.startswith("Healthy") == (diagnosis.healthy and not diagnosis.unread)
+
+
 def test_nothing_could_be_tried_is_not_nothing_helps():
     said = " ".join(str(report({"a": falling(1.5)}, unfit={"One()": "it cannot be copied."})).split())
     assert "tried One() could not be tried: it cannot be copied" in said

@@ -63,7 +63,8 @@ def _of_layer(layer: Layer, more: str, unfit: Mapping[str, str]) -> str:
 
 
 def _promise(best: Advice) -> str:
-    return f"{best.cure} first, with which {one_in(best.gain)} arrives"
+    over = "" if best.lag is None else f" after {best.lag} steps"
+    return f"{best.cure} first, with which {one_in(best.gain)} arrives{over}"
 
 
 def _least(layers: Sequence[Layer]) -> str:
