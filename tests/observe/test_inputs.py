@@ -79,6 +79,7 @@ FORMS = {
     "arguments": (Two, (X, SCALE), "X SCALE"),
     "arguments of a batch": (Two, (X, SCALE, LABELS), "X SCALE"),
     "a list": (Two, [X, LABELS], "X"),
+    "a list whose last part would fit": (Two, [X, SCALE], "X"),
     "a list with more": (Two, [X, SCALE, LABELS], "X SCALE"),
     "a list of one": (Two, [X], "X"),
     "a tuple for one argument": (One, (X, LABELS), "X"),

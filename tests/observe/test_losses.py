@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
+from rnnvanish.observe.call import Call
 from rnnvanish.probes import retention
 
 torch.manual_seed(0)
@@ -54,6 +55,13 @@ def test_every_form_of_a_loss(loss, batch):
     expected = retention(model, X, loss=lambda output: F.cross_entropy(output, TARGET))
     for name, curve in retention(model, batch, loss=loss).items():
         same(curve.gain, expected[name].gain)
+
+
+def test_what_is_last_in_a_batch_is_the_target():
+    torch.manual_seed(0)
+    model, one = Two().double(), torch.tensor(1.0).double()
+    (curve,) = retention(model, (X, one, ["a", "b", "c"], TARGET), loss=nn.CrossEntropyLoss()).values()
+    same(curve.gain, retention(model, (X, TARGET), loss=nn.CrossEntropyLoss())["layer/layer0/forward"].gain)
 
 
 def test_a_loss_of_several_targets():
@@ -241,5 +249,7 @@ def test_a_lightning_module_after_its_training():
     trainer, seen = model.trainer, model.seen
     (curve,) = retention(model, data, loss="training_step").values()
     assert len(curve.gain) == TIME
-    assert model.trainer is trainer
     assert model.seen == seen
+    Call.of_method(model, "training_step", [X, TARGET])(model)
+    assert model.trainer is trainer
+    assert "log" not in vars(model)
