@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import normalize
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 from torch.utils.data import DataLoader
 
-from rnnvanish import diagnose
+from rnnvanish import Recurrent, cells, diagnose
 from rnnvanish.diagnosis.fault import Subject
 from rnnvanish.diagnosis.faults.mixed_sequences import mixed_sequences
 from rnnvanish.diagnosis.find_faults import find
@@ -18,6 +18,7 @@ from rnnvanish.observe.call import sample_batches
 
 BATCH, TIME, FEATURES = 6, 10, 5
 X = torch.randn(BATCH, TIME, FEATURES, generator=torch.Generator().manual_seed(0))
+X8 = torch.randn(8, 6, FEATURES, generator=torch.Generator().manual_seed(0))  # as many as the layer is wide
 LENGTHS = torch.tensor([10, 7, 9, 4, 10, 5])
 
 
@@ -57,11 +58,21 @@ def viewed_states(model, x):
 
 
 def viewed_input(model, x):
-    return model.head(model.rnn(x.view(TIME, BATCH, FEATURES))[0][-1])
+    return model.head(model.rnn(x.view(x.shape[1], len(x), -1))[0][-1])
 
 
 def viewed_output(model, x):
     return model.head(model.rnn(x.transpose(0, 1))[0].reshape(BATCH, TIME, -1)[:, -1])
+
+
+def neighbours(model, x):
+    y = every(model, x)
+    return (y + y.roll(1, 0)).flatten(0, 1)
+
+
+def neighbouring_states(model, x):
+    y = model.head(model.rnn(x)[1][-1])
+    return y + y.roll(1, 0)
 
 
 def loader(x=X):
@@ -112,6 +123,21 @@ def test_what_is_mixed_is_named_and_mended_on_a_copy(model, inputs, fault, remed
     assert finding.after == 1
 
 
+def test_a_mix_of_neighbours():
+    """Their order has a meaning: it is not meant, as attention over the batch may be."""
+    (finding,) = seen(Reads(neighbours, batch_first=True), loader())
+    assert not finding.question
+    (finding,) = seen(Reads(neighbouring_states, batch_first=True), X)
+    assert (finding.fault, finding.question) == ("sequences mixed", False)
+    assert "could not be tried" in str(finding)
+
+
+def test_a_mix_of_steps_that_are_three_apart():
+    x = torch.randn(9, 6, FEATURES, generator=torch.Generator().manual_seed(0))
+    (finding,) = seen(Reads(viewed_input), x)
+    assert "what rnn reads by transpose(0, 1)" in finding.remedy
+
+
 def test_a_report_has_it_first_and_counts_as_one_backward_pass_does():
     model = Reads(last)
     diagnosis = diagnose(model, X)
@@ -122,6 +148,7 @@ def test_a_report_has_it_first_and_counts_as_one_backward_pass_does():
     (gradient,) = torch.autograd.grad(model(x)[-1].sum(), x)
     assert (int(gradient.abs().sum((1, 2)).count_nonzero()), int(gradient.abs().sum((0, 2)).count_nonzero())) == (6, 1)
     assert "changes with 3.5 of 6" in finding.seen  # the last output with 6, the first with 1
+    assert "Nor is it axis 1 (10): 9 of 10 entries change nothing at all." in finding.seen
 
 
 class OwnLoop(nn.Module):
@@ -162,6 +189,17 @@ class Attends(nn.Module):
         return self.attention(y, y, y)[0].mean(1)
 
 
+def test_layers_of_our_own():
+    def read(batch_first):
+        model = Reads(last)
+        model.rnn = Recurrent(cells.GRU, FEATURES, 8, batch_first=batch_first)
+        return seen(model, X)
+
+    assert not read(True)
+    (finding,) = read(False)
+    assert (finding.fault, finding.after) == ("batch and time swapped", 1)
+
+
 @pytest.mark.parametrize(
     ("model", "remedy"),
     [
@@ -195,6 +233,10 @@ def similarity_of_embeddings(model, x):
 def windows(model, x):
     cut = x.unfold(1, 5, 5).permute(0, 1, 3, 2)
     return model.head(model.rnn(cut.flatten(0, 1))[1][-1].view(len(x), -1, 8).mean(1))
+
+
+def of_list(model, sequences):
+    return last(model, pad_sequence(sequences, batch_first=True))
 
 
 def noisy(model, x):
@@ -239,6 +281,8 @@ class Carries(Reads):
         (Reads(lambda model, x: (every(model, x), model.rnn(x)[0].mean((0, 1))), batch_first=True), X),
         (Reads(similarity_of_embeddings, batch_first=True), X),
         (Reads(windows, batch_first=True), X),
+        (Reads(of_list, batch_first=True), (list(X),)),
+        (Reads(of_list, batch_first=True), ([*X[:5], X[5, :BATCH]],)),
         (Reads(noisy, batch_first=True), X),
         (Carries(None, batch_first=True), X),
         (Reads(of_sorted, batch_first=True), X),
@@ -246,6 +290,7 @@ class Carries(Reads):
         (Reads(viewed_states, batch_first=True), X),  # of one layer
         (Reads(lambda *each: packed(*each)[1][-1], batch_first=True), (X, LENGTHS)),
         (Reads(lambda *each: packed(*each)[0].data, batch_first=True), (X, LENGTHS)),
+        (Reads(lambda *each: packed(*each)[0].data, batch_first=True), (X8, torch.tensor([6, 3, 2, 6, 5, 4, 6, 1]))),
         (Reads(lambda *each: pad_packed_sequence(packed(*each)[0])[0], batch_first=True), (X, LENGTHS)),
         (Reads(with_static, 8 + FEATURES), X.transpose(0, 1)[:, :FEATURES].contiguous()),
         (nn.GRU(FEATURES, 4), X),

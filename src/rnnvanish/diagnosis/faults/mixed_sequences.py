@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnvanish.diagnosis.fault import Subject, Symptom
-from rnnvanish.diagnosis.rerun.separation import Answers, BatchAxis
+from rnnvanish.diagnosis.rerun.separation import Answers, BatchAxis, EntriesRead
 from rnnvanish.live import recurrent_modules
 from rnnvanish.names import listed
 from rnnvanish.observe.recorded_calls import copy_model
@@ -68,7 +68,9 @@ def _symptom(
         f"{read.mean:.2g} of {read.count}, on average{unread} (in eval mode). {', '.join(ran)}."
     )
     if not known and not question:
-        said += " No other axis keeps its entries apart, either."
+        said += "".join(
+            f" Nor is it {_axis(other)}: {_left(answers.entries_read(other))}." for other in axes if other is not batch
+        )
     return Symptom(
         "batch and time swapped" if swapped or any(each.swaps for each, _ in remedies) else "sequences mixed",
         "",
@@ -81,6 +83,12 @@ def _symptom(
         layer=next(iter(answers.loops)),
         question=question,
     )
+
+
+def _left(read: EntriesRead) -> str:
+    if read.unread:
+        return f"{read.unread} of {read.count} entries change nothing at all"
+    return f"what is returned for one changes with {read.mean:.2g} of {read.count}"
 
 
 def _part_apart(axis: BatchAxis, subject: Subject) -> float:

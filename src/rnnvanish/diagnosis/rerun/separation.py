@@ -15,6 +15,7 @@ from rnnvanish.live import Cells, recurrent_modules, step_modules
 from rnnvanish.observe.agreement import agree, numeric_tensors
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.restore.borrow import borrow, snapshot_of
+from rnnvanish.recurrent import Recurrent
 
 #: Roundings of the largest number that is returned, from which on a number counts as changed.
 ROUNDINGS = 100
@@ -55,11 +56,18 @@ class BatchAxis:
             return None
         return call.map(lambda value: self._with(value, entry, other))
 
-    def rolled(self, call: Call) -> Call | None:
-        """The call with every sequence one place on; None of a packed batch."""
+    def shuffled(self, call: Call) -> Call | None:
+        """The call with the entries in another order; None of a packed batch."""
         if self.rows is not None:
             return None
-        return call.map(lambda value: value if (axis := self.of(value)) is None else value.roll(1, axis))
+        return call.map(lambda value: value if (axis := self.of(value)) is None else self.in_order(value, (axis,)))
+
+    def in_order(self, value: Tensor, axes: Sequence[int]) -> Tensor:
+        """A tensor with the entries of some axes of this size in that order."""
+        order = torch.randperm(self.size, generator=torch.Generator().manual_seed(0)).roll(1).to(value.device)
+        for axis in axes:
+            value = value.index_select(axis, order if self.size > 2 else 1 - torch.arange(2, device=value.device))
+        return value
 
     def _equal(self, one: int, other: int) -> bool:
         if self.rows is not None:
@@ -122,12 +130,15 @@ class Answers:
         finally:
             for handle in handles:
                 handle.remove()
-        self.axes = list(_batch_axes(call))
+        self.axes = list(_batch_axes(call, {rows for _, rows in self.loops.values()}))
 
     def __call__(self, call: Call) -> list[Tensor]:
         """What the model returns; every time with the same random numbers, and from the same state."""
+        engines = {module: module.engine for module in self.model.modules() if isinstance(module, Recurrent)}
         with borrow(self.model, snapshot=self.snapshot), torch.no_grad():
             self.model.eval()
+            for layer, engine in engines.items():  # what has been measured is compiled already
+                layer.engine = engine
             for module in self.model.modules():
                 if isinstance(module, _BatchNorm) and module.running_mean is None:  # it mixes a batch on purpose
                     vars(module)["forward"] = lambda x: x
@@ -157,18 +168,18 @@ class Answers:
 
     def symmetric(self, axis: BatchAxis) -> bool:
         """Whether the order along an axis is of no meaning: what the model returns goes along, or stays."""
-        if (call := axis.rolled(self.call)) is None:
+        if (call := axis.shuffled(self.call)) is None:
             return True
         after = self(call)
         return len(after) == len(self.returned) and all(
-            any(agree([new], [old.roll([1] * len(some), some) if some else old]) for some in _subsets(old, axis.size))
+            any(agree([new], [axis.in_order(old, some)]) for some in _subsets(old, axis.size))
             for new, old in zip(after, self.returned, strict=True)
         )
 
     def entries_read(self, axis: BatchAxis) -> "EntriesRead":
         """How what the model returns depends on the entries of an axis."""
-        step = max(axis.size / MOST, 1.0)
-        entries = [int(k * step) for k in range(min(axis.size, MOST))]
+        count = min(axis.size, MOST)
+        entries = [k * (axis.size - 1) // (count - 1) for k in range(count)]
         found = [_by_place(changed, axis) for changed in self._changed(axis, entries)]
         changes = torch.cat(found, 1) if found else torch.zeros(len(entries), 1, dtype=torch.bool)
         counts, read = changes.sum(0), changes.any(1)
@@ -210,8 +221,11 @@ def _tensors(value: Any) -> list[Any]:
     return [each for each in leaves if isinstance(each, Tensor | PackedSequence)]
 
 
-def _batch_axes(call: Call) -> Iterator[BatchAxis]:
-    """Every axis of the largest tensor that has two entries or more; none where the batch is a list of sequences."""
+def _batch_axes(call: Call, rows_of_loops: set[int]) -> Iterator[BatchAxis]:
+    """Every axis of the largest tensor that has two entries or more; none where the batch is a list of sequences.
+
+    Where a list has as many tensors as a loop has sequences, it is taken for that.
+    """
     given = _tensors((call.args, call.kwargs))
     if not given:
         return
@@ -221,7 +235,8 @@ def _batch_axes(call: Call) -> Iterator[BatchAxis]:
         if (size := int(main.batch_sizes[0])) > 1:
             yield BatchAxis(main.data, None, size, rows)
         return
-    lists = [each for each in (*call.args, *call.kwargs.values()) if isinstance(each, list) and len(_tensors(each)) > 1]
+    lists = [each for each in (*call.args, *call.kwargs.values()) if isinstance(each, list | tuple)]
+    lists = [each for each in lists if len(each) in rows_of_loops - {1}]
     if any(each is main for several in lists for each in _tensors(several)):
         return
     for index, size in enumerate(main.shape):
