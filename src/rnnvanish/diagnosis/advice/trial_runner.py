@@ -1,7 +1,7 @@
 """The runner of trials: copies of one model are treated, each several times where a cure draws random numbers, and measured."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -34,6 +34,10 @@ NEARER = 2.0
 MANY_TRAINING_STEPS, LONG_SEQUENCE = 50, 1000
 
 
+#: The curves of each draw of a cure, by its seed; None where it draws nothing.
+Draws = dict[int | None, dict[str, Curve]]
+
+
 @dataclass(frozen=True)
 class TrialRunner:
     """Where copies of one model are treated and measured.
@@ -62,46 +66,45 @@ class TrialRunner:
     segment: int | None
     quick: bool
 
-    def trials(self, cure: Cure, untreated: Training | None) -> dict[str, Trial]:
-        """Treat copies, and measure them; a trial for each layer."""
+    def trials(self, cure: Cure, loops: Iterable[str], untreated: Training | None) -> dict[str, Trial]:
+        """Treat copies, and measure them; a trial for each of some loops, with training where an untreated one is given."""
         if isinstance(cure, Rule):
-            return self._trials_of_rule(cure, untreated)
-        seeds = self._seeds(cure)
-        draws = {seed: self._draw(cure, seed) for seed in seeds}
-        trained: dict[int | None, Training] = {}
-        found = {}
-        for name, before in self.before.items():
-            seed = self._middle(name, draws)
-            if untreated is not None and seed not in trained:
-                with self._candidate(cure, seed, shared=False) as candidate:
-                    trained[seed] = replace(self.trained(candidate), untreated=untreated.after)
-            curve, lag = draws[seed][name], self._lag(name)
-            helps = _better(before, curve, lag) and not self._explodes_elsewhere(draws[seed])
-            every = [each[name] for each in draws.values()]
-            trial = Trial(
-                named(cure),
-                before.half_life,
-                curve.half_life,
-                left(curve, lag),
-                left(before, lag),
-                lag,
-                moment=cure.moment,
-                verdict=curve.verdict,
-                exploded=left(before, lag) if before.verdict == "exploding" else None,
-                helps=helps and _learns(trained.get(seed)),
-                seed=seed,
-                apply=line(cure, seed),
-                training=trained.get(seed),
-            )
-            if len(every) > 1:
-                trial = replace(
-                    trial,
-                    draws=len(every),
-                    gain_range=_ends([left(each, lag) for each in every]),
-                    after_range=_ends([each.half_life for each in every]),
-                )
-            found[name] = trial
-        return found
+            return self._trials_of_rule(cure, loops, untreated)
+        draws = {seed: self._draw(cure, seed) for seed in self._seeds(cure)}
+        promised = {name: self._middle(name, draws) for name in loops}
+        trained = (
+            {} if untreated is None else {seed: self._trained(cure, seed, untreated) for seed in set(promised.values())}
+        )
+        return {name: self._trial(cure, name, draws, seed, trained.get(seed)) for name, seed in promised.items()}
+
+    def _trial(self, cure: Cure, name: str, draws: Draws, seed: int | None, training: Training | None) -> Trial:
+        """What one draw of a cure gave for a loop, between the others."""
+        before, curve, lag = self.before[name], draws[seed][name], self._lag(name)
+        every = [each[name] for each in draws.values()]
+        helps = _better(before, curve, lag) and not self._explodes_elsewhere(draws[seed]) and _learns(training)
+        return Trial(
+            named(cure),
+            before.half_life,
+            curve.half_life,
+            left(curve, lag),
+            left(before, lag),
+            lag,
+            draws=len(every),
+            gain_range=_ends([left(each, lag) for each in every]),
+            after_range=_ends([each.half_life for each in every]),
+            moment=cure.moment,
+            verdict=curve.verdict,
+            exploded=left(before, lag) if before.verdict == "exploding" else None,
+            helps=helps,
+            seed=seed,
+            apply=line(cure, seed),
+            training=training,
+        )
+
+    def _trained(self, cure: Cure, seed: int | None, untreated: Training) -> Training:
+        """What training does with one draw."""
+        with self._candidate(cure, seed, shared=False) as candidate:
+            return replace(self.trained(candidate), untreated=untreated.after)
 
     def trained(self, candidate: nn.Module, rule: Rule | None = None) -> Training:
         """Train a copy, and measure what has become of it."""
@@ -109,30 +112,31 @@ class TrialRunner:
         curves = self._measured(candidate) if math.isfinite(after) else {}
         return Training(self.train, before, after, {name: curve.half_life for name, curve in curves.items()})
 
-    def _trials_of_rule(self, rule: Rule, untreated: Training | None) -> dict[str, Trial]:
+    def _trials_of_rule(self, rule: Rule, loops: Iterable[str], untreated: Training | None) -> dict[str, Trial]:
         """What a rule does to the gradient of the weights; that by the states it leaves as it is."""
         full, ruled = self._norms(rule)
         training = None
         if untreated is not None:
             training = replace(self.trained(copy_model(self.model), rule), untreated=untreated.after)
-        return {
-            name: Trial(
+        found = {}
+        for name in loops:
+            curve, lag = self.before[name], self._lag(name)
+            found[name] = Trial(
                 named(rule),
                 curve.half_life,
                 curve.half_life,
-                left(curve, self._lag(name)),
-                left(curve, self._lag(name)),
-                self._lag(name),
+                left(curve, lag),
+                left(curve, lag),
+                lag,
                 moment=rule.moment,
                 verdict=curve.verdict,
-                exploded=left(curve, self._lag(name)) if curve.verdict == "exploding" else None,
+                exploded=left(curve, lag) if curve.verdict == "exploding" else None,
                 helps=ruled < full and _learns(training),
                 apply=line(rule),
                 training=training,
                 note=f"norm of the whole gradient {full:.3g} → {ruled:.3g}",
             )
-            for name, curve in self.before.items()
-        }
+        return found
 
     def _seeds(self, cure: Cure) -> tuple[int | None, ...]:
         """What a cure is drawn from, None alone where it draws nothing: two seeds then give the same weights."""
@@ -167,7 +171,7 @@ class TrialRunner:
                 return
         yield candidate
 
-    def _middle(self, name: str, draws: dict[int | None, dict[str, Curve]]) -> int | None:
+    def _middle(self, name: str, draws: Draws) -> int | None:
         """The seed of the draw whose gain is the middle one."""
         lag = self._lag(name)
         return sorted(draws, key=lambda seed: _or_zero(left(draws[seed][name], lag)))[len(draws) // 2]
@@ -286,9 +290,10 @@ def _learns(training: Training | None) -> bool:
     return training is None or not math.isnan(training.after)
 
 
-def _ends(numbers: list[float]) -> tuple[float, float]:
+def _ends(numbers: list[float]) -> tuple[float, float] | None:
+    """The least and the largest of several numbers."""
     known = [number for number in numbers if not math.isnan(number)] or [math.nan]
-    return min(known), max(known)
+    return None if len(numbers) == 1 else (min(known), max(known))
 
 
 def _or_zero(gain: float) -> float:

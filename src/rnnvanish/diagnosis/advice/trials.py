@@ -153,7 +153,7 @@ def trials_of(
             unfit[named(cure)] = f"The model has {cure.cell} layers already; to open their gate is tried by itself."
             continue
         try:
-            measured = runner.trials(cure, untreated)
+            measured = runner.trials(cure, bad, untreated)
         except Exception as error:  # noqa: BLE001  # the user's own code runs with what it was not written for
             unfit[named(cure)] = why_not(error, model) if known or not own else why_unknown(cure, own, weights)
             continue
