@@ -1,4 +1,4 @@
-"""Five models of public design, each with one planted fault: a report has to name it, and its advice to repair it."""
+"""Models of public design: numbers against loops by hand, sound ones without a finding, and a planted fault that has to be named."""
 
 import pytest
 import torch
