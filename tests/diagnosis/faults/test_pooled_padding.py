@@ -135,6 +135,27 @@ def test_a_layer_above_is_no_pooling():
     assert (finding.fault, finding.layer) == ("padding read at the end", "upper/layer0/forward")
 
 
+class Tagger(nn.Module):
+    """A tag of each word, from attention to all words."""
+
+    def __init__(self, masked):
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.memory = nn.Embedding(20, 6), nn.GRU(6, 8, batch_first=True)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.masked = masked
+
+    def forward(self, x):
+        output, _ = self.memory(self.words(x))
+        return self.attention(output, output, output, key_padding_mask=x == 0 if self.masked else None)[0]
+
+
+def test_attention_from_step_to_step_is_a_fault_where_text_attends_to_padding():
+    """What the rows of the padding themselves read is left out of the loss, or not: that cannot be seen."""
+    assert [each.fault for each in padding(Tagger(masked=False), words())] == ["padding pooled"]
+    assert padding(Tagger(masked=True), words()) == []
+
+
 def test_steps_beside_what_is_pooled_hide_nothing():
     class Both(Pooled):
         def forward(self, x):

@@ -11,6 +11,7 @@ from torch.autograd.graph import get_gradient_edge
 from rnnvanish.backward.output_steps import direct_gradients, output_steps
 from rnnvanish.diagnosis.fault import Symptom, WatchedModel, module_of
 from rnnvanish.diagnosis.faults.padding import PaddedLoop, padded_loops
+from rnnvanish.diagnosis.rerun.padded_steps import Padding
 from rnnvanish.live import RECURRENT
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.record import Run
@@ -73,12 +74,33 @@ def _is_pooled(watched: WatchedModel, each: PaddedLoop) -> bool:
     outputs = [output for output in tensors_in(watched.output) if output.dim() and output.grad_fn is not None]
     for output in outputs:
         weights = torch.rand(output.shape, generator=torch.Generator().manual_seed(0)).to(output) + 0.5
-        read = direct_gradients((output * weights).sum(), None, runs)[index].any(-1)
-        if (read & each.padding.deep).any() and (read & ~each.padding.steps).any():
+        text = _rows_of_text(output, each.padding)
+        read = direct_gradients((output * weights * (1 if text is None else text)).sum(), None, runs)[index].any(-1)
+        padded = (
+            each.padding.deep if text is None else each.padding.inner
+        )  # a convolution reads the steps beside its own
+        if (read & padded).any() and (read & ~each.padding.steps).any():
             steps = output_steps(output, get_gradient_edge(output), runs)[index]
             if steps is None or not _several_of_one(steps.step, steps.sequence):
                 return True
     return not outputs
+
+
+def _rows_of_text(output: Tensor, padding: Padding) -> Tensor | None:
+    """Of an output with an axis for steps and one for sequences: where it has rows of text, in a shape that broadcasts with it."""
+    time, batch = padding.in_order.shape
+    axes = [
+        (steps, rows)
+        for steps, long in enumerate(output.shape)
+        for rows, many in enumerate(output.shape)
+        if (long, many) == (time, batch) and steps != rows
+    ]
+    if not axes:
+        return None
+    steps, rows = axes[0]
+    text = ~padding.in_order if steps < rows else ~padding.in_order.T
+    shape = [size if axis in axes[0] else 1 for axis, size in enumerate(output.shape)]
+    return text.reshape(shape).to(output.device)
 
 
 def _several_of_one(step: Tensor, sequence: Tensor) -> bool:

@@ -41,16 +41,19 @@ class Padding:
         return self.in_order.flip(0) if self.reverse else self.in_order
 
     @property
-    def deep(self) -> Bool[Tensor, "time sequences"]:
-        """Those of them, as the loop runs, that cannot be text: where its last word may look like padding, none next to it."""
-        if self.exact:
-            return self.steps
-        inner = self.in_order.flip(0) if self.front else self.in_order
-        found = inner.clone()
+    def inner(self) -> Bool[Tensor, "time sequences"]:
+        """Those of them, as the loop runs, that are not next to the text."""
+        turned = self.in_order.flip(0) if self.front else self.in_order
+        found = turned.clone()
         for back in range(1, LEAST):
-            found[back:] &= inner[:-back]
+            found[back:] &= turned[:-back]
             found[:back] = False
         return found.flip(0) if self.front != self.reverse else found
+
+    @property
+    def deep(self) -> Bool[Tensor, "time sequences"]:
+        """Those that cannot be text: where its last word may look like padding, none next to it."""
+        return self.steps if self.exact else self.inner
 
     @property
     def behind(self) -> Bool[Tensor, "time sequences"]:
