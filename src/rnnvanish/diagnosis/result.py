@@ -98,7 +98,7 @@ class Diagnosis:
         first = [each.section for each in findings if _is_of(each.layer, self.judged, self.curves)]
         return Contents(
             title=f"{printable(self.model)}: how much of the gradient reaches back in time",
-            answer=f"{printable(self.model)}: {answer(first, judged, self.unfit)}",
+            answer=printable(f"{self.model}: {answer(first, judged, self.unfit)}"),
             findings=[finding.section for finding in findings],
             layers=layers,
             outlook=None if self.outlook is None else Section(self.outlook.title, [("", str(self.outlook))]),

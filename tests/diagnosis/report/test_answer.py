@@ -7,6 +7,7 @@ import torch
 
 from rnnvanish.diagnosis import Diagnosis
 from rnnvanish.diagnosis.fault import Finding
+from rnnvanish.diagnosis.report.text import to_text
 from rnnvanish.probes.curve import Advice, Curve
 
 
@@ -136,3 +137,21 @@ def test_a_half_life_without_end_says_what_arrives(full):
     assert "43 % of the gradient after 49 steps: nothing further is lost after 43 %" in text
     assert "half-life 1.5 → nothing further is lost after 43 %" in text
     assert "inf" not in text
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_no_name_commands_a_terminal(full):
+    evil = "\x1b[31m"
+    cured = falling(1.5, advice=(Advice(evil, 1.5, 3.0, 0.1),), notes=(evil,))
+    told = to_text(report({evil: cured, f"{evil}b": falling(1.6)}, unfit={evil: evil}).contents(full))
+    assert "\x1b" not in told
+    assert told.count(r"\x1b[31m") >= 3
+
+
+def test_what_a_layer_above_adds_is_told_apart():
+    lag = torch.arange(60)
+    curve = Curve(lag, 2.0 ** lag.double(), fed=True, alone=falling(1.5))
+    said = " ".join(str(report({"a": curve})).split())
+    assert "a: vanishing █▇▇" in said
+    assert "....  0 to 59 steps back" in str(report({"a": curve}))
+    assert "1 in 700 billion of the gradient after 59 steps, step by step; a layer above adds more on the way" in said

@@ -86,9 +86,9 @@ def arrives(curve: Curve) -> str:
     """What arrives at the longest lag, and how fast the rest is lost."""
     shown = shown_of(curve)
     said = f"{of_gradient(shown)} after {len(shown.gain) - 1} steps"
-    if curve.alone is not None:
-        said += f" by the recurrence alone; a layer above adds more on the way, and {of_gradient(curve)} arrives in all"
     gain = float(shown.gain[-1])
+    if curve.alone is not None:
+        return f"{said}, step by step; a layer above adds more on the way: {of_gradient(curve)} arrives in all"
     if curve.joined:
         return f"{said}; more comes in on the way ({WAYS}), so there is no half-life of one journey"
     if math.isnan(curve.half_life):

@@ -32,7 +32,9 @@ def to_text(contents: Contents) -> str:
         blocks += [textwrap.fill(said, PAGE) for _, said in contents.outlook.rows]
     if contents.unfit:
         blocks.append(
-            "\n".join(["Could not be tried:", *(f"  {cure}: {printable(why)}" for cure, why in contents.unfit.items())])
+            "\n".join(
+                ["Could not be tried:", *(f"  {printable(f'{cure}: {why}')}" for cure, why in contents.unfit.items())]
+            )
         )
     blocks.append(textwrap.fill(contents.origin or SHORT, PAGE))
     return "\n\n".join(blocks)
