@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
 from rnnvanish.backward.episodes import Episodes
-from rnnvanish.backward.loss import Loss, evaluate_loss
+from rnnvanish.backward.loss import Loss, evaluate_loss, final_states
 from rnnvanish.backward.output_steps import OutputSteps, direct_gradients, output_steps
 from rnnvanish.backward.state_gradients import Source
+from rnnvanish.live import unwrapped
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Run
@@ -74,6 +75,9 @@ def find_end_points(model: nn.Module, call: Call, output: Any, runs: list[Run], 
     Raises:
         ValueError: Of a loss that gives no number.
     """
+    if loss is None and final_states(unwrapped(model), output) is not None:
+        whole = Source([evaluate_loss(model, call, output, loss)], [None])
+        return EndPoints(whole, [whole], [(0,)] * len(runs), [""] * len(runs), [False] * len(runs))
     # A number is no place to start from: the gradient goes through it, to whatever else the model returns.
     tensors = {id(each): each for each in tensors_in(output) if each.dim() and each.grad_fn is not None}
     outputs = [_Output(each, get_gradient_edge(each), []) for each in tensors.values()]

@@ -48,7 +48,7 @@ def sum_outputs(model: nn.Module, output: Any) -> Tensor:
     beside other outputs. A complex number counts as two. What adds up to a constant, as probabilities do, has no gradient but
     rounding: there every second number is taken with the other sign.
     """
-    if (final := _final_states(unwrapped(model), output)) is not None:
+    if (final := final_states(unwrapped(model), output)) is not None:
         numbers = final
     else:
         found = tensors_in(output)
@@ -79,7 +79,7 @@ def _adds_to_constant(number: Tensor, axis: int) -> bool:
     return one or (bool((sizes > 0).all()) and bool((sums.abs() <= rounding * sizes).all()))
 
 
-def _final_states(model: nn.Module, output: Any) -> list[Tensor] | None:
+def final_states(model: nn.Module, output: Any) -> list[Tensor] | None:
     """The final states of a bare module's top layer; None of another, and of one that returns something of its own."""
     if not isinstance(model, RECURRENT) or not isinstance(output, tuple) or len(output) != 2:
         return None
