@@ -182,7 +182,7 @@ CASES = {
     WeightDrop: ("", ["layer.module/layer0/forward"]),
     Stateful: ("", GRU),
     NotRecurrent: ("NotRecurrent is left out of what is measured: it has no recurrent layer.", []),
-    OnlyOnce: ("cell is left out of what is measured: ValueError: OnlyOnce can only be measured in a copy", []),
+    OnlyOnce: ("cell is left out of what is measured: ValueError: OnlyOnce.noise, a generator, cannot be copied", []),
     Remembers: ("", ["cell"]),
     LongCompiled: ("", GRU),
     Hooked: ("", GRU),
