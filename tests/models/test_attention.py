@@ -148,3 +148,12 @@ def test_the_sound_model_has_no_finding(kind):
     torch.manual_seed(1)
     model, inputs = Translator(kind), batch()
     assert find(model, inputs, masked(inputs[2])) == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_over_the_batch_is_asked_about(kind):
+    torch.manual_seed(1)
+    model, inputs = Translator(kind, over=1), batch()
+    found = find(model, inputs, masked(inputs[2]))
+    assert [(each.fault, each.question) for each in found] == [("sequences mixed", True)]
+    assert "a softmax, a mean, a norm or an attention that goes along the batch" in found[0].remedy

@@ -117,3 +117,11 @@ def test_the_sound_model_has_no_finding(model, batch):
     assert find(model, (words, lengths)) == ()
     assert find(model, (words, lengths), crf_of(model, batch)) == ()
     assert find(AsLoss(model), batch) == ()
+
+
+def test_sentences_mixed_by_a_reshape_are_named(batch):
+    torch.manual_seed(1)
+    model, (words, lengths, _) = BiLSTMCRF(mixed=True), batch
+    for loss in (None, crf_of(model, batch)):
+        found = find(model, (words, lengths), loss)
+        assert [(each.fault, each.layer, each.question) for each in found] == [("sequences mixed", "lstm", False)]

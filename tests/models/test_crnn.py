@@ -105,3 +105,12 @@ def test_the_sound_model_has_no_finding(model, training):
     torch.manual_seed(0)
     columns = DataLoader(torch.rand(2 * BATCH, 1, 8, WIDTH), batch_size=BATCH)
     assert find(model.train(training), columns, ctc) == ()
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_columns_taken_for_images_are_named(loss):
+    torch.manual_seed(1)
+    columns = DataLoader(torch.rand(2 * BATCH, 1, 8, WIDTH), batch_size=BATCH)
+    found = find(CRNN(swapped=True).eval(), columns, loss)
+    assert [(each.fault, each.question) for each in found] == [("sequences mixed", False)]
+    assert "rnn.0.rnn ran over 4 steps of 18 sequences" in found[0].seen

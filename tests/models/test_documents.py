@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnnvanish import diagnose, probes
+from rnnvanish.diagnosis.find_faults import find
 
 WORDS, CLASSES, HIDDEN = 40, 4, 8
 SENTENCES = torch.tensor([7, 4, 6])
@@ -111,3 +112,11 @@ def test_the_sound_model_is_healthy(model, batch, loss):
     diagnosis = diagnose(model, batch, loss)
     assert diagnosis.findings == ()
     assert diagnosis.healthy
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_attention_to_padding_is_named(batch, loss):
+    torch.manual_seed(1)
+    found = find(Documents(masked=False), batch, loss)
+    loops = ["words.gru/layer0/forward", "sentences.gru/layer0/forward"]
+    assert [(each.fault, each.layer, each.after) for each in found] == [("padding pooled", loop, 0) for loop in loops]

@@ -153,3 +153,15 @@ def test_the_sound_policy_has_no_finding(kind):
     loss = loss_of(batch[1])
     assert find(model, (*batch, model.start())) == ()
     assert find(model, (*batch, model.start()), lambda got: loss(got[0]["logits"], got[0]["baseline"])) == ()
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["what it returns", "actor and critic"])
+@pytest.mark.parametrize("kind", POLICIES.values(), ids=POLICIES)
+def test_a_mask_that_is_upside_down_is_named(kind, named):
+    torch.manual_seed(1)
+    model, batch = kind(torch.clone), rollout()
+    loss = loss_of(batch[1])
+    found = find(
+        model, (*batch, model.start()), (lambda got: loss(got[0]["logits"], got[0]["baseline"])) if named else None
+    )
+    assert [(each.fault, each.layer, each.after) for each in found] == [("state reset at most steps", "core", TIME)]

@@ -33,6 +33,7 @@ from rnnvanish.diagnosis.faults.short_windows import short_windows
 from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
 from rnnvanish.diagnosis.faults.single_step import single_step
 from rnnvanish.diagnosis.faults.state_anew import state_anew
+from rnnvanish.diagnosis.faults.state_reset import state_reset
 from rnnvanish.diagnosis.faults.stuck_units import stuck_units
 from rnnvanish.diagnosis.faults.unread_part import unread_part
 from rnnvanish.diagnosis.faults.unreset_state import unreset_state
@@ -55,6 +56,7 @@ OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (
     detached,
     detached_part,
     state_anew,
+    state_reset,
     single_step,
     padding_read,
     pooled_padding,
