@@ -115,7 +115,7 @@ def hold_state(module: nn.Module, padded: Bool[Tensor, "time sequences"]) -> Non
     step = count()
 
     def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        there = padded[next(step) % len(padded), :, None]
+        there = padded[next(step) % len(padded), :, None].to(args[0].device)
         if len(args) < 2:
             return output
         if isinstance(output, tuple):
@@ -128,7 +128,7 @@ def hold_state(module: nn.Module, padded: Bool[Tensor, "time sequences"]) -> Non
 def pack_sequences(module: nn.Module, padded: Bool[Tensor, "time sequences"]) -> None:
     """Have `module` read what of each sequence is no padding alone, and hold its outputs before and behind that."""
     batch_first = bool(getattr(module, "batch_first", False))
-    time = len(padded)
+    time, padded = len(padded), padded.cpu()
     start = (~padded).double().argmax(0)
     lengths = (~padded).sum(0)
     step = torch.arange(time)[:, None]

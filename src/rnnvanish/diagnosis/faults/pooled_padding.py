@@ -72,7 +72,7 @@ def _is_pooled(watched: WatchedModel, each: PaddedLoop) -> bool:
     runs = [other.episodes.run for other in watched.loops]
     index = next(place for place, run in enumerate(runs) if run is each.run)
     outputs = [output for output in tensors_in(watched.output) if output.dim() and output.grad_fn is not None]
-    for output in outputs:
+    for output in filter(torch.is_floating_point, outputs):
         weights = torch.rand(output.shape, generator=torch.Generator().manual_seed(0)).to(output) + 0.5
         text = _rows_of_text(output, each.padding)
         read = direct_gradients((output * weights * (1 if text is None else text)).sum(), None, runs)[index].any(-1)

@@ -72,13 +72,14 @@ def find_padding(model: nn.Module, call: Call, run: Run) -> Padding | None:
     Looked at is what the model was given, then what the loop reads: after dropout, or with positions added, no two steps are
     equal there.
     """
-    if run.lengths is not None or run.resets is not None or len(run.x) <= LEAST:
+    if run.lengths is not None or run.resets is not None or len(run.x) <= LEAST or run.x.is_complex():
         return None
     time, batch = run.x.shape[:2]
     reverse = run.name.endswith("reverse")
     own = run.x.detach().flip(0) if reverse else run.x.detach()
-    given = [value.detach() for value in _given(call)]
-    lengths = [value for value in given if value.shape == (batch,) and not value.is_floating_point()]
+    given = [value.detach().to(own.device) for value in _given(call) if not value.is_complex()]
+    whole = [value for value in given if not value.is_floating_point() and value.dtype != torch.bool]
+    lengths = [value.long() for value in whole if value.shape == (batch,)]
     pads = {each.padding_idx for each in model.modules() if isinstance(each, nn.Embedding | nn.EmbeddingBag)}
     candidates = [steps for value in given for steps in _as_steps(value, time, batch, run)]
     masks = sum(_where_masked(steps) is not None for steps in candidates)
@@ -129,7 +130,7 @@ def _given(call: Call) -> Iterator[Tensor]:
 
 def _as_steps(value: Tensor, time: int, batch: int, run: Run) -> Iterator[Tensor]:
     """An input as (time, batch, features), by every reading of its shape that fits."""
-    if value.is_complex() or not value.dim():
+    if not value.dim():
         return
     if batch == 1 and value.shape[:1] == (time,):
         yield value.reshape(time, 1, -1)
@@ -146,8 +147,8 @@ def _at_end(steps: Tensor, pads: set[int | None], lengths: list[Tensor]) -> tupl
     """Which steps at the end of sequences are padding, whether that is certain, and whether it is exact.
 
     Padding is one and the same step, again and again up to the end, and nowhere else, but for a word now and then that has
-    its index. It is certain where the lengths were
-    given, where an embedding says so, and where most sequences have it, of several lengths. Zeros at the end of a few, or
+    its index. It is certain where the lengths were given, where an embedding says so, and where most sequences have it, of
+    several lengths. Zeros at the end of a few, or
     equally many in all, may be data; the index 0 of an embedding may not.
     """
     time = len(steps)
