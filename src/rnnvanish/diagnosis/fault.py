@@ -14,6 +14,7 @@ from rnnvanish.backward.each_loop import LoopGradients
 from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.report.contents import Section
 from rnnvanish.diagnosis.report.text import finding_paragraph
+from rnnvanish.live import RECURRENT, unwrapped
 from rnnvanish.names import module_name, printable
 from rnnvanish.numerals import in_words, one_in
 from rnnvanish.observe.call import Call
@@ -79,6 +80,11 @@ class Subject:
     curves: Mapping[str, Curve] = field(default_factory=dict)
     lag: int | None = None
     full: bool = False
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is a recurrent layer by itself: nothing before it, and nothing behind it but a loss."""
+        return isinstance(unwrapped(self.model), RECURRENT)
 
     @classmethod
     def of(

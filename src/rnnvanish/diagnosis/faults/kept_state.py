@@ -19,6 +19,8 @@ TABLES = ("_parameters", "_buffers", "_modules")
 
 def kept_state(subject: Subject) -> list[Symptom]:
     """See whether a layer starts a batch from the state in which it ended the one before."""
+    if subject.is_bare:
+        return []
     model = copy_model(subject.model)
     one, other = (record_states(model, subject.cells, partial(_run, model, call)) for call in _two(subject))
     kept = [name for name, calls in other.items() if calls and any(goes_on(before, calls[0]) for before in one[name])]

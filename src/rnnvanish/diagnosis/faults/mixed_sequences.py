@@ -22,6 +22,8 @@ def mixed_sequences(subject: Subject) -> list[Symptom]:
     right looks like a batch-first one that is wrong, so one axis along which nothing is mixed is enough. Where the order
     of the batch has no meaning, as with attention over it, mixing may be meant, and is a question.
     """
+    if subject.is_bare and subject.batch_size is None:
+        return []
     answers = Answers(subject.model, subject.calls[0], subject.cells)
     loops = answers.loops.values()
     if not loops or any(rows < 2 <= steps for steps, rows in loops):  # a batch of one: its axis may be anything

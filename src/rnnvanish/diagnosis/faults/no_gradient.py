@@ -104,6 +104,8 @@ OTHER = "has a slope of zero there", "Look at its numbers: whatever it reads, it
 
 def no_gradient(subject: Subject) -> list[Symptom]:
     """See whether there is a layer whose output is used, and to which no gradient comes back, and what stops it."""
+    if subject.is_bare and subject.loss is None:
+        return []
     step = record_step(subject.model, subject.calls[0], subject.loss, subject.cells)
     if subject.loss is not None and step.value is not None and float(step.value) == 0:
         return []  # all is learned
