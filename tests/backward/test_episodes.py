@@ -109,6 +109,7 @@ def test_each_episode_is_measured_from_its_own_end(layered, reset, loss):
     if loss is whole:
         same(curve.total.gain, explicit(model, x, done, whole, done.roll(1, 0)))
         loss = ends_of(done)
+        assert curve.start.endswith("from one of them alone, the last of each episode.")
     same(curve.gain, explicit(model, x, done, loss, done.roll(1, 0)))
     assert any("begin anew on the way: 7 episodes in 4 sequences" in note for note in curve.notes)
     assert not any("mask" in note or "changes" in note for note in curve.notes)

@@ -24,7 +24,7 @@ from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Run
 
-SEVERAL = "{} {} steps: the gradient starts from one of them alone, the {}."
+SEVERAL = "{} {} steps: the gradient starts from one of them alone, the {}{}."
 NO_STEPS = "No steps were found in what the model returns: the gradient starts from all of it."
 
 
@@ -245,5 +245,10 @@ class _Steps:
             for steps, rows in zip(self.found[finest], self.read[finest], strict=True)
             if steps is not None and rows is not None
         ]).unique())  # fmt: skip
-        reverse = self.runs[self._order(index)[0]].name.endswith("reverse")
-        return SEVERAL.format("The loss reads" if named else "The model returns", count, "first" if reverse else "last")
+        first = self.runs[self._order(index)[0]]
+        end = "first" if first.name.endswith("reverse") else "last"
+        reads, of = (
+            "The loss reads" if named else "The model returns",
+            "" if first.resets is None else " of each episode",
+        )
+        return SEVERAL.format(reads, count, end, of)
