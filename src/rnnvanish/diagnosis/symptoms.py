@@ -16,7 +16,7 @@ from rnnvanish.diagnosis import faults
 from rnnvanish.diagnosis.fault import Subject, Symptom, WatchedModel
 from rnnvanish.diagnosis.progress import doing
 from rnnvanish.observe.checks import Unmeasurable
-from rnnvanish.observe.restore.borrow import preserve
+from rnnvanish.observe.restore.borrow import preserve, snapshot_of
 from rnnvanish.observe.watch import Run, watch
 
 
@@ -62,10 +62,11 @@ def symptoms_of_run(watched: WatchedModel) -> list[Seen]:
 def symptoms_of_model(subject: Subject) -> list[Seen]:
     """What is seen of every fault that is looked for outside of the watched run."""
     found: list[Seen] = []
+    snapshot = snapshot_of(subject.model, subject.loss, *(call.contents for call in subject.calls))
     for fault in faults.OF_MODEL:
         doing(f"looking for faults: {fault.__name__.replace('_', ' ')}")
         try:
-            with preserve(subject.model, subject.loss, *(call.contents for call in subject.calls)):
+            with preserve(snapshot=snapshot):
                 found += [Seen(symptom, symptom.layer, symptom.value) for symptom in fault(subject)]
         except Exception:  # noqa: BLE001, S112  # the user's own code runs with what it was not written for
             continue
