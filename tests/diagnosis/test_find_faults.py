@@ -102,3 +102,15 @@ def test_what_a_loader_says_of_its_batches():
     assert said(DataLoader(x, batch_size=3, shuffle=True)) == (3, True)
     assert said(DataLoader(x, batch_size=None)) == (None, False)
     assert said(DataLoader(x, batch_sampler=BatchSampler(RandomSampler(x), 2, False))) == (2, True)
+
+
+def test_one_that_cannot_be_looked_for_is_logged_with_its_error(monkeypatch, caplog):
+    def broken(subject):
+        raise KeyError("the user's own code")
+
+    monkeypatch.setattr(faults, "OF_MODEL", (broken, *faults.OF_MODEL))
+    caplog.set_level("DEBUG", logger="rnnvanish.diagnosis")
+    diagnose(Reader(), torch.randn(4, 5, 2), quick=True)
+    (record,) = [each for each in caplog.records if each.name == "rnnvanish.diagnosis"]
+    assert record.getMessage() == "broken could not be looked for."
+    assert record.exc_info[0] is KeyError

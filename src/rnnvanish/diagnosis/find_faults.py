@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from rnnvanish.diagnosis.examine import examine
 from rnnvanish.diagnosis.fault import Finding, Subject
 from rnnvanish.diagnosis.faults.no_gradient import no_gradient
 from rnnvanish.diagnosis.progress import doing
-from rnnvanish.diagnosis.symptoms import Seen, symptoms_of_model
+from rnnvanish.diagnosis.symptoms import Seen, logger, symptoms_of_model
 from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.recorded_calls import copy_model
 from rnnvanish.observe.restore.borrow import preserve
@@ -72,9 +71,11 @@ def findings(subject: Subject, symptoms: Sequence[Sequence[Seen]]) -> tuple[Find
 
 def findings_without_gradient(subject: Subject) -> tuple[Finding, ...]:
     """Of a model that cannot be measured, since no gradient comes back to any loop: what stops it; none if that is not why."""
-    with suppress(Exception):
+    try:
         return tuple(_tried(subject, Seen(each, each.layer, each.value), "") for each in no_gradient(subject))
-    return ()
+    except Exception:  # noqa: BLE001  # the user's own code runs with what it was not written for
+        logger.debug("no_gradient could not be looked for.", exc_info=True)
+        return ()
 
 
 def unread_curves(model: nn.Module, call: Call, loss: Loss, cells: Cells) -> dict[str, Curve]:

@@ -1,5 +1,6 @@
 """Looking for every fault that has a name: in each loop, in a whole watched run, and outside of it."""
 
+import logging
 import re
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
@@ -18,6 +19,8 @@ from rnnvanish.diagnosis.progress import doing
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.restore.borrow import preserve, snapshot_of
 from rnnvanish.observe.watch import Run, watch
+
+logger = logging.getLogger("rnnvanish.diagnosis")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +71,8 @@ def symptoms_of_model(subject: Subject) -> list[Seen]:
         try:
             with preserve(snapshot=snapshot):
                 found += [Seen(symptom, symptom.layer, symptom.value) for symptom in fault(subject)]
-        except Exception:  # noqa: BLE001, S112  # the user's own code runs with what it was not written for
-            continue
+        except Exception:  # the user's own code runs with what it was not written for
+            logger.debug("%s could not be looked for.", fault.__name__, exc_info=True)
     return found
 
 

@@ -22,10 +22,16 @@ def constant(layer, value=0.1):
 @pytest.mark.parametrize("value", [0.1, 0.0])
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN, lambda i, h: Recurrent(cells.LSTM, i, h)])
 def test_weights_of_one_number_are_named(kind, value):
-    finding, *_ = find(constant(kind(3, 8), value), inputs())
+    (finding,) = find(constant(kind(3, 8), value), inputs())  # not too small ones, too
     assert finding.fault == "equal units"
     assert f"The weights are all {'equal' if value else 'zero'}: all 8 units do the same" in finding.seen
     assert (finding.before, finding.after) == (1.0, 8.0)
+
+
+def test_recurrent_weights_alone_that_are_zero_are_too_small_and_units_differ():
+    layer = nn.RNN(3, 8)
+    nn.init.zeros_(layer.weight_hh_l0)
+    assert [finding.fault for finding in find(layer, inputs())] == ["too small recurrent weights"]
 
 
 def test_weights_that_treat_all_units_alike_are_named():

@@ -151,6 +151,39 @@ def test_a_report_has_it_first_and_counts_as_one_backward_pass_does():
     assert "Nor is it axis 1 (10): 9 of 10 entries change nothing at all." in finding.seen
 
 
+def frames_first(model, x):
+    """(batch, channels, features, frames): as music separation has it; its layer reads (frames, batch, features)."""
+    y = model.rnn(x.permute(3, 0, 1, 2).flatten(0, 1).reshape(x.shape[3], -1, FEATURES))[0]
+    return model.head(y).reshape(x.shape[3], len(x), 2, 3).permute(1, 2, 3, 0)
+
+
+def test_an_axis_further_back_that_is_kept_apart_leaves_a_question():
+    x = torch.randn(4, 2, FEATURES, 9, generator=torch.Generator().manual_seed(0))
+    assert not seen(Reads(frames_first), x)
+    (finding,) = seen(Reads(frames_first, batch_first=True), x)
+    assert (finding.fault, finding.question, finding.after) == ("batch and time swapped", True, 1)
+    assert finding.remedy.startswith(
+        "If axis 3 (9) is the batch, nothing. Otherwise: if axis 0 (4) is the batch, set batch_first=False of rnn."
+    )
+    (finding,) = seen(Reads(frames_first, batch_first=True), DataLoader(x, batch_size=4))
+    assert not finding.question
+
+
+def ragged(model, x):
+    """One tensor for each sequence, each as long as its own."""
+    return [y[: int(length)] for y, length in zip(every(model, x).unbind(1), LENGTHS, strict=False)]
+
+
+def test_of_a_list_with_a_tensor_for_each_sequence_the_place_is_an_axis():
+    x = X.transpose(0, 1).contiguous()
+    assert not seen(Reads(lambda model, x: list(every(model, x).unbind(1))), x)
+    assert not seen(Reads(lambda model, x: (ragged(model, x), x.mean())), x)
+    (finding,) = seen(Reads(lambda model, x: list(every(model, x).unbind(0))), loader())
+    assert finding.fault == "batch and time swapped"
+    mixed = Reads(lambda model, x: list(neighbours(model, x).unflatten(0, (BATCH, TIME))), batch_first=True)
+    assert [each.fault for each in seen(mixed, loader())] == ["sequences mixed"]
+
+
 class OwnLoop(nn.Module):
     """Goes along the first axis."""
 

@@ -141,6 +141,15 @@ def test_where_enough_comes_back_there_is_no_fault(kind):
     assert find(PASSING[kind](), torch.randn(6, 5, 3)) == ()
 
 
+@pytest.mark.parametrize("scale", [1e-5, 1e-30])
+def test_a_loss_that_is_merely_small_is_no_fault_and_one_that_is_cut_is(scale):
+    torch.manual_seed(0)
+    loss = lambda y: scale * y.square().mean()  # the squares of 1e-30 are zero in single precision
+    assert find(Reader(), torch.randn(6, 5, 3), loss) == ()
+    cut = Reader(behind=lambda model, y: model.head(y.sign()))
+    assert [each.fault for each in find(cut, torch.randn(6, 5, 3), loss)] == [FAULT]
+
+
 def test_frozen_layers_pass_a_gradient_on():
     torch.manual_seed(0)
     for part in ("head", "rnn"):

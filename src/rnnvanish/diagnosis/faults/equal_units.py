@@ -1,7 +1,7 @@
 """Units that all do the same: weights that are all equal or zero make one unit of many."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.diagnosis.fault import Symptom, module_of
@@ -15,8 +15,7 @@ EQUAL = 1e-5
 def equal_units(run: Run, total: Series) -> Pass[Symptom | None]:
     """See whether all units of a state are equal at every step, or every weight matrix is made of one number."""
     width = max(part.shape[-1] for part in run.states[-1])
-    weights = [weight.detach() for weight in run.cell.parameters() if weight.dim() > 1 and weight.numel() > 1]
-    constant = bool(weights) and all(bool((weight == weight.flatten()[0]).all()) for weight in weights)
+    weights, constant = _matrices(run), has_one_number(run)
     different, some = yield from _different(run)
     if width < 2 or not (constant or (different == 1 and some)):
         return None
@@ -35,6 +34,15 @@ def equal_units(run: Run, total: Series) -> Pass[Symptom | None]:
         draw_anew,
         unit=f"of {width}",
     )
+
+
+def has_one_number(run: Run) -> bool:
+    """Whether every weight matrix of a cell is made of one number: no unit differs from another but by its bias."""
+    return bool(weights := _matrices(run)) and all(bool((weight == weight.flatten()[0]).all()) for weight in weights)
+
+
+def _matrices(run: Run) -> list[Tensor]:
+    return [weight.detach() for weight in run.cell.parameters() if weight.dim() > 1 and weight.numel() > 1]
 
 
 def _different(run: Run) -> Pass[tuple[float, bool]]:

@@ -19,8 +19,9 @@ def mixed_sequences(subject: Subject) -> list[Symptom]:
     """See whether what a model returns for one sequence changes with another, on whichever axis the batch may be.
 
     Where a DataLoader says how many sequences a batch has, that axis is the batch. Without it a time-major model that is
-    right looks like a batch-first one that is wrong, so one axis along which nothing is mixed is enough. Where the order
-    of the batch has no meaning, as with attention over it, mixing may be meant, and is a question.
+    right looks like a batch-first one that is wrong, so one of the first two axes along which nothing is mixed is enough;
+    one further back is seldom that of the batch, and it is a question. Where the order of the batch has no meaning, as with
+    attention over it, mixing may be meant, and is a question, too.
     """
     if subject.is_bare and subject.batch_size is None:
         return []
@@ -35,18 +36,22 @@ def mixed_sequences(subject: Subject) -> list[Symptom]:
         if verdicts[axis] == "apart":
             break
     apart = [axis for axis, verdict in verdicts.items() if verdict == "apart"]
-    if apart and known in (None, apart[0]):
-        return []
     first = [axis for axis in verdicts if axis.index in (None, 0, 1)]  # batch and time of an ordinary model
+    if apart and (apart[0] is known or (known is None and apart[0] in first)):
+        return []
     wrong = [axis for axis in first if verdicts[axis] == "mixed"]
     if known is not None:
         wrong = [known] if apart or verdicts[known] in ("mixed", "unread") else []
     if not wrong or not answers.repeatable():
         return []
     together = wrong if known is not None else [axis for axis in first if verdicts[axis] in ("mixed", "pooled")]
-    question = not apart and any(map(answers.symmetric, together))
+    meant = ""
+    if known is None and apart:
+        meant = f"{_axis(apart[0])} is the batch"
+    elif not apart and any(map(answers.symmetric, together)):
+        meant = "sequences are meant to be seen together"
     axes = wrong if known is not None else [*wrong, *(axis for axis in first if axis not in wrong)]
-    return [_symptom(subject, answers, axes, known is not None, bool(apart), question)]
+    return [_symptom(subject, answers, axes, known is not None, bool(apart), meant)]
 
 
 def _known_axis(answers: Answers, batch_size: int | None) -> BatchAxis | None:
@@ -56,9 +61,10 @@ def _known_axis(answers: Answers, batch_size: int | None) -> BatchAxis | None:
 
 
 def _symptom(
-    subject: Subject, answers: Answers, axes: list[BatchAxis], known: bool, swapped: bool, question: bool
+    subject: Subject, answers: Answers, axes: list[BatchAxis], known: bool, swapped: bool, meant: str
 ) -> Symptom:
-    """What is said of the first of some axes that may be the batch's, and what to do for each."""
+    """What is said of the first of some axes that may be the batch's, and what to do for each, unless something is `meant`."""
+    question = bool(meant)
     remedies = list(_remedies(subject, axes, question))
     batch = remedies[0][1] if remedies else axes[0]
     read = answers.entries_read(batch)
@@ -77,7 +83,7 @@ def _symptom(
         "batch and time swapped" if swapped or any(each.swaps for each, _ in remedies) else "sequences mixed",
         "",
         said,
-        _to_do(remedies, known, question),
+        _to_do(remedies, known, meant),
         f"of {read.count} sequences, those that change numbers of their own",
         read.apart / read.count,
         partial(_part_apart, batch),
@@ -107,12 +113,12 @@ class _Remedy:
     swaps: bool = False
 
 
-def _to_do(remedies: list[tuple[_Remedy, BatchAxis]], known: bool, question: bool) -> str:
+def _to_do(remedies: list[tuple[_Remedy, BatchAxis]], known: bool, meant: str) -> str:
     if known and remedies:
         text = f"{remedies[0][0].words}."
     elif remedies:
         text = " ".join(f"If {_axis(axis)} is the batch, {remedy.words}." for remedy, axis in remedies)
-    elif question:
+    elif meant:
         text = (
             "look for a softmax, a mean, a norm or an attention that goes along the batch instead of time or features."
         )
@@ -121,8 +127,8 @@ def _to_do(remedies: list[tuple[_Remedy, BatchAxis]], known: bool, question: boo
             "Follow the axis of the batch through forward: batch_first says what a layer reads and returns, h_n is always "
             "(layers · directions, batch, hidden), and axes are swapped by transpose, never by view or reshape."
         )
-    if question:
-        return f"If sequences are meant to be seen together, nothing. Otherwise: {text[0].lower()}{text[1:]}"
+    if meant:
+        return f"If {meant}, nothing. Otherwise: {text[0].lower()}{text[1:]}"
     return f"{text[0].upper()}{text[1:]}"
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell
 from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of
+from rnnvanish.diagnosis.faults.equal_units import has_one_number
 from rnnvanish.mitigation import innermost
 from rnnvanish.mitigations import OrthogonalStart
 from rnnvanish.observe.record import Series
@@ -20,9 +21,12 @@ EQUAL = 0.01
 
 
 def shrinking_weights(run: Run, total: Series) -> Symptom | None:
-    """See whether the largest singular value of a plain recurrent network's U is below 1: tanh and relu add no gain."""
+    """See whether the largest singular value of a plain recurrent network's U is below 1: tanh and relu add no gain.
+
+    Of weights that are all one number, zero say, more is wrong: these have a fault of their own (`equal_units`).
+    """
     cell = innermost(run.cell)
-    if not isinstance(cell, Cell) or not cell.plain or len(run.states) < 2:
+    if not isinstance(cell, Cell) or not cell.plain or len(run.states) < 2 or has_one_number(run):
         return None
     values = torch.linalg.svdvals(cast(Tensor, cell.get_submodule("from_h").weight).detach().double())
     most, least = float(values[0]), float(values[-1])

@@ -59,7 +59,10 @@ class Value:
             self.tensor.register_hook(self._add)
 
     def _add(self, gradient: Tensor) -> None:
-        self.norm = float(torch.linalg.vector_norm(gradient.detach()))
+        wide = gradient.detach().to(
+            torch.promote_types(gradient.dtype, torch.float64)
+        )  # squares of small numbers vanish
+        self.norm = float(torch.linalg.vector_norm(wide))
 
 
 @dataclass(eq=False)

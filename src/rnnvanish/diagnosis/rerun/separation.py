@@ -111,6 +111,7 @@ class Answers:
     """What a model returns in eval mode, on one batch and on others like it.
 
     Attributes:
+        lists: Which of the tensors that it returns stand in a list of nothing but tensors, for each such list.
         loops: Steps and sequences of each recurrent module, by its name.
         axes: What may be the axis of the batch: of a packed batch the one, else each of the largest tensor.
     """
@@ -118,6 +119,7 @@ class Answers:
     def __init__(self, model: nn.Module, call: Call, cells: Cells = ()) -> None:
         self.model, self.call = model, call
         self.snapshot = snapshot_of(model, *call.contents)
+        self.lists: list[list[int]] = []
         self.loops: dict[str, tuple[int, int]] = {}
         handles = [
             module.register_forward_pre_hook(
@@ -142,7 +144,9 @@ class Answers:
             for module in self.model.modules():
                 if isinstance(module, _BatchNorm) and module.running_mean is None:  # it mixes a batch on purpose
                     vars(module)["forward"] = lambda x: x
-            return [leaf.clone() for leaf in numeric_tensors(call.map(torch.clone)(self.model))]
+            output = call.map(torch.clone)(self.model)
+            self.lists = list(_lists(output))
+            return [leaf.clone() for leaf in numeric_tensors(output)]
 
     def repeatable(self) -> bool:
         """Whether a second run gives the same."""
@@ -156,7 +160,7 @@ class Answers:
             strict: Whether what is returned has to have such an axis for them to be apart.
 
         Returns:
-            "apart": no number depends on two of them. "mixed": some do, though there is one for each of them. "unread":
+            "apart": no number depends on two of them; where a list has a tensor for each of them, no tensor. "mixed": some do, though there is one for each of them. "unread":
             some of them change nothing. "pooled": all change the same numbers. "unknown" for whatever else.
         """
         found = [_verdict(changed, axis) for changed in self._changed(axis, sorted({0, 1, axis.size - 1}))]
@@ -196,11 +200,17 @@ class Answers:
             if after is None or [each.shape for each in after] != [each.shape for each in self.returned]:
                 return []
             runs.append(after)
-        return [
-            [_differs(each, before) for each in after]
-            for before, *after in zip(self.returned, *runs, strict=True)
-            if before.numel() > 1
+        every = [
+            [_differs(each, before) for each in after] for before, *after in zip(self.returned, *runs, strict=True)
         ]
+        found = {place: changed for place, changed in enumerate(every) if self.returned[place].numel() > 1}
+        for places in self.lists:
+            if len(places) == axis.size:  # as many tensors as entries: their place in the list is an axis
+                rows = torch.stack([torch.stack([each.any() for each in every[place]]) for place in places], 1)
+                if _verdict(list(rows), axis) == "apart":
+                    found = {place: changed for place, changed in found.items() if place not in places}
+                    found[places[0]] = list(rows)
+        return list(found.values())
 
     def _note(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         x = next(leaf for leaf in _tensors((args, kwargs)))
@@ -214,6 +224,21 @@ class Answers:
             steps, rows = 1, len(x) if x.dim() > 1 else 1
         known = self.loops.get(name, (0, rows))
         self.loops[name] = known[0] + steps, min(rows, known[1])
+
+
+def _lists(output: Any) -> Iterator[list[int]]:
+    """The places, among the tensors of an output, of those in each list of several tensors and nothing else."""
+    if isinstance(output, dict):
+        output = list(output.values())
+    if not isinstance(output, list | tuple) or isinstance(output, PackedSequence):
+        return
+    counts = [len(numeric_tensors(each)) for each in output]
+    starts = [sum(counts[:place]) for place in range(len(output))]
+    if len(output) > 1 and all(isinstance(each, Tensor) and count for each, count in zip(output, counts, strict=True)):
+        yield starts
+    for start, each in zip(starts, output, strict=True):
+        for places in _lists(each):
+            yield [start + place for place in places]
 
 
 def _tensors(value: Any) -> list[Any]:
