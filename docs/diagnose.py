@@ -164,7 +164,8 @@ plots.say(
 #     attention, pooling, skips). It starts from $\partial L / \partial y$ at one step of the output $y$, with all other
 #     steps zero: each sequence's last step that $L$ reads, the first for a backward direction. Which rows of $y$ belong to
 #     which step is found by looking, not by shape. Where only a number comes out (`training_step`), it starts from the last
-#     state that $L$ reads, and goes back by the recurrence alone. The *gain* at
+#     state that $L$ reads, and goes back by the recurrence alone (of a loop that your model writes itself: by every way that
+#     leads to that state, so through an input made of the state before, too). The *gain* at
 #     lag $k$ is $\|g_{T-k}\| / \|g_T\|$, the geometric mean over the sequences that are longer than $k$, each counted
 #     back from its own end. The half-life is $\ln 2$ over the slope of $-\ln$ gain, fitted from lag 1 on: the first step
 #     of an LSTM pays an entry cost that the later ones do not.

@@ -127,7 +127,7 @@ def test_of_two_numbers():
     model = variational()
     curve = measured(model, bound)
     close(curve, from_last_state(model, bound))
-    assert "last state" in curve.start
+    assert "from the last state that it reads, and goes back by every way that leads to that state." in curve.start
 
 
 def test_it_is_sound():

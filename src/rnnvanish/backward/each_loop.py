@@ -33,10 +33,11 @@ from rnnvanish.observe.watch import Cells, Run, watch
 
 Found = TypeVar("Found")
 
-ALONE = (
-    "No output shows where the loss reads: the gradient starts from the last state that it reads, and goes back by the "
-    "recurrence alone."
+FROM_STATE = (
+    "No output shows where the loss reads: the gradient starts from the last state that it reads, and goes back by {}."
 )
+#: What of a model lies between the states of a loop: of one call nothing, else perhaps an input that is made of a state.
+ALONE, EVERY_WAY = "the recurrence alone", "every way that leads to that state"
 
 
 def each_loop(
@@ -123,7 +124,7 @@ def gradients_of_loops(
     for index, loop in enumerate(loops):
         loop = replace(loop, says=points.says[index])
         if left[index]:
-            loop = _recurrence_alone(loop)
+            loop = _from_last_state(loop)
         if of_loss is not None and (loop.says if left[index] else points.reads_more[index]):
             loop = replace(loop, of_loss=of_loss[index])
         found.append(loop)
@@ -159,8 +160,12 @@ def _counted_from_ends(runs: list[Run], every: list[StateGradients]) -> list[Loo
     return [replace(loop, below=lower) for loop, lower in zip(found, below, strict=True)]
 
 
-def _recurrence_alone(loop: LoopGradients) -> LoopGradients:
-    """The gradient by each episode's last state that is read, carried back through the recurrence alone."""
+def _from_last_state(loop: LoopGradients) -> LoopGradients:
+    """The gradient by each episode's last state that is read, carried back without what the loss reads of other steps.
+
+    Of a layer that is called once that is the recurrence alone. Between two calls there may be more of the model, such as an
+    input that is made of the state before: the graph of the run is followed.
+    """
     run, total = loop.run, loop.states.total
     if run.altered or not loop.states.arrives:
         return loop
@@ -170,7 +175,8 @@ def _recurrence_alone(loop: LoopGradients) -> LoopGradients:
     else:
         carried = journey_gradient(loop.episodes.run, total, loop.episodes.mask_at(run.ends))
     parts = [loop.episodes.split(part) for part in carried]
-    return replace(loop, total=tuple(map(pack, parts)), norms=list(map(row_norms, parts)), says=ALONE)
+    says = FROM_STATE.format(ALONE if len(run.starts) == 1 else EVERY_WAY)
+    return replace(loop, total=tuple(map(pack, parts)), norms=list(map(row_norms, parts)), says=says)
 
 
 def layer_of(run: Run) -> tuple[str, int]:
