@@ -33,6 +33,7 @@ from rnnvanish.diagnosis.faults.short_windows import short_windows
 from rnnvanish.diagnosis.faults.shrinking import shrinking_weights
 from rnnvanish.diagnosis.faults.single_step import single_step
 from rnnvanish.diagnosis.faults.state_anew import state_anew
+from rnnvanish.diagnosis.faults.state_drawn import state_drawn
 from rnnvanish.diagnosis.faults.state_reset import state_reset
 from rnnvanish.diagnosis.faults.stuck_units import stuck_units
 from rnnvanish.diagnosis.faults.unread_part import unread_part
@@ -68,6 +69,7 @@ OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (
     double_softmax,
     batch_statistics,
     numbers_alone,
+    state_drawn,
     kept_state,
     unreset_state,
     short_windows,

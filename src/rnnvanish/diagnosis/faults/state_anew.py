@@ -7,6 +7,7 @@ from torch import nn
 from rnnvanish.diagnosis.fault import ARRIVING, Symptom, WatchedModel, arriving
 from rnnvanish.diagnosis.rerun.start_state import carry_on, comes_from_outside, starts_from_nothing
 
+MADE_ANEW = "state made anew at every step"
 #: Calls from which on they are the steps of a sequence; two may be two things that are read apart.
 SEVERAL = 3
 
@@ -30,11 +31,11 @@ def state_anew(watched: WatchedModel) -> list[Symptom]:
         start = "zeros" if zeros else "the same state" if anew else "the same state, which it did not return itself"
         found.append(
             Symptom(
-                "state made anew at every step",
+                MADE_ANEW,
                 name,
                 f"{name} was called {len(runs)} times for one step each, and every time it started from {start}: nothing is "
                 "carried from one step to the next.",
-                f"Make the state once, before the loop, and hand on what {name} returns: {_line(first.module)}",
+                hand_on(name, first.module),
                 ARRIVING,
                 0.0,
                 _arriving_carried(name),
@@ -47,11 +48,11 @@ def state_anew(watched: WatchedModel) -> list[Symptom]:
     return found
 
 
-def _line(module: nn.Module) -> str:
-    """The line of a loop."""
-    if isinstance(module, nn.LSTMCell):
-        return "h, c = cell(x[t], (h, c))."
-    return "h = cell(x[t], h)." if isinstance(module, nn.RNNCellBase) else "output, state = layer(x[t], state)."
+def hand_on(name: str, module: nn.Module) -> str:
+    """What to do, with the line of a loop."""
+    line = "h = cell(x[t], h)" if isinstance(module, nn.RNNCellBase) else "output, state = layer(x[t], state)"
+    line = "h, c = cell(x[t], (h, c))" if isinstance(module, nn.LSTMCell) else line
+    return f"Make the state once, before the loop, and hand on what {name} returns: {line}."
 
 
 def _arriving_carried(name: str) -> Callable[[WatchedModel], float]:
