@@ -140,14 +140,10 @@ def _measure(
     to_learn = not all(pattern.plain for pattern in patterns.values())
     if (known is None and held and not alone) or to_learn:
         known = _run_unwatched(model, call, snapshot, layers, patterns, segment, engines, dtype)
-    recorder, run_compiled = (
-        Recorder(),
-        compiled_loops.run_compiled
-        if alone
-        else compiled_loops.run_compiled_if_long
-        if compiled
-        else compiled_loops.run_step_by_step,
-    )
+    recorder = Recorder()
+    run_compiled: unroll.RunCompiled = compiled_loops.run_step_by_step
+    if compiled:
+        run_compiled = compiled_loops.run_compiled if alone else compiled_loops.run_compiled_if_long
     operations = operation_mode(layers, recorder, segment, run_compiled)
     with borrow(model, dtype, snapshot=snapshot):
         for name, module in layers.items():
