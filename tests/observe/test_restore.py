@@ -338,3 +338,19 @@ def test_an_interrupt_anywhere_leaves_everything_as_it_was(at):
 
     check((model, x), run)
     assert calls >= min(at, 300)
+
+
+def test_a_batch_that_is_a_column_of_a_larger_tensor_can_be_compared():
+    class Words(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.gru = nn.Embedding(9, 3), nn.GRU(3, 4)
+
+        def forward(self, words):
+            return self.gru(self.embed(words)[:, None])[0]
+
+    words = torch.randint(9, (12, 5))
+    held = words.clone()
+    (curve,) = diagnose(Words(), words[:, 0], quick=True).curves.values()
+    assert len(curve.gain) == 12
+    assert torch.equal(words, held)

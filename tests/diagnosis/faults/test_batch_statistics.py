@@ -51,3 +51,23 @@ def test_where_the_statistics_hide_nothing_there_is_no_finding(mode):
     assert found == []
     (curve,) = diagnosis.curves.values()
     assert curve.verdict == ("healthy" if mode == "open" else "vanishing")
+
+
+class Normed(nn.Module):
+    """One BatchNorm before the layer, where nothing comes through it from behind, and two behind."""
+
+    def __init__(self):
+        super().__init__()
+        self.before, self.mix, self.after = nn.BatchNorm1d(3), nn.BatchNorm1d(8), nn.BatchNorm1d(4)
+        self.gru, self.head = nn.GRU(3, 8), nn.Linear(8, 4)
+
+    def forward(self, x):
+        y = self.gru(self.before(x.flatten(0, 1)).view_as(x))[0].flatten(0, 1)
+        return self.after(self.head(self.mix(y))).view(len(x), -1, 4)
+
+
+def test_of_several_those_are_named_that_let_it_through():
+    torch.manual_seed(0)
+    (finding,), _ = find(Normed())
+    assert "mix and after are in training mode, and each takes its mean" in finding.seen
+    assert finding.remedy.startswith("Measure model.eval(), or put a torch.nn.LayerNorm in the place of mix and after;")

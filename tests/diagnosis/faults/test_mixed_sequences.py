@@ -281,6 +281,14 @@ def with_static(model, x):
     return model.head(torch.cat([model.rnn(x)[1][-1], static], -1))
 
 
+def rows_of_sequences(model, x):  # as policies read a rollout
+    return model.head(model.rnn(x.reshape(BATCH, TIME, FEATURES))[0].flatten(0, 1))
+
+
+def rows_of_steps(model, x):
+    return model.head(model.rnn(x.reshape(TIME, BATCH, FEATURES))[0].flatten(0, 1))
+
+
 class Carries(Reads):
     """Each sequence of the next batch goes on where that of the last one ended."""
 
@@ -314,6 +322,8 @@ class Carries(Reads):
         (Reads(lambda model, x: (every(model, x), model.rnn(x)[0].mean((0, 1))), batch_first=True), X),
         (Reads(similarity_of_embeddings, batch_first=True), X),
         (Reads(windows, batch_first=True), X),
+        (Reads(rows_of_sequences, batch_first=True), X.flatten(0, 1)),
+        (Reads(rows_of_steps), X.flatten(0, 1)),
         (Reads(of_list, batch_first=True), (list(X),)),
         (Reads(of_list, batch_first=True), ([*X[:5], X[5, :BATCH]],)),
         (Reads(noisy, batch_first=True), X),

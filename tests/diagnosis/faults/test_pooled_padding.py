@@ -54,7 +54,7 @@ def test_it_is_named_and_masks_mend_it(pool, front):
     x = words(front=front)
     (finding,) = padding(Pooled(pool), x)
     assert (finding.fault, finding.question) == ("padding pooled", False)
-    assert "3 of 4 sequences are padded, on average with 14 equal steps of 24" in finding.seen
+    assert "3 of 4 sequences are padded and read there, on average with 14 equal steps of 24" in finding.seen
     assert "mask" in finding.remedy
     assert 0 < finding.before < 1
     assert finding.after == 0

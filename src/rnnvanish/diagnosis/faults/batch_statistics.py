@@ -18,11 +18,24 @@ def batch_statistics(subject: Subject) -> list[Symptom]:
     layers = {name: module for name, module in subject.model.named_modules() if takes_batch_statistics(module)}
     if not layers or not any(curve.verdict == "healthy" for curve in subject.curves.values()):
         return []
-    norm = plain_name(next(iter(layers)), subject.model)
     hold_statistics(subject.model)
     held = {name: curve for name, curve in _curves(subject).items() if curve.verdict == "vanishing"}
     hidden = {name: held[name] for name, curve in subject.curves.items() if curve.verdict == "healthy" and name in held}
-    return [_symptom(subject, norm, hidden)] if hidden else []
+    return [_symptom(subject, _leaks(subject, layers, hidden), hidden)] if hidden else []
+
+
+def _leaks(subject: Subject, layers: dict[str, nn.Module], hidden: dict[str, Curve]) -> list[str]:
+    """Those of some layers that hide what is lost each by itself, all others being held; all where none does."""
+    if len(layers) == 1:
+        return [plain_name(name, subject.model) for name in layers]
+    found = []
+    for name, module in layers.items():
+        normalise = module.__dict__.pop("forward")
+        curves = _curves(subject)
+        module.__dict__["forward"] = normalise
+        if any(curves[loop].verdict != "vanishing" for loop in hidden):
+            found.append(plain_name(name, subject.model))
+    return found or [plain_name(name, subject.model) for name in layers]
 
 
 def takes_batch_statistics(module: nn.Module) -> bool:
@@ -48,16 +61,21 @@ def _curves(subject: Subject) -> dict[str, Curve]:
         return retention_of(subject.model, subject.calls[:1], subject.loss, subject.cells)
 
 
-def _symptom(subject: Subject, norm: str, hidden: dict[str, Curve]) -> Symptom:
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _symptom(subject: Subject, norms: list[str], hidden: dict[str, Curve]) -> Symptom:
     loop = min(hidden, key=lambda name: float(hidden[name].gain.nan_to_num()[-1]))
     before, others = float(subject.curves[loop].gain[-1]), len(hidden) - 1
+    takes = "is in training mode, and takes its" if len(norms) == 1 else "are in training mode, and each takes its"
     return Symptom(
         "gradient through batch statistics",
         "",
-        f"{norm} is in training mode, and takes its mean and variance over all steps and sequences. Through these alone comes "
-        f"what arrives at the first step, the same from every step: that is no memory. With them held this loop is "
+        f"{_and(norms)} {takes} mean and variance over all steps and sequences. Through these alone comes "
+        "what arrives at the first step, the same from every step: that is no memory. With them held this loop is "
         f"vanishing, half-life {hidden[loop].half_life:.3g} steps{f', and so are {others} others' if others else ''}.",
-        f"Measure model.eval(), or put a torch.nn.LayerNorm in the place of {norm}; then mend what vanishes.",
+        f"Measure model.eval(), or put a torch.nn.LayerNorm in the place of {_and(norms)}; then mend what vanishes.",
         "of the gradient at the end, what arrives at the first step, and with the statistics held",
         before,
         lambda mended: float(_curves(mended)[loop].gain.nan_to_num()[-1]),

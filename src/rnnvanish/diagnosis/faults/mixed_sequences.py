@@ -30,6 +30,9 @@ def mixed_sequences(subject: Subject) -> list[Symptom]:
     if not loops or any(rows < 2 <= steps for steps, rows in loops):  # a batch of one: its axis may be anything
         return []
     known = _known_axis(answers, subject.batch_size)
+    flat = {steps * rows for steps, rows in loops if steps > 1}
+    if known is None and any(axis.index == 0 and axis.size in flat for axis in answers.axes):  # steps of all sequences
+        return []
     verdicts: dict[BatchAxis, str] = {}
     for axis in answers.axes if known is None else [known, *(each for each in answers.axes if each is not known)]:
         verdicts[axis] = answers.verdict(axis)

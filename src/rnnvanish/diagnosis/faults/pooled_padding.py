@@ -35,9 +35,9 @@ def pooled_padding(watched: WatchedModel) -> list[Symptom]:
             Symptom(
                 "padding pooled",
                 module_of(run),
-                f"{int(wrong.sum())} of {len(wrong)} sequences are padded, on average with "
-                f"{float(padding.steps.sum(0)[wrong].double().mean()):.3g} equal steps of {len(run.x)}, and what is pooled "
-                "over all steps is made of the layer's outputs there, too: the answer depends on how long the batch is."
+                f"{int(wrong.sum())} of {len(wrong)} sequences are padded and read there, on average with "
+                f"{float(padding.steps.sum(0)[wrong].double().mean()):.3g} equal steps of {len(run.x)}: what is pooled "
+                "over all steps is made of the layer's outputs there, too, and the answer depends on how long the batch is."
                 f"{padding.doubt}{ONLY_A_NUMBER if number else ''}",
                 "Leave the padding out of the pooling: a mean is (output * mask).sum(time) / mask.sum(time), a maximum is "
                 "output.masked_fill(~mask, -inf).amax(time), and attention sets its scores there to -inf; mask is True on "

@@ -266,7 +266,7 @@ def _is_at(tensor: Tensor, alias: Tensor) -> bool:
 def _same_bits(one: Tensor, other: Tensor) -> bool:
     if one.layout != torch.strided or one.is_meta:
         return one.is_meta
-    one, other = (part.resolve_conj().resolve_neg().reshape(-1).view(torch.uint8) for part in (one, other))
+    one, other = (part.resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8) for part in (one, other))
     return torch.equal(one, other)
 
 
