@@ -121,6 +121,9 @@ def test_in_training_frames_meet_in_the_norms():
     check(probes.retention(model, music()[0], error), by_hand(deepcopy(model), error))
     (finding,) = find(model, music()[0], error)
     assert finding.fault == "gradient through batch statistics"
+    assert (
+        "mix_norm and decode_norm are in training mode" in finding.seen
+    )  # not encode_norm, which stands before the loops
 
 
 def test_of_a_batch_of_one():

@@ -71,3 +71,23 @@ def test_of_several_those_are_named_that_let_it_through():
     (finding,), _ = find(Normed())
     assert "mix and after are in training mode, and each takes its mean" in finding.seen
     assert finding.remedy.startswith("Measure model.eval(), or put a torch.nn.LayerNorm in the place of mix and after;")
+
+
+class Between(Tagger):
+    """With norms before the loop, and two behind it of which one reads something else."""
+
+    def __init__(self):
+        super().__init__(nn.BatchNorm1d(8))
+        self.first, self.second = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+        self.beside = nn.BatchNorm1d(3)
+
+    def forward(self, x):
+        read = self.second(self.first(x.flatten(0, 1))).view_as(x)
+        return super().forward(read) + self.beside(x.flatten(0, 1)).view_as(x).sum(-1, keepdim=True)
+
+
+def test_of_several_norms_those_are_named_that_the_gradient_goes_through():
+    torch.manual_seed(0)
+    (finding,), _ = find(Between())
+    assert finding.seen.startswith("norm is in training mode, and takes its mean")
+    assert "put a torch.nn.LayerNorm in the place of norm;" in finding.remedy
