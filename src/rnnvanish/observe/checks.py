@@ -14,6 +14,7 @@ from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.call import Call, map_tensors
 from rnnvanish.observe.cell_loops.call_pattern import CallPattern
 from rnnvanish.observe.cell_loops.candidates import explain_no_layer
+from rnnvanish.observe.cell_loops.chain import check_chains
 from rnnvanish.observe.opaque import check_opaque
 from rnnvanish.observe.record import Run
 from rnnvanish.observe.restore.borrow import borrow
@@ -92,11 +93,13 @@ def check_unseen(unseen: dict[str, str], runs: list[Run]) -> None:
 
 
 def check_steps(model: nn.Module, call: Call, patterns: Iterable[CallPattern]) -> None:
-    """Complain of a module that was named as a step and is none; say which may be meant."""
+    """Complain of a module that was named as a step and is none, or part of another one; say which may be meant."""
+    patterns = list(patterns)
     for pattern in patterns:
         if complaint := pattern.complaint:
             own = isinstance(pattern.module, nn.RNNCellBase)
             raise ValueError(complaint if own else f"{complaint}{explain_no_layer(model, call)}")
+    check_chains(patterns)
 
 
 def check_runs(model: nn.Module, runs: list[Run], names: Iterable[str]) -> None:

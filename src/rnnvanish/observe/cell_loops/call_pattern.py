@@ -28,6 +28,7 @@ class CallPattern:
         name: The module, as its user knows it.
         module: The step.
         plain: Whether it is a cell of torch's, called by torch's own forward.
+        began_after: Calls of all others before its own first.
         pairs: For each part of the state, where it stands among the arguments and where in what is returned.
     """
 
@@ -41,7 +42,8 @@ class CallPattern:
         self._exact: Counter[tuple[str, str]] = Counter()
         self._alike: Counter[tuple[tuple[str, str], ...]] = Counter()
         self._earlier: deque[Leaves] = deque(maxlen=REMEMBERED_CALLS)
-        self._calls = 0
+        self._through: set[tuple[str, CallPattern]] = set()
+        self._calls = self.began_after = 0
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
         """Give every argument its name."""
@@ -50,6 +52,8 @@ class CallPattern:
     def learn(self, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run the step as it is, and look where its results go."""
         given = leaves(self.bind(args, kwargs).arguments)  # before it changes a mapping
+        if not self._calls:
+            self.began_after = sum(other._calls for other in self._others)
         output = forward(*args, **kwargs)
         self._calls += 1
         if self._calls > LEARNED_CALLS:
@@ -60,6 +64,8 @@ class CallPattern:
             if source is not None:
                 self._links[place, source] += 1
                 self._exact[place, source] += exact
+            elif _is_numeric(leaf):
+                self._through.update((place, other) for other in self._between(leaf))
         if alike := _parts_by_shape(given, returned):
             self._alike[alike] += 1
         self._earlier.append(returned)
@@ -89,6 +95,12 @@ class CallPattern:
     def links(self) -> tuple[tuple[str, str], ...]:
         """Those of `pairs` of which it was seen that what was returned is received again, or what is computed from it."""
         return tuple(pair for pair in self.pairs if self._links[pair])
+
+    @property
+    def handed_by(self) -> set["CallPattern"]:
+        """Other steps that its state comes from, where it never receives one of its own but through theirs."""
+        parts = {} if self._links else dict(self.pairs)
+        return {other for place, other in self._through if place in parts}
 
     def is_handed_on(self, link: tuple[str, str]) -> bool:
         """Whether what was returned is mostly received as it is."""
@@ -135,6 +147,14 @@ class CallPattern:
                     if bool(_gradient_at(leaf, made.pop(place)).any()):
                         return place, False
         return None, False
+
+    def _between(self, leaf: Tensor) -> list["CallPattern"]:
+        """The other steps whose latest result a tensor was computed from, and that from an earlier result of this one."""
+        others = {other: other._nodes() for other in self._others if other is not self}
+        node = first_ancestor([leaf], [each for nodes in others.values() for each in nodes])
+        if node is None or first_ancestor([leaf], self._nodes()) is None:
+            return []
+        return [other for other, nodes in others.items() if node in nodes]
 
     def _nodes(self) -> list[Any]:
         """The nodes of autograd's graph of its latest results."""

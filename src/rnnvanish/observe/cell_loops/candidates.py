@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from rnnvanish.live import RECURRENT, plain_name
 from rnnvanish.observe.autograd_graph import first_ancestor, gradient_nodes
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.cell_loops.call_pattern import LEARNED_CALLS, CallPattern
+from rnnvanish.observe.cell_loops.chain import parts_of_other_steps
 from rnnvanish.observe.inputs.failure import failure
 from rnnvanish.observe.pytree import Leaves, leaves
 from rnnvanish.observe.restore.borrow import borrow
@@ -37,6 +38,7 @@ class Repeated:
         returns: Which of its arguments come from which of its results before; nothing where none does.
         fed_back: Whether it reads what is computed from its results before.
         is_step: Whether it is a step of a loop: what it returns goes in again, as it is or beside another argument.
+        is_part: Whether that loop is another step's, to which it hands its state.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Repeated:
     returns: str
     fed_back: bool
     is_step: bool
+    is_part: bool = False
 
     def __str__(self) -> str:
         """How it is called."""
@@ -55,8 +58,9 @@ class Repeated:
 class _Calls:
     """How one module is called, seen from within its forward."""
 
-    def __init__(self, name: str, module: nn.Module) -> None:
-        self.pattern = CallPattern(name, module, [])
+    def __init__(self, name: str, module: nn.Module, others: list[CallPattern]) -> None:
+        self.pattern, self.among_others = CallPattern(name, module, []), CallPattern(name, module, others)
+        others.append(self.among_others)
         self.calls = self.fed_back = self.tensors = 0
         self._before: list[Any] = []
         self.forward = module.forward
@@ -67,7 +71,7 @@ class _Calls:
         if self.calls < LEARNED_CALLS and self._before and first_ancestor(given, self._before) is not None:
             self.fed_back += 1
         self.calls, self.tensors = self.calls + 1, max(self.tensors, len(given))
-        output = self.pattern.learn(self.forward, *args, **kwargs)
+        output = self.among_others.learn(partial(self.pattern.learn, self.forward), *args, **kwargs)
         self._before = gradient_nodes(_numbers(leaves(output)))
         return output
 
@@ -93,7 +97,7 @@ def explain_no_layer(model: nn.Module, call: Call) -> str:
     listed = "; ".join(map(str, found[:LISTED]))
     said = f" Called more than once: {listed}." if listed else ""
     inside = {holder: [each.name for each in found if each.holder == holder] for holder in _loops_inside(found)}
-    if steps := [each.name for each in found if each.is_step]:
+    if steps := [each.name for each in found if each.is_step and not each.is_part]:
         names = ", ".join(f'"{name}"' for name in steps)
         one = "this is the step" if len(steps) == 1 else "these are the steps"
         said += f" If {one} of a loop that the model writes itself, say so: cells=[{names}]."
@@ -174,11 +178,15 @@ def repeated_modules(model: nn.Module, call: Call) -> list[Repeated]:
             around.pop()
 
     _run(model, call, {module: partial(counted, module, module.forward) for module in names})
-    seen = {module: _Calls(names[module], module) for module, count in counts.items() if count > 1}
+    others: list[CallPattern] = []
+    seen = {module: _Calls(names[module], module, others) for module, count in counts.items() if count > 1}
     _run(model, call, {module: each.learn for module, each in seen.items()})
     found = [each.repeated(holders[module]) for module, each in seen.items()]
     outer = [f"{each.name}." for each in found if each.fed_back]
-    return [each for each in found if not each.name.startswith(tuple(outer))]
+    found = [each for each in found if not each.name.startswith(tuple(outer))]
+    steps = {each.name for each in found if each.is_step}
+    parts = parts_of_other_steps([each for each in others if each.name in steps])
+    return [replace(each, is_part=any(part.name == each.name for part in parts)) for each in found]
 
 
 def _run(
