@@ -150,6 +150,38 @@ def test_a_loss_that_is_merely_small_is_no_fault_and_one_that_is_cut_is(scale):
     assert [each.fault for each in find(cut, torch.randn(6, 5, 3), loss)] == [FAULT]
 
 
+def cast(dtype):
+    return lambda model, y: model.head(y.to(dtype).float())
+
+
+def under_autocast(model, y):
+    with torch.autocast("cpu", dtype=torch.float16):
+        return model.head(y).float()
+
+
+def in_half(behind, scale):
+    torch.manual_seed(0)
+    loss = lambda y: scale * y.square().mean()
+    return [each for each in find(Reader(behind=behind), torch.randn(6, 5, 3), loss) if each.fault == FAULT]
+
+
+def test_casts_to_a_format_that_rounds_all_of_it_to_zero():
+    (finding,) = in_half(cast(torch.float16), 1e-8)
+    assert "float in Reader" in finding.seen
+    assert "back in half precision, where it is rounded to zero" in finding.seen
+    assert (finding.before, finding.question) == (0, False)
+    assert finding.after > 1e-10
+    (finding,) = in_half(under_autocast, 1e-8)  # as it is meant, with a scaled loss
+    assert finding.question
+
+
+@pytest.mark.parametrize(
+    ("behind", "scale"), [(cast(torch.float16), 1.0), (cast(torch.bfloat16), 1e-8), (under_autocast, 1.0)]
+)
+def test_a_format_that_holds_it_is_none(behind, scale):
+    assert in_half(behind, scale) == []
+
+
 def test_frozen_layers_pass_a_gradient_on():
     torch.manual_seed(0)
     for part in ("head", "rnn"):

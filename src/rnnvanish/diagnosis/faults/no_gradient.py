@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.diagnosis.fault import Subject, Symptom
+from rnnvanish.diagnosis.faults.half_precision import HALF
 from rnnvanish.diagnosis.rerun.operations import LEAVING, Operation, RecordedStep, Replacement, Value, record_step
 from rnnvanish.names import listed
 
@@ -99,6 +100,13 @@ NO_GRADIENTS = (
 )
 ZERO_WEIGHTS = "multiplies by {}, which is all zeros"
 REDRAW = "Draw it as torch does, or small: from zeros nothing before it is learned at the first step."
+ROUNDS = "hands its gradient back in half precision, where it is rounded to zero"
+WIDER = (
+    "If torch.amp.GradScaler scales the loss, nothing. Otherwise have it do so, or keep the state in float32 or bfloat16, "
+    "whose smallest numbers are those of float32."
+)
+#: Operations by which a model asks for another format; under autocast it does not ask.
+CASTS = ("to", "half", "type", "type_as")
 OTHER = "has a slope of zero there", "Look at its numbers: whatever it reads, it passes no change of it on.", None
 
 
@@ -110,14 +118,19 @@ def no_gradient(subject: Subject) -> list[Symptom]:
     if subject.loss is not None and step.value is not None and float(step.value) == 0:
         return []  # all is learned
     stopped: dict[int, tuple[Operation, list[str]]] = {}
+    own_format = any(weight.dtype in HALF for weight in subject.model.parameters())
     for module, values in step.record.returned.items():
-        if any(value.differentiable for value in values) and (stop := _stop(step, module)) is not None:
+        stop = _stop(step, module, own_format) if any(value.differentiable for value in values) else None
+        if stop is not None:
             stopped.setdefault(stop.index, (stop, []))[1].append(module)
     return [_symptom(subject, step, operation, modules) for operation, modules in stopped.values()]
 
 
-def _stop(step: RecordedStep, module: str) -> Operation | None:
-    """The operation that stops the gradient on its way to a layer, the nearest to it; None where enough comes back."""
+def _stop(step: RecordedStep, module: str, own_format: bool) -> Operation | None:
+    """The operation that stops the gradient on its way to a layer, the nearest to it; None where enough comes back.
+
+    Where half precision is the weights' `own_format`, what it rounds to zero has a fault of its own.
+    """
     reaching = step.reaching(module)
     below = _reached_from(step, step.record.returned[module])
     above = _leading_to(step, step.ends)
@@ -129,16 +142,17 @@ def _stop(step: RecordedStep, module: str) -> Operation | None:
             continue
         into, out_of = (max((value.norm for value in each), default=0.0) for each in (operation.outputs, inputs))
         flat = FLAT if operation.name in KNOWN else 0.0  # a factor may be small
-        dead = into > 0 and out_of <= flat * into and reaching <= BYPASSED * into and not _rounds_to_zero(operation)
+        dead = into > 0 and out_of <= flat * into and reaching <= BYPASSED * into
+        dead = dead and not (own_format and _reads_half(operation))
         cut = reaching == 0 and _has_no_graph(operation)
         if any(value.differentiable for value in inputs) and (dead or cut):
             found.append(operation)
     return found[-1] if found else None
 
 
-def _rounds_to_zero(operation: Operation) -> bool:
-    """Whether a format of half precision may be why: it has a fault of its own."""
-    return any(value.tensor.dtype in (torch.float16, torch.bfloat16) for value in operation.inputs)
+def _reads_half(operation: Operation) -> bool:
+    """Whether a format of half precision may be why."""
+    return any(value.tensor.dtype in HALF for value in operation.inputs)
 
 
 def _has_no_graph(operation: Operation) -> bool:
@@ -167,11 +181,15 @@ def _symptom(subject: Subject, step: RecordedStep, stop: Operation, modules: lis
     cut = not any(value.differentiable for value in stop.outputs)
     zeros = [name for name, weight in subject.model.named_parameters() if _is_zero_factor(weight, stop)]
     does, remedy, instead = KNOWN.get(stop.name, OTHER) if stop.with_gradients else NO_GRADIENTS
+    replaced = {} if instead is None else {stop.index: instead}
+    casts = [each.index for each in step.record.operations if each.name in CASTS and _makes_half(each)]
+    rounds = not cut and not zeros and stop.name not in KNOWN and _reads_half(stop)
     if zeros:
-        does, remedy = ZERO_WEIGHTS.format(listed(zeros)), REDRAW
+        does, remedy, replaced = ZERO_WEIGHTS.format(listed(zeros)), REDRAW, {}
+    elif rounds:
+        does, remedy, replaced = ROUNDS, WIDER, dict.fromkeys(casts, _unchanged)
     where = f"{stop.name} in {stop.module}" if stop.module else stop.name
     place = f" ({stop.place})" if stop.place else ""
-    replaced = {} if instead is None or zeros else {stop.index: instead}
     return Symptom(
         "no gradient comes back",
         "",
@@ -183,9 +201,13 @@ def _symptom(subject: Subject, step: RecordedStep, stop: Operation, modules: lis
         partial(_draw, names=zeros) if zeros else (lambda model: None) if replaced else None,
         nearest,
         "in norm",
-        question=not cut and not stop.module,
+        question=not cut and not (casts if rounds else stop.module),
         exact=True,
     )
+
+
+def _makes_half(operation: Operation) -> bool:
+    return any(value.tensor.dtype in HALF for value in operation.outputs) and not _reads_half(operation)
 
 
 def _is_zero_factor(weight: Tensor, stop: Operation) -> bool:
