@@ -49,6 +49,12 @@ class ReZero(nn.Module):
         return y + self.gain * self.linear(y)
 
 
+def viewed_without_gradients(model, y):
+    with torch.no_grad():
+        rows = y[:]
+    return model.head(rows)
+
+
 #: What is behind the layer, and what of the sentence says so.
 STOPPED = {
     "zero head": (lambda: Reader(linear(0.0)), "linear in head", "multiplies by head.weight, which is all zeros"),
@@ -76,6 +82,11 @@ STOPPED = {
     ),
     "data": (lambda: Reader(behind=lambda model, y: model.head(y.data)), "data in Reader", "leaves the history"),
     "no_grad": (lambda: Reader(behind=without_gradients), "linear in head", "gradients were switched off"),
+    "a view in no_grad": (
+        lambda: Reader(behind=viewed_without_gradients),
+        "__getitem__ in Reader",
+        "gradients were switched off",
+    ),
     "numbers": (
         lambda: Reader(behind=lambda model, y: torch.tensor([row.sum().item() for row in model.head(y)])),
         "item in Reader",

@@ -54,7 +54,10 @@ class Value:
     norm: float = 0.0
 
     def __post_init__(self) -> None:
-        self.differentiable = self.tensor.requires_grad
+        recorded = (
+            self.made_by is None or self.made_by.with_gradients
+        )  # a view that is made without a graph may say it has one
+        self.differentiable = self.tensor.requires_grad and recorded
         if self.differentiable:
             self.tensor.register_hook(self._add)
 
