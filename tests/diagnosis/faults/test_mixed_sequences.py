@@ -157,6 +157,18 @@ def frames_first(model, x):
     return model.head(y).reshape(x.shape[3], len(x), 2, 3).permute(1, 2, 3, 0)
 
 
+def rows_by_view(model, x):  # as readers of text lines do
+    y = model.rnn(x)[0]
+    return model.head(y.view(-1, y.shape[-1])).view(*y.shape[:2], -1)[:, -1]
+
+
+def test_a_view_that_would_refuse_the_turned_output_is_told():
+    for inputs in (X, loader()):
+        (finding,) = seen(Reads(rows_by_view), inputs)
+        assert (finding.fault, finding.after) == ("batch and time swapped", 1)
+        assert "et batch_first=True of rnn, and write reshape, not view, for what comes out of it" in finding.remedy
+
+
 def test_an_axis_further_back_that_is_kept_apart_leaves_a_question():
     x = torch.randn(4, 2, FEATURES, 9, generator=torch.Generator().manual_seed(0))
     assert not seen(Reads(frames_first), x)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -183,6 +184,11 @@ def _candidates(model: nn.Module) -> Iterator[_Remedy]:
             partial(of_each, partial(_hook_output, _undo_reshape)),
         )
         yield _Remedy(
+            f"set batch_first={not first} of {some}, and write reshape, not view, for what comes out of it",
+            partial(of_each, _flip_contiguous),
+            swaps=True,
+        )
+        yield _Remedy(
             f"read the output of {some} as {axes}: its last step is {right}, not {wrong}",
             partial(of_each, partial(_hook_output, _swap)),
             swaps=True,
@@ -198,6 +204,12 @@ def _each(names: tuple[str, ...], change: Callable[[nn.Module], None], model: nn
 
 def _flip(module: Any) -> None:
     module.batch_first = not module.batch_first
+
+
+def _flip_contiguous(module: nn.Module) -> None:
+    """What `view` refuses is as `reshape` would read it."""
+    _flip(module)
+    _hook_output(torch.Tensor.contiguous, module)
 
 
 def _swap(x: Tensor) -> Tensor:
