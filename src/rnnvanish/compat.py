@@ -262,6 +262,14 @@ def tensor_hooks(tensor: Tensor) -> Any:
     return getattr(tensor, "_backward_hooks", None)
 
 
+def add_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor]) -> Any:
+    """Put a hook on a tensor; None in place of what takes it away where this torch cannot."""
+    try:
+        return tensor.register_hook(hook)
+    except AttributeError:
+        return None
+
+
 def graph_shape(node: Any, output: int) -> torch.Size | None:
     """The shape of a value in autograd's graph, by the node that gave it; None where torch does not tell."""
     known = getattr(node, "_input_metadata", None)

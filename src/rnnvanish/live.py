@@ -79,6 +79,8 @@ RECURRENT = (nn.RNNBase, Recurrent)
 #: The forwards of torch's layers and cells, and ours.
 FORWARDS = {each.forward for each in (*TORCH_LAYERS, *TORCH_STEPS, Recurrent, RecurrentStep)}
 
+#: Torch's normalisations by statistics of the batch.
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 #: What spreads a module over devices or processes, and holds it as `module`.
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 

@@ -19,6 +19,7 @@ from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.loss import Loss, evaluate_loss, final_states
 from rnnvanish.backward.output_steps import OutputSteps, direct_gradients, output_steps
 from rnnvanish.backward.state_gradients import Source
+from rnnvanish.compat import add_hook
 from rnnvanish.live import unwrapped
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.call import Call
@@ -81,19 +82,22 @@ def find_end_points(model: nn.Module, call: Call, output: Any, runs: list[Run], 
     # A number is no place to start from: the gradient goes through it, to whatever else the model returns.
     tensors = {id(each): each for each in tensors_in(output) if each.dim() and each.grad_fn is not None}
     outputs = [_Output(each, get_gradient_edge(each), []) for each in tensors.values()]
-    hooks = [each.tensor.register_hook(_Catch(each.gradient)) for each in outputs]
+    hooks = [add_hook(each.tensor, _Catch(each.gradient)) for each in outputs]
     read: list[_Output] = []
     try:
         value = evaluate_loss(model, call, output, loss)
         if outputs and value.requires_grad:
             edges = [each.edge for each in outputs]
-            torch.autograd.grad(value, edges, retain_graph=True, allow_unused=True)
+            found = torch.autograd.grad(value, edges, retain_graph=True, allow_unused=True)
+            for each, hook, gradient in zip(outputs, hooks, found, strict=True):
+                if hook is None and gradient is not None:
+                    each.gradient.append(gradient)
         read = [each for each in outputs if each.gradient and bool(each.gradient[0].any())]
         other_ways = direct_gradients(value, None, runs) if read and loss is not None else []
         if any(bool(direct.any()) for direct in other_ways):
             read = []  # then outputs are no place to start from
     finally:
-        for hook in hooks:
+        for hook in filter(None, hooks):
             hook.remove()
     whole = Source([value], [None])
     if not read:

@@ -6,18 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnvanish.diagnosis.fault import Subject, Symptom
-from rnnvanish.live import recurrent_modules, step_modules
+from rnnvanish.live import BATCH_NORMS, recurrent_modules, step_modules
 from rnnvanish.observe.restore.borrow import borrow
 
 
 def batch_norm_alone(subject: Subject) -> list[Symptom]:
     """See whether a BatchNorm reads a batch of one sequence in training, at several steps together."""
     norms: dict[str, nn.Module] = {
-        name: each for name, each in subject.model.named_modules() if isinstance(each, _BatchNorm) and each.training
+        name: each for name, each in subject.model.named_modules() if isinstance(each, BATCH_NORMS) and each.training
     }
     if not norms:
         return []

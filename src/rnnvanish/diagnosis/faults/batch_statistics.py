@@ -1,14 +1,14 @@
 """Statistics of the batch carry the gradient: a BatchNorm in training mode reads all steps, and hides what is lost."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from rnnvanish.diagnosis.fault import Subject, Symptom
-from rnnvanish.live import plain_name
+from rnnvanish.live import BATCH_NORMS, plain_name
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import retention_of
 
@@ -40,17 +40,17 @@ def _leaks(subject: Subject, layers: dict[str, nn.Module], hidden: dict[str, Cur
 
 def takes_batch_statistics(module: nn.Module) -> bool:
     """Whether it is a BatchNorm that computes with the mean and the variance of the batch that it reads."""
-    return isinstance(module, _BatchNorm) and (module.training or not module.track_running_stats)
+    return isinstance(module, BATCH_NORMS) and (module.training or not module.track_running_stats)
 
 
 def hold_statistics(model: nn.Module) -> None:
     """Have each BatchNorm compute the same numbers with statistics that no gradient goes through."""
     for module in model.modules():
-        if isinstance(module, _BatchNorm) and takes_batch_statistics(module):
+        if isinstance(module, BATCH_NORMS) and takes_batch_statistics(module):
             module.__dict__["forward"] = partial(_normalise, module)
 
 
-def _normalise(module: _BatchNorm, x: Tensor) -> Tensor:
+def _normalise(module: Any, x: Tensor) -> Tensor:
     axes = [axis for axis in range(x.dim()) if axis != 1]
     mean, variance = x.detach().mean(axes), x.detach().var(axes, unbiased=False)
     return batch_norm(x, mean, variance, module.weight, module.bias, training=False, eps=module.eps)

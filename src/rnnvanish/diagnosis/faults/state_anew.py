@@ -6,6 +6,7 @@ from torch import nn
 
 from rnnvanish.diagnosis.fault import ARRIVING, Symptom, WatchedModel, arriving
 from rnnvanish.diagnosis.rerun.start_state import carry_on, comes_from_outside, starts_from_nothing
+from rnnvanish.live import cells_of
 
 MADE_ANEW = "state made anew at every step"
 #: Calls from which on they are the steps of a sequence; two may be two things that are read apart.
@@ -50,8 +51,10 @@ def state_anew(watched: WatchedModel) -> list[Symptom]:
 
 def hand_on(name: str, module: nn.Module) -> str:
     """What to do, with the line of a loop."""
-    line = "h = cell(x[t], h)" if isinstance(module, nn.RNNCellBase) else "output, state = layer(x[t], state)"
-    line = "h, c = cell(x[t], (h, c))" if isinstance(module, nn.LSTMCell) else line
+    line = "output, state = layer(x[t], state)"
+    if isinstance(module, nn.RNNCellBase):
+        state = ", ".join(cells_of(module)[0].state_names)
+        line = f"{state} = cell(x[t], {f'({state})' if ',' in state else state})"
     return f"Make the state once, before the loop, and hand on what {name} returns: {line}."
 
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnvanish.compat import tree_leaves
-from rnnvanish.live import Cells, recurrent_modules, step_modules
+from rnnvanish.live import BATCH_NORMS, Cells, recurrent_modules, step_modules
 from rnnvanish.observe.agreement import agree, numeric_tensors
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.restore.borrow import borrow, snapshot_of
@@ -142,7 +141,7 @@ class Answers:
             for layer, engine in engines.items():  # what has been measured is compiled already
                 layer.engine = engine
             for module in self.model.modules():
-                if isinstance(module, _BatchNorm) and module.running_mean is None:  # it mixes a batch on purpose
+                if isinstance(module, BATCH_NORMS) and module.running_mean is None:  # it mixes a batch on purpose
                     vars(module)["forward"] = lambda x: x
             output = call.map(torch.clone)(self.model)
             self.lists = list(_lists(output))
