@@ -112,5 +112,5 @@ def test_columns_taken_for_images_are_named(loss):
     torch.manual_seed(1)
     columns = DataLoader(torch.rand(2 * BATCH, 1, 8, WIDTH), batch_size=BATCH)
     found = find(CRNN(swapped=True).eval(), columns, loss)
-    assert [(each.fault, each.question) for each in found] == [("sequences mixed", False)]
+    assert [(each.fault, each.question, each.after) for each in found] == [("batch and time swapped", False, 1)]
     assert "rnn.0.rnn ran over 4 steps of 18 sequences" in found[0].seen

@@ -27,6 +27,7 @@ from rnnvanish.diagnosis.faults.no_gradient import no_gradient
 from rnnvanish.diagnosis.faults.numbers_alone import numbers_alone
 from rnnvanish.diagnosis.faults.padding import padding_read
 from rnnvanish.diagnosis.faults.pooled_padding import pooled_padding
+from rnnvanish.diagnosis.faults.pooled_zeros import pooled_zeros
 from rnnvanish.diagnosis.faults.read_at_start import read_at_start
 from rnnvanish.diagnosis.faults.saturation import saturated_input
 from rnnvanish.diagnosis.faults.short_windows import short_windows
@@ -65,6 +66,7 @@ OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (
 #: What is looked for outside of the watched run. Each may run the model, and change it: it is put back.
 OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (
     mixed_sequences,
+    pooled_zeros,
     no_gradient,
     double_softmax,
     batch_statistics,
