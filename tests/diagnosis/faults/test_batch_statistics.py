@@ -91,3 +91,9 @@ def test_of_several_norms_those_are_named_that_the_gradient_goes_through():
     (finding,), _ = find(Between())
     assert finding.seen.startswith("norm is in training mode, and takes its mean")
     assert "put a torch.nn.LayerNorm in the place of norm;" in finding.remedy
+
+
+def test_of_many_two_are_named_and_the_others_counted():
+    torch.manual_seed(0)
+    (finding,), _ = find(Tagger(nn.Sequential(*(nn.BatchNorm1d(8) for _ in range(9)))))
+    assert "norm.0, norm.1 and 7 more are in training mode" in finding.seen

@@ -12,6 +12,9 @@ from rnnvanish.live import BATCH_NORMS, plain_name
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.retention import retention_of
 
+#: Layers that are tried one at a time: each costs a measurement.
+MOST = 8
+
 
 def batch_statistics(subject: Subject) -> list[Symptom]:
     """See whether a loop that looks healthy vanishes once the mean and the variance of each batch count as constants."""
@@ -25,8 +28,8 @@ def batch_statistics(subject: Subject) -> list[Symptom]:
 
 
 def _leaks(subject: Subject, layers: dict[str, nn.Module], hidden: dict[str, Curve]) -> list[str]:
-    """Those of some layers that hide what is lost each by itself, all others being held; all where none does."""
-    if len(layers) == 1:
+    """Those of some layers that hide what is lost each by itself, all others being held; all where none does, or they are many."""
+    if len(layers) == 1 or len(layers) > MOST:
         return [plain_name(name, subject.model) for name in layers]
     found = []
     for name, module in layers.items():
@@ -62,6 +65,8 @@ def _curves(subject: Subject) -> dict[str, Curve]:
 
 
 def _and(names: list[str]) -> str:
+    if len(names) > MOST:
+        return f"{names[0]}, {names[1]} and {len(names) - 2} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
