@@ -98,3 +98,39 @@ def test_steps_that_read_each_other_are_loops_of_their_own():
         retention(model, x)
     curves = retention(model, x, cells=["lower", "upper"])
     assert [len(curve.gain) for curve in curves.values()] == [TIME, TIME]
+
+
+class Halved(nn.Module):
+    """A step that has a torch cell, and does something behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.GRUCell(3, 4)
+
+    def forward(self, x, h):
+        return 0.5 * self.cell(x, h)
+
+
+class Reader(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.step = Halved()
+
+    def forward(self, x):
+        h = x.new_zeros(x.shape[1], 4)
+        for now in x:
+            h = self.step(now, h)
+        return h
+
+
+def test_a_step_that_calls_another_by_itself_is_no_chain():
+    torch.manual_seed(0)
+    model, x = Reader().double(), torch.randn(6, 2, 3).double()
+    (name,), (curve,) = zip(*retention(model, x, cells=["step"]).items(), strict=True)
+    assert name == "step"
+    h, states = x.new_zeros(2, 4), []
+    for now in x:
+        h = model.step(now, h)
+        states.append(h)
+    norms = torch.stack([each.norm(dim=1) for each in torch.autograd.grad(h.sum(), states)]).flip(0)
+    torch.testing.assert_close(curve.gain, (norms / norms[0]).log().mean(1).exp(), rtol=1e-10, atol=0)

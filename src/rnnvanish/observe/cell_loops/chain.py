@@ -20,10 +20,15 @@ def parts_of_other_steps(patterns: Sequence[CallPattern]) -> dict[CallPattern, C
 
 
 def check_chains(patterns: Sequence[CallPattern]) -> None:
-    """Refuse steps that were named beside the one whose loop they are in."""
-    for last in dict.fromkeys((parts := parts_of_other_steps(patterns)).values()):
+    """Refuse steps that were named beside the one whose loop they are in; a step within that one is called by it alone."""
+    parts = {part: whole for part, whole in parts_of_other_steps(patterns).items() if not _holds(whole, part)}
+    for last in dict.fromkeys(parts.values()):
         some = listed(part.name for part, whole in parts.items() if whole is last)
         raise ValueError(
             f"{some} and {last.name} hand one state to each other: they are one loop, and {last.name} alone is its step. Leave "
             f"{some} out of cells=; what stands between two calls of {last.name} is measured with it."
         )
+
+
+def _holds(whole: CallPattern, part: CallPattern) -> bool:
+    return any(module is part.module for module in whole.module.modules())
