@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from padded_windows import Windows
 from torch import nn
 from torch.autograd import Variable
 
@@ -42,20 +43,6 @@ WAYS = {
     "new leaf": each(lambda part: part.detach().requires_grad_()),
     "some reset": each(some_reset),
 }
-
-
-class Windows(nn.Module):
-    """A series in windows of so many steps; between two the state goes through `way`."""
-
-    def __init__(self, layer, way, size=4):
-        super().__init__()
-        self.layer, self.way, self.size, self.head = layer, way, size, nn.Linear(6, 1)
-
-    def forward(self, x):
-        state = None
-        for window in x.split(self.size):
-            output, state = self.layer(window, None if state is None else self.way(state))
-        return self.head(output[-1])
 
 
 class Steps(nn.Module):

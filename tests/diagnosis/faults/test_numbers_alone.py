@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from padded_windows import Windows
 from torch import nn
 
 from rnnvanish import Recurrent, cells
@@ -17,18 +18,6 @@ def decayed(state):
 
 
 WAYS = {"detach": lambda state: 0.9 * state.detach(), "no_grad": decayed, "data": lambda state: 0.9 * state.data}
-
-
-class Windows(nn.Module):
-    def __init__(self, layer, way, size=4):
-        super().__init__()
-        self.layer, self.way, self.size, self.head = layer, way, size, nn.Linear(6, 1)
-
-    def forward(self, x):
-        state = None
-        for window in x.split(self.size):
-            output, state = self.layer(window, None if state is None else self.way(state))
-        return self.head(output[-1])
 
 
 class Steps(nn.Module):

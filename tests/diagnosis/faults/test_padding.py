@@ -4,19 +4,15 @@ import re
 
 import pytest
 import torch
+from padded_windows import LENGTHS, TIME, padded_words
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from rnnvanish.diagnosis.find_faults import find
 
-TIME, LENGTHS = 24, (9, 14, 24, 7)
-
 
 def words(lengths=LENGTHS, front=False):
-    torch.manual_seed(1)
-    x = torch.randint(1, 20, (len(lengths), TIME))
-    for row, length in enumerate(lengths):
-        x[row, length:] = 0
+    x = padded_words(lengths)
     return torch.stack([each.roll(TIME - n) for each, n in zip(x, lengths, strict=True)]) if front else x
 
 

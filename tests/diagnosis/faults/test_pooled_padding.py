@@ -2,20 +2,16 @@
 
 import pytest
 import torch
+from padded_windows import LENGTHS, padded_words
 from torch import nn
 
 from rnnvanish.diagnosis import faults
 from rnnvanish.diagnosis.fault import Symptom
 from rnnvanish.diagnosis.find_faults import USELESS, find
 
-TIME, LENGTHS = 24, (9, 14, 24, 7)
-
 
 def words(lengths=LENGTHS, front=False):
-    torch.manual_seed(1)
-    x = torch.randint(1, 20, (len(lengths), TIME))
-    for row, length in enumerate(lengths):
-        x[row, length:] = 0
+    x = padded_words(lengths)
     return x.flip(1) if front else x
 
 

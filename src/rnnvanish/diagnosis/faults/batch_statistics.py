@@ -49,7 +49,7 @@ def takes_batch_statistics(module: nn.Module) -> bool:
 def hold_statistics(model: nn.Module) -> None:
     """Have each BatchNorm compute the same numbers with statistics that no gradient goes through."""
     for module in model.modules():
-        if isinstance(module, BATCH_NORMS) and takes_batch_statistics(module):
+        if takes_batch_statistics(module):
             module.__dict__["forward"] = partial(_normalise, module)
 
 

@@ -10,6 +10,7 @@ from rnnvanish.compat import tree_leaves
 from rnnvanish.diagnosis.fault import Subject
 from rnnvanish.diagnosis.rerun.start_state import state_in
 from rnnvanish.live import recurrent_modules, step_modules
+from rnnvanish.names import module_name
 from rnnvanish.observe.call import map_tensors
 from rnnvanish.observe.recorded_calls import copy_model
 from rnnvanish.probes.retention import retention_of
@@ -104,5 +105,5 @@ def _is_number(leaf: object) -> bool:
 def arriving_in_longest(subject: Subject, name: str) -> float:
     """Of the gradient at the end of a module's longest loop, what arrives at its first step."""
     curves = retention_of(subject.model, subject.calls[:1], subject.loss, subject.cells)
-    own = [curve for loop, curve in curves.items() if loop.partition("/")[0].partition(" (call")[0] == name]
+    own = [curve for loop, curve in curves.items() if module_name(loop) == name]
     return float(max(own, key=lambda curve: len(curve.gain)).gain[-1])
