@@ -4,14 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Inexact
 from torch import Tensor, nn
 
-#: The whole recurrent state: one tensor for each of a cell's `state_names`, the first of them is the output.
-State = tuple[Inexact[Tensor, "batch _"], ...]
+#: The whole recurrent state: one tensor for each of a cell's `state_names`, of any width and any number of axes.
+State = tuple[Inexact[Tensor, "batch ..."], ...]
 
 
 @dataclass(frozen=True)
@@ -55,26 +55,35 @@ class Cell(nn.Module):
 
     A subclass declares `paper` and `state_names` and writes `forward`. It knows nothing of time, layers, sequence
     lengths or speed: `Recurrent` and the engine see to those. What else it may say of itself is read by measures, causes
-    and cures; where it says nothing they take it as a whole.
+    and cures; where it says nothing they take it as a whole. What follows from an option an instance says for itself.
 
     Attributes:
+        checked: With what its equations and defaults were compared: authors' code with its commit, or the paper.
+        helpers: Parts of the state that are carried but are no memory: a clock, a stabiliser. No measure counts them.
         gate_names: Its linear layers, `from_x` that reads the input and others that read the state, and for each which
             gate or unit every block of its rows makes, in their order.
         keeps: The gate that keeps the state.
         plain: Whether a step is `nonlinearity(from_x(x) + from_h(h))` and nothing else.
         torch_twin: The class of `torch.nn` with the same equations, whose weights are those of `from_x` and `from_h`.
+        wants: What a step also takes, by keyword: "times", what has passed since the step before, (batch, 1); "observed",
+            which values of `x` were seen, (batch, input). Each is None where the caller of a layer does not give it.
+        small: Options with which tests build it at hidden size 3 to 8.
 
     Args:
         input_size: Features read at each step.
-        hidden_size: Width of each part of the state.
+        hidden_size: Width of the output, and of each part of the state where `initial_state` does not say otherwise.
     """
 
-    paper: ClassVar[Paper]
-    state_names: ClassVar[tuple[str, ...]] = ("h",)
+    paper: Paper
+    checked: ClassVar[str] = ""
+    state_names: tuple[str, ...] = ("h",)
+    helpers: tuple[str, ...] = ()
     gate_names: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
     keeps: ClassVar[Keeps | None] = None
     plain: ClassVar[bool] = False
     torch_twin: ClassVar[type[nn.RNNBase] | None] = None
+    wants: ClassVar[tuple[str, ...]] = ()
+    small: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -89,16 +98,48 @@ class Cell(nn.Module):
         """The cell itself; of one that is wrapped around another the innermost."""
         return self
 
+    @property
+    def output_size(self) -> int:
+        """Width of the output."""
+        return self.hidden_size
+
     def forward(self, x: Inexact[Tensor, "batch input"], state: State) -> State:
         """Take one step: the state that follows `state` when `x` is read."""
         raise NotImplementedError(f"{type(self).__name__} needs a forward(x, state) -> state.")
 
+    def output(self, x: Inexact[Tensor, "batch input"], before: State, after: State) -> Inexact[Tensor, "batch output"]:
+        """What a step hands on, of what it read and the state before and after it; nothing of it is fed back."""
+        return after[0]
+
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
         """Return the state before the first step: zeros.
 
-        A cell with another state, such as a complex one (`x.new_zeros(..., dtype=x.dtype.to_complex())`), overrides it.
+        A cell with other parts, wider ones, complex ones (`x.new_zeros(..., dtype=x.dtype.to_complex())`) or some of
+        several axes, overrides it: this is where their shapes are said. They may depend on the hidden size and on options,
+        never on the width of the input.
         """
         return tuple(x.new_zeros(len(x), self.hidden_size) for _ in self.state_names)
+
+    def scales(self, state: State) -> tuple[Tensor | float, ...]:
+        """What each part of the state is to be multiplied with to be what it stands for, of `helpers` alone: 1.
+
+        A cell that divides a memory by a stabiliser, to keep its numbers small, overrides it.
+        """
+        return (1.0,) * len(state)
+
+    def parallel(self, x: Inexact[Tensor, "time batch input"], state: State) -> tuple[Tensor, State]:
+        """Take all steps at once: their outputs, and the last state. Only a cell that can overrides it."""
+        raise NotImplementedError(f"{type(self).__name__} has no parallel form.")
+
+
+def has_output(cell: nn.Module) -> bool:
+    """Whether what a cell hands on is other than the first part of its state."""
+    return isinstance(cell, Cell) and type(cell).output is not Cell.output
+
+
+def has_parallel_form(cell: nn.Module) -> bool:
+    """Whether a cell can take all steps at once."""
+    return isinstance(cell, Cell) and type(cell).parallel is not Cell.parallel
 
 
 def recurrent_layers(cell: nn.Module) -> dict[str, tuple[str, ...]]:

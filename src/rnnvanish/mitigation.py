@@ -169,7 +169,7 @@ class Wrapper(Cell):
     def __init__(self, cell: Cell, added: tuple[str, ...] = ()) -> None:
         super().__init__(cell.input_size, cell.hidden_size)
         self.cell = cell
-        self.state_names = cell.state_names + added  # type: ignore[misc]  # here it is the instance's
+        self.state_names = cell.state_names + added
 
     @property
     def innermost(self) -> Cell:

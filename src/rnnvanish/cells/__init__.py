@@ -1,14 +1,17 @@
-"""Recurrent cells, one file each.
+"""Recurrent cells, one file each, or one a family of one idea.
 
-A new cell is its file, one import and its name in `__all__`.
+A new cell is its file and a line here.
 """
 
 from rnnvanish.cell import Cell
-from rnnvanish.cells.elman import Elman
-from rnnvanish.cells.gru import GRU
-from rnnvanish.cells.lstm import LSTM
-
-__all__ = ["ALL", "GRU", "LSTM", "Elman"]
+from rnnvanish.cells.elman import Elman as Elman
+from rnnvanish.cells.gru import GRU as GRU
+from rnnvanish.cells.lstm import LSTM as LSTM
 
 #: Every cell by its name.
-ALL: dict[str, type[Cell]] = {name: globals()[name] for name in sorted(__all__) if name != "ALL"}
+ALL: dict[str, type[Cell]] = {
+    name: value
+    for name, value in sorted(globals().items())
+    if isinstance(value, type) and issubclass(value, Cell) and value is not Cell
+}
+__all__ = [*ALL]  # noqa: PLE0604  (its names are those of the classes)

@@ -134,7 +134,7 @@ class NamedStep(Cell):
     ) -> None:
         nn.Module.__init__(self)
         self.module = pattern.module
-        self.state_names = pattern.state_names  # type: ignore[misc]  # here it is the instance's
+        self.state_names = pattern.state_names
         self.hidden_size = last.state[0].shape[-1]
         self.input_size = sum(shape.numel() for shape in columns.values())
         self._pattern, self._original, self._last, self._columns = pattern, original, last, columns
