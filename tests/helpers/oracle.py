@@ -1,0 +1,153 @@
+"""The oracles that a cell owes: its paper's equations in plain Python, and others that are independent of those.
+
+`tests/cells/equations/FILE.py` and `tests/cells/oracles/FILE.py` belong to `src/rnnvanish/cells/FILE.py`. Every function
+takes the class, so that one with a fault planted in it can be held against the same oracles.
+"""
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+
+from rnnvanish import cells
+
+FOLDER = Path(__file__).parents[1] / "cells"
+INPUT, HIDDEN, BATCH, STEPS = 3, 4, 2, 5
+NOTHING = MappingProxyType({})
+
+
+def oracle(name):
+    """Say that a function of a cell's class holds the cell of this name against something independent of it."""
+
+    def mark(function):
+        function.cells = (*getattr(function, "cells", ()), name)
+        return function
+
+    return mark
+
+
+def file_of(name):
+    """The file, without its ending, that the cell of this name stands in."""
+    return cells.ALL[name].__module__.rpartition(".")[2]
+
+
+@cache
+def _loaded(folder):
+    """The modules of a folder by the names of their files."""
+    modules = {}
+    for path in sorted((FOLDER / folder).glob("*.py")):
+        spec = importlib.util.spec_from_file_location(f"{folder}_{path.stem}", path)
+        modules[path.stem] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(modules[path.stem])
+    return modules
+
+
+def oracles(name):
+    """The functions that hold the cell of this name against something, by their names."""
+    module = _loaded("oracles").get(file_of(name))
+    found = vars(module).items() if module else ()
+    return {called: each for called, each in found if name in getattr(each, "cells", ())}
+
+
+def assert_passes(kind, check):
+    """Hold a cell's class against an oracle of it, which draws the same numbers each time."""
+    torch.manual_seed(0)
+    check(kind)
+
+
+def equations(name):
+    """The function that computes a step of the cell of this name in plain Python; None where there is none."""
+    return getattr(_loaded("equations").get(file_of(name)), name, None)
+
+
+def options_of(name):
+    """The options with which a cell's equations are held: its `small` ones, and with each of OPTIONS[name] of their file."""
+    others = getattr(_loaded("equations").get(file_of(name)), "OPTIONS", {}).get(name, ())
+    return [{}, *others]
+
+
+def drawn(cell):
+    """The same cell in double precision, its weights and biases drawn anew: none is nought, none a default."""
+    with torch.no_grad():
+        for parameter in cell.double().parameters():
+            parameter.copy_(torch.randn_like(parameter) / 2)
+    return cell
+
+
+def drawn_state(cell, x):
+    """A state of which nothing is nought; what counts or scales is moved by whole numbers."""
+    return tuple(
+        part + torch.randint(4, part.shape) if name in cell.helpers or not _is_number(part) else torch.randn_like(part)
+        for name, part in zip(cell.state_names, cell.initial_state(x), strict=True)
+    )
+
+
+def _is_number(part):
+    return part.is_floating_point() or part.is_complex()
+
+
+def assert_follows_equations(kind, step, **options):
+    """Several steps of a cell, from a state and with weights that are drawn, equal a function of plain Python.
+
+    Args:
+        kind: The cell's class.
+        step: `step(w, x, state, **options) -> output, new state` of one sequence, in nested lists.
+        options: Besides the class's `small` ones.
+    """
+    torch.manual_seed(0)
+    options = {**kind.small, **options}
+    cell = drawn(kind(INPUT, HIDDEN, **options)).eval()
+    weights = {name: value.tolist() for name, value in cell.state_dict().items()}
+    wanted = {
+        "times": torch.rand(STEPS, BATCH, 1).double(),
+        "observed": torch.rand(STEPS, BATCH, INPUT) < 0.5,
+    }
+    state = drawn_state(cell, torch.zeros(BATCH, INPUT).double())
+    for t in range(STEPS):
+        x = torch.randn(BATCH, INPUT).double()
+        # The last step goes without: a caller need not give them.
+        more = {name: values[t] for name, values in wanted.items() if name in kind.wants and t < STEPS - 1}
+        with torch.no_grad():
+            new = cell(x, state, **more)
+            output = cell.output(x, state, new)
+        assert output.shape == (BATCH, cell.output_size)
+        for row in range(BATCH):
+            given = {name: value[row].tolist() for name, value in more.items()}
+            expected, after = step(weights, x[row].tolist(), [part[row].tolist() for part in state], **options, **given)
+            _assert_equal(output[row], expected, f"the output of step {t}")
+            for name, part, value in zip(cell.state_names, new, after, strict=True):
+                _assert_equal(part[row], value, f"{name} after step {t}")
+        state = new
+
+
+def _assert_equal(ours, expected, what):
+    torch.testing.assert_close(
+        ours,
+        torch.tensor(expected, dtype=ours.dtype),
+        rtol=1e-10,
+        atol=1e-10,
+        msg=lambda text: f"{what} is not what the equations say. {text}",
+    )
+
+
+def as_torch(theirs, ours):
+    """A step of `torch.nn` and one of ours with the same weights, in double precision."""
+    with torch.no_grad():
+        for layer, end in ((ours.from_x, "ih"), (ours.from_h, "hh")):
+            for name, parameter in layer.named_parameters():
+                parameter.copy_(getattr(theirs, f"{name}_{end}"))
+    return theirs.double(), ours.double()
+
+
+def assert_drawn_as_torch(kind, twin, input_size=40, hidden_size=25):
+    """The same shapes and bounds, and as uniform: the largest of many draws comes close to the bound."""
+    torch.manual_seed(0)
+    ours, theirs = kind(input_size, hidden_size), twin(input_size, hidden_size)
+    bound = hidden_size**-0.5
+    for layer, end in ((ours.from_x, "ih"), (ours.from_h, "hh")):
+        for name, parameter in layer.named_parameters():
+            assert parameter.shape == getattr(theirs, f"{name}_{end}").shape
+            assert 0.85 * bound < parameter.abs().max() <= bound
+            assert parameter.mean().abs() < bound / 2
