@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from rnnvanish.compat import decompositions, make_fx, tree_leaves
+from rnnvanish.engine.ir.common_subexpressions import eliminate_common_subexpressions
 from rnnvanish.engine.ir.complex import RealInterpreter, is_complex, return_real_parts
 from rnnvanish.engine.ir.isolated_rng import DRAWS, IsolatedRNG
 from rnnvanish.engine.ir.parameters import batch_for, named_weights
@@ -101,6 +102,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     with IsolatedRNG(x.device), torch.no_grad():
         whole = make_fx(torch.func.functionalize(step))(detached, x, ended, *state)
         whole.graph.eliminate_dead_code()
+        eliminate_common_subexpressions(whole.graph)
         prologue, body, draws = _split(whole, len(detached), batch)
         invariants = prologue(*detached)
         noise = [draw(batch, x) for draw in draws]
