@@ -15,7 +15,7 @@ from rnnvanish.engine.ir.values import Kind, Value
 from rnnvanish.engine.plan.phases import LoopPlan, Place
 from rnnvanish.engine.plan.staged_step import StagedStep
 from rnnvanish.engine.state_record import StateRecord
-from rnnvanish.numerics.real_view import pack, unpack
+from rnnvanish.numerics.real_view import pack, pack_part, unpack_part
 
 
 class CompiledLoop(Protocol):
@@ -93,7 +93,7 @@ class Program:
             The first part of the state after each step, and the whole state after the last.
         """
         steps, batch, _ = x.shape
-        x, *state = map(pack, (x, *state))
+        x, state = pack(x), [pack_part(part) for part in state]
         draws = self.staged.draws
         # One step's numbers after the other's, as the step itself would draw them.
         drawn = [[draw(batch, x) for draw in draws] for _ in range(steps)] if draws else []
@@ -105,8 +105,8 @@ class Program:
         return self.unpack_state([y])[0], self.unpack_state(final)
 
     def unpack_state(self, rows: Iterable[Tensor]) -> tuple[Tensor, ...]:
-        """Unpack the parts of a state, or as many of them as there are, that are complex."""
-        return tuple(unpack(row) if each else row for row, each in zip(rows, self.staged.complex, strict=False))
+        """The parts of a state, or as many of them as there are, in their own shapes and dtypes."""
+        return tuple(map(unpack_part, rows, self.staged.shapes, self.staged.complex))
 
     def chunks(self, steps: int, batch: int) -> list[tuple[int, int]]:
         """First and end of each chunk of time: of even length, but for the last, as two slots of carries take turns."""

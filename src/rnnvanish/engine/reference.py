@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Inexact, Int
+from jaxtyping import Bool, Inexact, Int
 from torch import Tensor
 
 from rnnvanish.cell import State
@@ -22,16 +22,21 @@ def plain_loop(
     Returns:
         The state after each step. A sequence that has ended keeps its last state.
     """
-    ended = None if lengths is None else padding_mask(len(x), lengths).unsqueeze(-1).unbind(0)
+    ended = None if lengths is None else padding_mask(len(x), lengths).unbind(0)
     states = []
     # unbind, not x[t]: the backward of an index costs as much as the whole of x, at every step.
     for t, now in enumerate(x.unbind(0)):
         new = step(now, state)
         if ended is not None:
-            new = tuple(torch.where(ended[t], old, fresh) for old, fresh in zip(state, new, strict=True))
+            new = tuple(keep_ended(ended[t], old, fresh) for old, fresh in zip(state, new, strict=True))
         state = new
         states.append(state)
     return states
+
+
+def keep_ended(ended: Bool[Tensor, " batch"], old: Tensor, new: Tensor) -> Tensor:
+    """Of sequences that have ended the old part of a state, of the others the new one, whatever axes it has."""
+    return torch.where(ended.view(-1, *[1] * (new.dim() - 1)), old, new)
 
 
 def padding_mask(time: int, lengths: Int[Tensor, " batch"]) -> Tensor:

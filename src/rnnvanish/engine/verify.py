@@ -32,7 +32,7 @@ def verify(cell: Any, program: Program, x: Tensor, state: State, masked: bool) -
         x = torch.randn(STEPS, BATCH, x.shape[2], dtype=x.dtype, generator=own).to(x.device).requires_grad_()
         start = tuple(
             (
-                part[:1].detach() + 0.1 * torch.rand(BATCH, part.shape[1], dtype=part.dtype, generator=own).to(part)
+                part[:1].detach() + 0.1 * torch.rand(BATCH, *part.shape[1:], dtype=part.dtype, generator=own).to(part)
             ).requires_grad_()
             for part in state
         )

@@ -1,5 +1,7 @@
 """Complex tensors as rows of real numbers, Re beside Im, as a loop reads and writes them."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -12,3 +14,14 @@ def pack(tensor: Tensor) -> Tensor:
 def unpack(row: Tensor) -> Tensor:
     """Undo `pack` of a complex tensor."""
     return torch.complex(*row.chunk(2, dim=-1))
+
+
+def pack_part(part: Tensor) -> Tensor:
+    """A part of a state, (batch, ...), as one real row for each sequence."""
+    return pack(part.reshape(len(part), math.prod(part.shape[1:])))
+
+
+def unpack_part(rows: Tensor, shape: tuple[int, ...], is_complex: bool) -> Tensor:
+    """Undo `pack_part`, of rows that may have more axes before their numbers; `shape` is that behind the batch."""
+    numbers = unpack(rows) if is_complex else rows
+    return numbers.reshape(*numbers.shape[:-1], *shape)

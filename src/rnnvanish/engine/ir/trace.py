@@ -62,6 +62,7 @@ class Traced:
         draws: What draws each random number of a step.
         floating: Which of the invariants are floating-point.
         complex: Which parts of the state are complex: a row of such a one has Re beside Im, see `pack`.
+        shapes: Those of the parts behind the batch; the graphs have each as a row, (batch, width).
         batch: The batch that was traced.
     """
 
@@ -71,6 +72,7 @@ class Traced:
     draws: tuple[Draw, ...]
     floating: tuple[bool, ...]
     complex: tuple[bool, ...]
+    shapes: tuple[tuple[int, ...], ...]
     batch: int
 
 
@@ -86,13 +88,18 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     weights = named_weights(dict(cell.named_modules()))
     batch = batch_for(*weights.values(), x[:1], *(part[:1] for part in state))
     x = x.new_zeros(batch, *x.shape[1:])
-    state = tuple(part.new_zeros(batch, *part.shape[1:]) for part in state)
+    shapes = tuple(tuple(part.shape[1:]) for part in state)
+    state = tuple(part.new_zeros(batch, math.prod(shape)) for part, shape in zip(state, shapes, strict=True))
     ended = torch.zeros(batch, 1, dtype=torch.bool, device=x.device)
 
     def step(weights: list[Tensor], x: Tensor, ended: Tensor, *state: Tensor) -> list[Tensor]:
-        new = torch.func.functional_call(cell, dict(zip(names, weights, strict=True)), (x, state))
+        parts = tuple(row.view(batch, *shape) for row, shape in zip(state, shapes, strict=True))
+        new = torch.func.functional_call(cell, dict(zip(names, weights, strict=True)), (x, parts))
         if len(new) != len(state):
             raise Unsupported("a step that changes the number of its states")
+        if any(part.shape != (batch, *shape) for part, shape in zip(new, shapes, strict=True)):
+            raise Unsupported("a step that changes the shape of its states")
+        new = tuple(part.reshape(row.shape) for part, row in zip(new, state, strict=True))
         if any(old.is_complex() != now.is_complex() for old, now in zip(state, new, strict=True)):
             raise Unsupported("a step that makes a complex state of a real one, or a real one of a complex")
         return [torch.where(ended, old, now) for old, now in zip(state, new, strict=True)] if masked else list(new)
@@ -130,7 +137,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     for graph in (forward.graph, backward.graph):
         graph.eliminate_dead_code()
     parts = tuple(part.is_complex() for part in state)
-    return Traced(prologue, forward.graph, backward.graph, draws, floating, parts, batch)
+    return Traced(prologue, forward.graph, backward.graph, draws, floating, parts, shapes, batch)
 
 
 def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Prologue, Callable[..., Any], tuple[Draw, ...]]:

@@ -57,6 +57,7 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         traced.draws,
         traced.floating,
         traced.complex,
+        traced.shapes,
         invariants,
         inputs,
         early,

@@ -15,7 +15,8 @@ class StagedStep:
         prologue: Parameters and buffers -> what the step needs of them.
         draws: What draws each random number of a step.
         floating: Which of the `invariants` are floating-point.
-        complex: Which parts of the state are complex: a row of such a one is packed, see `pack`.
+        complex: Which parts of the state are complex.
+        shapes: Those of the parts of the state behind the batch; a loop has each as one row, see `pack_part`.
         invariants: What is computed once, in the order of `prologue`.
         inputs: Values of x, ended and the draws.
         early: What is computed for all time steps at once, and its buffer.
@@ -34,6 +35,7 @@ class StagedStep:
     draws: tuple[Draw, ...]
     floating: tuple[bool, ...]
     complex: tuple[bool, ...]
+    shapes: tuple[tuple[int, ...], ...]
     invariants: tuple[Value, ...]
     inputs: tuple[Value, ...]
     early: tuple[tuple[Value, str], ...]
