@@ -7,6 +7,8 @@ from rnnvanish.cell import Cell
 from rnnvanish.cells.elman import Elman as Elman
 from rnnvanish.cells.gru import GRU as GRU
 from rnnvanish.cells.lstm import LSTM as LSTM
+from rnnvanish.cells.minrnn import MinGRU as MinGRU
+from rnnvanish.cells.minrnn import MinLSTM as MinLSTM
 
 #: Every cell by its name.
 ALL: dict[str, type[Cell]] = {
