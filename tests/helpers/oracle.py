@@ -14,7 +14,7 @@ import torch
 from rnnvanish import cells
 
 FOLDER = Path(__file__).parents[1] / "cells"
-INPUT, HIDDEN, BATCH, STEPS = 3, 4, 2, 5
+INPUT, HIDDEN, BATCH, STEPS = 3, 6, 2, 5
 NOTHING = MappingProxyType({})
 
 
@@ -34,7 +34,7 @@ def file_of(name):
 
 
 @cache
-def _loaded(folder):
+def loaded(folder):
     """The modules of a folder by the names of their files."""
     modules = {}
     for path in sorted((FOLDER / folder).glob("*.py")):
@@ -46,7 +46,7 @@ def _loaded(folder):
 
 def oracles(name):
     """The functions that hold the cell of this name against something, by their names."""
-    module = _loaded("oracles").get(file_of(name))
+    module = loaded("oracles").get(file_of(name))
     found = vars(module).items() if module else ()
     return {called: each for called, each in found if name in getattr(each, "cells", ())}
 
@@ -59,12 +59,12 @@ def assert_passes(kind, check):
 
 def equations(name):
     """The function that computes a step of the cell of this name in plain Python; None where there is none."""
-    return getattr(_loaded("equations").get(file_of(name)), name, None)
+    return getattr(loaded("equations").get(file_of(name)), name, None)
 
 
 def options_of(name):
     """The options with which a cell's equations are held: its `small` ones, and with each of OPTIONS[name] of their file."""
-    others = getattr(_loaded("equations").get(file_of(name)), "OPTIONS", {}).get(name, ())
+    others = getattr(loaded("equations").get(file_of(name)), "OPTIONS", {}).get(name, ())
     return [{}, *others]
 
 
@@ -107,28 +107,28 @@ def assert_follows_equations(kind, step, **options):
     state = drawn_state(cell, torch.zeros(BATCH, INPUT).double())
     for t in range(STEPS):
         x = torch.randn(BATCH, INPUT).double()
+        before = [[part[row].tolist() for part in state] for row in range(BATCH)]  # the cell must not write into it
         # The last step goes without: a caller need not give them.
         more = {name: values[t] for name, values in wanted.items() if name in kind.wants and t < STEPS - 1}
         with torch.no_grad():
             new = cell(x, state, **more)
             output = cell.output(x, state, new)
         assert output.shape == (BATCH, cell.output_size)
+        assert len(new) == len(cell.state_names)
         for row in range(BATCH):
             given = {name: value[row].tolist() for name, value in more.items()}
-            expected, after = step(weights, x[row].tolist(), [part[row].tolist() for part in state], **options, **given)
-            _assert_equal(output[row], expected, f"the output of step {t}")
-            for name, part, value in zip(cell.state_names, new, after, strict=True):
-                _assert_equal(part[row], value, f"{name} after step {t}")
+            expected, after = step(weights, x[row].tolist(), before[row], **options, **given)
+            names = ["the output", *cell.state_names]
+            for name, part, value in zip(names, [output, *new], [expected, *after], strict=True):
+                assert_close(part[row], value, f"{name} of step {t}")
         state = new
 
 
-def _assert_equal(ours, expected, what):
+def assert_close(ours, expected, what):
+    """A tensor equals nested lists of numbers to 1e-10."""
+    theirs = torch.tensor(expected, dtype=ours.dtype)
     torch.testing.assert_close(
-        ours,
-        torch.tensor(expected, dtype=ours.dtype),
-        rtol=1e-10,
-        atol=1e-10,
-        msg=lambda text: f"{what} is not what the equations say. {text}",
+        ours, theirs, rtol=1e-10, atol=1e-10, msg=lambda text: f"{what} is not what the equations say. {text}"
     )
 
 

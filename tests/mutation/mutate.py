@@ -2,7 +2,7 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
@@ -72,14 +72,24 @@ class Fault:
         return hashlib.sha256(f"{seed} {self.id}".encode()).digest()
 
 
-def faults(path: str, source: str) -> list[Fault]:
-    """Every fault that can be planted in a source."""
+Changes = Callable[[ast.AST], Iterator[tuple[str, ast.AST]]]
+
+
+def faults(path: str, source: str, tree: ast.Module | None = None, changes: Changes | None = None) -> list[Fault]:
+    """Every fault that can be planted in a source.
+
+    Args:
+        path: Of the source, for the names of the faults.
+        source: Its text.
+        tree: The same, parsed, without what is to be left alone; default: all of it.
+        changes: What can be made of one node, each with its kind; default: `usual_changes`.
+    """
     lines = [0]
     for line in source.encode().splitlines(keepends=True):
         lines.append(lines[-1] + len(line))
     found: list[Fault] = []
     seen: dict[tuple[str, str, str], int] = {}
-    for scope, node, kind, new in _places(ast.parse(source), ""):
+    for scope, node, kind, new in _places(tree or ast.parse(source), "", changes or usual_changes):
         span = lines[node.lineno - 1] + node.col_offset, lines[node.end_lineno - 1] + node.end_col_offset
         old = source.encode()[slice(*span)].decode()
         text = _text(new, parenthesised=old.startswith("("))
@@ -89,15 +99,15 @@ def faults(path: str, source: str) -> list[Fault]:
     return found
 
 
-def _places(node: ast.AST, scope: str) -> Iterator[tuple[str, ast.AST, str, ast.AST]]:
+def _places(node: ast.AST, scope: str, changes: Changes) -> Iterator[tuple[str, ast.AST, str, ast.AST]]:
     """Scope, node to replace, kind and new node of every fault below a node."""
     for child in _computing(node):
         inside = scope
         if isinstance(child, ast.FunctionDef | ast.ClassDef):
             inside = f"{scope}.{child.name}".lstrip(".")
-        for kind, new in _changes(child):
+        for kind, new in changes(child):
             yield scope, child, kind, new
-        yield from _places(child, inside)
+        yield from _places(child, inside, changes)
 
 
 def _text(node: ast.AST, parenthesised: bool) -> str:
@@ -125,7 +135,7 @@ def _computing(node: ast.AST) -> Iterator[ast.AST]:
             yield child
 
 
-def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+def usual_changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
     """What can be made of one node, each with its kind."""
     match node:
         case ast.BinOp(left, op, right) if type(op) in SWAPPED:

@@ -1,15 +1,14 @@
 """What plants faults: each kind, where none belongs, and that what stands in the list of equivalent ones is still there."""
 
 import json
-import runpy
 import textwrap
 from pathlib import Path
 
 import pytest
+from mutate import faults
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-faults = runpy.run_path(str(HERE / "mutate.py"))["faults"]
 
 
 def planted(source):

@@ -42,6 +42,7 @@ class Elman(Cell):
     """
 
     paper = Paper("Elman", 1990, "Finding Structure in Time", "https://doi.org/10.1207/s15516709cog1402_1")
+    checked = "torch.nn.RNN, whose equations and draw it has; the paper gives its network as a figure"
     state_names = ("h",)
     gate_names = dict.fromkeys(("from_x", "from_h"), ("h",))
     plain = True

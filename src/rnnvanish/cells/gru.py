@@ -41,6 +41,7 @@ class GRU(Cell):
         "https://arxiv.org/abs/1406.1078",
         where="equations (5)-(8), with the reset gate after the product",
     )
+    checked = "torch.nn.GRU, whose equations and draw it has"
     state_names = ("h",)
     gate_names = dict.fromkeys(("from_x", "from_h"), ("r", "z", "n"))
     keeps = Keeps("z", "h", called="update")

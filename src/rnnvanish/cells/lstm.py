@@ -43,6 +43,7 @@ class LSTM(Cell):
         "https://doi.org/10.1162/089976600300015015",
         where="the LSTM of Hochreiter & Schmidhuber (1997), with a forget gate",
     )
+    checked = "torch.nn.LSTM, whose equations and draw it has"
     state_names = ("h", "c")
     gate_names = dict.fromkeys(("from_x", "from_h"), ("i", "f", "g", "o"))
     keeps = Keeps("f", "c", called="forget", memory="cell", writes="i")

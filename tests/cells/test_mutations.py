@@ -1,0 +1,85 @@
+"""Faults planted in every cell: its equations or one of its oracles sees each.
+
+What changes nothing stands in `equivalent.json` with its reason. To plant all that can be, not three of a kind:
+`RNNVANISH_MUTATIONS=1000 pytest tests/cells/test_mutations.py -k gru`.
+"""
+
+import json
+import os
+import types
+from collections import Counter
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from cell_faults import cell_faults
+from oracle import assert_follows_equations, assert_passes, equations, file_of, options_of, oracles
+
+from rnnvanish import cells
+
+CELLS = Path(cells.__file__).parent
+FILES = sorted({file_of(name) for name in cells.ALL})
+EQUIVALENT = json.loads(Path(__file__).with_name("equivalent.json").read_text(encoding="utf-8"))
+#: Of each kind, from each function of a file; which ones is a matter of their names, whatever else changes there.
+OF_EACH = int(os.environ.get("RNNVANISH_MUTATIONS", "3"))
+
+
+@cache
+def planted(file):
+    """The faults that are planted in a file."""
+    name = f"{file}.py"
+    found = sorted(
+        cell_faults(name, (CELLS / name).read_text(encoding="utf-8")), key=lambda fault: (fault.scope, fault.kind)
+    )
+    groups = groupby(found, key=lambda fault: (fault.scope, fault.kind))
+    return [fault for _, group in groups for fault in sorted(group, key=lambda fault: fault.rank(0))[:OF_EACH]]
+
+
+def held(name, kind):
+    """Hold a class against all that the cell of this name is held against."""
+    for options in options_of(name):
+        assert_follows_equations(kind, equations(name), **options)
+    for check in oracles(name).values():
+        assert_passes(kind, check)
+
+
+def seen(fault, source):
+    """The error that a fault leads to; None where all pass."""
+    scope = fault.scope.partition(".")[0]
+    file = fault.path.removesuffix(".py")
+    try:
+        module = types.ModuleType(f"rnnvanish.cells.{file}")
+        exec(compile(fault.planted(source), fault.path, "exec"), vars(module))  # noqa: S102  (it is ours, with a fault)
+        for name in cells.ALL:
+            if file_of(name) == file and (scope == name or scope not in cells.ALL):
+                held(name, getattr(module, name))
+    except Exception as error:  # noqa: BLE001  (whatever it led to)
+        return error
+    return None
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.filterwarnings("ignore")
+def test_every_fault_is_seen(file):
+    source = (CELLS / f"{file}.py").read_text(encoding="utf-8")
+    said = {name for name in EQUIVALENT if name.startswith(f"{file}.py::")}
+    missed, equivalent = [], set()
+    for fault in planted(file):
+        if seen(fault, source):
+            continue
+        equivalent.add(fault.id)
+        if fault.id not in said:
+            line = source.encode()[: fault.span[0]].count(b"\n") + 1
+            missed.append(f"src/rnnvanish/cells/{fault.path}:{line}: {fault.id}")
+    assert not missed, "No oracle sees these. Strengthen one, or give a reason in equivalent.json:\n" + "\n".join(
+        missed
+    )
+    assert not said - equivalent, "These are said to change nothing, and are seen, or are no longer there."
+
+
+def test_every_kind_is_planted_and_each_reason_is_given():
+    kinds = Counter(fault.kind for file in FILES for fault in planted(file))
+    assert {"state", "sign", "function", "order", "constant", "term"} <= set(kinds)
+    assert {name.partition(".py::")[0] for name in EQUIVALENT} <= set(FILES)
+    assert all(reason.endswith(".") for reason in EQUIVALENT.values())
