@@ -132,12 +132,12 @@ class Cell(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no parallel form.")
 
 
-def has_output(cell: nn.Module) -> bool:
+def has_output(cell: object) -> bool:
     """Whether what a cell hands on is other than the first part of its state."""
-    return isinstance(cell, Cell) and type(cell).output is not Cell.output
+    return isinstance(cell, Cell) and type(cell.innermost).output is not Cell.output
 
 
-def has_parallel_form(cell: nn.Module) -> bool:
+def has_parallel_form(cell: object) -> bool:
     """Whether a cell can take all steps at once."""
     return isinstance(cell, Cell) and type(cell).parallel is not Cell.parallel
 

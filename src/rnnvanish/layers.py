@@ -16,13 +16,14 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from rnnvanish.cell import State
 from rnnvanish.engine.reference import padding_mask
+from rnnvanish.engine.step_form import Columns
 
 #: The states of all loops of a stack.
-StackState = tuple[Inexact[Tensor, "loops batch _"], ...]
+StackState = tuple[Inexact[Tensor, "loops batch ..."], ...]
 
-#: One loop over time: (index of the loop, input, initial state or None, lengths) -> (outputs, final state).
+#: One loop over time: (index of the loop, input, its columns, initial state or None, lengths) -> (outputs, final state).
 #: Loops are counted layer by layer, forward before reverse; a reverse loop is given its input reversed.
-RunLoop = Callable[[int, Tensor, State | None, Tensor | None], tuple[Tensor, State]]
+RunLoop = Callable[[int, Tensor, Columns, State | None, Tensor | None], tuple[Tensor, State]]
 
 
 @runtime_checkable
@@ -109,8 +110,77 @@ class Sequences:
         return torch.zeros_like(y).index_put((valid,), dropout(y[valid], probability))
 
 
+@dataclass(frozen=True)
+class PerStep:
+    """What a caller gives for every step beside `x`, time first; None where it does not.
+
+    Attributes:
+        resets: Where a sequence begins anew, (time, batch).
+        times: When each step is, (time, batch).
+        observed: Which features were seen, (time, batch, features).
+    """
+
+    resets: Tensor | None = None
+    times: Tensor | None = None
+    observed: Tensor | None = None
+
+    @classmethod
+    def read(cls, x: Tensor | PackedSequence, batch_first: bool, **given: Any) -> "PerStep":
+        """Bring what came into the common form: for `x` as it came, in the order of its axes.
+
+        Raises:
+            ValueError: For a wrong shape.
+        """
+        found = {}
+        for name, value in given.items():
+            if value is None:
+                continue
+            if isinstance(x, PackedSequence):
+                raise ValueError(f"Recurrent takes {name} for a padded batch: give x padded, with lengths=.")
+            tensor = torch.as_tensor(value, device=x.device)
+            shape = tuple(x.shape if name == "observed" else x.shape[:-1])
+            if tuple(tensor.shape) != shape:
+                raise ValueError(f"Recurrent needs {name} of shape {shape}, as x has it, got {tuple(tensor.shape)}.")
+            tensor = tensor.unsqueeze(1) if x.dim() == 2 else tensor
+            found[name] = tensor.transpose(0, 1) if batch_first and x.dim() == 3 else tensor
+        return cls(**found)
+
+    def columns(self, x: Tensor, layer: int, reverse: bool, lengths: Tensor | None) -> tuple[Tensor, Columns]:
+        """What a loop reads: its input `x`, in the loop's direction, with all that is given beside it, and what that is."""
+        found: dict[str, Tensor] = {}
+        if self.resets is not None:
+            found["resets"] = self._begins(reverse, lengths).unsqueeze(-1)
+        if self.times is not None:
+            found["times"] = self._passed(reverse, lengths).unsqueeze(-1)
+        if self.observed is not None and layer == 0:
+            found["observed"] = reverse_time(self.observed, lengths) if reverse else self.observed
+        columns = tuple((name, value.shape[-1]) for name, value in found.items())
+        return torch.cat([x, *(value.to(x.dtype) for value in found.values())], dim=-1) if found else x, columns
+
+    def _begins(self, reverse: bool, lengths: Tensor | None) -> Tensor:
+        """Before which of its steps a loop begins anew: one that runs backward ends a piece where the piece begins."""
+        resets = cast(Tensor, self.resets) != 0
+        if not reverse:
+            return resets
+        ahead = reverse_time(resets.unsqueeze(-1), lengths).squeeze(-1)
+        return torch.cat([torch.zeros_like(ahead[:1]), ahead[:-1]])
+
+    def _passed(self, reverse: bool, lengths: Tensor | None) -> Tensor:
+        """What has passed since the step before, in the loop's direction: 0 where it begins."""
+        times = cast(Tensor, self.times)
+        if reverse:
+            times = reverse_time(times.unsqueeze(-1), lengths).squeeze(-1)
+        passed = torch.cat([torch.zeros_like(times[:1]), times.diff(dim=0).abs()])
+        return passed if self.resets is None else passed.masked_fill(self._begins(reverse, lengths), 0)
+
+
 def run_layers(
-    stack: LayerStack, run_loop: RunLoop, x: Tensor | PackedSequence, state: Any = None, lengths: Tensor | None = None
+    stack: LayerStack,
+    run_loop: RunLoop,
+    x: Tensor | PackedSequence,
+    state: Any = None,
+    lengths: Tensor | None = None,
+    per_step: PerStep = PerStep(),
 ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
     """Run every loop of a stack of layers; returns output and final state in the caller's form."""
     sequences = Sequences.read(x, lengths, stack.batch_first)
@@ -125,7 +195,8 @@ def run_layers(
             index = layer * directions + direction
             before = None if initial is None else tuple(part[index] for part in initial)
             ahead = reverse_time(y, sequences.lengths) if direction else y
-            states, final = run_loop(index, ahead, before, sequences.lengths)
+            row, columns = per_step.columns(ahead, layer, direction == 1, sequences.lengths)
+            states, final = run_loop(index, row, columns, before, sequences.lengths)
             outputs.append(reverse_time(states, sequences.lengths) if direction else states)
             finals.append(final)
         joined = torch.cat(outputs, dim=-1) if directions > 1 else outputs[0]

@@ -188,6 +188,15 @@ class Wrapper(Cell):
         after: State = self.cell(x, state)
         return after
 
+    @property
+    def output_size(self) -> int:
+        """Width of the output."""
+        return self.cell.output_size
+
+    def output(self, x: Float[Tensor, "batch input"], before: State, after: State) -> Tensor:
+        """What a step hands on."""
+        return self.cell.output(x, before, after)
+
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return the state before the first step."""
         return self.cell.initial_state(x)

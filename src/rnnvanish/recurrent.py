@@ -16,8 +16,10 @@ from rnnvanish.cell import Cell, State
 from rnnvanish.compat import counts_changes, weight_names
 from rnnvanish.engine.autograd.version_check import check_versions
 from rnnvanish.engine.ir.parameters import parametrized_weights
+from rnnvanish.engine.reference import padding_mask
 from rnnvanish.engine.run import ENGINES, run
-from rnnvanish.layers import complete_state, one_argument, run_layers, state_parts
+from rnnvanish.engine.step_form import Columns
+from rnnvanish.layers import PerStep, complete_state, one_argument, run_layers, state_parts
 from rnnvanish.torch_bridge import TORCH_CELLS, TORCH_LAYERS, TORCH_MODULES, TorchShaped, linears, mode_of
 
 #: An initial state.
@@ -30,7 +32,8 @@ class Recurrent(TorchShaped):
     """A stack of recurrent layers over time, of any cell.
 
     Called like `torch.nn.LSTM`: `output, state = layer(x, state=None, lengths=None)`; `input=` and `hx=` are other words
-    for `x=` and `state=`. Where the cells are those of `torch.nn.RNN`, `LSTM` or `GRU`, it has their attributes too:
+    for `x=` and `state=`. More may be given for every step: `resets=`, where a sequence begins anew; and `times=` and
+    `observed=` to cells that take them. Where the cells are those of `torch.nn.RNN`, `LSTM` or `GRU`, it has their attributes too:
     `weight_hh_l0` is the parameter that the first cell keeps, and `load_state_dict` takes torch's names as well as its
     own. Weights of a layer made by `from_torch` have torch's names also in `named_parameters` and `state_dict`, as long
     as a torch module could hold them; `layer.named_as_torch = True` names those of any other so.
@@ -38,7 +41,7 @@ class Recurrent(TorchShaped):
     Args:
         cell: The class of the cell, such as `cells.LSTM`; or a function that builds one from input and hidden size.
         input_size: Features read at each step.
-        hidden_size: Width of the state.
+        hidden_size: Width of the state, as far as the cell does not say otherwise.
         num_layers: How many layers; each reads the outputs of the one below.
         bidirectional: Whether each layer also runs from the end to the beginning.
         batch_first: Whether `x` and the output are (batch, time, features) rather than (time, batch, features).
@@ -59,8 +62,13 @@ class Recurrent(TorchShaped):
     Shapes:
         `x` is (time, batch, input_size), (time, input_size) for a single sequence, or a `PackedSequence`.
         `lengths` is (batch,), the steps in each sequence of a padded `x`; outputs beyond them are zero.
-        The state has one tensor (num_layers * directions, batch, hidden_size) for each of the cell's `state_names`:
-        a tuple where these are several (LSTM), the tensor itself where it is one (GRU), as in `torch.nn`. A layer that
+        `resets` is (time, batch): where it is true the state before that step is the initial one, and no gradient passes;
+        a layer that runs backward begins anew at the step before. `times`, (time, batch), says when each step is, never
+        decreasing within a sequence; the cell is given what has passed, 0 at first. `observed`, in the shape of `x`, says
+        which features were seen; the first layer alone reads it. With `batch_first`, time is second in all of them.
+        The output is (time, batch, directions * the cell's `output_size`), which is the hidden size for most.
+        The state has one tensor (num_layers * directions, batch, hidden_size) for each of the cell's `state_names`, or
+        of whatever shape the cell's `initial_state` gives for one sequence in place of the last: a tuple where these are several (LSTM), the tensor itself where it is one (GRU), as in `torch.nn`. A layer that
         was made by `from_torch` keeps to the parts of the torch module, whatever a cure carries beside them.
 
     Raises:
@@ -105,14 +113,12 @@ class Recurrent(TorchShaped):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.batch_first, self.dropout = bidirectional, batch_first, float(dropout)
         self.skip, self.engine, self.checkpoint_every = skip, engine, checkpoint_every
-        directions = 2 if bidirectional else 1
-        width = hidden_size * directions
-        widths = [input_size] + [width] * (num_layers - 1)
-        if skip == "dense":
-            widths = [input_size + layer * width for layer in range(num_layers)]
-        self.cells = nn.ModuleList(
-            cell(reads, hidden_size, **cell_options) for reads in widths for _ in range(directions)
-        )
+        directions, reads = 2 if bidirectional else 1, input_size
+        self.cells = nn.ModuleList()
+        for _ in range(num_layers):
+            self.cells.extend(cell(reads, hidden_size, **cell_options) for _ in range(directions))
+            width = self.output_size * directions
+            reads = reads + width if skip == "dense" else width
         if skip == "highway":
             self.transforms = nn.ModuleList(nn.Linear(width, width) for _ in range(num_layers - 1))
             for transform in self.transforms:
@@ -123,12 +129,20 @@ class Recurrent(TorchShaped):
         """Names of the parts of the state."""
         return self._cell(0).state_names
 
+    @property
+    def output_size(self) -> int:
+        """Width of the output of each direction."""
+        return self._cell(0).output_size
+
     def forward(
         self,
         x: Tensor | PackedSequence | None = None,
         state: StateArgument = None,
         lengths: Tensor | Sequence[int] | None = None,
         *,
+        resets: Tensor | None = None,
+        times: Tensor | None = None,
+        observed: Tensor | None = None,
         input: Tensor | PackedSequence | None = None,
         hx: StateArgument = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | tuple[Tensor, ...]]:
@@ -138,28 +152,40 @@ class Recurrent(TorchShaped):
             raise TypeError("Recurrent needs a sequence, as its first argument or as x=...; got none.")
         unrolled = vars(self).get("unrolled_forward")  # of a subclass that is watched, below its own forward
         if unrolled is not None:
-            return cast(tuple[Any, Any], unrolled(x, state, lengths))
+            beside = {"resets": resets, "times": times, "observed": observed}
+            given = {name: value for name, value in beside.items() if value is not None}
+            return cast(tuple[Any, Any], unrolled(x, state, lengths, **given))
         steps = self._check_lengths(x, lengths)
         data, sizes = (x.data, x.batch_sizes) if isinstance(x, PackedSequence) else (x, None)
         self.check_forward_args(data, state, sizes)
-        return run_layers(self, partial(self._run_loop, self.running_cells()), x, state, steps)
+        per_step = self.read_per_step(x, steps, resets=resets, times=times, observed=observed)
+        return run_layers(self, partial(self._run_loop, self.running_cells()), x, state, steps, per_step)
 
     def _cell(self, index: int) -> Cell:
         return cast(Cell, self.cells[index])
 
     def _run_loop(
-        self, cells: list[Cell], index: int, x: Tensor, state: State | None, lengths: Tensor | None
+        self,
+        cells: list[Cell],
+        index: int,
+        x: Tensor,
+        columns: Columns,
+        state: State | None,
+        lengths: Tensor | None,
     ) -> tuple[Tensor, State]:
         cell = cells[index]
-        state = complete_state(cell.state_names, cell.initial_state, x[0], state)
+        features = x[0, :, : x.shape[-1] - sum(width for _, width in columns)]
+        state = complete_state(cell.state_names, cell.initial_state, features, state)
         segment = self.checkpoint_every
         if segment is None or segment >= len(x) or not torch.is_grad_enabled() or not counts_changes():
-            return run(cell, x, state, lengths, self.engine)
+            return run(cell, x, state, lengths, self.engine, columns=columns)
         values = parametrized_weights(dict(cell.named_modules()))  # once a run, not once a segment
         outputs, run_segment = [], check_versions(run, [x, *state, *cell.parameters()])
         for start, part in zip(range(0, len(x), segment), x.split(segment), strict=True):
             left = None if lengths is None else (lengths - start).clamp(min=0)
-            y, state = checkpoint(run_segment, cell, part, state, left, self.engine, None, values, use_reentrant=False)
+            y, state = checkpoint(
+                run_segment, cell, part, state, left, self.engine, None, values, columns, use_reentrant=False
+            )
             outputs.append(y)
         return torch.cat(outputs), state
 
@@ -195,16 +221,52 @@ class Recurrent(TorchShaped):
                 f"move one of them, for instance x.to({str(weight.device)!r})."
             )
 
-    def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None = None) -> tuple[int, ...]:
-        """Compute the shape of each part of the state for an input, of a packed sequence with its `batch_sizes`."""
-        loops = len(self.cells)
-        if batch_sizes is not None:
-            return loops, int(batch_sizes[0]), self.hidden_size
-        if input.dim() == 2:
-            return loops, self.hidden_size
-        return loops, input.shape[0 if self.batch_first else 1], self.hidden_size
+    def read_per_step(
+        self, x: Tensor | PackedSequence, lengths: Tensor | None, **given: Tensor | Sequence[Any] | None
+    ) -> PerStep:
+        """Check what is given for every step beside `x`; a ValueError where it has another shape, or nobody wants it."""
+        wants = self._cell(0).wants
+        for name in [name for name, value in given.items() if value is not None and name != "resets"]:
+            if name not in wants:
+                takers = [each for each, cell in cells.ALL.items() if name in cell.wants]
+                raise ValueError(
+                    f"{type(self._cell(0).innermost).__name__} takes no {name}: leave it out, or take a cell that "
+                    f"wants it{', such as ' + takers[0] if takers else ''}."
+                )
+        per_step = PerStep.read(x, self.batch_first, **given)
+        if per_step.times is not None:
+            back = per_step.times.diff(dim=0) < 0
+            if per_step.resets is not None:
+                back &= per_step.resets[1:] == 0
+            if lengths is not None:
+                back &= ~padding_mask(len(per_step.times), lengths)[1:]
+            if back.any():
+                step, sequence = back.nonzero()[0].tolist()
+                raise ValueError(
+                    f"Recurrent needs times that never decrease; those of sequence {sequence} do after step {step}: sort its "
+                    "steps, or say by resets where another sequence begins."
+                )
+        return per_step
 
-    get_expected_cell_size = get_expected_hidden_size
+    def _expected_state(self, input: Tensor, batch_sizes: Tensor | None) -> list[Tensor]:
+        """What each part of the state looks like before the first step, for one sequence."""
+        with torch.no_grad(), torch.random.fork_rng(devices=[input.device] if input.is_cuda else []):
+            return list(self._cell(0).initial_state(input.new_zeros(1, self.input_size)))
+
+    def _state_shape(self, part: Tensor, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, ...]:
+        """The shape of a part of the state that looks so for one sequence."""
+        loops, shape = len(self.cells), tuple(part.shape[1:])
+        if batch_sizes is not None:
+            return loops, int(batch_sizes[0]), *shape
+        return (loops, *shape) if input.dim() == 2 else (loops, input.shape[0 if self.batch_first else 1], *shape)
+
+    def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None = None) -> tuple[int, ...]:
+        """Compute the shape of the first part of the state for an input, of a packed sequence with its `batch_sizes`."""
+        return self._state_shape(self._expected_state(input, batch_sizes)[0], input, batch_sizes)
+
+    def get_expected_cell_size(self, input: Tensor, batch_sizes: Tensor | None = None) -> tuple[int, ...]:
+        """Compute the shape of the last part of the state."""
+        return self._state_shape(self._expected_state(input, batch_sizes)[-1], input, batch_sizes)
 
     def check_hidden_size(
         self,
@@ -228,14 +290,12 @@ class Recurrent(TorchShaped):
         if len(parts) < len(names):
             rest = ", ".join(names[len(parts) :])
             warnings.warn(f"{rest} of the state is not given: this run begins with it anew.", stacklevel=5)
-        expected = self.get_expected_hidden_size(input, batch_sizes)
-        for index, (name, part) in enumerate(zip(names, parts, strict=False)):
+        for name, part, like in zip(names, parts, self._expected_state(input, batch_sizes), strict=False):
             if not isinstance(part, Tensor):
                 raise TypeError(f"Recurrent needs a tensor as {name} of the state, got a {type(part).__name__}.")
-            self.check_hidden_size(part, expected, f"Recurrent needs {name} of the state in shape {{}}, got {{}}.")
-            number = _is_number(part)
-            if not number:  # unless it counts something
-                number = _is_number(self._cell(0).initial_state(input.reshape(-1, self.input_size)[:1])[index])
+            shape = self._state_shape(like, input, batch_sizes)
+            self.check_hidden_size(part, shape, f"Recurrent needs {name} of the state in shape {{}}, got {{}}.")
+            number = _is_number(part) or _is_number(like)  # unless it counts something
             fits = part.real.dtype == input.real.dtype or torch.is_autocast_enabled(input.device.type)
             if (number and not fits) or part.device != input.device:
                 raise ValueError(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import State
 from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.step_form import StepForm
 
 if TYPE_CHECKING:
     from rnnvanish.engine.cache.dependencies import Guard
@@ -36,7 +37,8 @@ class Request:
     """What a program is wanted for.
 
     Attributes:
-        cell: The step.
+        cell: The cell.
+        form: How its step is called.
         parametrized: Those of its weights that are computed from others, by name.
         inputs: What the step is given: shapes, dtypes, and what of torch's settings counts.
         x: Input.
@@ -45,6 +47,7 @@ class Request:
     """
 
     cell: nn.Module
+    form: StepForm
     parametrized: Mapping[str, Tensor]
     inputs: Hashable
     x: Tensor
@@ -202,7 +205,7 @@ def _compile(request: Request) -> tuple[Any, frozenset[str] | None, set[CodeType
     sandbox = None
     try:
         with as_unsupported():
-            copy = private_copy(request.cell, request.parametrized)
+            copy = request.form.step(private_copy(request.cell, request.parametrized))
             sandbox = Sandbox(copy)
             program = compile_program(copy, sandbox, request.x, request.state, request.masked)
             return program, frozenset(sandbox.names), sandbox.codes

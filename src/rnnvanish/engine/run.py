@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from rnnvanish.engine.ir.parameters import named_weights, parametrized_weights, 
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.programs import Programs, Request, is_compiling, program_for
 from rnnvanish.engine.state_record import StateRecord
+from rnnvanish.engine.step_form import Columns, StepForm
 
 logger = logging.getLogger("rnnvanish.engine")
 ENGINES = ("auto", "reference", "cpu", "gpu")
@@ -32,32 +33,34 @@ def run(
     engine: str = "auto",
     record: StateRecord | None = None,
     parametrized: Mapping[str, Tensor] | None = None,
+    columns: Columns = (),
 ) -> tuple[Tensor, State]:
     """Run a cell over time.
 
     Args:
         cell: The step.
-        x: Input, (time, batch, features).
+        x: Input, (time, batch, features and columns).
         state: State before the first step.
         lengths: Steps in each sequence, or None where all fill the batch.
         engine: One of `ENGINES`.
         record: See `Program`; `Unsupported` is raised where no compiled engine can give it.
         parametrized: The weights that are computed from others, see `parametrized_weights`; None: computed here.
+        columns: What stands behind the features of `x`, see `StepForm`.
 
     Returns:
-        The first part of the state after each step, and the state after the last.
+        The output of each step, and the state after the last.
 
     Raises:
         RuntimeError: Where an engine is named that cannot run this cell.
     """
     modules = dict(cell.named_modules())
     parametrized = parametrized_weights(modules) if parametrized is None else parametrized
+    form = StepForm.of(cell, columns)
+    state = form.begin(cell, x, state)
     if _wants_program(engine, x, state, record):
         try:
             run_program = _run_program_outside_compiler() if compat.may_be_compiled() else _run_program
-            return cast(
-                tuple[Tensor, State], run_program(cell, modules, parametrized, x, state, lengths, engine, record)
-            )
+            return form.split(*run_program(cell, modules, parametrized, x, state, lengths, engine, record, form))
         except Unsupported as reason:
             name = type(cell).__name__
             if record is not None:
@@ -67,8 +70,8 @@ def run(
             if (name, str(reason)) not in _logged:
                 _logged.add((name, str(reason)))
                 logger.warning("%s runs as a plain Python loop: the compiled engine has no %s.", name, str(reason))
-    states = reference.plain_loop(substitute_weights(cell, parametrized), x, state, lengths)
-    return torch.stack([parts[0] for parts in states]), states[-1]
+    states = reference.plain_loop(form.step(substitute_weights(cell, parametrized)), x, state, lengths)
+    return form.split(torch.stack([parts[0] for parts in states]), states[-1])
 
 
 def _wants_program(engine: str, x: Tensor, state: State, record: StateRecord | None) -> bool:
@@ -103,6 +106,7 @@ def _run_program(
     lengths: Tensor | None,
     engine: str,
     record: StateRecord | None,
+    form: StepForm,
 ) -> tuple[Tensor, State]:
     """Run a cell by a program; `Unsupported` where there can be none, with the reason."""
     weights = named_weights(modules, parametrized)
@@ -113,10 +117,10 @@ def _run_program(
     inputs = (
         *((name, weight.shape, weight.dtype) for name, weight in weights.items()),
         *((part.shape[1:], part.dtype) for part in state),
-        (x.shape[2:], x.dtype, x.device.type, lengths is not None),
+        (x.shape[2:], x.dtype, x.device.type, lengths is not None, form),
         (torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()),
     )
-    program = program_for(_programs, Request(cell, parametrized, inputs, x, state, lengths is not None))
+    program = program_for(_programs, Request(cell, form, parametrized, inputs, x, state, lengths is not None))
     ended = None if lengths is None else reference.padding_mask(len(x), lengths).unsqueeze(-1)
     invariants = program.staged.prologue(*weights.values())
     if record is not None:  # the gradients of the states are asked for, not those of the weights

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnvanish.cell import Cell, State
+from rnnvanish.cell import Cell, State, has_output
 from rnnvanish.engine import run as engine_run
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step
@@ -50,6 +50,8 @@ def run_compiled(module: nn.Module, step: Step, x: Tensor, state: State, lengths
     """
     if not isinstance(step, Cell) or isinstance(step, Wrapper):  # what is added to a state may have no gradient
         raise Unsupported("gradient by a state that is more than a cell's")
+    if has_output(step):
+        raise Unsupported("gradient by a state that its output is read out of")
     if not torch.is_grad_enabled() or (isinstance(module, Recurrent) and module.engine == "reference"):
         raise Unsupported("gradient to return")
     if len(x) < 2 or len(x) * sum(part.numel() for part in state) < engine_run.SMALLEST:

@@ -11,15 +11,17 @@ from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
-from rnnvanish.cell import Cell, State
+from rnnvanish.cell import Cell, State, has_output
 from rnnvanish.engine.ir.parameters import parametrized_weights, substitute_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step, plain_loop
-from rnnvanish.layers import complete_state, one_argument, run_layers, state_parts
+from rnnvanish.engine.step_form import Columns, StepForm, output_of
+from rnnvanish.layers import PerStep, complete_state, one_argument, run_layers, state_parts
 from rnnvanish.live import cells_of, torch_suffixes
 from rnnvanish.observe.autograd_graph import as_leaf
 from rnnvanish.observe.carry import Carry
 from rnnvanish.observe.record import CompiledCall, LoopRecording, Recorder, Returned, Run
+from rnnvanish.recurrent import Recurrent
 
 #: What the arguments of a layer are called, here and by torch.
 ARGUMENT_NAMES = (("x", "input"), ("state", "hx"))
@@ -36,13 +38,14 @@ class LayerCall:
     x: Tensor
     initial: State
     states: list[State]
+    final: State  # behind the gradient stop
     entries: list[State]
     lengths: Tensor | None
     order: Tensor | None
     received: tuple[Tensor, ...]  # of the whole call, in the caller's form, and
     consumed: tuple[Tensor, ...]  # views of the same, that this call alone reads
     compiled_call: CompiledCall | None
-    outputs: Tensor  # of all steps but the last, behind the gradient stop
+    outputs: Tensor  # behind the gradient stop; where they are the states' first parts, those of all steps but the last
 
 
 def unrolled_forward(
@@ -73,62 +76,79 @@ def unrolled_forward(
     lengths = given.get("lengths")
     if lengths is not None:
         lengths = torch.as_tensor(lengths, device=cast(Tensor, x).device).long()
+    per_step = PerStep()
+    if isinstance(module, Recurrent):
+        beside = {name: given.get(name) for name in ("resets", "times", "observed")}
+        per_step = module.read_per_step(cast(Tensor, x), lengths, **beside)
     order = x.sorted_indices if isinstance(x, PackedSequence) else None
     loops, layers = _layer_loops(module, weights), list[LayerCall]()
     received = () if state is None else state_parts(state)
     consumed = tuple(part.view_as(part) for part in received)  # what bypasses this call does not pass here
 
-    def run_unrolled(index: int, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
+    def run_unrolled(
+        index: int, x: Tensor, columns: Columns, state: State | None, lengths: Tensor | None
+    ) -> tuple[Tensor, State]:
         cell, step, zeros = loops[index]
-        initial = complete_state(getattr(cell, "state_names", ()), zeros, x[0], state)
+        features = x[0, :, : x.shape[-1] - sum(width for _, width in columns)]
+        initial = complete_state(getattr(cell, "state_names", ()), zeros, features, state)
         # With every weight frozen there would be no graph to follow, but for the one that starts here.
         initial = tuple(part if part.requires_grad else as_leaf(part) for part in initial)
         if (call := run_compiled(module, step, x, initial, lengths)) is not None:
-            states, entries, outputs = [call.final], [call.entry], call.outputs[:-1]
+            states, entries, outputs = [call.final], [call.entry], call.outputs
         else:
             if step is cell:  # what its weights are computed from is computed once, as in a run that is not watched
                 step = cell = cast(Cell, substitute_weights(cell, parametrized_weights(dict(cell.named_modules()))))
-            states, entries = _unroll(step, x, initial, lengths, segment)
-            outputs = torch.stack([parts[0] for parts in states])[:-1]
-        states[-1] = last = tuple(map(recorder.gradient_stop, states[-1]))
+                step = StepForm(columns).step(cell)
+            states, entries, each = _unroll(step, x, initial, lengths, segment)
+            outputs = torch.stack(each)
+        last, own = tuple(map(recorder.gradient_stop, states[-1])), has_output(cell)
+        if not own:  # else the last output reads the last state, before the gradient stop
+            states[-1], outputs = last, outputs[:-1]
         outputs = recorder.gradient_stop(outputs)
         layers.append(
-            LayerCall(cell, step, x, initial, states, entries, lengths, order, received, consumed, call, outputs)
+            LayerCall(cell, step, x, initial, states, last, entries, lengths, order, received, consumed, call, outputs)
         )
-        return torch.cat([outputs, last[0][None]]), last
+        return outputs if own else torch.cat([outputs, last[0][None]]), last
 
     recording = recorder.recording
     with recorder.paused():
-        output, final = run_layers(cast(Any, module), run_unrolled, cast(Tensor, x), consumed or None, lengths)
+        output, final = run_layers(
+            cast(Any, module), run_unrolled, cast(Tensor, x), consumed or None, lengths, per_step
+        )
     if recording:
         flatten = partial(_flatten, order)
         loop = recorder.continue_or_begin(
             module, name, received, flatten(received), _build_runs, lambda loop: _can_follow(loop.calls[-1], layers)
         )
-        kept = [part for layer in layers for part in layer.states[-1]]
+        kept = [part for layer in layers for part in layer.final]
         loop.carry = Carry(list(state_parts(final)), kept, received if loop.calls else (), flatten)
         loop.calls.append(layers)
     return output, final
 
 
-def _unroll(
-    step: Step, x: Tensor, state: State, lengths: Tensor | None, segment: int | None
-) -> tuple[list[State], list[State]]:
-    """The state after each step, and as each step read it: tensors of their own, so that gradients can be told apart."""
+#: The state after each step, and as each step read it, tensors of their own, so that gradients can be told apart; and
+#: what each step hands on.
+Unrolled = tuple[list[State], list[State], list[Tensor]]
 
+
+def _unroll(step: Step, x: Tensor, state: State, lengths: Tensor | None, segment: int | None) -> Unrolled:
     if segment is None:
         return _unroll_segment(step, x, state, lengths)
-    states, entries = list[State](), list[State]()
+    found: Unrolled = [], [], []
     for start in range(0, len(x), segment):
         left = None if lengths is None else lengths - start
-        more, read = checkpoint(_unroll_segment, step, x[start : start + segment], state, left, use_reentrant=False)
-        states, entries, state = states + more, entries + read, more[-1]
-    return states, entries
+        more = checkpoint(_unroll_segment, step, x[start : start + segment], state, left, use_reentrant=False)
+        found, state = tuple(one + other for one, other in zip(found, more, strict=True)), more[0][-1]
+    return found
 
 
-def _unroll_segment(step: Step, x: Tensor, state: State, lengths: Tensor | None) -> tuple[list[State], list[State]]:
+def _unroll_segment(step: Step, x: Tensor, state: State, lengths: Tensor | None) -> Unrolled:
     entries: list[State] = []
-    return plain_loop(partial(_recorded_step, step, entries), x, state, lengths), entries
+    states = plain_loop(partial(_recorded_step, step, entries), x, state, lengths)
+    output = output_of(step)
+    if output is None:
+        return states, entries, [parts[0] for parts in states]
+    return states, entries, [output(*each) for each in zip(x.unbind(0), entries, states, strict=True)]
 
 
 def _recorded_step(step: Step, entries: list[State], x: Tensor, before: State) -> State:
@@ -185,8 +205,8 @@ def _build_runs(loop: LoopRecording) -> Iterator[Run]:
 
 def _returned(start: int, call: LayerCall) -> Iterator[Returned]:
     yield Returned(start, call.outputs)
-    for part in call.states[-1]:
-        yield Returned(start + len(call.outputs), part)
+    for part in call.final:
+        yield Returned(start + len(call.x) - 1, part)
 
 
 def _compiled_calls(loop: LoopRecording, calls: list[CompiledCall | None]) -> list[CompiledCall]:
