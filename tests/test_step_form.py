@@ -142,7 +142,7 @@ def test_what_a_layer_returns_it_takes():
 
 def test_the_gradient_of_a_state_holds_what_its_outputs_read():
     torch.manual_seed(3)
-    layer, x = Recurrent(ReadOut, INPUT, HIDDEN).double(), torch.randn(12, BATCH, INPUT).double()
+    layer, x = Recurrent(ReadOut, INPUT, HIDDEN).double(), torch.randn(12, 1, INPUT).double()
     (cell,) = layer.cells
     states = [cell.initial_state(x[0])]
     for row in x:
