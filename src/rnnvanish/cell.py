@@ -78,7 +78,7 @@ class Cell(nn.Module):
     checked: ClassVar[str] = ""
     state_names: tuple[str, ...] = ("h",)
     helpers: tuple[str, ...] = ()
-    gate_names: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+    gate_names: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     keeps: ClassVar[Keeps | None] = None
     plain: ClassVar[bool] = False
     torch_twin: ClassVar[type[nn.RNNBase] | None] = None

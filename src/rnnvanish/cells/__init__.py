@@ -4,11 +4,27 @@ A new cell is its file and a line here.
 """
 
 from rnnvanish.cell import Cell
+from rnnvanish.cells.antisymmetric import AntisymmetricRNN as AntisymmetricRNN
+from rnnvanish.cells.antisymmetric import GatedAntisymmetricRNN as GatedAntisymmetricRNN
+from rnnvanish.cells.cornn import CoRNN as CoRNN
 from rnnvanish.cells.elman import Elman as Elman
+from rnnvanish.cells.fast import FastGRNN as FastGRNN
+from rnnvanish.cells.fast import FastRNN as FastRNN
 from rnnvanish.cells.gru import GRU as GRU
+from rnnvanish.cells.indrnn import IndRNN as IndRNN
+from rnnvanish.cells.leaky import LeakyRNN as LeakyRNN
+from rnnvanish.cells.lem import LEM as LEM
+from rnnvanish.cells.lipschitz import LipschitzRNN as LipschitzRNN
 from rnnvanish.cells.lstm import LSTM as LSTM
 from rnnvanish.cells.minrnn import MinGRU as MinGRU
 from rnnvanish.cells.minrnn import MinLSTM as MinLSTM
+from rnnvanish.cells.orthogonal import ExpRNN as ExpRNN
+from rnnvanish.cells.orthogonal import HouseholderRNN as HouseholderRNN
+from rnnvanish.cells.orthogonal import ScoRNN as ScoRNN
+from rnnvanish.cells.rhn import RHN as RHN
+from rnnvanish.cells.scrn import SCRN as SCRN
+from rnnvanish.cells.unicornn import UnICORNN as UnICORNN
+from rnnvanish.cells.urnn import URNN as URNN
 
 #: Every cell by its name.
 ALL: dict[str, type[Cell]] = {

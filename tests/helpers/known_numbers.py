@@ -1,0 +1,61 @@
+"""Weights that anybody can write down again, to hold a cell against numbers that the code of its authors gave."""
+
+import torch
+
+
+def waves(*shape, start):
+    """sin(start), sin(start + 1), …, row by row, in double precision."""
+    return torch.sin(start + torch.arange(torch.Size(shape).numel()).double()).reshape(shape)
+
+
+@torch.no_grad()
+def set_weights(cell, **starts):
+    """The same cell in double precision; each parameter is `waves` from where it says: `from_x_weight=1` and so on."""
+    parameters = dict(cell.double().named_parameters())
+    for name, start in starts.items():
+        layer, _, kind = name.rpartition("_")
+        parameter = parameters.get(name, parameters.get(f"{layer}.{kind}"))
+        parameter.copy_(waves(*parameter.shape, start=start))
+    return cell
+
+
+@torch.no_grad()
+def steps(cell, state, count=2, start=50.0):
+    """The state after `count` steps that read `waves` of two sequences."""
+    for x in waves(count, 2, cell.input_size, start=start):
+        state = cell(x, state)
+    return state
+
+
+def assert_known(value, numbers):
+    """Equal to numbers that were written down with twelve digits behind the point."""
+    torch.testing.assert_close(
+        value, torch.tensor(numbers, dtype=torch.float64).reshape(value.shape), rtol=0, atol=2e-12
+    )
+
+
+def at_rest(cell, x=None, state=None):
+    """How the whole state after a step changes with that before it, of one sequence, where all is nought."""
+    x = torch.zeros(1, cell.input_size).double() if x is None else x
+    state = tuple(torch.zeros(1, cell.hidden_size).double() for _ in cell.state_names) if state is None else state
+    sizes = [part.shape[-1] for part in state]
+
+    def step(whole):
+        return torch.cat(cell(x, whole[None].split(sizes, dim=-1)), dim=-1)[0]
+
+    return torch.func.jacrev(step)(torch.cat(state, dim=-1)[0])
+
+
+def assert_uniform(values, low, high):
+    """Many draws: all within the limits, and close to both of them and to their middle."""
+    width = high - low
+    assert low <= values.min() < low + 0.1 * width
+    assert high - 0.1 * width < values.max() <= high
+    assert abs(values.mean() - (low + high) / 2) < 0.1 * width
+
+
+def assert_normal(values, std):
+    """Many draws: their mean is nought, their spread is this one, and some go beyond two of it."""
+    assert abs(values.std() / std - 1) < 0.12
+    assert abs(values.mean()) < 0.2 * std
+    assert values.abs().max() > 2 * std
