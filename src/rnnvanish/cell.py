@@ -160,3 +160,13 @@ def draw_as_torch(hidden_size: int, *layers: nn.Linear) -> None:
     for layer in layers:
         for parameter in layer.parameters():
             torch.nn.init.uniform_(parameter, -bound, bound)
+
+
+def head_width(cell: Cell, heads: int) -> int:
+    """Units of each of the heads that a cell's hidden units are dealt out to."""
+    if heads < 1 or cell.hidden_size % heads:
+        raise ValueError(
+            f"{type(cell).__name__} needs a hidden_size that is a multiple of its {heads} heads, got {cell.hidden_size}: "
+            "give another, or another number of heads=..."
+        )
+    return cell.hidden_size // heads
