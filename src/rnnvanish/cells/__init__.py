@@ -6,7 +6,9 @@ A new cell is its file and a line here.
 from rnnvanish.cell import Cell
 from rnnvanish.cells.antisymmetric import AntisymmetricRNN as AntisymmetricRNN
 from rnnvanish.cells.antisymmetric import GatedAntisymmetricRNN as GatedAntisymmetricRNN
+from rnnvanish.cells.attentive import AttentiveRNN as AttentiveRNN
 from rnnvanish.cells.cornn import CoRNN as CoRNN
+from rnnvanish.cells.deltanet import DeltaNet as DeltaNet
 from rnnvanish.cells.elman import Elman as Elman
 from rnnvanish.cells.fast import FastGRNN as FastGRNN
 from rnnvanish.cells.fast import FastRNN as FastRNN
@@ -15,6 +17,8 @@ from rnnvanish.cells.indrnn import IndRNN as IndRNN
 from rnnvanish.cells.leaky import LeakyRNN as LeakyRNN
 from rnnvanish.cells.lem import LEM as LEM
 from rnnvanish.cells.lipschitz import LipschitzRNN as LipschitzRNN
+from rnnvanish.cells.lmu import LMU as LMU
+from rnnvanish.cells.lru import LRU as LRU
 from rnnvanish.cells.lstm import LSTM as LSTM
 from rnnvanish.cells.minrnn import MinGRU as MinGRU
 from rnnvanish.cells.minrnn import MinLSTM as MinLSTM
@@ -22,9 +26,13 @@ from rnnvanish.cells.orthogonal import ExpRNN as ExpRNN
 from rnnvanish.cells.orthogonal import HouseholderRNN as HouseholderRNN
 from rnnvanish.cells.orthogonal import ScoRNN as ScoRNN
 from rnnvanish.cells.rhn import RHN as RHN
+from rnnvanish.cells.s4d import S4D as S4D
+from rnnvanish.cells.s6 import S6 as S6
 from rnnvanish.cells.scrn import SCRN as SCRN
 from rnnvanish.cells.unicornn import UnICORNN as UnICORNN
 from rnnvanish.cells.urnn import URNN as URNN
+from rnnvanish.cells.xlstm import MLSTM as MLSTM
+from rnnvanish.cells.xlstm import SLSTM as SLSTM
 
 #: Every cell by its name.
 ALL: dict[str, type[Cell]] = {
