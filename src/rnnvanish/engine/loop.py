@@ -118,8 +118,7 @@ class Program:
     def invariant_tensors(self, invariants: Sequence[Tensor]) -> dict[Value, Tensor]:
         """What is computed once: matrices, and vectors as (1, width)."""
         return {
-            value: tensor if value.kind == Kind.MATRIX else tensor.reshape(1, -1)
-            for value, tensor in zip(self.staged.invariants, invariants, strict=True)
+            value: tensor.reshape(value.shape) for value, tensor in zip(self.staged.invariants, invariants, strict=True)
         }
 
     def operands(self, known: Mapping[Value, Tensor], like: Tensor) -> tuple[dict[str, Tensor], dict[Value, Tensor]]:

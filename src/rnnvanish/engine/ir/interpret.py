@@ -5,6 +5,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 import torch
 from torch import Tensor
 
+from rnnvanish.engine.ir.lowering import axes
 from rnnvanish.engine.ir.operations import OPERATIONS
 from rnnvanish.engine.ir.values import Value
 
@@ -80,8 +81,18 @@ def _function(value: Value) -> Callable[..., Tensor]:
             if widths[0] > widths[1]:  # products are fastest with the wider factor on the right
                 return lambda rows, _, left, right: (as_rows(right, rows).t() @ as_rows(left, rows)).t()
             return lambda rows, _, left, right: as_rows(left, rows).t() @ as_rows(right, rows)
-        case "rowsum":
-            return lambda _, __, row: row.sum(1, keepdim=True)
+        case "strided":
+            lanes = axes.lanes(*value.detail)
+            return lambda _, __, row: row[:, torch.tensor(lanes, device=row.device)]
+        case "sum":
+            return lambda _, __, row: row.unflatten(1, value.detail).sum(2).flatten(1)
+        case "flat":
+            return lambda _, __, matrix: matrix.reshape(1, -1)
+        case "block":
+            first, height = value.detail[0], value.shape[0]
+            return lambda _, __, matrix: matrix[first : first + height]
+        case "stack":
+            return lambda _, __, *parts: torch.cat(parts)
         case "colsum":
             return lambda rows, like, row: like.new_ones(1, rows) @ as_rows(row, rows)  # twice as fast as sum()
         case "reshape":

@@ -106,6 +106,10 @@ def _join(prefix: str, name: str) -> str:
 
 
 def batch_for(*tensors: Tensor) -> int:
-    """A number of sequences to try a step with: no size of these."""
-    sizes = {factor * size for tensor in tensors for size in tensor.shape for factor in (1, 2)}  # 2: of a complex row
-    return next(size for size in range(2, 2 + 2 * len(sizes) + 2) if size not in sizes)
+    """A number of sequences to try a step with: a prime, and no size of these is a multiple of it."""
+    sizes = {size for tensor in tensors for size in tensor.shape}
+    return next(
+        number
+        for number in range(11, 11 + 20 * (len(sizes) + 2) ** 2)
+        if all(number % factor for factor in range(2, number)) and all(size % number for size in sizes if size)
+    )

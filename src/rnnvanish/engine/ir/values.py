@@ -37,8 +37,9 @@ class Value:
 
     Attributes:
         op: Name of the operation: a leaf ("input", "state", "gradient", "invariant", "constant"), one of
-            `OPERATIONS`, or one of "linear" (rest + row @ matrix + ...), "rowsum", "slice", "cat", "expand",
-            "transpose", "outer", "colsum", "reshape".
+            `OPERATIONS`, or one of "linear" (rest + row @ matrix + ...), "sum" (over an axis of a row), "slice",
+            "strided", "cat", "expand"; of matrices "transpose", "block", "flat" (as a vector); of what is summed over
+            sequences "outer", "colsum", "stack", "reshape".
         args: What it is computed from.
         detail: Numbers that belong to the operation: which leaf, where a slice starts.
         shape: (height, width); the height of a row is the batch and does not count.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Stage, Value, products_of
 
 #: The numbers that code is generated for.
@@ -115,7 +116,9 @@ class _Scheduler:
         for value in linear:
             self._multiply(value, goals.get(value))
         for value in self.level:
-            if value.op == "rowsum":
+            if value.op == "sum":
+                if value.width > 1:
+                    raise Unsupported("sum over one axis of a row in the loop")
                 place = self._fresh(self.name, 1)
                 self.phases[self.level[value] - 1].sums.append((value.args[0], place))
                 self.available[value] = (self.level[value], place)
@@ -131,7 +134,7 @@ class _Scheduler:
             return 0
         if value not in self.level:
             last = max((self._find_level(arg) for arg in value.args), default=0)
-            self.level[value] = last + (value.op in ("linear", "rowsum"))
+            self.level[value] = last + (value.op in ("linear", "sum"))
         return self.level[value]
 
     def _fresh(self, name: str, width: int) -> Place:

@@ -1,12 +1,12 @@
 """What of a step is computed once, what for all time steps at once, and what step by step."""
 
+import math
 from collections.abc import Container, Iterable
 
 from torch import Tensor, nn
 
-from rnnvanish.engine.ir.lower import Lowering
+from rnnvanish.engine.ir.lowering.lower import Lowering
 from rnnvanish.engine.ir.trace import Traced, trace
-from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Stage, Value, Values, walk
 from rnnvanish.engine.plan.memory import save_in_place
 from rnnvanish.engine.plan.phases import Place, schedule
@@ -34,7 +34,7 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     frontier += [
         value
         for value in walk(old, {**at, **dict.fromkeys(frontier), **carried})
-        if value.stage == Stage.ALL and value.op in ("linear", "rowsum")
+        if value.stage == Stage.ALL and value.op in ("linear", "sum")
     ]
     early = tuple((value, f"early{index}") for index, value in enumerate(frontier))
     at |= {value: Place(name) for value, name in early}
@@ -99,10 +99,8 @@ def _leaves(traced: Traced, values: Values) -> tuple[tuple[Value, ...], ...]:
 
 def _invariant(values: Values, index: int, shape: tuple[int, ...]) -> Value:
     """The leaf of something that is computed once: a matrix, or a vector."""
-    if len(shape) > 2:
-        raise Unsupported(f"a parameter of {len(shape)} dimensions")
-    matrix = len(shape) == 2 and shape[0] > 1
-    height, width = shape if matrix else (1, shape[-1] if shape else 1)
+    height, width = math.prod(shape[:-1]), shape[-1] if shape else 1
+    matrix = height > 1
     kind = Kind.MATRIX if matrix else Kind.VECTOR
     return values.value("invariant", (), (index,), kind=kind, stage=Stage.ONCE, shape=(height, width))
 

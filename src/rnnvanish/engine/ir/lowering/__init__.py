@@ -1,0 +1,1 @@
+"""Lowering a traced step: from the operations of torch to values."""
