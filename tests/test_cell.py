@@ -12,10 +12,8 @@ from torch import nn
 
 import rnnvanish
 from rnnvanish import Recurrent, cells, diagnose, mitigations, probes
-from rnnvanish.cell import Cell, Keeps, Paper, gates_of, recurrent_layers
-from rnnvanish.mitigation import Wrapper, keep_by, wrap
-
-KEEPING = [name for name, cell in cells.ALL.items() if cell.keeps]
+from rnnvanish.cell import Cell, Keeps, Paper, recurrent_layers
+from rnnvanish.mitigation import Wrapper, wrap
 
 
 def jacobian_of_part(cell, part):
@@ -28,37 +26,6 @@ def jacobian_of_part(cell, part):
         return cell(x, tuple(before))[part][0]
 
     return torch.func.jacrev(step)(state[part][0])
-
-
-@pytest.mark.parametrize("name", KEEPING)
-def test_an_open_gate_hands_on_the_part_that_it_keeps(name):
-    torch.manual_seed(0)
-    cell = cells.ALL[name](3, 5, **cells.ALL[name].small).double()
-    with torch.no_grad():
-        keep_by(cell, 20.0)
-    part = cell.state_names.index(cell.keeps.part)
-    torch.testing.assert_close(jacobian_of_part(cell, part), torch.eye(5).double(), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", cells.ALL)
-def test_blocks_are_named_row_by_row(name):
-    """And a gate that is said to keep or to write is one of them; a layer without names makes no units of the state."""
-    cell = cells.ALL[name](3, 5, **cells.ALL[name].small)
-    for layer, names in cell.gate_names.items():
-        assert len(cell.get_submodule(layer).weight) == 5 * len(names)
-    linear = {name: module for name, module in cell.named_children() if isinstance(module, nn.Linear)}
-    for layer in linear.keys() - cell.gate_names if cell.gate_names else ():
-        assert linear[layer].in_features == 3 or linear[layer].out_features % 5, f"name the blocks of {layer}"
-    if cell.keeps:
-        assert {cell.keeps.gate, cell.keeps.writes} <= {*gates_of(cell), ""}
-        assert cell.keeps.part in cell.state_names
-
-
-@pytest.mark.parametrize("name", [name for name, cell in cells.ALL.items() if cell.plain])
-def test_a_plain_step_is_its_weights_and_a_function(name):
-    torch.manual_seed(0)
-    cell, x, h = cells.ALL[name](3, 5), torch.randn(2, 3), torch.randn(2, 5)
-    torch.testing.assert_close(cell(x, (h,))[0], cell.nonlinearity(cell.from_x(x) + cell.from_h(h)))
 
 
 class Update(Cell):

@@ -116,33 +116,6 @@ def test_from_torch_copies():
     assert torch.equal(ours.cells[0].from_h.weight, before)
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("cell", list(cells.ALL.values()))
-def test_lengths_equal_a_run_of_each_sequence_alone(cell, bidirectional):
-    torch.manual_seed(0)
-    layer = Recurrent(cell, INPUT, HIDDEN, num_layers=2, bidirectional=bidirectional, batch_first=True).double()
-    x, lengths = inputs("batch_first"), [2, 7, 1, 5]
-    output, final = layer(x, lengths=lengths)
-    for i, length in enumerate(lengths):
-        alone, last = layer(x[i : i + 1, :length])
-        torch.testing.assert_close(output[i : i + 1, :length], alone, rtol=1e-12, atol=1e-12)
-        assert not output[i, length:].any()
-        for part, expected in zip(as_tuple(final), as_tuple(last), strict=True):
-            torch.testing.assert_close(part[:, i : i + 1], expected, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("cell", list(cells.ALL.values()))
-def test_two_halves_equal_one_run(cell):
-    torch.manual_seed(0)
-    layer = Recurrent(cell, INPUT, HIDDEN, num_layers=2).double()
-    x = inputs("time first")
-    whole, final = layer(x)
-    first, between = layer(x[:3])
-    second, last = layer(x[3:], between)
-    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=1e-14)
-    torch.testing.assert_close(last, final, rtol=0, atol=1e-14)
-
-
 def test_residual_skip_adds_the_input_of_each_upper_layer():
     torch.manual_seed(0)
     layer = Recurrent(cells.GRU, INPUT, HIDDEN, num_layers=3, skip="residual").double()
@@ -220,50 +193,6 @@ def test_dropout_draws_the_masks_that_torch_draws():
         torch.testing.assert_close(*runs, rtol=1e-12, atol=1e-12)
         assert not torch.allclose(ours.eval()(x)[0].data, runs[0])
         ours.train()
-
-
-NONLINEARITIES = {
-    "tanh": math.tanh,
-    "sigmoid": lambda a: 1 / (1 + math.exp(-a)),
-    "relu": lambda a: max(a, 0.0),
-    "leaky_relu": lambda a: a if a > 0 else 0.01 * a,
-    "prelu": lambda a: a if a > 0 else 0.4 * a,
-}
-
-
-@pytest.mark.parametrize("nonlinearity", list(NONLINEARITIES))
-def test_elman_unit_by_unit(nonlinearity):
-    """The paper's equation again, one number at a time."""
-    torch.manual_seed(0)
-    cell = cells.Elman(INPUT, HIDDEN, nonlinearity=nonlinearity).double()
-    if nonlinearity == "prelu":
-        assert cell.nonlinearity.weight.item() == 0.25
-        cell.nonlinearity.weight.data.fill_(0.4)  # the slope is learnt: another one must be used
-    x, h = torch.randn(2, INPUT).double(), torch.randn(2, HIDDEN).double()
-    (new,) = cell(x, (h,))
-    for row, unit in itertools.product(range(2), range(HIDDEN)):
-        a = cell.from_x.bias[unit] + cell.from_h.bias[unit]
-        a = a + sum(cell.from_x.weight[unit, j] * x[row, j] for j in range(INPUT))
-        a = a + sum(cell.from_h.weight[unit, j] * h[row, j] for j in range(HIDDEN))
-        assert new[row, unit].item() == pytest.approx(NONLINEARITIES[nonlinearity](a.item()), abs=1e-12)
-
-
-@pytest.mark.parametrize("cell", list(cells.ALL.values()))
-def test_gradcheck(cell):
-    torch.manual_seed(0)
-    layer = Recurrent(cell, 2, 3, bidirectional=True).double()
-    x = torch.randn(4, 2, 2, dtype=torch.float64, requires_grad=True)
-    weights = tuple(layer.parameters())
-    assert torch.autograd.gradcheck(lambda x, *_: layer(x, lengths=[4, 2])[0], (x, *weights))
-
-
-def test_default_draw_is_that_of_torch():
-    """Same bounds, and as uniform: the largest of many draws comes close to the bound."""
-    for kind, cell in {"RNN": cells.Elman, "LSTM": cells.LSTM, "GRU": cells.GRU}.items():
-        ours, theirs = cell(40, 25), getattr(nn, kind)(40, 25)
-        for mine, other in ((ours.from_x.weight, theirs.weight_ih_l0), (ours.from_h.bias, theirs.bias_hh_l0)):
-            assert mine.shape == other.shape
-            assert 0.85 / 5 < mine.abs().max() <= 1 / 5
 
 
 X = torch.zeros(TIME, BATCH, INPUT)

@@ -1,0 +1,115 @@
+"""What each listed cell says of itself is so."""
+
+import inspect
+import math
+
+import pytest
+import torch
+from every_cell import BATCH, HIDDEN, INPUT
+from oracle import drawn, drawn_state
+from torch import nn
+
+from rnnvanish import cells
+from rnnvanish.cell import Cell, gates_of
+from rnnvanish.mitigation import keep_by
+
+every_cell = pytest.mark.parametrize("name", cells.ALL)
+
+
+def built(name, input_size=INPUT, hidden_size=HIDDEN):
+    torch.manual_seed(0)
+    return drawn(cells.ALL[name](input_size, hidden_size, **cells.ALL[name].small)).eval()
+
+
+def stepped(name):
+    """A cell, an input, a state and the state after it."""
+    cell, x = built(name), torch.randn(BATCH, INPUT).double()
+    state = drawn_state(cell, x)
+    return cell, x, state, cell(x, state)
+
+
+@every_cell
+def test_shapes_and_types_are_those_that_it_says(name):
+    cell, x, state, after = stepped(name)
+    assert len(state) == len(cell.state_names) == len(set(cell.state_names))
+    assert [(part.shape, part.dtype) for part in after] == [(part.shape, part.dtype) for part in state]
+    assert cell.output(x, state, after).shape == (BATCH, cell.output_size)
+    narrow = built(name, input_size=1).initial_state(x[:, :1])
+    assert [(part.shape, part.dtype) for part in narrow] == [(part.shape, part.dtype) for part in state]
+    single = cell.float().initial_state(x.float())
+    assert [part.dtype.is_floating_point for part in single] == [part.dtype.is_floating_point for part in state]
+    assert all(
+        part.dtype.to_real() == torch.float32 for part in single if part.is_floating_point() or part.is_complex()
+    )
+
+
+@every_cell
+def test_its_small_options_build_it_in_every_small_width(name):
+    for hidden_size in range(3, 9):
+        cell = built(name, hidden_size=hidden_size)
+        x = torch.randn(BATCH, INPUT).double()
+        assert all(part.isfinite().all() for part in cell(x, cell.initial_state(x)))
+    default = inspect.signature(cells.ALL[name]).parameters
+    assert set(cells.ALL[name].small) <= set(default)
+
+
+@every_cell
+def test_what_it_names_is_there(name):
+    cell = built(name)
+    assert set(cell.helpers) < set(cell.state_names)
+    assert set(cell.wants) <= {"times", "observed"}
+    assert set(cell.wants) == set(inspect.signature(cell.forward).parameters) - {"x", "state"}
+    if cell.keeps:
+        assert {cell.keeps.gate, cell.keeps.writes} <= {*gates_of(cell), ""}
+        assert cell.keeps.part in {*cell.state_names} - {*cell.helpers}
+    if cell.torch_twin:
+        assert issubclass(cell.torch_twin, nn.RNNBase)
+
+
+@every_cell
+def test_blocks_are_named_row_by_row(name):
+    """A layer without names makes no units of the state."""
+    cell = built(name)
+    for layer, names in cell.gate_names.items():
+        assert len(cell.get_submodule(layer).weight) == HIDDEN * len(names)
+    linear = {name: module for name, module in cell.named_children() if isinstance(module, nn.Linear)}
+    for layer in linear.keys() - cell.gate_names if cell.gate_names else ():
+        assert linear[layer].in_features == INPUT or linear[layer].out_features % HIDDEN, f"name the blocks of {layer}"
+
+
+@pytest.mark.parametrize("name", [name for name, cell in cells.ALL.items() if cell.keeps])
+def test_an_open_gate_hands_on_the_part_that_it_keeps(name):
+    cell, x, state, _ = stepped(name)
+    with torch.no_grad():
+        keep_by(cell, 20.0)
+    place = cell.state_names.index(cell.keeps.part)
+
+    def kept(part):
+        return cell(x[:1], tuple(part if n == place else each[:1] for n, each in enumerate(state)))[place]
+
+    found = torch.autograd.functional.jacobian(kept, state[place][:1]).flatten(0, state[place].dim() - 1).flatten(1)
+    torch.testing.assert_close(found, torch.eye(len(found)).to(found), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name, cell in cells.ALL.items() if cell.plain])
+def test_a_plain_step_is_its_weights_and_a_function(name):
+    cell, x, (h,), (new,) = stepped(name)
+    torch.testing.assert_close(new, cell.nonlinearity(cell.from_x(x) + cell.from_h(h)))
+
+
+@pytest.mark.parametrize("name", [name for name, cell in cells.ALL.items() if cell.scales is not Cell.scales])
+def test_what_a_part_stands_for_does_not_depend_on_its_scale(name):
+    """With another scale, and parts divided by it, a step gives the same outputs and the same that its parts stand for."""
+    cell, x, state, after = stepped(name)
+    other = tuple(
+        part + math.log(3) * (called in cell.helpers) for called, part in zip(cell.state_names, state, strict=True)
+    )
+    factors = zip(cell.scales(state), cell.scales(other), strict=True)
+    other = tuple(part * old / new for part, (old, new) in zip(other, factors, strict=True))
+    new = cell(x, other)
+    torch.testing.assert_close(cell.output(x, other, new), cell.output(x, state, after))
+    for called, ours, theirs, one, two in zip(
+        cell.state_names, new, after, cell.scales(new), cell.scales(after), strict=True
+    ):
+        if called not in cell.helpers:
+            torch.testing.assert_close(ours * one, theirs * two)
