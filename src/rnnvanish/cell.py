@@ -1,7 +1,7 @@
 """A cell: one step of a recurrence, written as its paper writes it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -60,8 +60,8 @@ class Cell(nn.Module):
     Attributes:
         checked: With what its equations and defaults were compared: authors' code with its commit, or the paper.
         helpers: Parts of the state that are carried but are no memory: a clock, a stabiliser. No measure counts them.
-        gate_names: Its linear layers, `from_x` that reads the input and others that read the state, and for each which
-            gate or unit every block of its rows makes, in their order.
+        gate_names: Its linear layers and for each which gate or unit every block of its rows makes, in their order. Those
+            named `from_x`, or beginning so, read the input; all others read the state.
         keeps: The gate that keeps the state.
         plain: Whether a step is `nonlinearity(from_x(x) + from_h(h))` and nothing else.
         torch_twin: The class of `torch.nn` with the same equations, whose weights are those of `from_x` and `from_h`.
@@ -145,7 +145,7 @@ def has_parallel_form(cell: object) -> bool:
 def recurrent_layers(cell: nn.Module) -> dict[str, tuple[str, ...]]:
     """The layers of a cell that multiply the state, with the names of their blocks; none where it does not say."""
     layers = cell.gate_names if isinstance(cell, Cell) else {}
-    return {layer: names for layer, names in layers.items() if layer != "from_x"}
+    return {layer: names for layer, names in layers.items() if not layer.startswith("from_x")}
 
 
 def gates_of(cell: nn.Module) -> tuple[str, ...]:
@@ -154,12 +154,42 @@ def gates_of(cell: nn.Module) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in layers.values() for name in names))
 
 
-def draw_as_torch(hidden_size: int, *layers: nn.Linear) -> None:
-    """Draw every weight and bias from U(-1/sqrt(hidden), 1/sqrt(hidden)), as `torch.nn.RNN`, `LSTM` and `GRU` do."""
-    bound = 1 / math.sqrt(hidden_size)
+def draw_uniform(bound: float, *layers: nn.Module) -> None:
+    """Draw every weight and bias from U(-bound, bound)."""
     for layer in layers:
         for parameter in layer.parameters():
-            torch.nn.init.uniform_(parameter, -bound, bound)
+            nn.init.uniform_(parameter, -bound, bound)
+
+
+def draw_as_torch(hidden_size: int, *layers: nn.Module) -> None:
+    """Draw every weight and bias from U(-1/sqrt(hidden), 1/sqrt(hidden)), as `torch.nn.RNN`, `LSTM` and `GRU` do."""
+    draw_uniform(1 / math.sqrt(hidden_size), *layers)
+
+
+def draw_glorot(rows: int, *layers: nn.Linear) -> None:
+    """Draw every weight from U(-b, b), b = √(6 / (columns + rows)), as TensorFlow and Keras do; biases are 0.
+
+    Args:
+        rows: The rows of what a cell's authors draw as one matrix: of a gate, or of all of them.
+        layers: The layers whose columns stand side by side in it.
+    """
+    draw_uniform(math.sqrt(6 / (sum(layer.in_features for layer in layers) + rows)), *layers)
+    _clear_biases(layers)
+
+
+@torch.no_grad()
+def draw_orthogonal(hidden_size: int, *layers: nn.Linear) -> None:
+    """Draw the rows of every gate as an orthogonal matrix; biases are 0."""
+    for layer in layers:
+        for block in layer.weight.split(hidden_size):
+            nn.init.orthogonal_(block)
+    _clear_biases(layers)
+
+
+def _clear_biases(layers: Iterable[nn.Linear]) -> None:
+    for layer in layers:
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 
 def head_width(cell: Cell, heads: int) -> int:

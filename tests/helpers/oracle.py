@@ -151,3 +151,47 @@ def assert_drawn_as_torch(kind, twin, input_size=40, hidden_size=25):
             assert parameter.shape == getattr(theirs, f"{name}_{end}").shape
             assert 0.85 * bound < parameter.abs().max() <= bound
             assert parameter.mean().abs() < bound / 2
+
+
+def normal(*widths):
+    """Two sequences' numbers in double precision: one tensor for each width."""
+    return tuple(torch.randn(BATCH, width).double() for width in widths)
+
+
+def gate(cell, name):
+    """What a cell's layers have of one of its gates: weights of the input, weights of the state, biases, summed."""
+    size = cell.hidden_size
+    found = [torch.zeros(size, cell.input_size), torch.zeros(size, size), torch.zeros(size)]
+    for layer, names in cell.gate_names.items():
+        if name in names:
+            rows = slice(names.index(name) * size, (names.index(name) + 1) * size)
+            module = cell.get_submodule(layer)
+            found[not layer.startswith("from_x")] = module.weight.detach()[rows]
+            if module.bias is not None:
+                found[2] = found[2] + module.bias.detach()[rows]
+    return tuple(part.double() for part in found)
+
+
+def torchs(kind, **gates):
+    """A step of `torch.nn` in double precision, of what `gate` gives for each of its gates; its second bias is 0."""
+    blocks = [gates[name] for name in {torch.nn.LSTMCell: "ifgo", torch.nn.GRUCell: "rzn"}[kind]]
+    theirs = kind(blocks[0][0].shape[1], blocks[0][1].shape[1]).double()
+    with torch.no_grad():
+        for name, parts in zip(("weight_ih", "weight_hh", "bias_ih"), zip(*blocks, strict=True), strict=True):
+            getattr(theirs, name).copy_(torch.cat(parts))
+        theirs.bias_hh.zero_()
+    return theirs
+
+
+def assert_uniform(values, bound):
+    """Many values are uniform from -bound to bound: the more there are, the closer."""
+    count = values.numel()
+    assert (1 - 10 / count) * bound < values.abs().max() <= bound
+    assert abs(values.abs().mean() - bound / 2) < bound / count**0.5
+    assert values.mean().abs() < 2 * bound / count**0.5
+
+
+def assert_orthogonal(matrix):
+    """The rows of a matrix, or its columns where these are fewer, are orthogonal and of length 1."""
+    matrix = matrix if len(matrix) <= matrix.shape[1] else matrix.T
+    torch.testing.assert_close(matrix @ matrix.T, torch.eye(len(matrix), dtype=matrix.dtype), rtol=0, atol=1e-5)
