@@ -195,7 +195,8 @@ class Wrapper(Cell):
 
     def output(self, x: Float[Tensor, "batch input"], before: State, after: State) -> Tensor:
         """What a step hands on."""
-        return self.cell.output(x, before, after)
+        own = len(self.cell.state_names)
+        return self.cell.output(x, before[:own], after[:own])
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return the state before the first step."""

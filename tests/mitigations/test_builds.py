@@ -108,7 +108,7 @@ def test_what_a_wrapper_carries_is_not_touched_by_another():
         layer = cure(layer)
     assert layer.state_names == ("h", "c", "mask", "h-1", "h-2", "clock")
     start = [torch.randn(1, BATCH, HIDDEN) for _ in layer.state_names[:-1]]
-    clock = torch.ones(1, BATCH, HIDDEN)
+    clock = torch.ones(1, BATCH, 1)
     h, c, mask, *older, clock = layer(torch.randn(2, BATCH, INPUT), (*start, clock))[1]
     for now, before in ((h, start[0]), (c, start[1]), (mask, start[2]), (older[0], start[0]), (older[1], start[0])):
         torch.testing.assert_close(now, before, rtol=0, atol=0)

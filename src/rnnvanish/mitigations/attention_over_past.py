@@ -93,7 +93,7 @@ class Attending(nn.Module):
     def __init__(self, layer: Recurrent, score: str) -> None:
         super().__init__()
         self.layer = layer
-        self.attention = Attention(layer.hidden_size * (2 if layer.bidirectional else 1), score)
+        self.attention = Attention(layer.output_size * (2 if layer.bidirectional else 1), score)
 
     def __getattr__(self, name: str) -> Any:
         """Look up what is the layer's."""
@@ -119,10 +119,20 @@ class Attending(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(
-        self, x: Any = None, state: Any = None, lengths: Any = None, *, input: Any = None, hx: Any = None
+        self,
+        x: Any = None,
+        state: Any = None,
+        lengths: Any = None,
+        *,
+        input: Any = None,
+        hx: Any = None,
+        **per_step: Any,
     ) -> tuple[Any, Any]:
-        """Run over whole sequences; returns the output of the top layer with its context, and the final state."""
-        output, final = self.layer(x, state, lengths, input=input, hx=hx)
+        """Run over whole sequences; returns the output of the top layer with its context, and the final state.
+
+        Attention reads the whole past, also where `resets` has the layer begin anew.
+        """
+        output, final = self.layer(x, state, lengths, input=input, hx=hx, **per_step)
         steps = None if lengths is None else torch.as_tensor(lengths, device=output.device).long()
         sequences = Sequences.read(output, steps, self.batch_first)
         context, _ = self.attention(sequences.x, sequences.lengths)

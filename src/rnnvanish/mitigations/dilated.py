@@ -24,9 +24,16 @@ class _Dilated(Wrapper):
         self.dilation, self.kept = dilation, kept
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
+        return (*self.cell(x, self._start(state)), *state[: -len(self.cell.state_names)])
+
+    def output(self, x: Float[Tensor, "batch input"], before: State, after: State) -> Tensor:
+        return super().output(x, self._start(before), after)
+
+    def _start(self, state: State) -> State:
+        """The state that a step starts from."""
         parts = len(self.cell.state_names)
         oldest = self.dilation * parts
-        return (*self.cell(x, state[oldest - parts : oldest]), *state[:-parts])
+        return state[oldest - parts : oldest]
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         return self.cell.initial_state(x) * self.kept

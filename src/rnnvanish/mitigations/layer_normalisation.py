@@ -57,12 +57,12 @@ class LayerNormalisation(Build):
         for cell in layer.cells:
             inner = innermost(cast(Cell, cell))
             for name in inner.gate_names or ("from_x", "from_h"):
-                plain = getattr(inner, name, None)
+                plain = dict(inner.named_modules()).get(name)
                 if not isinstance(plain, nn.Linear):
                     raise ValueError(f"LayerNormalisation needs a cell with a {name}, got {type(inner).__name__}.")
                 if isinstance(plain, _Normalised) or parametrize.is_parametrized(plain):
                     raise ValueError(
                         f"LayerNormalisation needs a plain {name}: normalise once, and before constraints."
                     )
-                setattr(inner, name, _Normalised(plain))
+                inner.set_submodule(name, _Normalised(plain))
         return layer

@@ -17,13 +17,17 @@ from rnnvanish.recurrent import Recurrent
 
 
 class _Stacked(nn.Module):
-    """Gates that are kept apart, (gates, hidden, hidden), as cells read them: (gates * hidden, hidden)."""
+    """Gates that are kept apart, (gates, units, read), as cells read them: (gates * units, read)."""
+
+    def __init__(self, gates: int) -> None:
+        super().__init__()
+        self.gates = gates
 
     def forward(self, apart: Tensor) -> Tensor:
         return apart.flatten(0, 1)
 
     def right_inverse(self, stacked: Tensor) -> Tensor:
-        return stacked.reshape(-1, stacked.shape[1], stacked.shape[1])
+        return stacked.reshape(self.gates, -1, stacked.shape[1])
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,19 @@ class OrthogonalConstraint(Build):
         """
         for cell in layer.cells:
             inner = innermost(cast(Cell, cell))
-            for name in recurrent_layers(inner) or ("from_h",):
-                linear = getattr(inner, name, None)
+            for name, blocks in (recurrent_layers(inner) or {"from_h": ()}).items():
+                linear = dict(inner.named_modules()).get(name)
                 if not isinstance(linear, nn.Linear):
                     raise ValueError(f"OrthogonalConstraint needs a cell with a {name}, got {type(inner).__name__}.")
                 if parametrize.is_parametrized(linear, "weight"):
                     raise ValueError("OrthogonalConstraint needs a recurrent matrix without a constraint: it has one.")
-                stacked = _Stacked()
+                rows, read = linear.weight.shape
+                stacked = _Stacked(len(blocks) or rows // read)
+                if rows < stacked.gates * read or rows % stacked.gates:
+                    raise ValueError(
+                        f"OrthogonalConstraint needs gates of at least as many units as they read, got {name} of "
+                        f"{type(inner).__name__}: {rows // stacked.gates} x {read}."
+                    )
                 linear.weight = nn.Parameter(stacked.right_inverse(linear.weight.detach()))
                 parametrizations.orthogonal(linear)
                 parametrize.register_parametrization(linear, "weight", stacked, unsafe=True)  # it changes the shape

@@ -27,11 +27,11 @@ class _Truncated(Wrapper):
         *own, clock = state
         due = clock.detach() >= self.window
         # Chosen number by number, not by an `if`: sequences of a batch may have different clocks.
-        own = [torch.where(due, part.detach(), part) for part in own]
+        own = [torch.where(due.view(-1, *[1] * (part.dim() - 1)), part.detach(), part) for part in own]
         return (*self.cell(x, tuple(own)), torch.where(due, 1.0, clock.detach() + 1.0))
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
-        return (*self.cell.initial_state(x), x.new_zeros(len(x), self.hidden_size))
+        return (*self.cell.initial_state(x), x.new_zeros(len(x), 1))
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ class UniformGate(Draw):
     def draw(self, cell: Cell) -> bool:
         """Draw the biases."""
         bias = keeping_bias(cell)
-        if bias is None or cell.hidden_size < 2:
+        if bias is None or len(bias) < 2:
             return False
-        least = 1 / cell.hidden_size
+        least = 1 / len(bias)
         keep_by(cell, torch.empty_like(bias).uniform_(least, 1 - least).logit(), write=True)
         return True

@@ -8,6 +8,7 @@ A mask drawn anew at each step would wear the memory away: after T steps a unit 
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,27 +25,42 @@ class _Masked(Wrapper):
     layers: tuple[str, ...] = ("from_h",)  # of a model that was saved whole before cells named theirs
 
     def __init__(self, cell: Cell, probability: float) -> None:
-        super().__init__(cell, ("mask",))
         self.layers = tuple(recurrent_layers(innermost(cell))) or self.layers
-        if not all(isinstance(getattr(innermost(cell), layer, None), nn.Module) for layer in self.layers):
+        modules = dict(innermost(cell).named_modules())
+        if not all(isinstance(modules.get(layer), nn.Linear) for layer in self.layers):
             raise ValueError(f"VariationalDropout needs a cell with a from_h, got {type(innermost(cell)).__name__}.")
+        super().__init__(
+            cell, tuple("mask" if width == cell.hidden_size else f"mask of {width}" for width in self._widths(cell))
+        )
         self.probability = probability
 
+    def _widths(self, cell: Cell) -> dict[int, None]:
+        """What the matrices read that multiply the state: those that read as many units share a mask."""
+        return dict.fromkeys(cast(nn.Linear, innermost(cell).get_submodule(layer)).in_features for layer in self.layers)
+
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
-        *own, mask = state
-        mask = mask.detach()
+        parts = len(self.cell.state_names)
+        own, masks = state[:parts], tuple(mask.detach() for mask in state[parts:])
         if not self.training:
-            return (*self.cell(x, tuple(own)), mask)
+            return (*self.cell(x, own), *masks)
+        of_width = dict(zip(self._widths(self.cell), masks, strict=True))
         # Into the matrix alone: a gate that hands on the state must find it whole.
         with ExitStack() as hooks:
             for layer in self.layers:
-                matrix = innermost(self).get_submodule(layer)
-                hooks.enter_context(matrix.register_forward_pre_hook(lambda module, args: (args[0] * mask,)))
-            return (*self.cell(x, tuple(own)), mask)
+                matrix = cast(nn.Linear, innermost(self).get_submodule(layer))
+                mask = of_width[matrix.in_features]
+                hooks.enter_context(matrix.register_forward_pre_hook(partial(_drop, mask)))
+            return (*self.cell(x, own), *masks)
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
-        mask = dropout(x.new_ones(len(x), self.hidden_size), self.probability, self.training)
-        return (*self.cell.initial_state(x), mask)
+        masks = (
+            dropout(x.new_ones(len(x), width), self.probability, self.training) for width in self._widths(self.cell)
+        )
+        return (*self.cell.initial_state(x), *masks)
+
+
+def _drop(mask: Tensor, matrix: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (args[0] * mask,)
 
 
 @dataclass(frozen=True)

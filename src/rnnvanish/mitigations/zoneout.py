@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rnnvanish.cell import Cell, Paper, State
+from rnnvanish.cell import Cell, Paper, State, has_output
 from rnnvanish.mitigation import Build, Wrapper, innermost, wrap
 from rnnvanish.recurrent import Recurrent
 
@@ -21,15 +21,24 @@ from rnnvanish.recurrent import Recurrent
 class _ZonedOut(Wrapper):
     def __init__(self, cell: Cell, output: float, memory: float) -> None:
         super().__init__(cell)
-        own = len(innermost(cell).state_names)
-        # What other wrappers carry (a clock, a mask, older outputs) is theirs to keep.
-        self.probabilities = [output] + [memory] * (own - 1) + [0.0] * (len(self.state_names) - own)
+        inner = innermost(cell)
+        kept = [memory if has_output(inner) else output] + [memory] * (len(inner.state_names) - 1)
+        # What other wrappers carry (a mask, older outputs) is theirs to keep, and a clock runs on.
+        kept = [0.0 if name in inner.helpers else p for name, p in zip(inner.state_names, kept, strict=True)]
+        self.probabilities = kept + [0.0] * (len(self.state_names) - len(kept))
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
-        parts = zip(self.probabilities, state, self.cell(x, state), strict=True)
+        after = self.cell(x, state)
+        scales = zip(self.cell.scales(state), self.cell.scales(after), strict=True)
+        before = (old if scale is now else old * (scale / now) for old, (scale, now) in zip(state, scales, strict=True))
+        return tuple(
+            self._mix(p, old, new) if p else new for p, old, new in zip(self.probabilities, before, after, strict=True)
+        )
+
+    def _mix(self, p: float, old: Tensor, new: Tensor) -> Tensor:
         if not self.training:
-            return tuple(p * old + (1 - p) * new for p, old, new in parts)
-        return tuple(torch.where(torch.rand_like(old) < p, old, new) for p, old, new in parts)
+            return p * old + (1 - p) * new
+        return torch.where(torch.rand_like(old.real) < p, old, new)
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Zoneout(Build):
     The defaults are those of the paper for an LSTM on characters.
 
     Attributes:
-        output: Probability for the first part of the state, the one that is the output.
+        output: Probability for the first part of the state, where that is the output.
         memory: Probability for the other parts of the cell's own state, such as the c of an LSTM.
 
     Raises:

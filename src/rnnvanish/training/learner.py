@@ -84,7 +84,7 @@ class Learner(pl.LightningModule):
             engine=engine,
             **cell_options or {},
         )
-        self.readout = nn.Linear(hidden_size * (2 if bidirectional else 1), self.task.output_size)
+        self.readout = nn.Linear(layer.output_size * (2 if bidirectional else 1), self.task.output_size)
         # After all other weights are drawn, so that they are those of a run without mitigations.
         for mitigation in chosen:
             if isinstance(mitigation, Draw):
@@ -155,5 +155,5 @@ class Learner(pl.LightningModule):
         last = output[-1] if lengths is None else output[lengths - 1, torch.arange(count, device=output.device)]
         if not self.hparams["bidirectional"]:
             return last
-        hidden = self.hparams["hidden_size"]  # the reverse direction ends at the beginning
-        return torch.cat([last[:, :hidden], output[0, :, hidden:]], dim=-1)
+        forward = output.shape[-1] // 2  # the reverse direction ends at the beginning
+        return torch.cat([last[:, :forward], output[0, :, forward:]], dim=-1)
