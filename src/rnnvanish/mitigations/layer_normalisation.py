@@ -59,7 +59,9 @@ class LayerNormalisation(Build):
             for name in inner.gate_names or ("from_x", "from_h"):
                 plain = dict(inner.named_modules()).get(name)
                 if not isinstance(plain, nn.Linear):
-                    raise ValueError(f"LayerNormalisation needs a cell with a {name}, got {type(inner).__name__}.")
+                    raise ValueError(
+                        f"LayerNormalisation needs a cell that names its linear layers, got {type(inner).__name__}."
+                    )
                 if isinstance(plain, _Normalised) or parametrize.is_parametrized(plain):
                     raise ValueError(
                         f"LayerNormalisation needs a plain {name}: normalise once, and before constraints."

@@ -64,7 +64,9 @@ class OrthogonalConstraint(Build):
             for name, blocks in (recurrent_layers(inner) or {"from_h": ()}).items():
                 linear = dict(inner.named_modules()).get(name)
                 if not isinstance(linear, nn.Linear):
-                    raise ValueError(f"OrthogonalConstraint needs a cell with a {name}, got {type(inner).__name__}.")
+                    raise ValueError(
+                        f"OrthogonalConstraint needs a cell whose state goes through a linear layer, got {type(inner).__name__}."
+                    )
                 if parametrize.is_parametrized(linear, "weight"):
                     raise ValueError("OrthogonalConstraint needs a recurrent matrix without a constraint: it has one.")
                 rows, read = linear.weight.shape

@@ -28,7 +28,9 @@ class _Masked(Wrapper):
         self.layers = tuple(recurrent_layers(innermost(cell))) or self.layers
         modules = dict(innermost(cell).named_modules())
         if not all(isinstance(modules.get(layer), nn.Linear) for layer in self.layers):
-            raise ValueError(f"VariationalDropout needs a cell with a from_h, got {type(innermost(cell)).__name__}.")
+            raise ValueError(
+                f"VariationalDropout needs a cell whose state goes through a linear layer, got {type(innermost(cell)).__name__}."
+            )
         super().__init__(
             cell, tuple("mask" if width == cell.hidden_size else f"mask of {width}" for width in self._widths(cell))
         )
@@ -60,7 +62,8 @@ class _Masked(Wrapper):
 
 
 def _drop(mask: Tensor, matrix: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return (args[0] * mask,)
+    (read,) = args
+    return (read * mask.view(len(read), *[1] * (read.dim() - 2), -1),)
 
 
 @dataclass(frozen=True)
