@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State
 
+#: Steps that the parallel form takes at once.
+CHUNK = 64
+
 
 @final
 class S4D(Cell):
@@ -77,14 +80,16 @@ class S4D(Cell):
         return 2 * (torch.complex(self.c_re, self.c_im) * s).sum(-1).real + self.d * u
 
     def parallel(self, x: Float[Tensor, "time batch input"], state: State) -> tuple[Tensor, State]:
-        """Take all steps at once, as a convolution."""
-        (s,), u, time = state, self.from_x(x), len(x)
-        rate, c = torch.complex(-self.log_a.exp(), self.omega), torch.complex(self.c_re, self.c_im)
-        decay = torch.exp(self.log_dt.exp() * rate)
-        powers = torch.cumprod(decay.expand(time, -1, -1), 0)  # Ā, Ā², …
-        write = (decay - 1) / rate
-        kernel = 2 * torch.cat([(c * write).sum(-1).real[None], (powers[:-1] * (c * write)).sum(-1).real])
-        spectrum = torch.fft.rfft(u, 2 * time, 0) * torch.fft.rfft(kernel, 2 * time, 0)[:, None]
-        y = torch.fft.irfft(spectrum, 2 * time, 0)[:time] + 2 * torch.einsum("hn,thn,bhn->tbh", c, powers, s).real
-        written = u[-1, :, :, None] + torch.einsum("thn,tbh->bhn", powers[:-1].flip(0), u[:-1].to(s.dtype))
-        return y + self.d * u, (powers[-1] * s + write * written,)
+        """Take all steps, some of them at once, as a convolution."""
+        (s,), outputs = state, []
+        c, rate = torch.complex(self.c_re, self.c_im), torch.complex(-self.log_a.exp(), self.omega)
+        decay, length = torch.exp(self.log_dt.exp() * rate), min(CHUNK, len(x))
+        write, powers = (decay - 1) / rate, torch.cumprod(decay.expand(length, -1, -1), 0)  # Ā, Ā², …
+        written = write * torch.cat([torch.ones_like(powers[:1]), powers[:-1]])  # by a step, so many steps ago
+        kernel = torch.fft.rfft(2 * (c * written).sum(-1).real, 2 * length, 0)[:, None]
+        for u in self.from_x(x).split(length):
+            y = torch.fft.irfft(torch.fft.rfft(u, 2 * length, 0) * kernel, 2 * length, 0)[: len(u)]
+            y = y + 2 * torch.einsum("hn,thn,bhn->tbh", c, powers[: len(u)], s).real
+            outputs.append(y + self.d * u)
+            s = powers[len(u) - 1] * s + torch.einsum("thn,tbh->bhn", written[: len(u)], u.flip(0).to(s.dtype))
+        return torch.cat(outputs), (s,)
