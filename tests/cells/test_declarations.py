@@ -68,10 +68,10 @@ def test_what_it_names_is_there(name):
 
 @every_cell
 def test_blocks_are_named_row_by_row(name):
-    """A layer without names makes no units of the state."""
+    """Each makes a number for every unit, or for every head. A layer without names makes no units of the state."""
     cell = built(name)
     for layer, names in cell.gate_names.items():
-        assert len(cell.get_submodule(layer).weight) == HIDDEN * len(names)
+        assert len(cell.get_submodule(layer).weight) / len(names) in {HIDDEN, getattr(cell, "heads", HIDDEN)}
     linear = {name: module for name, module in cell.named_children() if isinstance(module, nn.Linear)}
     for layer in linear.keys() - cell.gate_names if cell.gate_names else ():
         assert linear[layer].in_features == INPUT or linear[layer].out_features % HIDDEN, f"name the blocks of {layer}"
@@ -82,16 +82,21 @@ SEEING = {"PeepholeLSTM"}
 
 
 def from_identity(name, **how):
-    """How far what a step hands on of the part that an open gate keeps is from all of it, and nothing else."""
+    """How far what a step hands on of the part that an open gate keeps is from all of it, and nothing else.
+
+    Where the part is scaled, of what it stands for.
+    """
     cell, x, state, _ = stepped(name)
     with torch.no_grad():
         keep_by(cell, 20.0, **how)
-    place = cell.state_names.index(cell.keeps.part)
+    place, state = cell.state_names.index(cell.keeps.part), tuple(part[:1] for part in state)
+    scale = cell.scales(state)[place]
 
     def kept(part):
-        return cell(x[:1], tuple(part if n == place else each[:1] for n, each in enumerate(state)))[place]
+        after = cell(x[:1], (*state[:place], part / scale, *state[place + 1 :]))
+        return after[place] * cell.scales(after)[place]
 
-    found = torch.autograd.functional.jacobian(kept, state[place][:1]).flatten(0, state[place].dim() - 1).flatten(1)
+    found = torch.autograd.functional.jacobian(kept, state[place] * scale).flatten(0, state[place].dim() - 1).flatten(1)
     return (found - torch.eye(len(found)).to(found)).abs().max()
 
 

@@ -74,7 +74,7 @@ class AttentiveRNN(Cell):
         h = torch.tanh(self.from_x(x) + self.from_s(s))
         past, t = torch.cat([h[:, None], past[:, :-1]], dim=1), t + 1
         e = (self.score * torch.tanh(self.query(s)[:, None] + self.key(past))).sum(-1)
-        e = e.masked_fill(torch.arange(self.span, device=x.device) >= t, -math.inf)  # not reached yet
+        e = e.masked_fill(torch.arange(self.span, device=x.device) + 0.5 > t, -math.inf)  # not reached yet
         c = (torch.softmax(e, dim=-1)[:, :, None] * past).sum(1)
         return (h + c) / 2, past, t
 

@@ -49,14 +49,14 @@ class DeltaNet(Cell):
     )
     checked = "authors' code, fla-org/flash-linear-attention fla/layers/delta_net.py, fla/ops/delta_rule @ bc3b101dcb"
     state_names = ("S",)
-    gate_names = {"from_x": ("q", "k", "v")}
+    gate_names = {"from_x": ("q", "k", "v"), "from_x_rate": ("β",)}
     small = {"heads": 1}
 
     def __init__(self, input_size: int, hidden_size: int, heads: int = 4) -> None:
         super().__init__(input_size, hidden_size)
         self.heads, self.width = heads, head_width(self, heads)
         self.from_x = nn.Linear(input_size, 3 * hidden_size, bias=False)
-        self.rate = nn.Linear(input_size, heads, bias=False)
+        self.from_x_rate = nn.Linear(input_size, heads, bias=False)
 
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
         """Return zeros."""
@@ -73,7 +73,7 @@ class DeltaNet(Cell):
         (S,) = state
         _, k, v = self._read(x)
         error = v - (S * k[:, :, None]).sum(-1)
-        return (S + (torch.sigmoid(self.rate(x))[..., None] * error)[..., None] * k[:, :, None],)
+        return (S + (torch.sigmoid(self.from_x_rate(x))[..., None] * error)[..., None] * k[:, :, None],)
 
     def output(self, x: Float[Tensor, "batch input"], before: State, after: State) -> Float[Tensor, "batch hidden"]:
         """Look up what is stored under q."""
@@ -86,7 +86,7 @@ class DeltaNet(Cell):
         (S,), outputs = state, []
         for steps in x.split(CHUNK):
             q, k, v = (a.movedim(0, 2) for a in self._read(steps))
-            rate = torch.sigmoid(self.rate(steps)).movedim(0, 2)[..., None]
+            rate = torch.sigmoid(self.from_x_rate(steps)).movedim(0, 2)[..., None]
             error = rate * (v - k @ S.mT)
             error = torch.linalg.solve_triangular(rate * (k @ k.mT), error, upper=False, unitriangular=True)
             outputs.append(q @ S.mT + (q @ k.mT).tril() @ error)

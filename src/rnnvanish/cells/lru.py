@@ -72,7 +72,7 @@ class LRU(Cell):
         """Take one step."""
         (s,) = state
         decay = torch.exp(torch.complex(-self.nu.exp(), self.theta.exp()))
-        u = torch.complex(x @ self.b_re.T, x @ self.b_im.T)
+        u = x @ self.b_re.T + 1j * (x @ self.b_im.T)
         return (decay * s + self.gamma.exp() * u,)
 
     def output(self, x: Float[Tensor, "batch input"], before: State, after: State) -> Float[Tensor, "batch hidden"]:

@@ -1,8 +1,8 @@
 r"""Selective state space: what is read decides how long a step lasts, hence what is kept and what is let in.
 
-    u        = W x                              the features; the paper's block makes them outside, with a convolution
-    δ, B, C  = Vδ u, V_B u, V_C u
-    Δ        = softplus(W_Δ δ + b)              a gate for each feature: 0 keeps, a large one forgets and lets in
+    u        = Wᵤ x                             the features; the paper's block makes them outside, with a convolution
+    δ, B, C  = V_δ u, V_B u, V_C u
+    Δ        = softplus(W δ + b)                a gate for each feature: 0 keeps, a large one forgets and lets in
     s ← exp(Δ A) s + Δ B u, A = −e^a            (the paper holds u still for Δ, as S4D does; its code takes Δ B)
     y = C s + D u                               handed on, not fed back
 
@@ -55,13 +55,11 @@ class S6(Cell):
         self.order, self.rank = order, math.ceil(hidden_size / 16)
         self.from_x = nn.Linear(input_size, hidden_size, bias=False)
         self.to_selection = nn.Linear(hidden_size, self.rank + 2 * order, bias=False)
-        self.to_delta = nn.Linear(self.rank, hidden_size)
+        delta = torch.empty(hidden_size).uniform_(math.log(0.001), math.log(0.1)).exp()
+        self.w = nn.Parameter(torch.empty(hidden_size, self.rank).uniform_(-1, 1) / math.sqrt(self.rank))
+        self.b = nn.Parameter(torch.log(torch.expm1(delta)))  # softplus gives Δ back
         self.log_a = nn.Parameter(torch.arange(1.0, order + 1).log().repeat(hidden_size, 1))
         self.d = nn.Parameter(torch.ones(hidden_size))
-        nn.init.uniform_(self.to_delta.weight, -(self.rank**-0.5), self.rank**-0.5)
-        delta = torch.empty(hidden_size).uniform_(math.log(0.001), math.log(0.1)).exp()
-        with torch.no_grad():
-            self.to_delta.bias.copy_(torch.log(torch.expm1(delta)))  # softplus gives Δ back
 
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
         """Return zeros."""
@@ -71,7 +69,7 @@ class S6(Cell):
         """Take one step."""
         (s,), u = state, self.from_x(x)
         delta, b, _ = self.to_selection(u).split([self.rank, self.order, self.order], dim=-1)
-        delta = softplus(self.to_delta(delta))
+        delta = softplus(delta @ self.w.T + self.b)
         return (torch.exp(-self.log_a.exp() * delta[:, :, None]) * s + (delta * u)[:, :, None] * b[:, None],)
 
     def output(self, x: Float[Tensor, "batch input"], before: State, after: State) -> Float[Tensor, "batch hidden"]:

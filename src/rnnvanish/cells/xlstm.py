@@ -108,21 +108,22 @@ class MLSTM(Cell):
     checked = "authors' code, NX-AI/xlstm xlstm/blocks/mlstm and xlstm_large @ 032a6fb8ee"
     state_names = ("C", "n", "m")
     helpers = ("m",)
-    gate_names = {"from_x": ("q", "k", "v", "o")}
+    gate_names = {"from_x": ("q", "k", "v", "o"), "from_x_i": ("i",), "from_x_f": ("f",)}
+    keeps = Keeps("f", "C", called="forget", memory="matrix", writes="i")
     small = {"heads": 1}
 
     def __init__(self, input_size: int, hidden_size: int, heads: int = 4) -> None:
         super().__init__(input_size, hidden_size)
         self.heads, self.width = heads, head_width(self, heads)
         self.from_x = nn.Linear(input_size, 4 * hidden_size)
-        self.input_gate, self.forget_gate = nn.Linear(input_size, heads), nn.Linear(input_size, heads)
+        self.from_x_i, self.from_x_f = nn.Linear(input_size, heads), nn.Linear(input_size, heads)
         nn.init.normal_(self.from_x.weight, std=math.sqrt(2 / (5 * input_size)))
         nn.init.zeros_(self.from_x.bias)
-        nn.init.zeros_(self.input_gate.weight)
-        nn.init.zeros_(self.forget_gate.weight)
-        nn.init.normal_(self.input_gate.bias, std=0.1)
+        nn.init.zeros_(self.from_x_i.weight)
+        nn.init.zeros_(self.from_x_f.weight)
+        nn.init.normal_(self.from_x_i.bias, std=0.1)
         with torch.no_grad():
-            self.forget_gate.bias.copy_(torch.linspace(3, 6, heads))
+            self.from_x_f.bias.copy_(torch.linspace(3, 6, heads))
 
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
         """Return zeros."""
@@ -138,7 +139,7 @@ class MLSTM(Cell):
         """Take one step."""
         C, n, m = state
         _, k, v, _ = self._read(x)
-        i, kept = self.input_gate(x), logsigmoid(self.forget_gate(x)) + m
+        i, kept = self.from_x_i(x), logsigmoid(self.from_x_f(x)) + m
         m = torch.maximum(kept, i)
         i, f = torch.exp(i - m)[:, :, None], torch.exp(kept - m)[:, :, None]
         return f[..., None] * C + (i * v)[..., None] * k[:, :, None], f * n + i * k, m
@@ -161,8 +162,8 @@ class MLSTM(Cell):
     def _take(self, x: Float[Tensor, "time batch input"], state: State) -> tuple[Tensor, State]:
         C, n, m = state
         q, k, v, o = (a.movedim(0, 2) for a in self._read(x))
-        i = self.input_gate(x).movedim(0, 2)[:, :, None]
-        f = logsigmoid(self.forget_gate(x)).movedim(0, 2).cumsum(-1)[..., None]
+        i = self.from_x_i(x).movedim(0, 2)[:, :, None]
+        f = logsigmoid(self.from_x_f(x)).movedim(0, 2).cumsum(-1)[..., None]
         later = torch.ones(len(x), len(x), dtype=torch.bool, device=x.device).triu(1)
         written, kept = (f - f.mT + i).masked_fill(later, -math.inf), f + m[..., None, None]
         m = torch.maximum(kept, written.amax(-1, keepdim=True))

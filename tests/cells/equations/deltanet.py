@@ -26,7 +26,7 @@ def DeltaNet(w, x, state, heads):
         linear = [[dot(w["from_x.weight"][unit], x) for unit in block] for block in rows]
         q, k, v = ([value * sigmoid(value) for value in block] for block in linear)
         q, k = normalised(q), normalised(k)
-        rate = sigmoid(dot(w["rate.weight"][head], x))
+        rate = sigmoid(dot(w["from_x_rate.weight"][head], x))
         error = [v[a] - dot(S[head][a], k) for a in range(width)]
         matrix = [[S[head][a][b] + rate * error[a] * k[b] for b in range(width)] for a in range(width)]
         y += [dot(matrix[a], q) / math.sqrt(width) for a in range(width)]

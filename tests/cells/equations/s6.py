@@ -12,10 +12,10 @@ def S6(w, x, state, order):
     u = product(w["from_x.weight"], x)
     selection = product(w["to_selection.weight"], u)
     b, c = selection[-2 * order : -order], selection[-order:]
-    widths = product(w["to_delta.weight"], selection[: -2 * order])
+    widths = product(w["w"], selection[: -2 * order])
     y, new = [], []
     for unit, value in enumerate(u):
-        delta = math.log(1 + math.exp(widths[unit] + w["to_delta.bias"][unit]))
+        delta = math.log(1 + math.exp(widths[unit] + w["b"][unit]))
         numbers = [
             math.exp(-delta * math.exp(w["log_a"][unit][n])) * s[unit][n] + delta * b[n] * value for n in range(order)
         ]

@@ -48,7 +48,7 @@ def MLSTM(w, x, state, heads):
         units = range(head * width, (head + 1) * width)
         q, k, v, o = ([row(w, "from_x", block * size + unit, x) for unit in units] for block in range(4))
         k = [value / math.sqrt(width) for value in k]
-        i, f, top = stabilised(row(w, "input_gate", head, x), row(w, "forget_gate", head, x), m[head])
+        i, f, top = stabilised(row(w, "from_x_i", head, x), row(w, "from_x_f", head, x), m[head])
         matrix = [[f * C[head][a][b] + i * v[a] * k[b] for b in range(width)] for a in range(width)]
         norm = [f * n[head][b] + i * k[b] for b in range(width)]
         divisor = max(abs(dot(norm, q)), math.exp(-top))

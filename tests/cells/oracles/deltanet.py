@@ -16,8 +16,8 @@ def with_keys(DeltaNet, rate):
     keys = torch.eye(WIDTH, WIDTH + 1).double().repeat(HEADS, 1) * 1e5
     with torch.no_grad():
         cell.from_x.weight[: 2 * HEADS * WIDTH] = keys.repeat(2, 1)
-        cell.rate.weight.zero_()
-        cell.rate.weight[:, -1] = rate
+        cell.from_x_rate.weight.zero_()
+        cell.from_x_rate.weight[:, -1] = rate
     return cell
 
 
@@ -61,7 +61,7 @@ def normalises_queries_and_keys(DeltaNet):
     S = torch.randn(2, HEADS, WIDTH, WIDTH).double()
     q, k, v = silu(x @ cell.from_x.weight.T).view(2, 3, HEADS, WIDTH).unbind(1)
     q, k = (a / torch.sqrt(a.norm(dim=-1, keepdim=True) ** 2 + 1e-6) for a in (q, k))
-    rate = torch.sigmoid(x @ cell.rate.weight.T)[..., None, None]
+    rate = torch.sigmoid(x @ cell.from_x_rate.weight.T)[..., None, None]
     projected = torch.eye(WIDTH).double() - rate * torch.einsum("bha,bhc->bhac", k, k)
     new = S @ projected + rate * torch.einsum("bha,bhc->bhac", v, k)
     torch.testing.assert_close(cell(x, (S,)), (new,))
@@ -78,6 +78,6 @@ def is_itself_all_at_once(DeltaNet):
 def is_drawn_as_torch_draws_layers(DeltaNet):
     cell = DeltaNet(100, 64)
     assert cell.initial_state(torch.zeros(2, 100))[0].shape == (2, 4, 16, 16)
-    for layer in (cell.from_x, cell.rate):
+    for layer in (cell.from_x, cell.from_x_rate):
         assert layer.bias is None
         assert 0.095 < layer.weight.abs().max() <= 0.1

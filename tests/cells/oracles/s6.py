@@ -10,8 +10,8 @@ def started(S6, bias):
     """A cell whose gate is the same for all it reads, an input and a state."""
     cell = drawn(S6(3, 4, order=2))
     with torch.no_grad():
-        cell.to_delta.weight.zero_()
-        cell.to_delta.bias.fill_(bias)
+        cell.w.zero_()
+        cell.b.fill_(bias)
     return cell, torch.randn(2, 3).double(), torch.randn(2, 4, 2).double()
 
 
@@ -47,7 +47,7 @@ def selects_by_what_it_reads(S6):
     """Where one feature alone opens the gate, by the number that the selection gives it."""
     cell, x, s = started(S6, 0.0)
     with torch.no_grad():
-        cell.to_delta.weight.fill_(1.0)
+        cell.w.fill_(1.0)
     delta = torch.log1p(torch.exp(x @ cell.from_x.weight.T @ cell.to_selection.weight[0]))
     lost = torch.autograd.functional.jacobian(lambda s: cell(x, (s,))[0].sum(), s)
     torch.testing.assert_close(lost, torch.exp(-delta[:, None, None] * torch.exp(cell.log_a)))
@@ -60,12 +60,12 @@ def is_drawn_as_mambas(S6):
     assert cell.to_selection.weight.shape == (63 + 32, 1000)
     assert cell.from_x.bias is None
     assert cell.to_selection.bias is None
-    delta = torch.nn.functional.softplus(cell.to_delta.bias)
+    delta = torch.nn.functional.softplus(cell.b)
     torch.testing.assert_close(torch.stack([delta.min(), delta.max()]), torch.tensor([1e-3, 0.1]), rtol=0.02, atol=0)
     torch.testing.assert_close(delta.log().mean().item(), math.log(0.01), rtol=0, atol=0.15)
     torch.testing.assert_close(torch.exp(cell.log_a), torch.arange(1.0, 17).expand(1000, 16))
     torch.testing.assert_close(cell.d, torch.ones(1000))
-    weight = cell.to_delta.weight.abs()
+    weight = cell.w.abs()
     assert 0.99 * 63**-0.5 < weight.max() <= 63**-0.5
-    assert cell.to_delta.weight.min() < -0.99 * 63**-0.5
-    assert S6(3, 17).to_delta.weight.shape == (17, 2)
+    assert cell.w.min() < -0.99 * 63**-0.5
+    assert S6(3, 17).w.shape == (17, 2)

@@ -56,8 +56,8 @@ def stores_values_under_keys(MLSTM):
         linear = (row @ cell.from_x.weight.T + cell.from_x.bias).view(2, 4, HEADS, 2)
         q, k, v, o = linear.unbind(1)
         k = k / math.sqrt(2)
-        i = torch.exp(row @ cell.input_gate.weight.T + cell.input_gate.bias)
-        f = torch.sigmoid(row @ cell.forget_gate.weight.T + cell.forget_gate.bias)
+        i = torch.exp(row @ cell.from_x_i.weight.T + cell.from_x_i.bias)
+        f = torch.sigmoid(row @ cell.from_x_f.weight.T + cell.from_x_f.bias)
         C = torch.einsum("bh,bhvk->bhvk", f, C) + torch.einsum("bh,bhv,bhk->bhvk", i, v, k)
         n = torch.einsum("bh,bhk->bhk", f, n) + torch.einsum("bh,bhk->bhk", i, k)
         torch.testing.assert_close(meant(cell, state)[:2], [C, n], rtol=1e-8, atol=1e-8)
@@ -93,7 +93,7 @@ def overflows_nowhere(kind):
     gates = (
         (cell.from_x.bias[:4], cell.from_x.bias[4:8])
         if "h" in cell.state_names
-        else (cell.input_gate.bias, cell.forget_gate.bias)
+        else (cell.from_x_i.bias, cell.from_x_f.bias)
     )
     for i, f in ((1000.0, 0.0), (-20.0, -1000.0)):
         with torch.no_grad():
@@ -124,7 +124,7 @@ def is_drawn_as_its_authors_draw(MLSTM):
     assert cell.initial_state(torch.zeros(2, 50))[0].shape == (2, 4, 100, 100)
     torch.testing.assert_close(cell.from_x.weight.std().item(), math.sqrt(2 / 250), rtol=0.02, atol=0)
     assert not cell.from_x.bias.any()
-    assert not cell.input_gate.weight.any()
-    assert not cell.forget_gate.weight.any()
-    torch.testing.assert_close(cell.forget_gate.bias.detach(), torch.tensor([3.0, 4.0, 5.0, 6.0]))
-    torch.testing.assert_close(MLSTM(2, 2000, heads=2000).input_gate.bias.std().item(), 0.1, rtol=0.1, atol=0)
+    assert not cell.from_x_i.weight.any()
+    assert not cell.from_x_f.weight.any()
+    torch.testing.assert_close(cell.from_x_f.bias.detach(), torch.tensor([3.0, 4.0, 5.0, 6.0]))
+    torch.testing.assert_close(MLSTM(2, 2000, heads=2000).from_x_i.bias.std().item(), 0.1, rtol=0.1, atol=0)
