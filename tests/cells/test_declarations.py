@@ -1,12 +1,11 @@
 """What each listed cell says of itself is so."""
 
 import inspect
-import math
 
 import pytest
 import torch
 from every_cell import BATCH, HIDDEN, INPUT
-from oracle import drawn, drawn_state
+from oracle import assert_scales, drawn, drawn_state
 from torch import nn
 
 from rnnvanish import cells
@@ -118,17 +117,4 @@ def test_a_plain_step_is_its_weights_and_a_function(name):
 
 @pytest.mark.parametrize("name", [name for name, cell in cells.ALL.items() if cell.scales is not Cell.scales])
 def test_what_a_part_stands_for_does_not_depend_on_its_scale(name):
-    """With another scale, and parts divided by it, a step gives the same outputs and the same that its parts stand for."""
-    cell, x, state, after = stepped(name)
-    other = tuple(
-        part + math.log(3) * (called in cell.helpers) for called, part in zip(cell.state_names, state, strict=True)
-    )
-    factors = zip(cell.scales(state), cell.scales(other), strict=True)
-    other = tuple(part * old / new for part, (old, new) in zip(other, factors, strict=True))
-    new = cell(x, other)
-    torch.testing.assert_close(cell.output(x, other, new), cell.output(x, state, after))
-    for called, ours, theirs, one, two in zip(
-        cell.state_names, new, after, cell.scales(new), cell.scales(after), strict=True
-    ):
-        if called not in cell.helpers:
-            torch.testing.assert_close(ours * one, theirs * two)
+    assert_scales(cells.ALL[name])

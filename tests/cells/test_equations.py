@@ -15,4 +15,4 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_a_cell_is_its_papers_equations(name, options):
-    assert_follows_equations(cells.ALL[name], equations(name), **options)
+    assert_follows_equations(cells.ALL[name], name, **options)

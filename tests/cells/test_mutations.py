@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 from cell_faults import cell_faults
-from oracle import assert_follows_equations, assert_passes, equations, file_of, options_of, oracles
+from oracle import assert_follows_equations, assert_passes, assert_scales, file_of, options_of, oracles
 
 from rnnvanish import cells
+from rnnvanish.cell import Cell
 
 CELLS = Path(cells.__file__).parent
 FILES = sorted({file_of(name) for name in cells.ALL})
@@ -39,9 +40,11 @@ def planted(file):
 def held(name, kind):
     """Hold a class against all that the cell of this name is held against."""
     for options in options_of(name):
-        assert_follows_equations(kind, equations(name), **options)
+        assert_follows_equations(kind, name, **options)
     for check in oracles(name).values():
         assert_passes(kind, check)
+    if kind.scales is not Cell.scales:
+        assert_scales(kind)
 
 
 def seen(fault, source):

@@ -62,6 +62,11 @@ def equations(name):
     return getattr(loaded("equations").get(file_of(name)), name, None)
 
 
+def starts(name):
+    """The function that says the state before the first step of the cell of this name; None where that is nought."""
+    return getattr(loaded("equations").get(file_of(name)), f"{name}_start", None)
+
+
 def options_of(name):
     """The options with which a cell's equations are held: its `small` ones, and with each of OPTIONS[name] of their file."""
     others = getattr(loaded("equations").get(file_of(name)), "OPTIONS", {}).get(name, ())
@@ -88,12 +93,15 @@ def _is_number(part):
     return part.is_floating_point() or part.is_complex()
 
 
-def assert_follows_equations(kind, step, **options):
-    """Several steps of a cell, from a state and with weights that are drawn, equal a function of plain Python.
+def assert_follows_equations(kind, name, **options):
+    """Several steps, from a state and with weights that are drawn, equal a function of plain Python; and the first state.
+
+    `step(w, x, state, **options)` gives the output and the new state of one sequence, in nested lists; `start(w, parts)`
+    the state before the first step, for parts of noughts.
 
     Args:
         kind: The cell's class.
-        step: `step(w, x, state, **options) -> output, new state` of one sequence, in nested lists.
+        name: The cell that it is held against.
         options: Besides the class's `small` ones.
     """
     torch.manual_seed(0)
@@ -104,6 +112,12 @@ def assert_follows_equations(kind, step, **options):
         "times": torch.rand(STEPS, BATCH, 1).double(),
         "observed": torch.rand(STEPS, BATCH, INPUT) < 0.5,
     }
+    step, start = equations(name), starts(name)
+    state = cell.initial_state(torch.randn(BATCH, INPUT).double())
+    for row in range(BATCH):
+        noughts = [torch.zeros_like(part[row]).tolist() for part in state]
+        for part, value in zip(state, start(weights, noughts) if start else noughts, strict=True):
+            assert_close(part[row], value, "the state before the first step")
     state = drawn_state(cell, torch.zeros(BATCH, INPUT).double())
     for t in range(STEPS):
         x = torch.randn(BATCH, INPUT).double()
@@ -114,14 +128,34 @@ def assert_follows_equations(kind, step, **options):
             new = cell(x, state, **more)
             output = cell.output(x, state, new)
         assert output.shape == (BATCH, cell.output_size)
-        assert len(new) == len(cell.state_names)
+        assert [part.dtype for part in new] == [part.dtype for part in state]
         for row in range(BATCH):
             given = {name: value[row].tolist() for name, value in more.items()}
             expected, after = step(weights, x[row].tolist(), before[row], **options, **given)
             names = ["the output", *cell.state_names]
-            for name, part, value in zip(names, [output, *new], [expected, *after], strict=True):
-                assert_close(part[row], value, f"{name} of step {t}")
+            for what, part, value in zip(names, [output, *new], [expected, *after], strict=True):
+                assert_close(part[row], value, f"{what} of step {t}")
         state = new
+
+
+def assert_scales(kind):
+    """With another scale, and parts divided by it, a step gives the same output, and the same that its parts stand for."""
+    torch.manual_seed(0)
+    cell, x = drawn(kind(INPUT, HIDDEN, **kind.small)).eval(), torch.randn(BATCH, INPUT).double()
+    state = drawn_state(cell, x)
+    moved = tuple(part + (name in cell.helpers) for name, part in zip(cell.state_names, state, strict=True))
+    scales = list(zip(cell.scales(state), cell.scales(moved), strict=True))
+    other = tuple(part * old / new for part, (old, new) in zip(moved, scales, strict=True))
+    found = []
+    for before in (state, other):
+        after = cell(x, before)
+        parts = zip(cell.state_names, after, cell.scales(after), strict=True)
+        memory = [part * scale for name, part, scale in parts if name not in cell.helpers]
+        found.append([cell.output(x, before, after), *memory])
+    torch.testing.assert_close(found[0], found[1])
+    assert all(
+        old == new == 1 for name, (old, new) in zip(cell.state_names, scales, strict=True) if name in cell.helpers
+    )
 
 
 def assert_close(ours, expected, what):

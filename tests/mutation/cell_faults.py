@@ -32,6 +32,8 @@ TAKEN_FOR = {
     "randn": "rand",
     "cumsum": "cumprod",
 }
+#: What a cell declares, in its class or of an instance.
+DECLARED = {"paper", "checked", "state_names", "helpers", "gate_names", "keeps", "wants", "small"}
 #: Functions of an axis; counted from the end or from the start is a matter of taste.
 OF_AN_AXIS = {"chunk", "split", "cat", "stack", "sum", "mean", "softmax", "log_softmax", "cumsum", "cumprod", "amax"}
 
@@ -48,22 +50,30 @@ def cell_faults(path: str, source: str) -> list[Fault]:
 
 
 def _leave_alone(tree: ast.Module) -> None:
-    """Take out of a tree what a class declares, and what refuses an argument."""
+    """Take out of a tree what a cell declares, and what refuses an argument."""
+    tree.body = [each for each in tree.body if "'https://" not in ast.unparse(each) or isinstance(each, ast.ClassDef)]
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             node.body = [each for each in node.body if isinstance(each, ast.FunctionDef)]
         elif isinstance(node, ast.FunctionDef):
-            node.body = [each for each in node.body if not (_refuses(each) or _builds_the_base(each))]
-
-
-def _builds_the_base(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and ast.unparse(statement).startswith("super().__init__")
+            node.body = [each for each in node.body if not (_refuses(each) or _declares(each))]
 
 
 def _refuses(statement: ast.stmt) -> bool:
     while isinstance(statement, ast.If | ast.For):
         statement = statement.body[-1]
     return isinstance(statement, ast.Raise)
+
+
+def _declares(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.If(body=body, orelse=[]):
+            return all(map(_declares, body))
+        case ast.Expr():
+            return ast.unparse(statement).startswith("super().__init__")
+        case ast.Assign([ast.Attribute(attr=name)]) | ast.AnnAssign(ast.Attribute(attr=name)):
+            return name in DECLARED
+    return False
 
 
 def _axes(tree: ast.Module) -> set[ast.AST]:
@@ -93,7 +103,8 @@ def _changes(node: ast.AST, instead: list[ast.expr]) -> Iterator[tuple[str, ast.
             for first in range(len(targets) - 1):
                 turned = [*targets]
                 turned[first : first + 2] = turned[first + 1], turned[first]
-                yield "order", ast.Tuple(turned, ast.Store())
+                if ast.dump(turned[first]) != ast.dump(targets[first]):
+                    yield "order", ast.Tuple(turned, ast.Store())
 
 
 def _other_values(function: ast.FunctionDef) -> dict[ast.Name, list[ast.expr]]:

@@ -61,3 +61,7 @@ def HouseholderRNN(w, x, state, reflections=None):
     sums = [dot(w["from_x.weight"][i], x) + w["from_x.bias"][i] + q[i] for i in range(n)]
     new = [each if each >= 0 else 0.1 * each for each in sums]
     return new, [new]
+
+
+def HouseholderRNN_start(w, noughts):
+    return [w["h0"]]

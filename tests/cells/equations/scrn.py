@@ -17,3 +17,7 @@ def SCRN(w, x, state, context_size=20, alpha=0.95):
         drive = dot(w["from_x.weight"][unit], x) + dot(w["p"][unit], s) + dot(w["from_h.weight"][unit], h)
         fast.append(1 / (1 + math.exp(-drive)))
     return fast + slow, [fast, slow]
+
+
+def SCRN_start(w, noughts):
+    return [[0.1 for _ in part] for part in noughts]

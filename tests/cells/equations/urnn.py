@@ -32,3 +32,7 @@ def URNN(w, x, state):
         z = h[unit] + complex(re, im)
         new.append(z * max(0.0, abs(z) + w["bias"][unit]) / (abs(z) + 1e-5))
     return [each.real for each in new] + [each.imag for each in new], [new]
+
+
+def URNN_start(w, noughts):
+    return [[complex(re, im) for re, im in zip(*w["h0"], strict=True)]]
