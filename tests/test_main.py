@@ -7,8 +7,9 @@ import sys
 from importlib.metadata import version
 
 import pytest
+import torch
 
-from rnnvanish import cells, mitigations
+from rnnvanish import Recurrent, cells, mitigations, probes
 from rnnvanish.__main__ import COMMANDS, main
 from rnnvanish.console import to_json, wants_json
 
@@ -21,12 +22,31 @@ def test_cells_are_listed(capsys):
     assert set(listed) == set(cells.ALL)
     for name, row in listed.items():
         assert set(row) == {"name", "state", "paper", "parameters"}
-        assert row["state"] == list(cells.ALL[name].state_names)
+        assert row["state"] == list(cells.ALL[name](1, 64).state_names)
         assert str(cells.ALL[name].paper.year) in row["paper"]
     assert {name: listed[name]["parameters"] for name in PARAMETERS} == PARAMETERS
     assert main(["cells"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == sorted(cells.ALL)
+    assert [line.split()[0] for line in lines[1:]] == list(cells.ALL)
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_cell_is_shown_with_its_equations_its_defaults_and_its_curve(capsys):
+    assert main(["cells", "Elman"]) == 0
+    said = capsys.readouterr().out
+    assert "h ← φ(W x + b + U h + c)" in said
+    assert "options      nonlinearity='tanh', bias=True" in said
+    assert max(map(len, said.splitlines())) <= 120
+    assert main(["cells", "Elman", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    torch.manual_seed(0)
+    layer, x = Recurrent(cells.Elman, 8, 64), torch.randn(101, 4, 8)
+    (curve,) = probes.retention(layer, x, lambda output: output[0][-1].sum()).values()
+    assert document["gain"] == curve.gain.tolist()
+    assert document["half_life"] == curve.half_life
+    assert f"{curve.gain[5]:.2g}" in said
+    assert main(["cells", "Ellman"]) == 2
+    assert "Did you mean Elman?" in capsys.readouterr().err
 
 
 def test_mitigations_are_listed(capsys):
@@ -47,7 +67,7 @@ def test_mitigations_are_listed(capsys):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("train --cell LSTN --task digits", ["no cell 'LSTN'. Did you mean LSTM?", "Elman, GRU, LSTM"]),
+        ("train --cell LSTN --task digits", ["no cell 'LSTN'. Did you mean LSTM?", "ATR"]),
         ("train --cell LSTM --task text8", ["no task 'text8'. Did you mean text?", "adding, copying, digits"]),
         ("train --cell LSTM --task digits --hiden_size 3", ["Did you mean --hidden_size?", "--dropout, --engine"]),
         ("train --cell LSTM --task digits --hidden-size 3", ["Did you mean --hidden_size?"]),

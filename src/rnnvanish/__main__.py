@@ -10,13 +10,18 @@ import sys
 
 try:
     import inspect
+    import re
+    import textwrap
     import traceback
     from collections.abc import Callable
     from importlib.metadata import version
-    from typing import Any, Literal
+    from typing import TYPE_CHECKING, Any, Literal
 
     from rnnvanish.console import complain, one_line, print_text, standard_output, to_json, wants_json
     from rnnvanish.names import WrongUse, built, did_you_mean, listed, lookup
+
+    if TYPE_CHECKING:
+        from rnnvanish.probes import Curve
 except KeyboardInterrupt:
     sys.exit(130)
 
@@ -24,29 +29,92 @@ except KeyboardInterrupt:
 Ending = tuple[int, Any]
 
 
-def cells(json: bool = False) -> Ending:
-    """List the cells: their states, their papers and their parameters at a width of 64, one feature read.
+def cells(name: str | None = None, json: bool = False) -> Ending:
+    """List the cells, or show one of them: its equations, its defaults, and how much of a gradient it keeps.
 
     Args:
+        name: A cell's name. Without it all are listed, with their parameters at a width of 64 and one feature read.
         json: Print one line of JSON.
     """
     from rnnvanish import cells as catalogue
 
-    rows: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "state": list(cell.state_names),
-            "paper": str(cell.paper),
-            "parameters": sum(parameter.numel() for parameter in cell(1, 64).parameters()),
-        }
-        for name, cell in sorted(catalogue.ALL.items())
-    ]
+    if name is None:
+        rows = [_summary(each, cell) for each, cell in catalogue.ALL.items()]
+        lines = [f"{'cell':<23}{'state':<22}{'parameters':>10}  paper", *(_line(row) for row in rows), ""]
+        if not json:
+            print_text("\n".join(lines))
+        return 0, rows
+    try:
+        cell = lookup("cell", name, catalogue.ALL)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    curve = _untrained_curve(cell)
+    document = _summary(name, cell) | {
+        "options": {
+            option.name: option.default
+            for option in inspect.signature(cell).parameters.values()
+            if option.default is not inspect.Parameter.empty
+        },
+        "equations": (sys.modules[cell.__module__].__doc__ or "").strip(),
+        "checked": cell.checked,
+        "lag": curve.lag.tolist(),
+        "gain": curve.gain.tolist(),
+        "half_life": curve.half_life,
+    }
     if not json:
-        lines = [f"{'cell':<12}{'state':<10}{'parameters':>10}  paper"]
-        for row in rows:
-            lines.append(f"{row['name']:<12}{', '.join(row['state']):<10}{row['parameters']:>10,}  {row['paper']}")
-        print_text("\n".join([*lines, ""]))
-    return 0, rows
+        print_text(_described(document, inspect.getdoc(cell) or "", curve))
+    return 0, document
+
+
+def _summary(name: str, cell: Any) -> dict[str, Any]:
+    """What a list of cells says of each."""
+    one = cell(1, 64)
+    parameters = sum(parameter.numel() for parameter in one.parameters())
+    return {"name": name, "state": list(one.state_names), "paper": str(one.paper), "parameters": parameters}
+
+
+def _line(row: dict[str, Any]) -> str:
+    """A cell in a line of 100 columns."""
+    state, paper = ", ".join(row["state"]), row["paper"].partition(").")[0] + ")"
+    state = state if len(state) < 22 else f"{', '.join(row['state'][:2])}, … ({len(row['state'])} parts)"
+    if len(paper) > 43:
+        paper = f"{re.split(r',| &', paper)[0]} et al. ({paper.rpartition('(')[2]}"
+    return f"{row['name']:<23}{state:<22}{row['parameters']:>10,}  {paper}"
+
+
+def _untrained_curve(cell: Any) -> "Curve":
+    """How much of the gradient of the last output is left at each distance: of a layer of 64 units as it is drawn."""
+    import torch
+
+    from rnnvanish import Recurrent, probes
+
+    torch.manual_seed(0)
+    layer, x = Recurrent(cell, 8, 64), torch.randn(101, 4, 8)
+    (curve,) = probes.retention(layer, x, lambda output: output[0][-1].sum()).values()
+    return curve
+
+
+def _described(document: dict[str, Any], summary: str, curve: "Curve") -> str:
+    """A cell as people read it."""
+    options = ", ".join(f"{name}={value!r}" for name, value in document["options"].items()) or "none"
+    shown = [lag for lag in (0, 1, 2, 5, 10, 20, 50, 100) if lag < len(curve.gain)]
+    rows = [
+        f"{document['name']}: {summary.partition(chr(10))[0]}",
+        *("", document["equations"], ""),
+        f"state        {', '.join(document['state'])}",
+        f"parameters   {document['parameters']:,} at a width of 64, one feature read",
+        f"options      {options}",
+        f"checked      {document['checked']}",
+        textwrap.fill(f"paper        {document['paper']}", 100, subsequent_indent=" " * 13, break_on_hyphens=False),
+        "",
+        "How much of the gradient of the last output is left, so many steps back, as it is drawn",
+        "(64 units, 8 features of random numbers, 4 sequences, seed 0):",
+        f"{'steps back':<13}" + "".join(f"{lag:>10}" for lag in shown),
+        f"{'left':<13}" + "".join(f"{curve.gain[lag].item():>10.2g}" for lag in shown),
+        str(curve),
+        "",
+    ]
+    return "\n".join(rows)
 
 
 def mitigations(json: bool = False) -> Ending:
@@ -277,7 +345,7 @@ def _ended(args: list[str]) -> Ending:
             return 0, {"version": version("rnnvanish")}
         from rnnvanish.arguments import parsed
 
-        name, options = parsed(args, COMMANDS, diagnose)
+        name, options = parsed(args, COMMANDS, (diagnose, cells))
         return COMMANDS[name](**options)
     except SystemExit as end:  # the parser's: --help, --version
         return (end.code if isinstance(end.code, int) else 2), None

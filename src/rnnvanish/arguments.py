@@ -1,7 +1,8 @@
 """The arguments of the command line: a parser that says which names there are when one is misspelt."""
 
+import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
 from typing import Any, NoReturn
 
@@ -37,14 +38,14 @@ class Parser(ArgumentParser):
 
 
 def parsed(
-    args: list[str], commands: Mapping[str, Callable[..., Any]], positional: Callable[..., Any]
+    args: list[str], commands: Mapping[str, Callable[..., Any]], positional: Collection[Callable[..., Any]]
 ) -> tuple[str, dict[str, Any]]:
     """Read the name of a command, and its options.
 
     Args:
         args: What was typed.
         commands: The commands: signature and docstring are the options and their help.
-        positional: The command whose first argument has no name.
+        positional: The commands whose first argument is given without its name, and may be missing where it has a default.
 
     Raises:
         WrongUse: Says what was needed.
@@ -59,10 +60,27 @@ def parsed(
     for name, function in commands.items():
         summary = (function.__doc__ or "").partition("\n")[0]
         command = Parser(known, description=summary)
-        command.add_function_arguments(function, as_group=False, as_positional=function is positional)
+        first, *_ = inspect.signature(function).parameters.values()
+        optional = function in positional and first.default is not first.empty
+        if optional:
+            command.add_argument(
+                first.name, nargs="?", type=str, default=first.default, help=_help(function, first.name)
+            )
+        command.add_function_arguments(
+            function,
+            as_group=False,
+            as_positional=function in positional and not optional,
+            skip={first.name} if optional else None,
+        )
         for action in command._actions:
             if getattr(action, "_typehint", None) is bool:  # --json alone means --json true
                 action.nargs, action.const = "?", True
         subcommands.add_subcommand(name, command, help=summary)
     given = parser.parse_args(args)
     return given.command, given[given.command].as_dict()
+
+
+def _help(function: Callable[..., Any], argument: str) -> str:
+    """What a docstring says of an argument, on one line."""
+    found = re.search(rf"^ +{argument}: (.*)$", function.__doc__ or "", re.MULTILINE)
+    return found[1] if found else ""

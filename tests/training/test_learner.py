@@ -241,7 +241,7 @@ def test_validation_reads_all_records_of_the_test_part_once():
 @pytest.mark.parametrize(
     ("make", "needed"),
     [
-        (lambda: Learner("lstm", "adding"), r"no cell 'lstm'. Did you mean LSTM\? There are: Elman, GRU, LSTM"),
+        (lambda: Learner("lstm", "adding"), r"no cell 'lstm'. Did you mean LSTM\? There are: AntisymmetricRNN, ATR, "),
         (lambda: Learner("LSTM", "Addding"), r"no task 'Addding'. Did you mean adding\? There are: adding, copying"),
         (lambda: Learner("LSTM", "zebra"), r"no task 'zebra'. There are: adding"),
         (lambda: Learner("LSTM", "adding", lr=0.0), "learning rate lr > 0, got 0.0"),
