@@ -8,7 +8,6 @@ Why the gradient survives: a step back multiplies it by I + ε (A + diag(φ′) 
 and the nearer β is to 1 the less of it grows or decays. What γ takes is gone.
 """
 
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -45,7 +44,6 @@ class LipschitzRNN(Cell):
         "https://arxiv.org/abs/2006.12070",
     )
     checked = "authors' code, erichson/LipschitzRNN models.py and tools.py @ df6552e89f"
-    gate_names = MappingProxyType({"from_x": ("n",)})
 
     def __init__(
         self,
@@ -59,8 +57,7 @@ class LipschitzRNN(Cell):
         super().__init__(input_size, hidden_size)
         self.epsilon, self.beta, self.gamma, self.gated = epsilon, beta, gamma, gated
         self.from_x = nn.Linear(input_size, 2 * hidden_size if gated else hidden_size)
-        if gated:
-            self.gate_names = MappingProxyType({"from_x": ("n", "g")})
+        self.gate_names = {"from_x": ("n", "g") if gated else ("n",)}
         self.m = nn.Parameter(torch.randn(hidden_size, hidden_size) / hidden_size)
         self.n = nn.Parameter(torch.randn(hidden_size, hidden_size) / hidden_size)
 
