@@ -183,7 +183,7 @@ class HouseholderRNN(Cell):
         (h,) = state
         u, eye = self.u.tril(), torch.eye(self.hidden_size, dtype=self.u.dtype, device=self.u.device)
         # The product of all reflections at once, whatever their lengths: I − U T⁻¹ Uᵀ.
-        overlaps = u.T @ u
+        overlaps = (u.T @ u).to(self.u.dtype)  # in 16 bits nothing is solved
         t = overlaps.triu(1) + overlaps.diagonal().diag() / 2
         q = (eye - u @ torch.linalg.solve_triangular(t, u.T, upper=True)) * self.d
         return (nn.functional.leaky_relu(self.from_x(x) + h @ q.T, 0.1),)

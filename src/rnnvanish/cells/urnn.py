@@ -79,7 +79,8 @@ class URNN(Cell):
         r1, r2 = torch.complex(self.reflections[:, 0], self.reflections[:, 1])
         h = _reflect(torch.fft.fft(d1 * h, norm="ortho"), r1)
         h = torch.fft.ifft(d2 * h[:, self.order], norm="ortho")
-        z = d3 * _reflect(h, r2) + torch.complex(*self.from_x(x).chunk(2, dim=-1))
+        re, im = self.from_x(x).to(self.bias.dtype).chunk(2, dim=-1)
+        z = d3 * _reflect(h, r2) + torch.complex(re, im)
         return (z * (torch.relu(z.abs() + self.bias) / (z.abs() + 1e-5)),)
 
     def output(self, x: Float[Tensor, "batch input"], before: State, after: State) -> Float[Tensor, "batch output"]:

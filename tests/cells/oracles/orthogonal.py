@@ -203,6 +203,14 @@ def no_direction_fades_above_zero(HouseholderRNN):
 
 
 @oracle("HouseholderRNN")
+def solves_in_more_than_16_bits(HouseholderRNN):
+    cell, x, h = HouseholderRNN(3, 5), torch.randn(2, 3), torch.randn(2, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = cell(x, (h,))[0]
+    torch.testing.assert_close(found, cell(x, (h,))[0], rtol=0.05, atol=0.05, check_dtype=False)
+
+
+@oracle("HouseholderRNN")
 def is_drawn_as_the_authors(HouseholderRNN):
     cell = HouseholderRNN(60, 90)
     bound = math.sqrt(6 / 150)
@@ -210,6 +218,7 @@ def is_drawn_as_the_authors(HouseholderRNN):
     assert not cell.from_x.bias.any()
     torch.testing.assert_close(cell.u.norm(dim=0), torch.ones(89))
     assert not cell.u.triu(1).any()
+    assert 0.4 < (cell.u.tril() < 0).sum() / cell.u.count_nonzero() < 0.6
     assert cell.u[-1, :9].abs().max() < 0.5 < cell.u[-2:, -1].abs().max()
     bound = math.sqrt(3 / 600)
     cell = HouseholderRNN(2, 300)

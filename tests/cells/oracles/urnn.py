@@ -73,6 +73,22 @@ def stays_unitary_in_training(URNN):
 
 
 @oracle("URNN")
+def is_nought_below_its_bias(URNN):
+    cell, h = URNN(3, 4).double(), torch.ones(1, 4, dtype=torch.complex128)
+    with torch.no_grad():
+        cell.bias.copy_(torch.tensor([-9.0, 9.0, -9.0, 9.0]))
+    assert cell(torch.zeros(1, 3).double(), (h,))[0].ne(0).tolist() == [[False, True, False, True]]
+
+
+@oracle("URNN")
+def reads_in_16_bits_and_turns_in_more(URNN):
+    cell, x, h = URNN(3, 4), torch.randn(2, 3), state(4).to(torch.complex64)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = cell(x, (h,))[0]
+    torch.testing.assert_close(found, cell(x, (h,))[0], rtol=0.05, atol=0.05)
+
+
+@oracle("URNN")
 def hands_on_both_parts(URNN):
     cell, x, h = URNN(3, 4), torch.zeros(2, 3), state(4)
     assert cell.output_size == 8
@@ -88,9 +104,11 @@ def is_drawn_as_the_authors(URNN):
     assert_uniform(cell.phases, -math.pi, math.pi)
     bound = math.sqrt(6 / 402)
     assert_uniform(cell.reflections, -bound, bound)
+    assert_uniform(torch.stack([URNN(1, 2).reflections for _ in range(40)]), -1, 1)
     assert_uniform(cell.bias, -0.01, 0.01)
     bound = math.sqrt(3 / 400)
     assert_uniform(cell.h0, -bound, bound)
+    assert {"h0", "bias", "phases", "reflections"} < {name for name, _ in cell.named_parameters()}
     (h,) = cell.initial_state(torch.zeros(2, 40))
     assert torch.equal(torch.stack([h.real, h.imag])[:, 1], cell.h0)
     assert cell.order.sort()[0].tolist() == list(range(200))
