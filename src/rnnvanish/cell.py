@@ -79,7 +79,7 @@ class Cell(nn.Module):
     state_names: tuple[str, ...] = ("h",)
     helpers: tuple[str, ...] = ()
     gate_names: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    keeps: ClassVar[Keeps | None] = None
+    keeps: Keeps | None = None
     plain: ClassVar[bool] = False
     torch_twin: ClassVar[type[nn.RNNBase] | None] = None
     wants: ClassVar[tuple[str, ...]] = ()

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.cell import Cell, Keeps, Paper, State
+from rnnvanish.cell import Cell, Paper, State
 
 CHECKED = "the paper's equations and its appendix C; there is no code of the authors"
 
@@ -100,7 +100,6 @@ class GatedAntisymmetricRNN(Cell):
     paper = _paper("with diffusion and gate")
     checked = CHECKED
     gate_names = MappingProxyType({"from_x": ("z", "n")})
-    keeps = Keeps("z", "h", called="update", closed=True)
 
     def __init__(self, input_size: int, hidden_size: int, epsilon: float = 0.01, gamma: float = 0.01) -> None:
         super().__init__(input_size, hidden_size)

@@ -47,11 +47,13 @@ class LEM(Cell):
     gate_names = MappingProxyType(
         {"from_x": ("Δy", "Δz", "y", "z"), "from_y": ("Δy", "Δz", "z"), "from_z": ("y",)},
     )
-    keeps = Keeps("Δy", "y", called="update", closed=True)
+    keeps: Keeps | None = Keeps("Δy", "y", called="update", closed=True)
 
     def __init__(self, input_size: int, hidden_size: int, dt: float = 1.0) -> None:
         super().__init__(input_size, hidden_size)
         self.dt = dt
+        if dt != 1:  # what is kept is then no longer one minus the gate
+            self.keeps = None
         self.from_x = nn.Linear(input_size, 4 * hidden_size)
         self.from_y = nn.Linear(hidden_size, 3 * hidden_size)
         self.from_z = nn.Linear(hidden_size, hidden_size)

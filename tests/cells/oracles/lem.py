@@ -50,3 +50,5 @@ def is_drawn_as_the_authors(LEM):
     for parameter in cell.parameters():
         assert_uniform(parameter, -bound, bound)
     assert len(list(cell.parameters())) == 6
+    assert cell.keeps.gate == "Δy"
+    assert LEM(3, 4, dt=0.5).keeps is None
