@@ -5,12 +5,13 @@ from oracle import drawn, drawn_state
 
 
 def assert_parallel_is_the_step(kind, steps, **options):
-    """All steps at once equal one after the other, from a state that is not nought.
+    """All steps at once, three at a time, equal one after the other, from a state that is not nought.
 
     Outputs, last state and gradients to 1e-12 of the largest number in double precision; in single precision, where the
     step's own gradients are not as exact, outputs and last state to 1e-6.
     """
     cell = drawn(kind(3, 4, **options))
+    cell.chunk = 3
     x = torch.randn(steps, 2, 3).double()
     state = drawn_state(cell, x[0])
     sources = [x.requires_grad_(), *state, *cell.parameters()]

@@ -56,8 +56,9 @@ class AttentiveRNN(Cell):
         self.from_s = nn.Linear(hidden_size, hidden_size, bias=False)
         self.query = nn.Linear(hidden_size, hidden_size, bias=False)
         self.key = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.score = nn.Parameter(torch.randn(hidden_size) * math.sqrt(2 / (hidden_size + 1)))
-        nn.init.xavier_normal_(self.from_x.weight)
+        self.score = nn.Parameter(torch.empty(1, hidden_size))
+        for weight in (self.from_x.weight, self.score):
+            nn.init.xavier_normal_(weight)
         angles = torch.zeros(hidden_size - 1)
         angles[::2].uniform_(-math.pi, 0)
         with torch.no_grad():  # rotations of pairs of units

@@ -19,9 +19,6 @@ from torch.nn.functional import silu
 
 from rnnvanish.cell import Cell, Paper, State, head_width
 
-#: Steps that the parallel form takes at once.
-CHUNK = 64
-
 
 @final
 class DeltaNet(Cell):
@@ -51,6 +48,7 @@ class DeltaNet(Cell):
     state_names = ("S",)
     gate_names = {"from_x": ("q", "k", "v"), "from_x_rate": ("β",)}
     small = {"heads": 1}
+    chunk = 64  # steps that the parallel form takes at once
 
     def __init__(self, input_size: int, hidden_size: int, heads: int = 4) -> None:
         super().__init__(input_size, hidden_size)
@@ -78,13 +76,13 @@ class DeltaNet(Cell):
     def output(self, x: Float[Tensor, "batch input"], before: State, after: State) -> Float[Tensor, "batch hidden"]:
         """Look up what is stored under q."""
         (S,) = after
-        q, _, _ = self._read(x)
+        q = self._read(x)[0]
         return (S * q[:, :, None]).sum(-1).flatten(1)
 
     def parallel(self, x: Float[Tensor, "time batch input"], state: State) -> tuple[Tensor, State]:
         """Take all steps, some of them at once: a triangular system says what is still wrong when each is reached."""
         (S,), outputs = state, []
-        for steps in x.split(CHUNK):
+        for steps in x.split(self.chunk):
             q, k, v = (a.movedim(0, 2) for a in self._read(steps))
             rate = torch.sigmoid(self.from_x_rate(steps)).movedim(0, 2)[..., None]
             error = rate * (v - k @ S.mT)

@@ -18,9 +18,6 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State
 
-#: Steps that the parallel form takes at once.
-CHUNK = 64
-
 
 @final
 class S4D(Cell):
@@ -50,6 +47,7 @@ class S4D(Cell):
     state_names = ("s",)
     gate_names = {"from_x": ("u",)}
     small = {"order": 3}
+    chunk = 64  # steps that the parallel form takes at once
 
     def __init__(self, input_size: int, hidden_size: int, order: int = 32) -> None:
         super().__init__(input_size, hidden_size)
@@ -57,7 +55,7 @@ class S4D(Cell):
         self.from_x = nn.Linear(input_size, hidden_size)
         self.log_dt = nn.Parameter(torch.empty(hidden_size, 1).uniform_(math.log(0.001), math.log(0.1)))
         self.log_a = nn.Parameter(torch.full((hidden_size, order), math.log(0.5)))
-        self.omega = nn.Parameter(math.pi * torch.arange(float(order)).repeat(hidden_size, 1))
+        self.omega = nn.Parameter(math.pi * torch.arange(order).repeat(hidden_size, 1))
         self.c_re = nn.Parameter(torch.randn(hidden_size, order) * math.sqrt(0.5))
         self.c_im = nn.Parameter(torch.randn(hidden_size, order) * math.sqrt(0.5))
         self.d = nn.Parameter(torch.randn(hidden_size))
@@ -83,7 +81,7 @@ class S4D(Cell):
         """Take all steps, some of them at once, as a convolution."""
         (s,), outputs = state, []
         c, rate = torch.complex(self.c_re, self.c_im), torch.complex(-self.log_a.exp(), self.omega)
-        decay, length = torch.exp(self.log_dt.exp() * rate), min(CHUNK, len(x))
+        decay, length = torch.exp(self.log_dt.exp() * rate), min(self.chunk, len(x))
         write, powers = (decay - 1) / rate, torch.cumprod(decay.expand(length, -1, -1), 0)  # Ā, Ā², …
         written = write * torch.cat([torch.ones_like(powers[:1]), powers[:-1]])  # by a step, so many steps ago
         kernel = torch.fft.rfft(2 * (c * written).sum(-1).real, 2 * length, 0)[:, None]

@@ -56,7 +56,7 @@ class S6(Cell):
         self.from_x = nn.Linear(input_size, hidden_size, bias=False)
         self.to_selection = nn.Linear(hidden_size, self.rank + 2 * order, bias=False)
         delta = torch.empty(hidden_size).uniform_(math.log(0.001), math.log(0.1)).exp()
-        self.w = nn.Parameter(torch.empty(hidden_size, self.rank).uniform_(-1, 1) / math.sqrt(self.rank))
+        self.w = nn.Parameter((2 * torch.rand(hidden_size, self.rank) - 1) / math.sqrt(self.rank))
         self.b = nn.Parameter(torch.log(torch.expm1(delta)))  # softplus gives Δ back
         self.log_a = nn.Parameter(torch.arange(1.0, order + 1).log().repeat(hidden_size, 1))
         self.d = nn.Parameter(torch.ones(hidden_size))

@@ -30,8 +30,6 @@ from torch.nn.functional import logsigmoid
 from rnnvanish.cell import Cell, Keeps, Paper, State, head_width
 
 PAPER = ("Beck et al.", 2024, "xLSTM: Extended Long Short-Term Memory", "https://arxiv.org/abs/2405.04517")
-#: Steps that mLSTM takes at once in its parallel form.
-CHUNK = 64
 
 
 @final
@@ -111,12 +109,14 @@ class MLSTM(Cell):
     gate_names = {"from_x": ("q", "k", "v", "o"), "from_x_i": ("i",), "from_x_f": ("f",)}
     keeps = Keeps("f", "C", called="forget", memory="matrix", writes="i")
     small = {"heads": 1}
+    chunk = 64  # steps that the parallel form takes at once
 
     def __init__(self, input_size: int, hidden_size: int, heads: int = 4) -> None:
         super().__init__(input_size, hidden_size)
         self.heads, self.width = heads, head_width(self, heads)
         self.from_x = nn.Linear(input_size, 4 * hidden_size)
-        self.from_x_i, self.from_x_f = nn.Linear(input_size, heads), nn.Linear(input_size, heads)
+        self.from_x_i = nn.Linear(input_size, heads)
+        self.from_x_f = nn.Linear(input_size, heads)
         nn.init.normal_(self.from_x.weight, std=math.sqrt(2 / (5 * input_size)))
         nn.init.zeros_(self.from_x.bias)
         nn.init.zeros_(self.from_x_i.weight)
@@ -147,14 +147,14 @@ class MLSTM(Cell):
     def output(self, x: Float[Tensor, "batch input"], before: State, after: State) -> Float[Tensor, "batch hidden"]:
         """Look up what is stored under q."""
         C, n, m = after
-        q, _, _, o = self._read(x)
+        q, *_, o = self._read(x)
         norm = torch.maximum((n * q).sum(-1).abs(), torch.exp(-m))
         return (o * (C * q[:, :, None]).sum(-1) / norm[..., None]).flatten(1)
 
     def parallel(self, x: Float[Tensor, "time batch input"], state: State) -> tuple[Tensor, State]:
         """Take all steps, some of them at once: every pair of theirs is a key and a query."""
         outputs = []
-        for steps in x.split(CHUNK):
+        for steps in x.split(self.chunk):
             y, state = self._take(steps, state)
             outputs.append(y)
         return torch.cat(outputs), state

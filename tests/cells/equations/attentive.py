@@ -19,7 +19,7 @@ def AttentiveRNN(w, x, state, span):
     query, exponentials = product(w["query.weight"], s), []
     for one in past[: round(t) + 1]:
         fit = [math.tanh(a + b) for a, b in zip(query, product(w["key.weight"], one), strict=True)]
-        exponentials.append(math.exp(dot(w["score"], fit)))
+        exponentials.append(math.exp(dot(w["score"][0], fit)))
     new = []
     for unit, value in enumerate(h):
         mixed = sum(e * one[unit] for e, one in zip(exponentials, past, strict=False)) / sum(exponentials)

@@ -42,11 +42,23 @@ def attends_to_a_list_of_what_it_said(AttentiveRNN):
     for row in x:
         if memory:
             past = torch.stack(memory)
-            scores = torch.tanh((s @ cell.query.weight.T)[None] + past @ cell.key.weight.T) @ cell.score
+            scores = torch.tanh((s @ cell.query.weight.T)[None] + past @ cell.key.weight.T) @ cell.score[0]
             s = 0.5 * (memory[-1] + torch.einsum("tb,tbh->bh", torch.softmax(scores, 0), past))
         memory.append(torch.tanh(cell.from_x(row) + s @ cell.from_s.weight.T))
         before, state = state, cell(row, state)
         torch.testing.assert_close(cell.output(row, before, state), memory[-1])
+
+
+@oracle("AttentiveRNN")
+def counts_whole_steps(AttentiveRNN):
+    """What it attends to does not hang on how exactly they are counted."""
+    cell, x = drawn(AttentiveRNN(3, 4, span=4)), torch.randn(2, 3).double()
+    s, past = torch.randn(2, 4).double(), torch.randn(2, 4, 4).double()
+    for steps in range(5):
+        t = torch.full((2, 1), float(steps)).double()
+        exact = cell(x, (s, past, t))[0]
+        for off in (-0.01, 0.01):
+            torch.testing.assert_close(cell(x, (s, past, t + off))[0], exact)
 
 
 @oracle("AttentiveRNN")

@@ -100,5 +100,8 @@ def is_drawn_as_the_authors_draw(LMU):
     for layer, sizes in ((cell.from_x, 500), (cell.from_h, 400), (cell.from_m, 300)):
         assert layer.bias is None
         torch.testing.assert_close(layer.weight.std().item(), math.sqrt(2 / sizes), rtol=0.03, atol=0)
+    exact = in_double(LMU, 3, 2, order=12, theta=5.0)
+    assert torch.equal(LMU(3, 2, order=12, theta=5.0).a, exact.a.float())
+    assert torch.equal(LMU(3, 2, order=12, theta=5.0).b, exact.b.float())
     default, same = LMU(1, 1), LMU(1, 1, order=256, theta=784.0)
     torch.testing.assert_close([default.a, default.b], [same.a, same.b])

@@ -1,5 +1,7 @@
 """The linear recurrent unit in closed form: a sum of powers, whose gradient is a power too."""
 
+from unittest import mock
+
 import torch
 from oracle import drawn, oracle
 
@@ -18,6 +20,7 @@ def decay_of(cell):
 def is_a_sum_of_powers(LRU):
     cell, x, start = started(LRU)
     decay, state = decay_of(cell), (start,)
+    assert cell.initial_state(x[0])[0].dtype == start.dtype
     for t, row in enumerate(x):
         state = cell(row, state)
         s = decay ** (t + 1) * start
@@ -68,3 +71,11 @@ def has_the_whole_disc_by_default(LRU):
     assert 0.99 < radius.max() < 1
     torch.testing.assert_close((radius**2).mean().item(), 0.5, rtol=0, atol=0.03)
     torch.testing.assert_close(angle.max().item(), 6.28, rtol=0, atol=0.02)
+
+
+@oracle("LRU")
+def can_learn_whatever_is_drawn(LRU):
+    with mock.patch.object(torch, "rand", torch.zeros):
+        cell = LRU(2, 3)
+    (s,) = cell(torch.ones(1, 2), cell.initial_state(torch.ones(1, 2)))
+    assert all(each.isfinite().all() for each in torch.autograd.grad(s.abs().sum(), [cell.nu, cell.theta, cell.gamma]))
