@@ -57,8 +57,8 @@ class AttentiveRNN(Cell):
         self.query = nn.Linear(hidden_size, hidden_size, bias=False)
         self.key = nn.Linear(hidden_size, hidden_size, bias=False)
         self.score = nn.Parameter(torch.empty(1, hidden_size))
-        for weight in (self.from_x.weight, self.score):
-            nn.init.xavier_normal_(weight)
+        nn.init.xavier_normal_(self.from_x.weight)
+        nn.init.xavier_normal_(self.score)
         angles = torch.zeros(hidden_size - 1)
         angles[::2].uniform_(-math.pi, 0)
         with torch.no_grad():  # rotations of pairs of units

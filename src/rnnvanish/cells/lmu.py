@@ -59,7 +59,7 @@ class LMU(Cell):
         self.from_m = nn.Linear(order, hidden_size, bias=False)
         for layer in (self.from_x, self.from_h, self.from_m):
             nn.init.xavier_normal_(layer.weight)
-        i, j = torch.arange(order).double()[:, None], torch.arange(order).double()
+        i, j = torch.arange(order).double()[:, None], torch.arange(order)
         a = (2 * i + 1) / theta * torch.where(i < j, -1.0, (-1.0) ** (i - j + 1))
         b = (2 * i + 1) / theta * (-1.0) ** i
         held = torch.linalg.matrix_exp(nn.functional.pad(torch.cat([a, b], 1), (0, 0, 0, 1)))  # [Ā B̄; 0 1]

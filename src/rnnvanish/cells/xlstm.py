@@ -29,7 +29,13 @@ from torch.nn.functional import logsigmoid
 
 from rnnvanish.cell import Cell, Keeps, Paper, State, head_width
 
-PAPER = ("Beck et al.", 2024, "xLSTM: Extended Long Short-Term Memory", "https://arxiv.org/abs/2405.04517")
+PAPER = Paper(
+    "Beck et al.",
+    2024,
+    "xLSTM: Extended Long Short-Term Memory",
+    "https://arxiv.org/abs/2405.04517",
+    where="equations (8)-(17), sLSTM, and (19)-(27), mLSTM",
+)
 
 
 @final
@@ -49,7 +55,7 @@ class SLSTM(Cell):
         torch.Size([4, 8])
     """
 
-    paper = Paper(*PAPER, where="equations (8)-(17)")
+    paper = PAPER
     checked = "authors' code, NX-AI/xlstm xlstm/blocks/slstm @ 032a6fb8ee"
     state_names = ("h", "c", "n", "m")
     helpers = ("m",)
@@ -102,7 +108,7 @@ class MLSTM(Cell):
         (torch.Size([4, 4, 2, 2]), torch.Size([4, 4, 2]), torch.Size([4, 4]))
     """
 
-    paper = Paper(*PAPER, where="equations (19)-(27)")
+    paper = PAPER
     checked = "authors' code, NX-AI/xlstm xlstm/blocks/mlstm and xlstm_large @ 032a6fb8ee"
     state_names = ("C", "n", "m")
     helpers = ("m",)

@@ -68,7 +68,7 @@ def stores_values_under_keys(MLSTM):
 
 @oracle("MLSTM")
 def is_itself_all_at_once(MLSTM):
-    for steps in (1, 7):
+    for steps in (1, 11):
         assert_parallel_is_the_step(MLSTM, steps, heads=HEADS)
 
 
