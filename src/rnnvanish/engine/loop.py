@@ -102,7 +102,10 @@ class Program:
         y, *final = _LoopFunction.apply(
             self, record, differentiated, len(noise), len(invariants), x, ended, *noise, *invariants, *state
         )
-        return self.unpack_state([y])[0], self.unpack_state(final)
+        parts = self.unpack_state(final)
+        if not torch.is_grad_enabled():  # no views: torch would refuse to have them changed by what learns
+            parts = tuple(part.clone() if part.dim() > 2 else part for part in parts)
+        return self.unpack_state([y])[0], parts
 
     def unpack_state(self, rows: Iterable[Tensor]) -> tuple[Tensor, ...]:
         """The parts of a state, or as many of them as there are, in their own shapes and dtypes."""

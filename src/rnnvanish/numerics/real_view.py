@@ -24,4 +24,4 @@ def pack_part(part: Tensor) -> Tensor:
 def unpack_part(rows: Tensor, shape: tuple[int, ...], is_complex: bool) -> Tensor:
     """Undo `pack_part`, of rows that may have more axes before their numbers; `shape` is that behind the batch."""
     numbers = unpack(rows) if is_complex else rows
-    return numbers.reshape(*numbers.shape[:-1], *shape)
+    return numbers if len(shape) == 1 else numbers.reshape(*numbers.shape[:-1], *shape)
