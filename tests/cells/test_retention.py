@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from every_cell import BATCH, TIME, built, sequences
+from every_cell import BATCH, HIDDEN, TIME, built, sequences
 
 from rnnvanish import cells, probes
 
@@ -41,3 +41,17 @@ def test_retention_is_that_of_an_explicit_loop(name):
     per_sequence = torch.stack([explicit_gain(layer.cells[0], x[:, i : i + 1]) for i in range(BATCH)])
     assert len(curve.gain) == TIME
     torch.testing.assert_close(curve.gain, per_sequence.log().mean(0).exp(), rtol=1e-9, atol=1e-12)
+
+
+def test_an_lru_loses_powers_of_its_eigenvalues():
+    """Of a loss L of the last output: |∂L/∂s λᵏ| over |∂L/∂s|; and no direction of the state loses more or less."""
+    layer, x = built("LRU"), sequences(time=40)
+    (curve,) = probes.retention(layer, x, loss=lambda returned: loss(returned[0][-1])).values()
+    cell = layer.cells[0]
+    decay = torch.polar(torch.exp(-torch.exp(cell.nu)), torch.exp(cell.theta)).detach()
+    read = torch.linspace(1, 2, HIDDEN).to(decay) @ torch.complex(cell.c_re, cell.c_im).detach()
+    expected = torch.stack([(read * decay**k).norm() for k in range(40)]) / read.norm()
+    torch.testing.assert_close(curve.gain, expected, rtol=1e-10, atol=0)
+    directions = decay.abs().pow(5).repeat_interleave(2).sort(descending=True)[0]
+    for found in probes.jacobian(layer, x, lag=5):
+        torch.testing.assert_close(found, directions, rtol=1e-10, atol=0)
