@@ -1,4 +1,4 @@
-"""Weights that anybody can write down again, to hold a cell against numbers that the code of its authors gave."""
+"""What a cell makes of weights that anybody can write down again, as its authors' code does; the derivative of its step."""
 
 import torch
 
@@ -44,19 +44,3 @@ def at_rest(cell, x=None, state=None):
         return torch.cat(cell(x, whole[None].split(sizes, dim=-1)), dim=-1)[0]
 
     return torch.func.jacrev(step)(torch.cat(state, dim=-1)[0])
-
-
-def assert_uniform(values, low, high):
-    """Many draws: all within the limits, and as close to both as so many come; their middle is in the middle."""
-    width = high - low
-    near = min(0.1, 8 / values.numel()) * width
-    assert low <= values.min() < low + near
-    assert high - near < values.max() <= high
-    assert abs(values.mean() - (low + high) / 2) < 0.1 * width
-
-
-def assert_normal(values, std):
-    """Many draws: their mean is nought, their spread is this one, and some go beyond two of it."""
-    assert abs(values.std() / std - 1) < 4 / (2 * values.numel()) ** 0.5
-    assert abs(values.mean()) < 0.2 * std
-    assert values.abs().max() > 2 * std

@@ -217,12 +217,21 @@ def torchs(kind, **gates):
     return theirs
 
 
-def assert_uniform(values, bound):
-    """Many values are uniform from -bound to bound: the more there are, the closer."""
-    count = values.numel()
-    assert (1 - 10 / count) * bound < values.abs().max() <= bound
+def assert_uniform(values, high, low=None):
+    """Many values are uniform from -high, or from low, to high: the more there are, the closer."""
+    low = -high if low is None else low
+    count, bound, values = values.numel(), (high - low) / 2, values - (high + low) / 2
+    assert (1 - 10 / count) * bound < values.abs().max() <= (1 + 1e-6) * bound
     assert abs(values.abs().mean() - bound / 2) < bound / count**0.5
     assert values.mean().abs() < 2 * bound / count**0.5
+
+
+def assert_normal(values, std):
+    """Many values are normal around 0: the more there are, the closer."""
+    count = values.numel()
+    assert abs(values.std() / std - 1) < 4 / (2 * count) ** 0.5
+    assert abs(values.mean()) < 4 * std / count**0.5
+    assert abs((values.abs() < std).float().mean() - 0.683) < 2 / count**0.5
 
 
 def assert_orthogonal(matrix):

@@ -5,8 +5,8 @@ r"""FastRNN and FastGRNN: a plain recurrent network beside a path that is nearly
                                                                    n = tanh(p + bₙ)
                                                                    h ← (σ(ζ) (1 − z) + σ(ν)) n + z h
 
-Why the gradient survives: α starts at −3 and β at 3, so 0.95 of it is handed on past weights and slopes (swapped, as a
-known collection has them, next to nothing is); in FastGRNN it is z of it. Why it still fades: both are below 1.
+Why the gradient survives: α starts at −3 and β at 3, so 0.95 of it is handed on past weights and slopes, and as long as
+α is small these add little; in FastGRNN it is z of it. Why it still fades: both are below 1.
 """
 
 from typing import final

@@ -1,8 +1,8 @@
 """Antisymmetric networks at rest: a step turns and loses γ, by the same in every direction."""
 
 import torch
-from known_numbers import assert_normal, at_rest
-from oracle import oracle
+from known_numbers import at_rest
+from oracle import assert_normal, oracle
 
 ONE = torch.eye(4).double()
 

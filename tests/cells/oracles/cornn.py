@@ -1,8 +1,8 @@
 """Numbers of tk-rusch/coRNN sMNIST/network.py @ afd81744d1, and without weights powers of a matrix of two by two."""
 
 import torch
-from known_numbers import assert_known, assert_uniform, at_rest, set_weights, steps, waves
-from oracle import oracle
+from known_numbers import assert_known, at_rest, set_weights, steps, waves
+from oracle import assert_uniform, oracle
 
 
 @oracle("CoRNN")
@@ -36,6 +36,6 @@ def is_a_damped_oscillator_where_nothing_drives_it(CoRNN):
 def is_drawn_as_one_layer_of_all_it_reads(CoRNN):
     cell, bound = CoRNN(40, 30), 100**-0.5
     for parameter in cell.parameters():
-        assert_uniform(parameter, -bound, bound)
+        assert_uniform(parameter, bound)
     assert cell.from_y.bias is None
     assert cell.from_z.bias is None

@@ -1,8 +1,8 @@
 """Numbers of microsoft/EdgeML pytorch/edgeml_pytorch/graph/rnn.py @ 81025fce8b, and its defaults."""
 
 import torch
-from known_numbers import assert_known, assert_normal, set_weights, steps, waves
-from oracle import oracle
+from known_numbers import assert_known, set_weights, steps, waves
+from oracle import assert_normal, oracle
 from torch import nn
 
 

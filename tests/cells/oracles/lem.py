@@ -1,8 +1,8 @@
 """Numbers of tk-rusch/LEM src/sMNIST/network.py @ 833da6b338, and torch's plain network where it goes all the way."""
 
 import torch
-from known_numbers import assert_known, assert_uniform, set_weights, steps, waves
-from oracle import oracle
+from known_numbers import assert_known, set_weights, steps, waves
+from oracle import assert_uniform, oracle
 from torch import nn
 
 
@@ -48,7 +48,7 @@ def stays_where_it_goes_nowhere(LEM):
 def is_drawn_as_the_authors(LEM):
     cell, bound = LEM(30, 49), 1 / 7
     for parameter in cell.parameters():
-        assert_uniform(parameter, -bound, bound)
+        assert_uniform(parameter, bound)
     assert len(list(cell.parameters())) == 6
     assert cell.keeps.gate == "Δy"
     assert LEM(3, 4, dt=0.5).keeps is None

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from known_numbers import assert_normal, at_rest
-from oracle import oracle
+from known_numbers import at_rest
+from oracle import assert_normal, oracle
 
 
 def small(SCRN, **options):
