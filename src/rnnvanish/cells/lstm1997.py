@@ -22,8 +22,8 @@ from rnnvanish.cell import Cell, Paper, State, draw_uniform
 class LSTM1997(Cell):
     """Long short-term memory of 1997, without a forget gate.
 
-    The paper lets no gradient out of a cell through its gates; here the gradient is the whole one. Weights and biases
-    begin in U(-0.1, 0.1), those of the input gate at `input_bias`, against the drift of c.
+    The paper cuts the gradient where it would leave a cell by its gates or its input; here it is whole. Weights and biases
+    begin in U(-0.1, 0.1), the bias of the input gate at `input_bias`, as in the paper's adding task: against the drift of c.
 
     Args:
         input_size: Features read at each step.
@@ -45,9 +45,7 @@ class LSTM1997(Cell):
         "https://doi.org/10.1162/neco.1997.9.8.1735",
         where="section 4 and appendix A.1",
     )
-    checked = (
-        "what others quote of the paper's appendix A (the three squashing functions); no code of the authors is known"
-    )
+    checked = "the paper's text: squashing functions, the draw of its section 5.4; no code of the authors is known"
     state_names = ("h", "c")
     gate_names = dict.fromkeys(("from_x", "from_h"), ("i", "g", "o"))
 

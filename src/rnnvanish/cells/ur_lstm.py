@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.cell import Cell, Keeps, Paper, State, draw_as_torch
+from rnnvanish.cell import Cell, Paper, State, draw_as_torch
 
 
 @final
@@ -25,6 +25,7 @@ class URLSTM(Cell):
     """LSTM with a uniform, refined forget gate; what it does not keep is written, there is no input gate.
 
     Of no input and state f starts in U(1/H, 1 - 1/H), r at 1 - f, by their biases; all else is drawn as in `torch.nn.LSTM`.
+    No block of its weights makes the gate that keeps the cell, g: it is refined of two.
 
     Args:
         input_size: Features read at each step.
@@ -51,7 +52,6 @@ class URLSTM(Cell):
     )
     state_names = ("h", "c")
     gate_names = dict.fromkeys(("from_x", "from_h"), ("f", "r", "u", "o"))
-    keeps = Keeps("f", "c", called="forget", memory="cell")
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
