@@ -240,9 +240,23 @@ def test_options_are_checked(options, needed):
         Recurrent(cells.Elman, **{"input_size": 3, "hidden_size": 4} | options)
 
 
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True, "bias": False, "batch_first": True}])
+def test_an_lstm_with_a_projection_comes_and_goes(options):
+    torch.manual_seed(0)
+    theirs, x = nn.LSTM(3, 8, num_layers=2, proj_size=2, **options), torch.randn(6, 4, 3)
+    ours = Recurrent.from_torch(theirs)
+    assert ours.proj_size == 2
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    output, (h, c) = theirs(x)
+    for one, other in zip((output, h, c), (ours(x)[0], *ours(x)[1]), strict=True):
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(ours(x, (h, c))[0], theirs(x, (h, c))[0])
+    torch.testing.assert_close(ours.to_torch()(x)[0], output)
+    ours.load_state_dict(nn.LSTM(3, 8, num_layers=2, proj_size=2, **options).state_dict())
+    assert not torch.allclose(ours(x)[0], output)
+
+
 def test_what_torch_has_not_is_refused():
-    with pytest.raises(ValueError, match="no projections"):
-        Recurrent.from_torch(nn.LSTM(3, 4, proj_size=2))
     with pytest.raises(ValueError, match="weight_hh_l0 of this ParametrizedGRU follow from other parameters"):
         Recurrent.from_torch(nn.utils.parametrizations.weight_norm(nn.GRU(3, 4), "weight_hh_l0"))
     with pytest.raises(ValueError, match=r"got Elman \{'nonlinearity': 'sigmoid'\}"):

@@ -11,7 +11,7 @@ from rnnvanish.cell import Cell
 from rnnvanish.compat import COMPILED
 from rnnvanish.names import did_you_mean, listed
 from rnnvanish.recurrent import Recurrent
-from rnnvanish.torch_bridge import TORCH_CELLS, TORCH_LAYERS, TORCH_NAMES, TORCH_STEPS, torch_mode
+from rnnvanish.torch_bridge import TORCH_LAYERS, TORCH_NAMES, TORCH_STEPS, cell_for, torch_mode, weight_place
 
 
 class RecurrentStep(nn.RNNCellBase):
@@ -66,7 +66,7 @@ class RecurrentStep(nn.RNNCellBase):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Load what is named as torch names it, too; what a cure has added stays as it is."""
         own = self.cell.state_dict(prefix=prefix + "cell.", keep_vars=True)
-        given = [theirs for theirs in TORCH_NAMES if prefix + theirs in state_dict]
+        given = [theirs for theirs in TORCH_NAMES if prefix + theirs in state_dict and weight_place(self.cell.innermost, theirs)]
         for theirs in given:
             (place,) = (key for key in own if key.endswith(f".{TORCH_NAMES[theirs]}"))
             state_dict[place] = state_dict.pop(prefix + theirs)
@@ -188,12 +188,15 @@ def cells_of(module: nn.Module, weights: Mapping[str, Tensor] | None = None) -> 
 
 def _cell_over_weights(module: nn.RNNBase | nn.RNNCellBase, suffix: str, weights: Mapping[str, Tensor] | None) -> Cell:
     """The cell with the equations of torch's module, over the module's own weights."""
-    cell = cast(Cell, _copy_structure(_empty_cell(torch_mode(module), module.hidden_size)))
+    projected = module.proj_size if isinstance(module, nn.RNNBase) else 0
+    cell = cast(Cell, _copy_structure(_empty_cell(torch_mode(module), module.hidden_size, projected)))
     if not suffix:  # a step's
         cell.input_size = cast(nn.Linear, cell.from_x).in_features = module.input_size
-    for theirs, ours in TORCH_NAMES.items():
-        owner, _, parameter = ours.partition(".")
-        linear = cell.get_submodule(owner)
+    for theirs in TORCH_NAMES:
+        place = weight_place(cell, theirs)
+        if place is None:
+            continue
+        linear, parameter = place
         delattr(linear, parameter)
         there = module.bias or not theirs.startswith("bias")
         # A weight at another precision, or a parametrized one, is no nn.Parameter; it is one of the cell's all the same.
@@ -214,7 +217,7 @@ def _copy_structure(module: nn.Module) -> nn.Module:
 
 
 @cache
-def _empty_cell(mode: str, hidden_size: int) -> Cell:
+def _empty_cell(mode: str, hidden_size: int, projected: int) -> Cell:
     """A cell with no weights: to build one takes many times as long as to copy it."""
     with torch.device("meta"):  # weights of its own are never drawn
-        return TORCH_CELLS[mode](1, hidden_size)
+        return cell_for(mode, projected)(1, hidden_size)

@@ -20,7 +20,7 @@ from rnnvanish.engine.reference import padding_mask
 from rnnvanish.engine.run import ENGINES, run
 from rnnvanish.engine.step_form import Columns
 from rnnvanish.layers import PerStep, complete_state, one_argument, run_layers, state_parts
-from rnnvanish.torch_bridge import TORCH_CELLS, TORCH_LAYERS, TORCH_MODULES, TorchShaped, linears, mode_of
+from rnnvanish.torch_bridge import TORCH_LAYERS, TORCH_MODULES, TorchShaped, cell_for, linears, mode_of
 
 #: An initial state.
 StateArgument = Tensor | Sequence[Tensor] | None
@@ -345,10 +345,8 @@ class Recurrent(TorchShaped):
         No random number is drawn.
 
         Raises:
-            ValueError: For a projection, a class with a forward of its own, or weights that follow from others.
+            ValueError: For a class with a forward of its own, or weights that follow from others.
         """
-        if module.proj_size:
-            raise ValueError(f"Recurrent has no projections: needs an LSTM with proj_size=0, got {module.proj_size}.")
         if type(module).forward not in {kind.forward for kind in TORCH_LAYERS}:
             raise ValueError(
                 f"{type(module).__name__} has a forward of its own, which a Recurrent would not run: have it hold a "
@@ -363,7 +361,7 @@ class Recurrent(TorchShaped):
         with warnings.catch_warnings(), torch.device("meta"):  # weights of its own are never drawn
             warnings.simplefilter("ignore")  # torch has said so already
             layer = cls(
-                TORCH_CELLS[module.mode],
+                cell_for(module.mode, module.proj_size),
                 module.input_size,
                 module.hidden_size,
                 num_layers=module.num_layers,
@@ -394,7 +392,7 @@ class Recurrent(TorchShaped):
                 f"got {type(cell).__name__} {options} with skip={self.skip!r}."
             )
         for each in self.cells:
-            for place, linear in zip(("from_x", "from_h"), linears(each), strict=True):
+            for place, linear in linears(each).items():
                 kind = parametrize.type_before_parametrizations(linear)
                 if kind is not nn.Linear:  # it computes something else from the same weights
                     raise ValueError(f"torch.nn has no {type(cell).__name__} whose {place} is a {kind.__name__}.")
@@ -406,6 +404,7 @@ class Recurrent(TorchShaped):
             batch_first=self.batch_first,
             dropout=self.dropout,
             bidirectional=self.bidirectional,
+            **({"proj_size": self.proj_size} if self.proj_size else {}),
             device="meta",  # weights of its own are never drawn
         )
         for name in weight_names(module):

@@ -48,6 +48,7 @@ TORCH_NAMES = {
     "weight_hh": "from_h.weight",
     "bias_ih": "from_x.bias",
     "bias_hh": "from_h.bias",
+    "weight_hr": "project.weight",  # of an LSTM with a projection alone
 }
 #: A name that torch gives to a weight.
 WEIGHT = re.compile(r"(weight|bias)_(ih|hh|hr)_l\d+(_reverse)?")
@@ -58,6 +59,8 @@ WeightPlace = tuple[nn.Module, str]
 
 def mode_of(cell: nn.Module) -> str | None:
     """The `mode` of torch's module with the equations of `cell`; None for a cell that torch has not."""
+    if type(cell) is cells.ProjectedLSTM:
+        return "LSTM"
     twin = vars(type(cell)).get("torch_twin")  # a subclass may compute something else
     if twin is nn.RNN:
         return {nn.Tanh: "RNN_TANH", nn.ReLU: "RNN_RELU"}.get(type(cell.nonlinearity))
@@ -71,6 +74,18 @@ def torch_mode(module: nn.RNNBase | nn.RNNCellBase) -> str:
     if isinstance(module, nn.RNNCell):
         return f"RNN_{module.nonlinearity.upper()}"
     return "LSTM" if isinstance(module, nn.LSTMCell) else "GRU"
+
+
+def cell_for(mode: str, proj_size: int = 0) -> Callable[..., Cell]:
+    """What builds the cell with the equations of torch's module of this `mode` and projection."""
+    return partial(cells.ProjectedLSTM, proj_size=proj_size) if proj_size else TORCH_CELLS[mode]
+
+
+def weight_place(cell: nn.Module, kind: str) -> WeightPlace | None:
+    """Where a cell keeps the weight of one of the `TORCH_NAMES`; None where it has no layer for it."""
+    owner, _, name = TORCH_NAMES[kind].partition(".")
+    modules = dict(cell.named_modules())
+    return (modules[owner], name) if owner in modules else None
 
 
 class TorchShaped(nn.Module):
@@ -168,11 +183,10 @@ class TorchShaped(nn.Module):
         found = {}
         for index, cell in enumerate(self.cells if self._mode() else ()):
             suffix = f"_l{index // directions}" + ("_reverse" if index % directions else "")
-            for theirs, ours in TORCH_NAMES.items():
-                owner, _, name = ours.partition(".")
-                linear = cast(Cell, cell).innermost.get_submodule(owner)
-                if getattr(linear, name, None) is not None or self._is_taken(theirs + suffix):
-                    found[theirs + suffix] = linear, name
+            for theirs in TORCH_NAMES:
+                place = weight_place(cast(Cell, cell).innermost, theirs)
+                if place and (getattr(*place, None) is not None or self._is_taken(theirs + suffix)):
+                    found[theirs + suffix] = place
         return found
 
     def _is_taken(self, name: str) -> bool:
@@ -196,8 +210,10 @@ class TorchShaped(nn.Module):
         index = int(layer) * (2 if self.bidirectional else 1) + bool(reverse)
         if index >= len(self.cells):
             raise AttributeError(self._missing(name))
-        owner, _, own = TORCH_NAMES[kind].partition(".")
-        return cast(Cell, self.cells[index]).innermost.get_submodule(owner), own
+        place = weight_place(cast(Cell, self.cells[index]).innermost, kind)
+        if place is None:
+            raise AttributeError(self._missing(name))
+        return place
 
     def _put(self, name: str, value: Any) -> None:
         if is_replica(self):  # of DataParallel, whose cells may still be those of the original
@@ -237,7 +253,10 @@ class TorchShaped(nn.Module):
         """Whether torch has a module that computes the same from the same parameters."""
         return not self.skip and all(
             mode_of(cell)
-            and all(type(part) is nn.Linear and part._parameters.keys() <= {"weight", "bias"} for part in linears(cell))
+            and all(
+                type(part) is nn.Linear and part._parameters.keys() <= {"weight", "bias"}
+                for part in linears(cell).values()
+            )
             for cell in self.cells
         )
 
@@ -338,7 +357,7 @@ ATTRIBUTES: dict[str, Callable[[TorchShaped], Any]] = {
     "mode": lambda layer: layer._mode(),
     "nonlinearity": lambda layer: {"RNN_TANH": "tanh", "RNN_RELU": "relu"}.get(str(layer._mode())),
     "bias": lambda layer: any(name.startswith("bias") for name in layer._places()),
-    "proj_size": lambda layer: 0,
+    "proj_size": lambda layer: getattr(layer.cells[0].innermost, "proj_size", 0),
     "all_weights": lambda layer: [[getattr(layer, name) for name in names] for names in layer._all_weights],
     "_all_weights": lambda layer: [
         list(names) for _, names in groupby(layer._places(), lambda n: n.partition("_l")[2])
@@ -348,9 +367,10 @@ ATTRIBUTES: dict[str, Callable[[TorchShaped], Any]] = {
 }
 
 
-def linears(cell: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """What a cell with torch's equations multiplies its input and its state by."""
-    return cell.get_submodule("from_x"), cell.get_submodule("from_h")
+def linears(cell: nn.Module) -> dict[str, nn.Module]:
+    """What a cell with torch's equations multiplies its input and its state by, and its output where it projects it."""
+    modules = dict(cell.named_modules())
+    return {name: modules[name] for name in ("from_x", "from_h", "project") if name in modules}
 
 
 @torch.no_grad()

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
@@ -17,7 +16,7 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step, plain_loop
 from rnnvanish.engine.step_form import Columns, StepForm, output_of
 from rnnvanish.layers import PerStep, complete_state, one_argument, run_layers, state_parts
-from rnnvanish.live import cells_of, torch_suffixes
+from rnnvanish.live import cells_of
 from rnnvanish.observe.autograd_graph import as_leaf
 from rnnvanish.observe.carry import Carry
 from rnnvanish.observe.record import CompiledCall, LoopRecording, Recorder, Returned, Run
@@ -81,24 +80,26 @@ def unrolled_forward(
         beside = {name: given.get(name) for name in ("resets", "times", "observed")}
         per_step = module.read_per_step(cast(Tensor, x), lengths, **beside)
     order = x.sorted_indices if isinstance(x, PackedSequence) else None
-    loops, layers = _layer_loops(module, weights), list[LayerCall]()
+    cells, layers = cells_of(module, weights), list[LayerCall]()
     received = () if state is None else state_parts(state)
     consumed = tuple(part.view_as(part) for part in received)  # what bypasses this call does not pass here
 
     def run_unrolled(
         index: int, x: Tensor, columns: Columns, state: State | None, lengths: Tensor | None
     ) -> tuple[Tensor, State]:
-        cell, step, zeros = loops[index]
+        cell: Cell = cells[index]
+        step: Step = cell
         features = x[0, :, : x.shape[-1] - sum(width for _, width in columns)]
-        initial = complete_state(getattr(cell, "state_names", ()), zeros, features, state)
+        initial = complete_state(cell.state_names, cell.initial_state, features, state)
         # With every weight frozen there would be no graph to follow, but for the one that starts here.
         initial = tuple(part if part.requires_grad else as_leaf(part) for part in initial)
-        if (call := run_compiled(module, step, x, initial, lengths)) is not None:
+        call = None if columns else run_compiled(module, step, x, initial, lengths)
+        if call is not None:
             states, entries, outputs = [call.final], [call.entry], call.outputs
         else:
-            if step is cell:  # what its weights are computed from is computed once, as in a run that is not watched
-                step = cell = cast(Cell, substitute_weights(cell, parametrized_weights(dict(cell.named_modules()))))
-                step = StepForm(columns).step(cell)
+            # What its weights are computed from is computed once, as in a run that is not watched.
+            cell = cast(Cell, substitute_weights(cell, parametrized_weights(dict(cell.named_modules()))))
+            step = StepForm(columns).step(cell)
             states, entries, each = _unroll(step, x, initial, lengths, segment)
             outputs = torch.stack(each)
         last, own = tuple(map(recorder.gradient_stop, states[-1])), has_output(cell)
@@ -215,29 +216,3 @@ def _compiled_calls(loop: LoopRecording, calls: list[CompiledCall | None]) -> li
     if found and (changed or len(found) < len(calls)):
         raise Unsupported("states between which the model does something")
     return found
-
-
-#: The loop of a layer: its cell, its step, and its initial state for a first input.
-LayerLoop = tuple[Cell, Step, Callable[[Tensor], State]]
-
-
-def _layer_loops(module: nn.Module, weights: Mapping[str, Tensor] | None) -> list[LayerLoop]:
-    cells = cells_of(module, weights)
-    if not isinstance(module, nn.RNNBase) or not module.proj_size:
-        return [(cell, cell, cell.initial_state) for cell in cells]
-    names = [f"weight_hr{suffix}" for suffix in torch_suffixes(module)]
-    projections = [getattr(module, name) if weights is None else weights[name] for name in names]
-    return [_projected_loop(cell, projection) for cell, projection in zip(cells, projections, strict=True)]
-
-
-def _projected_loop(cell: Cell, projection: Tensor) -> LayerLoop:
-    """The loop of an LSTM whose output is projected: its h is narrower than its c."""
-
-    def step(x: Tensor, state: State) -> State:
-        h, c = cell(x, state)
-        return linear(h, projection), c
-
-    def zeros(x: Tensor) -> State:
-        return x.new_zeros(len(x), len(projection)), x.new_zeros(len(x), cell.hidden_size)
-
-    return cell, step, zeros
