@@ -52,10 +52,11 @@ class RecurrentStep(nn.RNNCellBase):
 
     def __getattr__(self, name: str) -> Any:
         """Look up what the cell keeps: weights by torch's names."""
+        place = None
         if (name in TORCH_NAMES or name == "bias") and "cell" in self._modules:
-            owner, _, own = TORCH_NAMES.get(name, TORCH_NAMES["bias_hh"]).partition(".")
-            found = getattr(self.cell.innermost.get_submodule(owner), own)
-            return found is not None if name == "bias" else found
+            place = weight_place(self.cell.innermost, "bias_hh" if name == "bias" else name)
+        if place is not None:
+            return getattr(*place) is not None if name == "bias" else getattr(*place)
         return super().__getattr__(name)
 
     def reset_parameters(self) -> None:
@@ -66,7 +67,11 @@ class RecurrentStep(nn.RNNCellBase):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Load what is named as torch names it, too; what a cure has added stays as it is."""
         own = self.cell.state_dict(prefix=prefix + "cell.", keep_vars=True)
-        given = [theirs for theirs in TORCH_NAMES if prefix + theirs in state_dict and weight_place(self.cell.innermost, theirs)]
+        given = [
+            theirs
+            for theirs in TORCH_NAMES
+            if prefix + theirs in state_dict and weight_place(self.cell.innermost, theirs)
+        ]
         for theirs in given:
             (place,) = (key for key in own if key.endswith(f".{TORCH_NAMES[theirs]}"))
             state_dict[place] = state_dict.pop(prefix + theirs)
