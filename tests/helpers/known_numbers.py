@@ -27,6 +27,16 @@ def steps(cell, state, count=2, start=50.0):
     return state
 
 
+@torch.no_grad()
+def last_output(cell, count=4, start=50.0):
+    """What the last of `count` steps hands on that read `waves` of two sequences, from the cell's own first state."""
+    x = waves(count, 2, cell.input_size, start=start)
+    after = cell.initial_state(x[0])
+    for row in x:
+        before, after = after, cell(row, after)
+    return cell.output(x[-1], before, after)
+
+
 def assert_known(value, numbers):
     """Equal to numbers that were written down with twelve digits behind the point."""
     torch.testing.assert_close(

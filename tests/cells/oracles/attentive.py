@@ -3,6 +3,7 @@
 import math
 
 import torch
+from known_numbers import assert_known, last_output, set_weights
 from oracle import drawn, oracle
 from torch import nn
 
@@ -79,3 +80,28 @@ def is_drawn_as_the_authors_draw(AttentiveRNN):
         assert 0.99 * 301**-0.5 < layer.weight.abs().max() <= 301**-0.5
     for layer in (cell.from_s, cell.query, cell.key):
         assert layer.bias is None
+
+
+@oracle("AttentiveRNN")
+def gives_the_authors_numbers(AttentiveRNN):
+    """MemRNN of bhargav104/MemoryNets RNN.py @ 9ae06bbbc9, with tanh."""
+    cell = set_weights(
+        AttentiveRNN(3, 4, span=9),
+        from_x_weight=1,
+        from_x_bias=2,
+        from_s_weight=3,
+        query_weight=4,
+        key_weight=5,
+        score=6,
+    )
+    numbers = [
+        0.570688157483,
+        0.901880336478,
+        -0.989764352593,
+        0.391825517673,
+        0.986917289837,
+        -0.077980304506,
+        -0.914063581408,
+        -0.101796677927,
+    ]
+    assert_known(last_output(cell), numbers)

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from known_numbers import assert_known, last_output, set_weights
 from oracle import drawn, oracle
 from parallel_form import assert_parallel_is_the_step
 from torch.nn.functional import silu
@@ -81,3 +82,20 @@ def is_drawn_as_torch_draws_layers(DeltaNet):
     for layer in (cell.from_x, cell.from_x_rate):
         assert layer.bias is None
         assert 0.095 < layer.weight.abs().max() <= 0.1
+
+
+@oracle("DeltaNet")
+def gives_the_authors_numbers(DeltaNet):
+    """fla-org/flash-linear-attention fla/ops/delta_rule/naive.py @ bc3b101dcb, of silu and normalised queries and keys."""
+    cell = set_weights(DeltaNet(3, 4, heads=2), from_x_weight=1, from_x_rate_weight=2)
+    numbers = [
+        -0.374070498769,
+        0.116221129023,
+        -0.623627479718,
+        0.201312585912,
+        -0.047476059621,
+        0.069572043925,
+        0.081232531419,
+        -0.299382911269,
+    ]
+    assert_known(last_output(cell), numbers)

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from known_numbers import assert_known, last_output, set_weights
 from oracle import drawn, oracle
 from parallel_form import assert_parallel_is_the_step
 
@@ -57,3 +58,22 @@ def is_drawn_as_s4d_lin(S4D):
 def is_itself_all_at_once(S4D):
     for steps in (1, 11):
         assert_parallel_is_the_step(S4D, steps, order=2)
+
+
+@oracle("S4D")
+def gives_the_authors_numbers(S4D):
+    """The kernel of state-spaces/s4 models/s4/s4d.py @ e757cef57d, and their convolution."""
+    cell = set_weights(
+        S4D(3, 4, order=2), from_x_weight=1, from_x_bias=2, log_dt=3, log_a=4, omega=5, c_re=6, c_im=7, d=8
+    )
+    numbers = [
+        3.435190514984,
+        1.123815654533,
+        1.904786776454,
+        -4.130365853235,
+        9.073461840996,
+        -0.952301040633,
+        0.8539795097,
+        -0.634152851277,
+    ]
+    assert_known(last_output(cell), numbers)

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from known_numbers import assert_known, last_output, set_weights
 from oracle import drawn, oracle
 
 
@@ -69,3 +70,20 @@ def is_drawn_as_mambas(S6):
     assert 0.99 * 63**-0.5 < cell.w.max() <= weight.max() <= 63**-0.5
     assert cell.w.min() < -0.99 * 63**-0.5
     assert S6(3, 17).w.shape == (17, 2)
+
+
+@oracle("S6")
+def gives_the_authors_numbers(S6):
+    """selective_scan_ref of state-spaces/mamba mamba_ssm/ops/selective_scan_interface.py @ e9594ce1c7."""
+    cell = set_weights(S6(3, 4, order=2), from_x_weight=1, to_selection_weight=2, w=3, b=4, log_a=5, d=6)
+    numbers = [
+        0.226937554203,
+        0.358755383334,
+        -0.395400747336,
+        0.114800415876,
+        -0.316155140723,
+        -0.491453282251,
+        0.643172461024,
+        -0.19255208119,
+    ]
+    assert_known(last_output(cell), numbers)

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from known_numbers import assert_known, last_output, set_weights
 from oracle import drawn, drawn_state, oracle
 from parallel_form import assert_parallel_is_the_step
 
@@ -130,3 +131,45 @@ def is_drawn_as_its_authors_draw(MLSTM):
     assert not cell.from_x_f.weight.any()
     torch.testing.assert_close(cell.from_x_f.bias.detach(), torch.tensor([3.0, 4.0, 5.0, 6.0]))
     torch.testing.assert_close(MLSTM(2, 2000, heads=2000).from_x_i.bias.std().item(), 0.1, rtol=0.1, atol=0)
+
+
+@oracle("SLSTM")
+def gives_the_authors_numbers(SLSTM):
+    """NX-AI/xlstm xlstm/blocks/slstm/src/vanilla/slstm.py @ 032a6fb8ee."""
+    cell = set_weights(SLSTM(3, 4, heads=2), from_x_weight=1, from_x_bias=2, from_h=3)
+    numbers = [
+        0.263312524636,
+        -0.29915750654,
+        0.384313409512,
+        -0.086952666707,
+        -0.316447239015,
+        -0.025036666283,
+        -0.216403608748,
+        0.614391671836,
+    ]
+    assert_known(last_output(cell), numbers)
+
+
+@oracle("MLSTM")
+def gives_its_authors_numbers(MLSTM):
+    """NX-AI/xlstm xlstm/blocks/mlstm/backends.py @ 032a6fb8ee, its eps 0, times σ(o)."""
+    cell = set_weights(
+        MLSTM(3, 4, heads=2),
+        from_x_weight=1,
+        from_x_bias=2,
+        from_x_i_weight=3,
+        from_x_i_bias=4,
+        from_x_f_weight=5,
+        from_x_f_bias=6,
+    )
+    numbers = [
+        -0.003009583979,
+        -0.015566322194,
+        -0.508340659809,
+        0.073641698432,
+        0.393004801913,
+        0.019125657186,
+        0.142335403366,
+        -0.52539124998,
+    ]
+    assert_known(last_output(cell), numbers)
