@@ -106,3 +106,10 @@ def test_every_paper_is_in_the_references(site):
         for kind in group.values():
             assert kind.paper.link.replace("&", "&amp;") in text
             assert f"<code>{kind.__name__}</code>" in text
+
+
+def test_every_cell_is_in_the_reference_with_its_equations(site):
+    text = (site / "reference/cells.html").read_text(encoding="utf-8")
+    for name, cell in cells.ALL.items():
+        assert f'id="{cell.__module__}.{name}"' in text
+    assert "c ← f c + i g" in text

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import benchmarks
+import catalogue
 import cited
 import collected
 import extras
@@ -107,6 +108,11 @@ def on_page_read_source(page, config):
     _executed.add(page.file.src_uri)
     _outputs[page.file.src_uri] = outputs
     return text
+
+
+def on_page_markdown(markdown, page, config, files):
+    """List what a catalogue holds where a page asks for all of it."""
+    return catalogue.put(markdown)
 
 
 def on_page_content(html, page, config, files):
