@@ -43,7 +43,9 @@ class CFN(Cell):
         "https://arxiv.org/abs/1612.06212",
         where="equation (1) and the gates below it",
     )
-    checked = "the paper's equation (1) and gates; the draw as others' code has it, no code of the authors is known"
+    checked = (
+        "the paper's equation (1) and gates; the draw as another's code quotes it; no code of the authors is known"
+    )
     gate_names = {"from_x": ("theta", "eta", "n"), "from_h": ("theta", "eta")}
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

@@ -41,7 +41,7 @@ class GRUResetBefore(Cell):
         2014,
         "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation",
         "https://arxiv.org/abs/1406.1078",
-        where="equations (5)-(8), and its appendix for the draw",
+        where="equations (5)-(8)",
     )
     checked = "the paper's words on its draw; code, keras-team/keras keras/src/layers/rnn/gru.py (reset_after=False) @ 3422977a5e"
     gate_names = {"from_x": ("r", "z", "n"), "from_h": ("r", "z"), "from_reset": ("n",)}
