@@ -167,6 +167,15 @@ def test_a_gate_that_erases_is_found_and_mended():
     assert "taken apart" not in curve.cause
 
 
+@pytest.mark.parametrize("heads", [4, 0])
+@pytest.mark.parametrize("cell", [cells.SLSTM, cells.MLSTM, cells.DeltaNet])
+def test_heads_have_all_the_units_between_them(cell, heads):
+    with pytest.raises(
+        ValueError, match=f"{cell.__name__} needs a hidden_size that is a multiple of its {heads} heads, got 6"
+    ):
+        Recurrent(cell, 3, 6, heads=heads)
+
+
 def test_a_cell_that_says_nothing_is_taken_as_a_whole():
     layer, x = update(8, Unsaid), torch.randn(9, 2, 3).double()
     assert recurrent_layers(layer.cells[0]) == {}

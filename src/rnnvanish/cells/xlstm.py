@@ -12,11 +12,11 @@ mLSTM: a matrix for each head, which stores values under keys; nothing is fed ba
     C ← σ(f) C + eⁱ v kᵀ,  n ← σ(f) n + eⁱ k
     y = σ(o) C q / max(|n · q|, 1)
 
-Both are held in numbers that cannot overflow: m ← max(log σ(f) + m, i), eⁱ and σ(f) are divided by what m grew by, and
-so C and n stand for C eᵐ and n eᵐ (and 1 for e⁻ᵐ).
+Both are computed in numbers that cannot overflow, all divided by eᵐ: m ← max(log σ(f) + m, i), and c, C and n stand for
+c eᵐ, C eᵐ and n eᵐ; the 1 becomes e⁻ᵐ.
 
 Why the gradient survives: along c and C a step back multiplies it by σ(f) alone, which starts at 0.95 and more in mLSTM
-and in the first units of sLSTM; and an eⁱ as large as need be can outweigh whatever was stored before.
+and in the first unit of each head of sLSTM. How much is let in has no limit: an eⁱ can outweigh whatever was stored.
 """
 
 import math
@@ -40,7 +40,7 @@ PAPER = Paper(
 
 @final
 class SLSTM(Cell):
-    """The sLSTM, without the block around it. `paper` also has f = e^f̃; its code has σ, as here.
+    """The sLSTM, without the block around it. The paper also has f = eᶠ; its code has σ(f), as here.
 
     Args:
         input_size: Features read at each step.
