@@ -1,6 +1,6 @@
 """Compiling a program for a cell: traced, staged, compiled, and verified against the cell itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from rnnvanish.compat import Missing
 from rnnvanish.engine.cache import serialise
 from rnnvanish.engine.cache.fingerprint import fingerprint
 from rnnvanish.engine.cache.side_effects import Sandbox
-from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.ir.unsupported import NothingApart, Unsupported
 from rnnvanish.engine.loop import Backend, Program
 from rnnvanish.engine.plan.staged_step import StagedStep
 from rnnvanish.engine.verify import verify
@@ -33,8 +33,13 @@ def compile_program(cell: nn.Module, sandbox: Sandbox, x: Tensor, state: State, 
         backend, chunk = GPULoop, None
 
     def build(staged: StagedStep) -> Program:
+        try:
+            return Program(staged, backend, x.dtype.to_real(), chunk)
+        except Unsupported as reason:  # of this backend: nothing to be kept
+            raise Unsupported(str(reason)) from reason
+
+    def verified(program: Program) -> Program:
         with as_unsupported():
-            program = Program(staged, backend, x.dtype.to_real(), chunk)
             verify(cell, program, x, state, masked)
         return program
 
@@ -45,19 +50,35 @@ def compile_program(cell: nn.Module, sandbox: Sandbox, x: Tensor, state: State, 
         raise found
     if found is not None:
         with suppress(Exception):  # where it is not what this cell does, or nothing that can run, it is replaced
-            return build(found)
+            return verified(build(found))
     try:
-        with as_unsupported():
-            from rnnvanish.engine.plan.stage import stage  # brings torch's tracer
-
-            staged = stage(cell, x[0], state, masked)
+        program = _build_anew(build, cell, x[0], state, masked)
     except Unsupported as reason:
         if reason.__cause__ is None:
             serialise.save(name, reason)
         raise
-    program = build(staged)
-    serialise.save(name, staged)
+    verified(program)
+    serialise.save(name, program.staged)
     return program
+
+
+def _build_anew(
+    build: Callable[[StagedStep], Program], cell: nn.Module, x: Tensor, state: State, masked: bool
+) -> Program:
+    """Stage a step and build its program; where it has operations that loops lack, what reads the input alone apart."""
+    with as_unsupported():
+        from rnnvanish.engine.plan.stage import stage  # brings torch's tracer
+    try:
+        with as_unsupported():
+            return build(stage(cell, x, state, masked))
+    except Unsupported as reason:
+        if not isinstance(reason.__cause__, Unsupported | None):  # it cannot be traced
+            raise
+        try:
+            with as_unsupported():
+                return build(stage(cell, x, state, masked, apart=True))
+        except NothingApart:
+            raise reason from reason.__cause__
 
 
 @contextmanager

@@ -93,11 +93,15 @@ class Program:
             The first part of the state after each step, and the whole state after the last.
         """
         steps, batch, _ = x.shape
-        x, state = pack(x), [pack_part(part) for part in state]
+        state = list(map(pack_part, state))
         draws = self.staged.draws
         # One step's numbers after the other's, as the step itself would draw them.
         drawn = [[draw(batch, x) for draw in draws] for _ in range(steps)] if draws else []
         noise = [torch.stack(each) for each in zip(*drawn, strict=True)]
+        invariants, others = invariants[: len(self.staged.invariants)], invariants[len(self.staged.invariants) :]
+        if self.staged.input_stage.results:
+            x = self.staged.input_stage.for_all_steps(others, [x, *noise])
+        x = pack(x)
         differentiated = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *invariants, *state))
         y, *final = _LoopFunction.apply(
             self, record, differentiated, len(noise), len(invariants), x, ended, *noise, *invariants, *state

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rnnvanish.compat import schema
 from rnnvanish.engine.cache import disk
-from rnnvanish.engine.ir.prologue import Call, Slot
+from rnnvanish.engine.ir.prologue import Call, Rows, Slot
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Value, walk
 from rnnvanish.engine.plan.staged_step import StagedStep
@@ -61,7 +61,7 @@ def save(name: str, result: StagedStep | Unsupported) -> None:
         staged = writer.data(result)
     except (TypeError, RecursionError):  # nested too deeply: it is made anew
         return
-    if all(map(_only_computes, result.prologue.calls)):
+    if all(map(_only_computes, (*result.prologue.calls, *result.input_stage.calls))):
         disk.write(name, {"values": writer.values, "staged": staged}, bytes(writer.numbers))
 
 
@@ -102,6 +102,8 @@ class _Writer:
             return self._tensor(part)
         if isinstance(part, Slot):
             return {"slot": part.index}
+        if isinstance(part, Rows):
+            return {"rows": part.each}
         if is_dataclass(part):
             return self._parts(part)
         for kind, (known, _) in NAMED.items():
@@ -132,7 +134,7 @@ class _Reader:
     def staged(self, data: Any) -> StagedStep:
         """The step."""
         staged: StagedStep = self._object(StagedStep, data)
-        if not all(map(_only_computes, staged.prologue.calls)):
+        if not all(map(_only_computes, (*staged.prologue.calls, *staged.input_stage.calls))):
             raise ValueError("an operation that does more than to compute")
         return staged
 
@@ -150,7 +152,7 @@ class _Reader:
             return self._tensor(data)
         if kind is Slot or kind is torch.dtype:
             return _expect(self._argument(data), kind)
-        if kind is bool:
+        if kind is bool or kind is float:
             return _expect(data, kind)
         if isinstance(kind, type) and issubclass(kind, IntEnum):
             return kind(_count(data))
@@ -174,6 +176,8 @@ class _Reader:
                 return tuple(map(self._argument, data))
             case {"slot": index}:
                 return Slot(_count(index))
+            case {"rows": each}:
+                return Rows(_count(each))
             case dict():
                 ((kind, name),) = data.items()
                 known, named = NAMED[kind]

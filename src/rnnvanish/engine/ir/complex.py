@@ -22,13 +22,14 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 aten = torch.ops.aten
 
 
-def return_real_parts(prologue: fx.GraphModule) -> None:
-    """Have a graph return real tensors only: of a complex one Re and Im, of a matrix also -Im."""
+def return_real_parts(prologue: fx.GraphModule, count: int) -> None:
+    """Have the first results of a graph be real tensors: of a complex one Re and Im, of a matrix also -Im."""
     graph = prologue.graph
     (output,) = graph.find_nodes(op="output")
     outs: list[fx.Node] = []
     with graph.inserting_before(output):
-        for node in tree_leaves(output.args[0]):
+        results = list(tree_leaves(output.args[0]))
+        for node in results[:count]:
             if not _is_complex(node):
                 outs.append(graph.call_function(aten.resolve_neg.default, (node,)))
                 continue
@@ -36,7 +37,7 @@ def return_real_parts(prologue: fx.GraphModule) -> None:
             outs += [graph.call_function(part, (whole,)) for part in (aten.real.default, aten.imag.default)]
             if _is_matrix(node):
                 outs.append(graph.call_function(aten.neg.default, (outs[-1],)))
-    output.args = (outs,)
+    output.args = ([*outs, *results[count:]],)
     prologue.recompile()
 
 

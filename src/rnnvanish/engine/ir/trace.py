@@ -1,20 +1,18 @@
 """Tracing a cell's step: what depends on parameters alone, and the rest with its derivative."""
 
 import math
-import operator
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.overrides import TorchFunctionMode
 
-from rnnvanish.compat import decompositions, make_fx, tree_leaves
+from rnnvanish.compat import decompositions, make_fx
 from rnnvanish.engine.ir.common_subexpressions import eliminate_common_subexpressions
-from rnnvanish.engine.ir.complex import RealInterpreter, is_complex, return_real_parts
-from rnnvanish.engine.ir.isolated_rng import DRAWS, IsolatedRNG
+from rnnvanish.engine.ir.isolated_rng import IsolatedRNG
 from rnnvanish.engine.ir.parameters import batch_for, named_weights
-from rnnvanish.engine.ir.prologue import Call, Draw, Prologue, Slot
+from rnnvanish.engine.ir.split import Split, split
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.numerics.real_view import pack
 
@@ -50,33 +48,44 @@ DECOMPOSITIONS = {
 }  # fmt: skip
 
 
+class _OneHotByNumbers(TorchFunctionMode):
+    """Has `one_hot` compare numbers: its own code looks at them first, and in a trace there are none to look at."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return (_one_hot if func is torch.nn.functional.one_hot else func)(*args, **(kwargs or {}))
+
+
+def _one_hot(numbers: Tensor, num_classes: int = -1) -> Tensor:
+    if num_classes < 0:
+        raise Unsupported("one_hot without a number of classes")
+    return (numbers.unsqueeze(-1) == torch.arange(num_classes, device=numbers.device)).long()
+
+
 @dataclass(frozen=True)
 class Traced:
-    """A cell's step in two parts.
+    """A cell's step in parts.
 
     Attributes:
-        prologue: parameters and buffers -> what the step needs of them, the invariants of a loop.
+        parts: What is ordinary torch: prologue, input stage, draws.
         forward: (invariants, x, ended, draws, state) -> state, in torch's core operations.
         backward: (invariants, x, ended, draws, state, gradients of the new state) -> gradients of the invariants, x and
             state.
-        draws: What draws each random number of a step.
         floating: Which of the invariants are floating-point.
         complex: Which parts of the state are complex: a row of such a one has Re beside Im, see `pack`.
         shapes: Those of the parts behind the batch; the graphs have each as a row, (batch, width).
         batch: The batch that was traced.
     """
 
-    prologue: Prologue
+    parts: Split
     forward: fx.Graph
     backward: fx.Graph
-    draws: tuple[Draw, ...]
     floating: tuple[bool, ...]
     complex: tuple[bool, ...]
     shapes: tuple[tuple[int, ...], ...]
     batch: int
 
 
-def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> Traced:
+def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, apart: bool = False) -> Traced:
     """Trace a step of `cell`.
 
     Args:
@@ -84,20 +93,21 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
         x: One step's input: its width, dtype and device count, its values and batch do not.
         state: The state before it, likewise.
         masked: Whether sequences may end early: then a state that has ended is kept.
+        apart: Whether what reads the input alone is parted from the step, see `split`.
     """
     weights = named_weights(dict(cell.named_modules()))
-    batch = batch_for(*weights.values(), x[:1], *(part[:1] for part in state))
-    x = x.new_zeros(batch, *x.shape[1:])
     shapes = tuple(tuple(part.shape[1:]) for part in state)
-    state = tuple(part.new_zeros(batch, math.prod(shape)) for part, shape in zip(state, shapes, strict=True))
-    ended = torch.zeros(batch, 1, dtype=torch.bool, device=x.device)
+    given = (*weights.values(), x[:1], *(part[:1] for part in state))
+    state = tuple(part.new_zeros(1, math.prod(shape)) for part, shape in zip(state, shapes, strict=True))
+    batch = batch_for(*given, *state)
+    other_batch = batch_for(*given, *state, x.new_zeros(batch))
 
     def step(weights: list[Tensor], x: Tensor, ended: Tensor, *state: Tensor) -> list[Tensor]:
-        parts = tuple(row.view(batch, *shape) for row, shape in zip(state, shapes, strict=True))
+        parts = tuple(row.view(len(x), *shape) for row, shape in zip(state, shapes, strict=True))
         new = torch.func.functional_call(cell, dict(zip(names, weights, strict=True)), (x, parts))
         if len(new) != len(state):
             raise Unsupported("a step that changes the number of its states")
-        if any(part.shape != (batch, *shape) for part, shape in zip(new, shapes, strict=True)):
+        if any(part.shape != (len(x), *shape) for part, shape in zip(new, shapes, strict=True)):
             raise Unsupported("a step that changes the shape of its states")
         new = tuple(part.reshape(row.shape) for part, row in zip(new, state, strict=True))
         if any(old.is_complex() != now.is_complex() for old, now in zip(state, new, strict=True)):
@@ -106,18 +116,23 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
 
     names = tuple(weights)
     detached = [weight.detach() for weight in weights.values()]
-    with IsolatedRNG(x.device), torch.no_grad():
-        whole = make_fx(torch.func.functionalize(step))(detached, x, ended, *state)
+
+    def read(batch: int) -> fx.GraphModule:
+        rows = [part.new_zeros(batch, *part.shape[1:]) for part in (x, *state)]
+        ended = torch.zeros(batch, 1, dtype=torch.bool, device=x.device)
+        whole = make_fx(torch.func.functionalize(step))(detached, rows[0], ended, *rows[1:])
         whole.graph.eliminate_dead_code()
         eliminate_common_subexpressions(whole.graph)
-        prologue, body, draws = _split(whole, len(detached), batch)
-        invariants = prologue(*detached)
-        noise = [draw(batch, x) for draw in draws]
-        rows = list(map(pack, (x, ended, *noise, *state)))
+        return whole
+
+    with IsolatedRNG(x.device), _OneHotByNumbers(), torch.no_grad():
+        parts = split(read(batch), read(other_batch) if apart else None, len(detached), batch)
+        invariants = parts.prologue(*detached)[: parts.invariants]
+        body, rows = parts.body, _example_rows(parts, x, state, batch)
         floating = tuple(value.is_floating_point() for value in invariants)
         forward = make_fx(torch.func.functionalize(body), decomposition_table=DECOMPOSITIONS)(*invariants, *rows)
         positions = [*(index for index, is_float in enumerate(floating) if is_float), len(invariants)]
-        positions += range(len(invariants) + 2 + len(noise), len(invariants) + len(rows))
+        positions += range(len(invariants) + len(rows) - len(state), len(invariants) + len(rows))
 
         def vjp(*args: Tensor) -> Any:
             given, gradients = list(args[: -len(state)]), args[-len(state) :]
@@ -136,95 +151,13 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
             )
     for graph in (forward.graph, backward.graph):
         graph.eliminate_dead_code()
-    parts = tuple(part.is_complex() for part in state)
-    return Traced(prologue, forward.graph, backward.graph, draws, floating, parts, shapes, batch)
+    is_complex = tuple(part.is_complex() for part in state)
+    return Traced(parts, forward.graph, backward.graph, floating, is_complex, shapes, batch)
 
 
-def _split(whole: fx.GraphModule, weights: int, batch: int) -> tuple[Prologue, Callable[..., Any], tuple[Draw, ...]]:
-    """Part a step into what depends on weights alone, and the rest; random numbers become inputs of the rest."""
-    nodes = list(whole.graph.nodes)
-    placeholders = [node for node in nodes if node.op == "placeholder"]
-    of_weights, of_rows = set(placeholders[:weights]), set(placeholders[weights:])
-    random = []
-    for node in nodes:
-        if node.op not in ("call_function", "get_attr"):
-            continue
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-            random.append(node)
-            of_rows.add(node)
-        elif any(arg in of_rows for arg in node.all_input_nodes):
-            of_rows.add(node)
-        elif any(arg in of_weights for arg in node.all_input_nodes):
-            of_weights.add(node)
-    output = nodes[-1]
-    frontier = [
-        node for node in nodes if node in of_weights and any(user in of_rows or user is output for user in node.users)
-    ]
-    # What gives several tensors at once is returned tensor by tensor.
-    if any(not isinstance(node.meta.get("val"), Tensor) for node in frontier):
-        raise Unsupported("a parameter that is split into several before its use")
-    draws = tuple(_drawer(node, batch) for node in random)
-    prologue = _graph(whole, placeholders[:weights], frontier)
-    outs = list(tree_leaves(output.args[0]))
-    inputs = [*frontier, placeholders[weights], placeholders[weights + 1], *random, *placeholders[weights + 2 :]]
-    body = _graph(whole, inputs, outs)
-    if not is_complex(whole.graph):
-        return _prologue(prologue), body, draws
-    return_real_parts(prologue)
-    return _prologue(prologue), RealInterpreter(body.graph, len(frontier)), draws
-
-
-def _graph(whole: fx.GraphModule, inputs: list[fx.Node], outs: list[Any]) -> fx.GraphModule:
-    """The part of a graph that leads from some of its nodes to others."""
-    graph = fx.Graph(whole)
-    known = {node: graph.placeholder(node.name) for node in inputs}
-    for node, given in known.items():
-        given.meta = node.meta
-
-    def copy(node: fx.Node) -> fx.Node:
-        for arg in node.all_input_nodes:
-            if arg not in known:
-                copy(arg)
-        known[node] = graph.node_copy(node, lambda arg: known[arg])
-        return known[node]
-
-    graph.output([known.get(out) or copy(out) for out in outs])
-    return fx.GraphModule(whole, graph)
-
-
-def _prologue(module: fx.GraphModule) -> Prologue:
-    """A graph of operations of torch as a list, which needs no tracer to be read again."""
-    nodes = list(module.graph.nodes)
-    constants = [node for node in nodes if node.op == "get_attr"]
-    ordered = [*constants, *(node for node in nodes if node.op == "placeholder")]
-    ordered += [node for node in nodes if node.op == "call_function"]
-    slots = {node: Slot(index) for index, node in enumerate(ordered)}
-
-    def given(arg: Any) -> Any:
-        if isinstance(arg, fx.Node):
-            return slots[arg]
-        return tuple(map(given, arg)) if isinstance(arg, list | tuple) else arg
-
-    return Prologue(
-        tuple(operator.attrgetter(str(node.target))(module) for node in constants),
-        tuple(
-            Call(
-                "getitem" if node.target is operator.getitem else str(node.target),
-                given(node.args),
-                tuple((name, given(arg)) for name, arg in node.kwargs.items()),
-            )
-            for node in nodes
-            if node.op == "call_function"
-        ),
-        given(nodes[-1].args[0]),
-    )
-
-
-def _drawer(node: fx.Node, batch: int) -> Draw:
-    """What draws a random number of a step for any batch: the same numbers that the step itself would draw."""
-    name = cast(Any, node.target).__name__.partition(".")[0]
-    shape = node.meta["val"].shape
-    odd = node.meta["val"].is_complex() or len(shape) != 2 or shape[0] != batch
-    if name not in DRAWS or odd:
-        raise Unsupported(f"random numbers by {node.target}")
-    return Draw(name.removesuffix("_like"), shape[1], node.meta["val"].dtype)
+def _example_rows(parts: Split, x: Tensor, state: tuple[Tensor, ...], batch: int) -> list[Tensor]:
+    """Input, whether a sequence has ended, draws and state, as the step's body takes them."""
+    ended = torch.zeros(batch, 1, dtype=torch.bool, device=x.device)
+    noise = [draw(batch, x) for draw in parts.draws]
+    old = [pack(part.new_zeros(batch, *part.shape[1:])) for part in state]
+    return [x.new_zeros(batch, parts.width, dtype=x.dtype.to_real()), ended, *map(pack, noise), *old]

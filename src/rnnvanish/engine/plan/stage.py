@@ -13,9 +13,9 @@ from rnnvanish.engine.plan.phases import Place, schedule
 from rnnvanish.engine.plan.staged_step import StagedStep
 
 
-def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -> StagedStep:
+def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, apart: bool = False) -> StagedStep:
     """Stage a step of `cell`; arguments and errors are those of `trace`."""
-    traced, values = trace(cell, x, state, masked), Values()
+    traced, values = trace(cell, x, state, masked, apart), Values()
     invariants, inputs, states, gradients = leaves = _leaves(traced, values)
     lowering = Lowering(values, traced.batch)
     new = lowering.lower(traced.forward, [*invariants, *inputs, *states])
@@ -53,8 +53,9 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool) -
     backward = schedule(stores, at, "scratch", live)
     at |= {value: place for value, place in stores[: len(tape)] if value not in at}
     return StagedStep(
-        traced.prologue,
-        traced.draws,
+        traced.parts.prologue,
+        traced.parts.input_stage,
+        traced.parts.draws,
         traced.floating,
         traced.complex,
         traced.shapes,

@@ -13,11 +13,13 @@ class StagedStep:
 
     Attributes:
         prologue: Parameters and buffers -> what the step needs of them.
+        input_stage: What it needs of the input alone, where that is ordinary torch: the last results of `prologue`, x
+            and draws of one sequence -> what takes the place of x. Without results, x itself does.
         draws: What draws each random number of a step.
         floating: Which of the `invariants` are floating-point.
         complex: Which parts of the state are complex.
         shapes: Those of the parts of the state behind the batch; a loop has each as one row, see `pack_part`.
-        invariants: What is computed once, in the order of `prologue`.
+        invariants: What is computed once, the first results of `prologue`.
         inputs: Values of x, ended and the draws.
         early: What is computed for all time steps at once, and its buffer.
         forward: The loop from the first step to the last.
@@ -32,6 +34,7 @@ class StagedStep:
     """
 
     prologue: Prologue
+    input_stage: Prologue
     draws: tuple[Draw, ...]
     floating: tuple[bool, ...]
     complex: tuple[bool, ...]
