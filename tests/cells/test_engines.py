@@ -7,8 +7,17 @@ from every_cell import assert_same, built, everything, sequences, state_for, wan
 from rnnvanish import cells
 from rnnvanish.engine import run as engine_run
 
-#: Cells that run as a plain loop, and the operation in their step that the compiled engine has not.
-NOT_STAGED = {"URNN": "fft"}
+#: Cells that run as a plain loop, and what in their step the compiled engine has not.
+NOT_STAGED = {
+    "AttentiveRNN": "aten.arange.start_step",
+    "DeltaNet": "sum over one axis of a row in the loop",
+    "MLSTM": "sum over one axis of a row in the loop",
+    "S4D": "sum over one axis of a row in the loop",
+    "S6": "add of widths",
+    "URNN": "_fft_c2c of complex numbers",
+}
+#: Cells that run as a plain loop where a sequence begins anew, for what their state before the first step is.
+NOT_STAGED_WITH_RESETS = {"HouseholderRNN": "flat in the loop", "LRU": "way to follow its step into dtype.to_complex"}
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-11}
 
 
@@ -20,6 +29,12 @@ def assert_equal_loops(layer, x, **how):
     assert_same(found["cpu"], found["reference"], TOLERANCE[x.dtype])
 
 
+def assert_refuses(layer, x, reason, **given):
+    layer.engine = "cpu"
+    with pytest.raises(RuntimeError, match=f"cannot run {type(layer.cells[0]).__name__}: {reason}"):
+        layer(x, **given)
+
+
 def in_parts_of_two_steps(monkeypatch):
     """Have all programs work on two steps at a time, as they do on many steps of long and wide loops."""
     for program in engine_run._programs.values():
@@ -28,13 +43,14 @@ def in_parts_of_two_steps(monkeypatch):
 
 @pytest.mark.parametrize("name", cells.ALL)
 def test_a_compiled_loop_is_the_plain_one(name, monkeypatch):
-    layer, x, lengths = built(name), sequences(time=9), [9, 1, 4]
+    layer, x = built(name), sequences(time=9)
+    given = {"lengths": [9, 1, 4], "resets": torch.rand(9, 3) < 0.2}
     if name in NOT_STAGED:
-        layer.engine = "cpu"
-        with pytest.raises(RuntimeError, match=NOT_STAGED[name]):
-            layer(x, lengths=lengths)
+        assert_refuses(layer, x, NOT_STAGED[name], lengths=given["lengths"])
         return
-    assert_equal_loops(layer, x, lengths=lengths)
+    if name in NOT_STAGED_WITH_RESETS:
+        assert_refuses(layer, x, NOT_STAGED_WITH_RESETS[name], resets=given.pop("resets"))
+    assert_equal_loops(layer, x, **given)
     in_parts_of_two_steps(monkeypatch)
-    assert_equal_loops(layer, x, lengths=lengths)
-    assert_equal_loops(layer.float(), x.float())  # of other precision, and without lengths: another program
+    assert_equal_loops(layer, x, **given)
+    assert_equal_loops(layer.float(), x.float())  # of another precision, and without them: another program

@@ -69,6 +69,25 @@ def test_sequences_of_any_length_are_each_of_them_alone(name):
 
 
 @every_cell
+def test_where_a_sequence_begins_anew_it_is_its_pieces(name):
+    layer, x = built(name, bidirectional=True), sequences()
+    given, resets = wanted(layer, x), torch.zeros(TIME, BATCH, dtype=torch.bool)
+    resets[2, 0] = resets[1, 1] = True
+    output, final = layer(x, resets=resets, **given)
+    for i, at in ((0, 2), (1, 1)):
+        found, last = [], []
+        for steps in (slice(0, at), slice(at, TIME)):
+            piece = steps, slice(i, i + 1)
+            alone, ends = layer(x[piece], **{name: each[piece] for name, each in given.items()})
+            found.append(alone)
+            last.append(ends)
+        torch.testing.assert_close(output[:, i : i + 1], torch.cat(found), **exact)
+        for part, backward, forward in zip(*map(parts_of, (final, *last)), strict=True):
+            torch.testing.assert_close(part[0, i], forward[0, 0], **exact)
+            torch.testing.assert_close(part[1, i], backward[1, 0], **exact)
+
+
+@every_cell
 def test_copies_compute_the_same(name):
     layer, x = built(name, num_layers=2), sequences()
     with torch.no_grad():
