@@ -8,6 +8,7 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from unittest.mock import patch
 
 import torch
 
@@ -224,6 +225,22 @@ def assert_uniform(values, high, low=None):
     assert (1 - 10 / count) * bound < values.abs().max() <= (1 + 1e-6) * bound
     assert abs(values.abs().mean() - bound / 2) < bound / count**0.5
     assert values.mean().abs() < 2 * bound / count**0.5
+
+
+def at_the_ends_of_draws(build):
+    """What is built where every number that is uniformly drawn is the smallest that it can be, and the largest."""
+    for end in (0, 1):
+        with patch.object(torch.Tensor, "uniform_", lambda tensor, *ends, end=end, **_: tensor.fill_(ends[end])):
+            yield build()
+
+
+def assert_ends(build, **bounds):
+    """Parameters, `layer_weight` for that of a layer, are drawn uniformly between two numbers, or up to one of both signs."""
+    for end, cell in enumerate(at_the_ends_of_draws(build)):
+        parameters = {name.replace(".", "_"): value for name, value in cell.named_parameters()}
+        for name, bound in bounds.items():
+            expected = (bound if isinstance(bound, tuple) else (-bound, bound))[end]
+            torch.testing.assert_close(parameters[name], torch.full_like(parameters[name], expected))
 
 
 def assert_normal(values, std):
