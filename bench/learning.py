@@ -6,7 +6,7 @@ A change of a draw, of a cell or of its gradient moves it.
 import statistics
 from typing import Any, ClassVar
 
-from .common import CELLS, QUICK, Missing, look_up, need, tabulate
+from .common import QUICK, STUDIED, Missing, look_up, need, tabulate
 
 #: Each task with the options that make it small, how often its score must be right in the running mean, and the most
 #: steps that are taken: one that is not learnt by then counts with all of them.
@@ -52,11 +52,11 @@ class Learning:
     """A layer of 32 units and a linear answer, taught by Adam."""
 
     version = "1"
-    params: ClassVar = [list(TASKS), CELLS]
+    params: ClassVar = [list(TASKS), STUDIED]
     param_names: ClassVar = ["task", "cell"]
 
     def setup_cache(self) -> dict[Any, Any]:
-        pairs = [(task, cell) for task in TASKS for cell in CELLS]
+        pairs = [(task, cell) for task in TASKS for cell in STUDIED]
         seeds = range(1 if QUICK else SEEDS)
         return tabulate(lambda pair: statistics.median(steps_to_learn(pair[1], pair[0], seed) for seed in seeds), pairs)
 

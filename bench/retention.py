@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .common import CELLS, INPUT, QUICK, Missing, beside_torch, in_source, layer, look_up, need, tabulate
+from .common import CELLS, INPUT, QUICK, STUDIED, Missing, beside_torch, in_source, layer, look_up, need, tabulate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,11 +89,11 @@ class Cured:
     """Of the same layer with a cure, one draw of the weights."""
 
     version = "1"
-    params: ClassVar = [CELLS, CURES, LAGS]
+    params: ClassVar = [STUDIED, CURES, LAGS]
     param_names: ClassVar = ["cell", "cure", "lag"]
 
     def setup_cache(self) -> dict[Any, Any]:
-        pairs = [(cell, cure) for cell in CELLS for cure in CURES]
+        pairs = [(cell, cure) for cell in STUDIED for cure in CURES]
         lags = [lag for lag in LAGS if lag <= LONGEST]
         return tabulate(lambda pair: decades_lost(cured(*pair), lags), pairs)
 

@@ -65,7 +65,10 @@ def test_what_a_section_shares_is_no_section():
 def test_what_is_listed_is_in_the_reference(catalogue):
     package = import_module(f"rnnvanish.{catalogue}")
     paths = {f"{listed(catalogue)[name]}.{name}" for name in package.__all__ if name != "ALL"}
-    missing = paths - set(re.findall(r"^::: (\S+)$", REFERENCE, re.MULTILINE))
+    shown = set(re.findall(r"^::: (\S+)$", REFERENCE, re.MULTILINE))
+    missing = (
+        set() if f"rnnvanish.{catalogue}.*" in shown else paths - shown
+    )  # the site puts all in the place of a star
     assert not missing, f"docs/reference/ has no `::: {min(missing)}`."
 
 

@@ -91,16 +91,24 @@ def _wide(module: str, name: str) -> Callable[[nn.Module], nn.Module]:
     return build
 
 
-SCAN = "No: its gates do not read the state, so that all steps are computed at once; a layer brings the input to 64."
+OWN_WEIGHTS = "Not compared: the same cell, each with weights of its own."
+SCAN = f"{OWN_WEIGHTS} All steps are computed at once; a layer brings the input to 64."
+#: The cells that torchrecurrent has too, by its names.
+IN_TORCHRECURRENT = {
+    name: name
+    for name in (
+        "AntisymmetricRNN", "GatedAntisymmetricRNN", "ATR", "CFN", "FastRNN", "FastGRNN", "IndRNN", "JANET", "LEM", "MGU",
+        "MinimalRNN", "MUT1", "MUT2", "MUT3", "PeepholeLSTM", "RAN", "RHN", "SCRN", "STAR", "UGRNN", "UnICORNN",
+    )
+} | {"BR": "BRC", "NBR": "NBRC", "coRNN": "CoRNN", "OriginalLSTM": "LSTM1997"}  # fmt: skip
 PEERS = [
     Peer("torch", "nn.RNN", "Elman", lambda ours: ours.to_torch()),
     Peer("torch", "nn.GRU", "GRU", lambda ours: ours.to_torch()),
     Peer("torch", "nn.LSTM", "LSTM", lambda ours: ours.to_torch()),
     Peer("torchrecurrent", "PeepholeLSTM, peepholes of zero", "LSTM", peephole),
-    Peer("torchrecurrent", "MGU", "GRU", _recurrent("MGU"), "No: one gate less than a GRU."),
-    Peer("torchrecurrent", "JANET", "LSTM", _recurrent("JANET"), "No: an LSTM with a forget gate alone."),
-    Peer("minGRU-pytorch", "minGRU", "GRU", _wide("minGRU_pytorch.minGRU", "minGRU"), SCAN),
-    Peer("minGRU-pytorch", "minLSTM", "LSTM", _wide("minGRU_pytorch.minLSTM", "minLSTM"), SCAN),
+    *(Peer("torchrecurrent", name, ours, _recurrent(name), OWN_WEIGHTS) for name, ours in IN_TORCHRECURRENT.items()),
+    Peer("minGRU-pytorch", "minGRU", "MinGRU", _wide("minGRU_pytorch.minGRU", "minGRU"), SCAN),
+    Peer("minGRU-pytorch", "minLSTM", "MinLSTM", _wide("minGRU_pytorch.minLSTM", "minLSTM"), SCAN),
     Peer(
         "ncps",
         "CfC",
@@ -111,9 +119,9 @@ PEERS = [
     Peer(
         "sru",
         "SRU",
-        "LSTM",
+        "SRU",
         lambda _: importlib.import_module("sru").SRU(INPUT, HIDDEN, num_layers=1),
-        "No: units of the state do not read each other.",
+        OWN_WEIGHTS,
     ),
 ]
 
