@@ -90,7 +90,40 @@ from rnnvanish import assert_retention
 assert_retention(Summary(leak=0.05), series, lag=50, at_least=1e-3, cells=[LeakyCell])
 
 # %% [markdown]
+# ## Or hand over the loop
+#
+# A loop in Python is slow, and yours is short. Write the step alone, as a `Cell`. Then `Recurrent` runs it: over layers, in
+# both directions, for sequences of different lengths, and compiled.
+
+# %%
+from rnnvanish import Recurrent
+from rnnvanish.cell import Cell
+
+
+class Leaky(Cell):
+    def __init__(self, input_size, hidden_size, leak):
+        super().__init__(input_size, hidden_size)
+        self.fill = nn.Linear(input_size + hidden_size, hidden_size)
+        self.leak = leak
+
+    def forward(self, x, state):
+        (h,) = state
+        new = torch.tanh(self.fill(torch.cat([x, h], dim=-1)))
+        return ((1 - self.leak) * h + self.leak * new,)
+
+
+layer = Recurrent(Leaky, 3, 32, num_layers=2, batch_first=True, leak=0.05)
+output, state = layer(series)
+print(tuple(output.shape))
+
+# %% [markdown]
 # ??? info "For engineers"
 #     A step may be called as `cell(x, state)` and return the state, or `(output, state)`; a state may be a tensor or a
 #     tuple. It is recognised by its calls: what it is handed is what it returned before. `torch.nn.RNNCell`, `LSTMCell` and
 #     `GRUCell` need not be named.
+#
+#     A `Cell` says more of itself [where there is more to say](../reference/layers.md): `initial_state` gives the shapes of
+#     its parts (any width, complex, several axes), `output` what a step hands on where that is not the first part, `helpers`
+#     which parts are a clock or a stabiliser and no memory, `gate_names` and `keeps` which layer makes which gate. With
+#     `wants = ("times",)` a step is told how much time has passed. The cells of the package are
+#     [written in the same way](../reference/cells.md).
