@@ -17,7 +17,7 @@ NOT_STAGED = {
     "URNN": "_fft_c2c of complex numbers",
 }
 #: Cells that run as a plain loop where a sequence begins anew, for what their state before the first step is.
-NOT_STAGED_WITH_RESETS = {"HouseholderRNN": "flat in the loop", "LRU": "way to follow its step into dtype.to_complex"}
+NOT_STAGED_WITH_RESETS = {"HouseholderRNN": "flat in the loop"}
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-11}
 
 

@@ -12,6 +12,7 @@ from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from rnnvanish.engine.cache.dependencies import Dependencies, Guard, global_names, names_in
@@ -42,6 +43,7 @@ GRADIENT_NAMES = frozenset({"is_grad_enabled", "requires_grad", "is_leaf", "grad
 BATCH_NAMES = frozenset({"shape", "size", "len", "numel", "nelement"})
 _VALUE_TYPES = (
     Tensor, list, dict, set, tuple, str, int, float, complex, bytes, frozenset, range, slice, type, np.ndarray, np.generic,
+    torch.dtype,
 )  # fmt: skip
 
 
