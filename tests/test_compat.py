@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils import _pytree
 
 from rnnvanish import compat
-from rnnvanish.diagnosis.cause import step_account
+from rnnvanish.diagnosis.cause import traced_step
 from rnnvanish.diagnosis.cause.cause import causes
 
 SOURCES = Path(compat.__file__).parent
@@ -31,7 +31,7 @@ COSTS = {
 #: The same, where there is nothing to say: a diagnosis of this model maps nothing, and the others cost next to nothing.
 SILENT = {"torch.UntypedStorage._cdata", "torch.utils._pytree.tree_map", "torch._dynamo"}
 #: Python asks for it while a step is watched, so nobody can hide it from outside: tested by itself.
-WATCHED = {"torch._ops.OpOverload._schema", "torch.autograd.graph.Node._input_metadata"}
+WATCHED = {"torch._ops.OpOverload._schema"}
 #: Without these, no compiled loop.
 LEFT = set(compat.PURPOSES) - COSTS - SILENT - WATCHED
 
@@ -68,15 +68,14 @@ def test_without_a_schema_an_operation_is_refused():
         compat.schema(object())
 
 
-def test_without_the_shapes_of_a_graph_no_step_is_taken_apart(monkeypatch, caplog):
-    value = torch.ones(3, 1, requires_grad=True).chunk(3)[1]
-    assert compat.graph_shape(value.grad_fn, 1) == (1, 1)
-    compat._say.cache_clear()
-    monkeypatch.setattr(step_account, "graph_shape", lambda node, output: compat.graph_shape(object(), output))
+def test_without_a_trace_no_step_is_taken_apart(monkeypatch):
+    def missing(*args, **options):
+        raise compat.Missing("way to trace a step")
+
+    monkeypatch.setattr(traced_step, "make_fx", missing)
     (cause,) = causes(nn.GRU(2, 3), torch.randn(4, 1, 2)).values()
     assert set(cause.parts) == {"step", "loss"}
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert "no step is taken apart" in line
+    assert cause.untaken == "it cannot be traced (way to trace a step)"
 
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])

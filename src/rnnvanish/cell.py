@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Inexact
+from jaxtyping import Inexact, Shaped
 from torch import Tensor, nn
 
 #: The whole recurrent state: one tensor for each of a cell's `state_names`, of any width and any number of axes.
-State = tuple[Inexact[Tensor, "batch ..."], ...]
+State = tuple[Shaped[Tensor, "batch ..."], ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Cell(nn.Module):
     keeps: Keeps | None = None
     plain: ClassVar[bool] = False
     torch_twin: ClassVar[type[nn.RNNBase] | None] = None
-    wants: ClassVar[tuple[str, ...]] = ()
+    wants: tuple[str, ...] = ()
     small: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

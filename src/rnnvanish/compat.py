@@ -51,7 +51,6 @@ PURPOSES = {
     "torch.Tensor._backward_hooks": "put back the hooks of a tensor",
     "torch.utils._pytree.tree_leaves": "find tensors in classes that are registered with torch's pytree",
     "torch.utils._pytree.tree_map": "find tensors in classes that are registered with torch's pytree",
-    "torch.autograd.graph.Node._input_metadata": "see the shapes of the values of a step",
     "torch._dynamo": "see whether anything was compiled by torch.compile",
 }
 
@@ -268,15 +267,6 @@ def add_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor]) -> Any:
         return tensor.register_hook(hook)
     except AttributeError:
         return None
-
-
-def graph_shape(node: Any, output: int) -> torch.Size | None:
-    """The shape of a value in autograd's graph, by the node that gave it; None where torch does not tell."""
-    known = getattr(node, "_input_metadata", None)
-    if known is None:
-        _say("torch.autograd.graph.Node._input_metadata", "no step is taken apart into the causes of what it does.")
-        return None
-    return torch.Size(known[output].shape)
 
 
 # Nested containers: without torch's own, those that Python has.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
-from jaxtyping import Inexact, Int
+from jaxtyping import Inexact, Int, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
@@ -19,7 +19,7 @@ from rnnvanish.engine.reference import padding_mask
 from rnnvanish.engine.step_form import Columns
 
 #: The states of all loops of a stack.
-StackState = tuple[Inexact[Tensor, "loops batch ..."], ...]
+StackState = tuple[Shaped[Tensor, "loops batch ..."], ...]
 
 #: One loop over time: (index of the loop, input, its columns, initial state or None, lengths) -> (outputs, final state).
 #: Loops are counted layer by layer, forward before reverse; a reverse loop is given its input reversed.

@@ -164,12 +164,15 @@ class Wrapper(Cell):
     Args:
         cell: What is wrapped.
         added: Names of the parts that are added to its state.
+        helpers: Of these those that are no memory.
     """
 
-    def __init__(self, cell: Cell, added: tuple[str, ...] = ()) -> None:
+    def __init__(self, cell: Cell, added: tuple[str, ...] = (), helpers: tuple[str, ...] = ()) -> None:
         super().__init__(cell.input_size, cell.hidden_size)
         self.cell = cell
         self.state_names = cell.state_names + added
+        self.helpers = cell.helpers + helpers
+        self.wants = cell.wants
 
     @property
     def innermost(self) -> Cell:
@@ -183,9 +186,9 @@ class Wrapper(Cell):
                 state_dict[f"{prefix}cell.{key.removeprefix(prefix)}"] = state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
+    def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
         """Take one step."""
-        after: State = self.cell(x, state)
+        after: State = self.cell(x, state, **wanted)
         return after
 
     @property
@@ -201,6 +204,11 @@ class Wrapper(Cell):
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return the state before the first step."""
         return self.cell.initial_state(x)
+
+    def scales(self, state: State) -> tuple[Tensor | float, ...]:
+        """What each part of the state is to be multiplied with to be what it stands for."""
+        own = len(self.cell.state_names)
+        return (*self.cell.scales(state[:own]), *(1.0 for _ in state[own:]))
 
 
 def wrap(layer: Recurrent, wrapper: Callable[[Cell], Cell]) -> Recurrent:

@@ -22,9 +22,14 @@ from rnnvanish.backward.end_point import EndPoints, find_end_points
 from rnnvanish.backward.episodes import Episodes, end_at_last_read
 from rnnvanish.backward.loss import Loss, preserve_loss
 from rnnvanish.backward.recurrent_path import journey_gradient
-from rnnvanish.backward.state_gradients import Source, StateGradients, missing_gradient, state_gradients
+from rnnvanish.backward.state_gradients import (
+    Source,
+    StateGradients,
+    coordinate_gradients,
+    missing_gradient,
+    state_gradients,
+)
 from rnnvanish.numerics.norms import joint_norm, row_norms
-from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.compiled_loops import backward_from_end, clear_gradients
@@ -153,7 +158,7 @@ def _counted_from_ends(runs: list[Run], every: list[StateGradients]) -> list[Loo
     episodes = list(map(Episodes.of, runs))
     norms = [list(map(each.split, own.sizes)) for each, own in zip(episodes, every, strict=True)]
     ending = end_at_last_read([each.as_run() for each in episodes], list(map(joint_norm, norms)))
-    totals = [tuple(each.split(pack(part)) for part in own.total) for each, own in zip(episodes, every, strict=True)]
+    totals = [tuple(map(each.split, own.rows)) for each, own in zip(episodes, every, strict=True)]
     tops = {layer_of(run)[0]: layer_of(run)[1] for run in runs}
     below = [layer_of(run)[1] < tops[layer_of(run)[0]] for run in runs]
     found = [LoopGradients(*each) for each in zip(ending, episodes, totals, norms, every, strict=True)]
@@ -166,17 +171,17 @@ def _from_last_state(loop: LoopGradients) -> LoopGradients:
     Of a layer that is called once that is the recurrence alone. Between two calls there may be more of the model, such as an
     input that is made of the state before: the graph of the run is followed.
     """
-    run, total = loop.run, loop.states.total
+    run, own = loop.run, loop.states.total
     if run.altered or not loop.states.arrives:
         return loop
     if run.compiled_calls:
         rows = torch.arange(len(run.ends), device=run.ends.device)
-        carried = backward_from_end(run, tuple(part[run.ends, rows] for part in total))
+        carried = backward_from_end(run, tuple(part[run.ends, rows] for part in own))
     else:
-        carried = journey_gradient(loop.episodes.run, total, loop.episodes.mask_at(run.ends))
-    parts = [loop.episodes.split(part) for part in carried]
+        carried = journey_gradient(loop.episodes.run, own, loop.episodes.mask_at(run.ends))
+    total = tuple(map(loop.episodes.split, coordinate_gradients(loop.episodes.run, carried)))
     says = FROM_STATE.format(ALONE if len(run.starts) == 1 else EVERY_WAY)
-    return replace(loop, total=tuple(map(pack, parts)), norms=list(map(row_norms, parts)), says=says)
+    return replace(loop, total=total, norms=list(map(row_norms, total)), says=says)
 
 
 def layer_of(run: Run) -> tuple[str, int]:
@@ -187,7 +192,7 @@ def layer_of(run: Run) -> tuple[str, int]:
 
 def total_gradients(model: nn.Module, runs: list[Run], value: Tensor) -> list[Series]:
     """The derivative of a loss with respect to every state of each loop, through all later steps; zero where none."""
-    return [tuple(map(pack, each.total)) for each in state_gradients(runs, Source([value], [None]))]
+    return [each.rows for each in state_gradients(runs, Source([value], [None]))]
 
 
 def watch_either_way(

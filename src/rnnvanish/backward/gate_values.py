@@ -7,11 +7,17 @@ from typing import Any, cast
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
 from rnnvanish.backward.replay import InnermostCall
-from rnnvanish.backward.step_graph import FIXED, SPLIT, Edge, StepGraph
 from rnnvanish.cell import Cell, gates_of
 
+#: A value of the graph: the node that gave it, and which of its outputs it is.
+Edge = tuple[Any, int]
+#: What a value is made of: of weights and constants alone, of the input too, of the old state too.
+FIXED, INPUT, STATE = range(3)
+#: The operation that takes a value apart into blocks side by side.
+SPLIT = "SplitBackward0"
 #: The functions that make a gate or a unit, by their nodes in autograd's graph, and the limits of what they give.
 SQUASHING = {"SigmoidBackward0": (0.0, 1.0), "TanhBackward0": (-1.0, 1.0), "ReluBackward0": (0.0, math.inf)}
 
@@ -30,6 +36,60 @@ class GateValues:
     high: float
 
 
+class _StepGraph:
+    """The graph of a replayed step of a cell that names its layers, as autograd recorded it.
+
+    A layer is one operation, whatever it is made of (weights with a mask, normalised ones).
+
+    Attributes:
+        before: The parts of the old state; None for one without a gradient.
+        after: Those of the new state.
+        nodes: The operations that the input or the old state goes through, each before those that it reads from.
+    """
+
+    def __init__(self, call: InnermostCall) -> None:
+        self.before, self.after = ([_edge_of(part) for part in parts] for parts in (call.before, call.after))
+        self._sums = {edge[0]: name for name, value in call.sums.items() if (edge := _edge_of(value))}
+        self._reads = {name: _edge_of(value) for name, value in call.reads.items()}
+        self._made_of = {None: FIXED, _edge_of(call.x): INPUT} | dict.fromkeys(filter(None, self.before), STATE)
+        self._ends = {edge[0] for edge in self._made_of if edge}
+        found: dict[Any, None] = {}
+        for part in self.after:
+            self._explore(part, found)
+        self.nodes = list(reversed(found))
+
+    def made_of(self, edge: Edge | None) -> int:
+        """Whether a value is FIXED, or made of the INPUT or the old STATE."""
+        return self._made_of[edge]
+
+    def layer(self, node: Any) -> str:
+        """The name of the layer that an operation is; "" for another operation."""
+        return self._sums.get(node, "")
+
+    def sources(self, node: Any) -> list[Edge | None]:
+        """The values that an operation reads, in the order of its derivatives; None for a constant."""
+        if node in self._ends:
+            return []
+        if layer := self.layer(node):
+            return [self._reads[layer]]
+        return [None if source is None else (source, output) for source, output in node.next_functions]
+
+    def _explore(self, edge: Edge | None, found: dict[Any, None]) -> int:
+        if edge not in self._made_of and edge is not None:
+            self._made_of[edge] = max([self._explore(source, found) for source in self.sources(edge[0])], default=FIXED)
+            if self._made_of[edge] > FIXED:
+                found.setdefault(edge[0])
+        return self._made_of[edge]
+
+
+def _edge_of(value: Tensor) -> Edge | None:
+    """The place of a tensor in the graph; None where it has no gradient."""
+    if not value.requires_grad:
+        return None
+    edge = get_gradient_edge(value)
+    return edge.node, edge.output_nr
+
+
 def gate_values(call: InnermostCall) -> dict[str, GateValues]:
     """Read the gates and units that a cell names, and what is squashed of its new state ("tanh c").
 
@@ -45,19 +105,19 @@ def gate_values(call: InnermostCall) -> dict[str, GateValues]:
 def _read_gates(call: InnermostCall) -> dict[str, GateValues]:
     if not call.complete:
         return {}
-    cell, graph, nodes = cast(Cell, call.cell), StepGraph(call), dict[str, list[Any]]()
+    cell, graph, nodes = cast(Cell, call.cell), _StepGraph(call), dict[str, list[Any]]()
     for node in graph.nodes:
         if node.name() in SQUASHING:
             for name in _names(node, cell, graph, call):
                 nodes.setdefault(name, []).append(node)
     values = {
-        name: GateValues(node._saved_result.detach(), *SQUASHING[node.name()])
+        name: GateValues(node._saved_result.detach().flatten(1), *SQUASHING[node.name()])
         for name, (node, *others) in nodes.items()
         if not others
     }
     for name, part in zip(cell.state_names, call.after, strict=True):
         if name in gates_of(cell) and name not in values:
-            values[name] = GateValues(part.detach(), -math.inf, math.inf)
+            values[name] = GateValues(part.detach().flatten(1), -math.inf, math.inf)
     ordered = dict.fromkeys(name for name in (*gates_of(cell), *values) if name in values)
     return {name: values[name] for name in sorted(ordered, key=lambda name: values[name].low < 0)}
 
@@ -71,7 +131,7 @@ def kept_by_gate(call: InnermostCall) -> Float[Tensor, "rows hidden"] | None:
     return 1 - gate.value if keeps.closed else gate.value
 
 
-def _names(node: Any, cell: Cell, graph: StepGraph, call: InnermostCall) -> set[str]:
+def _names(node: Any, cell: Cell, graph: _StepGraph, call: InnermostCall) -> set[str]:
     """What a squashing function makes: the gates of the blocks that it reads, or a part of the new state once more."""
     (source,), function = graph.sources(node), node.name().removesuffix("Backward0").lower()
     for name, edge in zip(cell.state_names, graph.after, strict=True):
@@ -85,7 +145,7 @@ def _names(node: Any, cell: Cell, graph: StepGraph, call: InnermostCall) -> set[
     }
 
 
-def _columns(edge: Edge | None, graph: StepGraph, column: int = 0) -> Iterator[tuple[str, int]]:
+def _columns(edge: Edge | None, graph: _StepGraph, column: int = 0) -> Iterator[tuple[str, int]]:
     """Where in the sums of which layers a value begins, back to the functions that squashed what it reads."""
     if edge is None or edge[0].name() in SQUASHING or graph.made_of(edge) == FIXED:
         return

@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from rnnvanish.backward.coordinates import Coordinates
+from rnnvanish.cell import Cell, has_output
+from rnnvanish.layers import LayerStack
 from rnnvanish.live import RECURRENT, unwrapped
 from rnnvanish.numerics.norms import as_real
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.inputs.loss_arguments import loss_arguments
 from rnnvanish.observe.restore.borrow import preserve
+from rnnvanish.recurrent import Recurrent
 
 #: What a gradient starts from: a function of what the model returns, or of that and the batch, or of that and the targets;
 #: or the name of a method of the model that takes the batch, "training_step".
@@ -44,12 +48,16 @@ def evaluate_loss(model: nn.Module, call: Call, output: Any, loss: Loss) -> Tens
 def sum_outputs(model: nn.Module, output: Any) -> Tensor:
     """Sum what `model` returned: where a gradient starts that nobody named.
 
-    Of a bare recurrent module: the final states of its top layer. Of another: every number that it returns, but for losses
-    beside other outputs. A complex number counts as two. What adds up to a constant, as probabilities do, has no gradient but
-    rounding: there every second number is taken with the other sign.
+    Of a bare recurrent module: the final states of its top layer, without what is no memory; where what it hands on is other
+    than its state: what it hands on. Of another: every number that it returns, but for losses beside other outputs. A complex
+    number counts as two. What adds up to a constant, as probabilities do, has no gradient but rounding: there every second
+    number is taken with the other sign.
     """
-    if (final := final_states(unwrapped(model), output)) is not None:
+    inner = unwrapped(model)
+    if (final := final_states(inner, output)) is not None:
         numbers = final
+    elif isinstance(inner, Recurrent) and _returns_state(inner, output):
+        numbers = tensors_in(output[0])
     else:
         found = tensors_in(output)
         numbers = [each for each in found if each.dim()] or found
@@ -80,12 +88,25 @@ def _adds_to_constant(number: Tensor, axis: int) -> bool:
 
 
 def final_states(model: nn.Module, output: Any) -> list[Tensor] | None:
-    """The final states of a bare module's top layer; None of another, and of one that returns something of its own."""
-    if not isinstance(model, RECURRENT) or not isinstance(output, tuple) or len(output) != 2:
+    """The final states of a bare module's top layer, in coordinates.
+
+    None of another, of one that returns something of its own, and of one whose output is other than its state.
+    """
+    if not isinstance(model, RECURRENT) or not _returns_state(model, output):
         return None
     directions = 2 if model.bidirectional else 1
     parts = output[1] if isinstance(output[1], tuple) else (output[1],)
-    loops = model.num_layers * directions
-    if any(not isinstance(part, Tensor) or part.dim() < 2 or len(part) != loops for part in parts):
-        return None
-    return [part[-directions:] for part in parts]
+    top = tuple(part[-directions:] for part in parts)
+    if not isinstance(model, Recurrent):
+        return list(top)
+    cell = cast(Cell, model.cells[-1])
+    return None if has_output(cell) else list(Coordinates.of_state(cell, tuple(part[0] for part in top)).rows(top))
+
+
+def _returns_state(model: LayerStack, output: Any) -> bool:
+    """Whether what a layer returned is its output and the final states of all its loops."""
+    if not isinstance(output, tuple) or len(output) != 2:
+        return False
+    parts = output[1] if isinstance(output[1], tuple) else (output[1],)
+    loops = model.num_layers * (2 if model.bidirectional else 1)
+    return all(isinstance(part, Tensor) and part.dim() > 1 and len(part) == loops for part in parts)

@@ -79,11 +79,16 @@ def _differ(one: Tensors, other: Tensors) -> bool:
 
 def _lengths_until_held(run: Run, flatten: Callable[[Tensors], State], last: State) -> Tensor:
     """Steps of each sequence before it is held for good: its state stays, whatever the step returns."""
-    states = [torch.cat(flatten(state), dim=-1).detach() for state in run.received_states[1:]]
-    returned = [torch.cat(state, dim=-1).detach() for state in run.states]
+    states = [_side_by_side(flatten(state)) for state in run.received_states[1:]]
+    returned = list(map(_side_by_side, run.states))
     held = [
         (now == before).all(-1) & (now != new).any(-1)
         for before, now, new in zip(states, states[1:], returned[1:], strict=False)
     ]
-    held.append(~torch.cat(last, dim=-1).any(-1))  # the last is never passed on: then the loss reads what was before
+    held.append(~_side_by_side(last).any(-1))  # the last is never passed on: then the loss reads what was before
     return len(run.states) - torch.stack(held).flip(0).cumprod(0).sum(0)
+
+
+def _side_by_side(state: State) -> Tensor:
+    """All numbers of a state, a row for each sequence."""
+    return torch.cat([part.detach().flatten(1) for part in state], dim=-1)

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from rnnvanish.backward.replay import Replay, ReplayedSteps, real_step
+from rnnvanish.backward.coordinates import Coordinates
+from rnnvanish.backward.replay import RealStep, Replay, ReplayedSteps, real_step, recorded_states
 from rnnvanish.cell import State
-from rnnvanish.engine.reference import Step, padding_mask
+from rnnvanish.engine.reference import padding_mask
 from rnnvanish.numerics.norms import joint_norm
-from rnnvanish.numerics.real_view import pack, unpack
 from rnnvanish.observe import compiled_loops
 from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.record import Series
@@ -36,24 +36,28 @@ def recurrent_gradient(run: Run, end: State) -> Series:
     """
     require_unaltered(run)
     if run.compiled_calls:
-        own = tuple(unpack(part) if like.is_complex() else part for part, like in zip(end, run.states[-1], strict=True))
-        found = tuple(map(pack, compiled_loops.backward_through_loop(run, own)))
-        return inside_sequences(run, found)
-    step, ends, before = real_step(run), run.ends, Replay(run).before
+        coordinates, after = Coordinates.of(run), recorded_states(run)[1]
+        rows = torch.arange(len(run.ends), device=run.ends.device)
+        own = coordinates.gradient_parts(end, tuple(part[run.ends, rows] for part in after))
+        found = compiled_loops.backward_through_loop(run, own)
+        return inside_sequences(run, coordinates.gradient_rows(found, after))
+    step, ends, replay = real_step(run), run.ends, Replay(run)
     steps: list[State] = [()] * len(run.states)
     gradient = tuple(torch.zeros_like(part) for part in end)
     for t in range(len(run.states) - 1, -1, -1):
         gradient = tuple(torch.where((ends == t)[:, None], new, old) for new, old in zip(end, gradient, strict=True))
         steps[t] = gradient
         if t > 0:
-            back = _vjp(step, run.x[t].detach(), tuple(part[t].clone().requires_grad_() for part in before), gradient)
+            before = tuple(part[t].clone().requires_grad_() for part in replay.before)
+            helpers = tuple(part[t] for part in replay.helpers)
+            back = _vjp(step, run.x[t].detach(), before, helpers, gradient)
             gradient = tuple(torch.where((ends < t)[:, None], 0.0, part) for part in back)
     return tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
 
 
-def _vjp(step: Step, x: Tensor, before: State, gradient: State) -> State:
+def _vjp(step: RealStep, x: Tensor, before: State, helpers: State, gradient: State) -> State:
     with torch.enable_grad():
-        after = step(x, before)
+        after = step(x, before, helpers)
     reached = [(part, g) for part, g in zip(after, gradient, strict=True) if part.requires_grad]
     found = torch.autograd.grad([part for part, _ in reached], before, [g for _, g in reached], allow_unused=True)
     return tuple(torch.zeros_like(part) if g is None else g for part, g in zip(before, found, strict=True))
@@ -96,7 +100,7 @@ def journey_gradient(run: Run, total: Series, at: Bool[Tensor, "time sequences"]
         at: Which of them.
     """
     last = [
-        (part, torch.where(at[t, :, None], gradient[t], 0.0))
+        (part, torch.where(_beside(at[t], part), gradient[t], 0.0))
         for t in at.any(1).nonzero().flatten().tolist()
         for part, gradient in zip(run.states[t], total, strict=True)
         if part.requires_grad
@@ -108,3 +112,8 @@ def journey_gradient(run: Run, total: Series, at: Bool[Tensor, "time sequences"]
     found = iter(torch.autograd.grad(ends, inside, sent, retain_graph=True, materialize_grads=True))
     every = [tuple(next(found) if part.requires_grad else torch.zeros_like(part) for part in s) for s in run.states]
     return tuple(torch.stack(parts) for parts in zip(*every, strict=True))
+
+
+def _beside(rows: Tensor, part: Tensor) -> Tensor:
+    """One of each sequence, of as many axes as a part of the state has."""
+    return rows.view(-1, *[1] * (part.dim() - 1))

@@ -14,15 +14,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from rnnvanish.backward.coordinates import Coordinates
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.reference import Step
 from rnnvanish.mitigation import innermost
-from rnnvanish.numerics.real_view import pack, unpack
+from rnnvanish.numerics.real_view import pack
+from rnnvanish.observe import compiled_loops
+from rnnvanish.observe.checks import Unmeasurable
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 
 #: Numbers of the state that are replayed at once: a bound on memory, whatever the model's size.
 CHUNK_NUMBERS = 2**18
+#: A step in coordinates: of what it reads, the coordinates of the state before it and its helpers.
+RealStep = Callable[[Tensor, State, State], State]
 
 
 @dataclass
@@ -119,9 +124,10 @@ class ReplayedSteps:
         sequence: Which sequence.
         lag: How many steps back from the sequence's own last one.
         x: What the step read, a leaf of the graph.
-        before: The state before it, leaves of the graph; of complex numbers Re beside Im, as real coordinates.
+        before: The state before it in `Coordinates`, leaves of the graph.
         after: The state after it, likewise.
         inner: The call of the innermost cell.
+        helpers: Helpers of the state before it, as the cell has them.
         linears: The calls of all linear layers.
         total: Of `replay_all` with gradients: the total gradient by the state after each step.
     """
@@ -133,6 +139,7 @@ class ReplayedSteps:
     before: State
     after: State
     inner: InnermostCall
+    helpers: State = ()
     linears: list[LinearCall] = field(default_factory=list)
     total: State = ()
 
@@ -190,16 +197,26 @@ class UnrepeatableStep(RuntimeError):
 
 
 class Replay:
-    """A loop whose steps can be computed again, each from the state that it read."""
+    """A loop whose steps can be computed again, each from the state that it read.
+
+    Attributes:
+        run: The loop.
+        coordinates: Those that states are written in.
+        before: The state before every step.
+        helpers: Its helpers, as the cell has them.
+        after: The state after every step.
+    """
 
     def __init__(self, run: Run) -> None:
-        self.run = run
-        if run.compiled_calls:
-            self.before, self.after = recorded_states(run)
-            return
-        # A step that makes its own first state has read none.
-        self.before = stack_steps(run, [entry or run.initial for entry in run.entries])
-        self.after = stack_steps(run, run.states)
+        self.run, self.coordinates = run, Coordinates.of(run)
+        before, after = recorded_states(run)
+        self.before, self.after = self.coordinates.rows(before), self.coordinates.rows(after)
+        self.helpers = self.coordinates.helpers(before)
+        if self.coordinates.scaled and not all(bool(part.isfinite().all()) for part in (*self.before, *self.after)):
+            raise Unmeasurable(
+                f"{run.name}: what its state stands for is larger than {str(run.x.dtype).removeprefix('torch.')} holds. "
+                "Measure shorter sequences, or a model in double precision."
+            )
 
     def steps_at(
         self, step: Int[Tensor, " rows"], sequence: Int[Tensor, " rows"], gradients: Series = ()
@@ -218,8 +235,9 @@ class Replay:
         x = run.x[step, sequence].detach().requires_grad_()
         before = tuple(part[step, sequence].requires_grad_() for part in self.before)
         with torch.enable_grad():
-            after, inner, linears = self._call_step(x, before)
-        for name, new, old in zip(run.cell.state_names, after, self.after, strict=True):
+            helpers = tuple(part[step, sequence] for part in self.helpers)
+            after, inner, linears = self._call_step(x, before, helpers)
+        for name, new, old in zip(self.coordinates.names, after, self.after, strict=True):
             was = old[step, sequence]
             if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
                 raise UnrepeatableStep(
@@ -227,38 +245,40 @@ class Replay:
                     "numbers, or mix the sequences of a batch? Measure it with model.eval()."
                 )
         total = tuple(part[step, sequence] for part in gradients)
-        return ReplayedSteps(step, sequence, run.ends[sequence] - step, x, before, after, inner, linears, total)
+        return ReplayedSteps(
+            step, sequence, run.ends[sequence] - step, x, before, after, inner, helpers, linears, total
+        )
 
-    def _call_step(self, x: Tensor, before: State) -> tuple[State, InnermostCall, list[LinearCall]]:
+    def _call_step(self, x: Tensor, before: State, helpers: State) -> tuple[State, InnermostCall, list[LinearCall]]:
         try:
-            return call_step(self.run, x, before)
+            return call_step(self.run, x, before, helpers)
         except RuntimeError:  # written for as many sequences as there are: then step by step, sequence by sequence
             count = self.run.x.shape[1]
             rows = [torch.arange(start, start + count, device=x.device) for start in range(0, len(x), count)]
             if len(x) % count:
                 raise
-            each = [call_step(self.run, x[row], tuple(part[row] for part in before)) for row in rows]
+            each = [
+                call_step(self.run, x[row], tuple(part[row] for part in before), tuple(part[row] for part in helpers))
+                for row in rows
+            ]
             after = tuple(torch.cat(parts) for parts in zip(*(after for after, *_ in each), strict=True))
             return after, InnermostCall(each[0][1].cell), []
 
 
 def recorded_states(run: Run) -> tuple[Series, Series]:
-    """The states of a compiled loop before and after every step."""
-    calls = [[pack(part) for part in call.record.states] for call in run.compiled_calls]
-    parts = list(zip(*calls, strict=True))
-    return (
-        tuple(torch.cat([part[:-1] for part in each]) if len(each) > 1 else each[0][:-1] for each in parts),
-        tuple(torch.cat([part[1:] for part in each]) if len(each) > 1 else each[0][1:] for each in parts),
-    )
+    """The states of a loop before and after every step, as its cell has them."""
+    if not run.compiled_calls:
+        # A step that makes its own first state has read none.
+        return stack_steps(run, [entry or run.initial for entry in run.entries]), stack_steps(run, run.states)
+    return compiled_loops.recorded_states(run)
 
 
 def stack_steps(run: Run, states: Sequence[State]) -> Series:
-    """States, or gradients by them, of every step, a tensor for each part; zero for a sequence that has left the batch."""
+    """States of every step, a tensor for each part; zero for a sequence that has left the batch."""
     batch = run.x.shape[1]
     like = run.states[-1]
     whole = (
-        [_pad_batch(pack(_to_complex(part.detach(), one)), batch) for part, one in zip(s, like, strict=True)]
-        for s in states
+        [_pad_batch(_to_complex(part.detach(), one), batch) for part, one in zip(s, like, strict=True)] for s in states
     )
     return tuple(torch.stack(parts) for parts in zip(*whole, strict=True))
 
@@ -269,7 +289,7 @@ def _to_complex(part: Tensor, like: Tensor) -> Tensor:
 
 
 def _pad_batch(part: Tensor, batch: int) -> Tensor:
-    return part if len(part) == batch else torch.cat([part, part.new_zeros(batch - len(part), part.shape[1])])
+    return part if len(part) == batch else torch.cat([part, part.new_zeros(batch - len(part), *part.shape[1:])])
 
 
 def replay_all(run: Run, gradients: Series = (), chunk_numbers: int = CHUNK_NUMBERS) -> Iterator[ReplayedSteps]:
@@ -293,7 +313,7 @@ def replay_by_lag(run: Run) -> Iterator[ReplayedSteps]:
         yield replay.steps_at(run.ends[sequence] - lag, sequence)
 
 
-def call_step(run: Run, x: Tensor, before: State) -> tuple[State, InnermostCall, list[LinearCall]]:
+def call_step(run: Run, x: Tensor, before: State, helpers: State) -> tuple[State, InnermostCall, list[LinearCall]]:
     """Call the step of `run` from given states, with hooks that record what its innermost cell and linear layers do."""
     cell = innermost(run.cell)
     inner, linears = InnermostCall(cell), list[LinearCall]()
@@ -313,34 +333,31 @@ def call_step(run: Run, x: Tensor, before: State) -> tuple[State, InnermostCall,
         for module in run.cell.modules():
             if isinstance(module, nn.Linear):
                 hooks.enter_context(module.register_forward_hook(record_linear))
-        return real_step(run)(x, before), inner, linears
+        return real_step(run)(x, before, helpers), inner, linears
 
 
-def real_step(run: Run) -> Step:
-    """The step of a loop from real coordinates to real coordinates: of complex numbers Re beside Im."""
-    step, complex_ones = _step_in_precision(run), [part.is_complex() for part in run.states[-1]]
-    if not any(complex_ones):
-        return step
-
-    def real(x: Tensor, state: State) -> State:
-        own = tuple(unpack(part) if double else part for part, double in zip(state, complex_ones, strict=True))
-        after = zip(step(x, own), run.states[-1], strict=True)
-        return tuple(pack(_to_complex(part, like)) for part, like in after)
-
-    return real
+def real_step(run: Run) -> RealStep:
+    """The step of a loop from coordinates to coordinates."""
+    step, coordinates = step_in_precision(run), Coordinates.of(run)
+    return lambda x, before, helpers: coordinates.rows(step(x, coordinates.state(before, helpers)))
 
 
-def _step_in_precision(run: Run) -> Step:
+def step_in_precision(run: Run) -> Step:
     """The step in the precision of the run, which may be double where the weights are single."""
-    weights, dtype = dict(run.cell.named_parameters()), run.x.dtype.to_real()
+    return in_precision(run.step, run.x.dtype.to_real()) if isinstance(run.step, nn.Module) else run.step
+
+
+def in_precision(cell: nn.Module, dtype: torch.dtype) -> Step:
+    """The step of a cell with weights of another precision."""
+    weights = dict(cell.named_parameters())
     cast_ones = {
         name: weight.to(dtype)
         for name, weight in weights.items()
         if weight.is_floating_point() and weight.dtype != dtype
     }
-    if not cast_ones or run.step is not run.cell:
-        return run.step
-    return lambda x, state: cast(State, torch.func.functional_call(run.cell, cast_ones, (x, state)))
+    if not cast_ones:
+        return cell
+    return lambda x, state: cast(State, torch.func.functional_call(cell, cast_ones, (x, state)))
 
 
 def _tolerance(was: Tensor) -> float:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnvanish.backward.coordinates import Coordinates
+from rnnvanish.backward.replay import recorded_states
 from rnnvanish.cell import State
 from rnnvanish.names import listed
 from rnnvanish.numerics.norms import row_norms
@@ -50,7 +52,8 @@ class StateGradients:
         source: What it starts from.
         reached: Whether any path leads to the loop.
         states: State by state; empty of a loop that ran compiled.
-        total: A tensor for each part of the state.
+        total: A tensor for each part of the state, as the cell has them.
+        rows: The same by the coordinates of the state.
         sizes: The norms of these, (time, sequences).
     """
 
@@ -58,6 +61,7 @@ class StateGradients:
     reached: bool
     states: list[State]
     total: Series
+    rows: Series
     sizes: list[Tensor]
 
     @property
@@ -97,7 +101,14 @@ def _of_loop(run: Run, source: Source, found: list[Tensors], reached: bool) -> S
     total = compiled_loops.returned_gradients(run) if run.compiled_calls else None
     states = [] if total else found
     series = total or tuple(torch.stack(parts) for parts in zip(*states, strict=True))
-    return StateGradients(source, reached, states, series, list(map(row_norms, series)))
+    rows = coordinate_gradients(run, series)
+    return StateGradients(source, reached, states, series, rows, list(map(row_norms, rows)))
+
+
+def coordinate_gradients(run: Run, total: Tensors) -> Series:
+    """The gradient by the coordinates of every state of a loop, from that by its parts."""
+    coordinates = Coordinates.of(run)
+    return coordinates.gradient_rows(total, recorded_states(run)[1] if coordinates.scaled else total)
 
 
 def missing_gradient(model: nn.Module, runs: Sequence[Run], value: Tensor) -> str:

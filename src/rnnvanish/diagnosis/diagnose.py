@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rnnvanish.backward.loss import Loss
 from rnnvanish.diagnosis.advice.trials import trials_of
 from rnnvanish.diagnosis.average import mean_and_interval
-from rnnvanish.diagnosis.cause.cause import Cause
+from rnnvanish.diagnosis.cause.explanation import Cause
 from rnnvanish.diagnosis.examine import examine
 from rnnvanish.diagnosis.fault import Subject
 from rnnvanish.diagnosis.find_faults import findings, findings_without_gradient, unread_curves

@@ -12,7 +12,8 @@ from rnnvanish import probes
 from rnnvanish.backward.each_loop import LoopGradients, gradients_of_loops, resolve_call, watch_either_way
 from rnnvanish.backward.loss import Loss, preserve_loss
 from rnnvanish.backward.measure_loop import LoopMeasure, measure_loop
-from rnnvanish.diagnosis.cause.cause import Cause, cause_of
+from rnnvanish.diagnosis.cause.cause import cause_of
+from rnnvanish.diagnosis.cause.explanation import Cause
 from rnnvanish.diagnosis.fault import WatchedModel
 from rnnvanish.diagnosis.faults import ALL as FAULTS
 from rnnvanish.diagnosis.symptoms import Seen, symptoms_of, symptoms_of_run, symptoms_resolved

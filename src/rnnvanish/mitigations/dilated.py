@@ -20,11 +20,14 @@ class _Dilated(Wrapper):
     """Its state carries the last `kept` states of the cell, the newest first."""
 
     def __init__(self, cell: Cell, dilation: int, kept: int) -> None:
-        super().__init__(cell, tuple(f"{name}-{back}" for back in range(1, kept) for name in cell.state_names))
+        added = [(name, f"{name}-{back}") for back in range(1, kept) for name in cell.state_names]
+        super().__init__(
+            cell, tuple(older for _, older in added), tuple(older for name, older in added if name in cell.helpers)
+        )
         self.dilation, self.kept = dilation, kept
 
-    def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
-        return (*self.cell(x, self._start(state)), *state[: -len(self.cell.state_names)])
+    def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
+        return (*self.cell(x, self._start(state), **wanted), *state[: -len(self.cell.state_names)])
 
     def output(self, x: Float[Tensor, "batch input"], before: State, after: State) -> Tensor:
         return super().output(x, self._start(before), after)
@@ -37,6 +40,10 @@ class _Dilated(Wrapper):
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         return self.cell.initial_state(x) * self.kept
+
+    def scales(self, state: State) -> tuple[Tensor | float, ...]:
+        parts = len(self.cell.state_names)
+        return tuple(scale for at in range(0, len(state), parts) for scale in self.cell.scales(state[at : at + parts]))
 
 
 @dataclass(frozen=True)

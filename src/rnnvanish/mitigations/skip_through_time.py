@@ -23,10 +23,10 @@ class _Skipping(Wrapper):
         super().__init__(cell, tuple(f"{cell.state_names[0]}-{back}" for back in range(1, lag)))
         self.own, self.weight = len(cell.state_names), weight
 
-    def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
+    def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
         own, older = state[: self.own], state[self.own :]
         outputs = (state[0], *older)  # of 1, 2, ..., lag steps ago
-        h, *rest = self.cell(x, own)
+        h, *rest = self.cell(x, own, **wanted)
         return (h + self.weight * outputs[-1], *rest, *outputs[:-1])
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:

@@ -20,15 +20,15 @@ class _Truncated(Wrapper):
     """Its state carries a clock: steps since the last cut."""
 
     def __init__(self, cell: Cell, window: int) -> None:
-        super().__init__(cell, ("clock",))
+        super().__init__(cell, ("clock",), helpers=("clock",))
         self.window = window
 
-    def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
+    def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
         *own, clock = state
         due = clock.detach() >= self.window
         # Chosen number by number, not by an `if`: sequences of a batch may have different clocks.
         own = [torch.where(due.view(-1, *[1] * (part.dim() - 1)), part.detach(), part) for part in own]
-        return (*self.cell(x, tuple(own)), torch.where(due, 1.0, clock.detach() + 1.0))
+        return (*self.cell(x, tuple(own), **wanted), torch.where(due, 1.0, clock.detach() + 1.0))
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         return (*self.cell.initial_state(x), x.new_zeros(len(x), 1))

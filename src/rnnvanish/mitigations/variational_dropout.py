@@ -31,20 +31,19 @@ class _Masked(Wrapper):
             raise ValueError(
                 f"VariationalDropout needs a cell whose state goes through a linear layer, got {type(innermost(cell)).__name__}."
             )
-        super().__init__(
-            cell, tuple("mask" if width == cell.hidden_size else f"mask of {width}" for width in self._widths(cell))
-        )
+        masks = tuple("mask" if width == cell.hidden_size else f"mask of {width}" for width in self._widths(cell))
+        super().__init__(cell, masks, helpers=masks)
         self.probability = probability
 
     def _widths(self, cell: Cell) -> dict[int, None]:
         """What the matrices read that multiply the state: those that read as many units share a mask."""
         return dict.fromkeys(cast(nn.Linear, innermost(cell).get_submodule(layer)).in_features for layer in self.layers)
 
-    def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
+    def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
         parts = len(self.cell.state_names)
         own, masks = state[:parts], tuple(mask.detach() for mask in state[parts:])
         if not self.training:
-            return (*self.cell(x, own), *masks)
+            return (*self.cell(x, own, **wanted), *masks)
         of_width = dict(zip(self._widths(self.cell), masks, strict=True))
         # Into the matrix alone: a gate that hands on the state must find it whole.
         with ExitStack() as hooks:
@@ -52,7 +51,7 @@ class _Masked(Wrapper):
                 matrix = cast(nn.Linear, innermost(self).get_submodule(layer))
                 mask = of_width[matrix.in_features]
                 hooks.enter_context(matrix.register_forward_pre_hook(partial(_drop, mask)))
-            return (*self.cell(x, own), *masks)
+            return (*self.cell(x, own, **wanted), *masks)
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         masks = (

@@ -27,8 +27,8 @@ class _ZonedOut(Wrapper):
         kept = [0.0 if name in inner.helpers else p for name, p in zip(inner.state_names, kept, strict=True)]
         self.probabilities = kept + [0.0] * (len(self.state_names) - len(kept))
 
-    def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
-        after = self.cell(x, state)
+    def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
+        after = self.cell(x, state, **wanted)
         scales = zip(self.cell.scales(state), self.cell.scales(after), strict=True)
         before = (old if scale is now else old * (scale / now) for old, (scale, now) in zip(state, scales, strict=True))
         return tuple(

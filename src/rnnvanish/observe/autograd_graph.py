@@ -15,6 +15,8 @@ SEARCH_LIMIT = 2000
 def as_leaf(part: Tensor) -> Tensor:
     """The same numbers as a tensor that a graph starts from, where there are graphs at all."""
     part = part.detach()
+    if not part.is_floating_point() and not part.is_complex():  # it counts something
+        return part
     return part.requires_grad_() if torch.is_grad_enabled() and not torch.is_inference_mode_enabled() else part
 
 

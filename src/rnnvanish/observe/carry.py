@@ -107,7 +107,7 @@ class Carry:
         same, rows = self._same(now), len(now[0])
         inside = [part for part in now if part.requires_grad]
         if not any(self.recorded_edges):  # it runs without gradients: the numbers are all there is to go by
-            alive = torch.cat(now, dim=-1).detach().any() and not inside
+            alive = bool(_nonzero_rows(now).any()) and not inside
             return StateLink(same, torch.zeros_like(same)) if alive and bool(same.any()) else None
         if not inside:
             return None
@@ -138,7 +138,7 @@ def distinct_gradient(part: Tensor) -> Tensor:
 
 
 def _equal_rows(one: Tensor, other: Tensor) -> Tensor:
-    return (one.detach() == other.detach()).all(-1)
+    return (one.detach() == other.detach()).flatten(1).all(-1)
 
 
 def _zeros_for_none(gradients: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
@@ -147,4 +147,4 @@ def _zeros_for_none(gradients: Sequence[Tensor | None], like: Sequence[Tensor]) 
 
 def _nonzero_rows(parts: Sequence[Tensor]) -> Tensor:
     """The sequences that any of these say anything of."""
-    return torch.stack([(part.detach() != 0).any(-1) for part in parts]).any(0)
+    return torch.stack([(part.detach() != 0).flatten(1).any(-1) for part in parts]).any(0)

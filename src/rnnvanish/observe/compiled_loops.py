@@ -50,15 +50,13 @@ def run_compiled(module: nn.Module, step: Step, x: Tensor, state: State, lengths
     """
     if not isinstance(step, Cell) or isinstance(step, Wrapper):  # what is added to a state may have no gradient
         raise Unsupported("gradient by a state that is more than a cell's")
-    if has_output(step):
-        raise Unsupported("gradient by a state that its output is read out of")
     if not torch.is_grad_enabled() or (isinstance(module, Recurrent) and module.engine == "reference"):
         raise Unsupported("gradient to return")
     if len(x) < 2 or len(x) * sum(part.numel() for part in state) < engine_run.SMALLEST:
         raise Unsupported("loop that is worth compiling")
     entry, record = tuple(part.view_as(part) for part in state), StateRecord()
     outputs, final = engine_run.run(step, x, entry, lengths, "auto", record)
-    return CompiledCall(entry, outputs, tuple(part.view_as(part) for part in final), record)
+    return CompiledCall(entry, outputs, tuple(part.view_as(part) for part in final), record, has_output(step))
 
 
 def forward_by_engine(engine: str, forward: Callable[..., Any], module: Recurrent, *args: Any, **kwargs: Any) -> Any:
@@ -82,10 +80,44 @@ def clear_gradients(runs: Sequence[Run]) -> None:
 def returned_gradients(run: Run) -> Series:
     """The total gradient of every state of `run` in the last backward, zero where that led elsewhere."""
     calls = [_gradients_of(call) for call in run.compiled_calls]
-    return tuple(
+    found = tuple(
         torch.cat([part[1:] for part in parts]) if len(parts) > 1 else parts[0][1:]
         for parts in zip(*calls, strict=True)
     )
+    if not run.compiled_calls[0].emits:
+        return found
+    of_outputs, *carried = found
+    return tuple(map(torch.add, carried, _by_own_output(run, of_outputs)))
+
+
+def _by_own_output(run: Run, gradient: Tensor) -> Series:
+    """The gradient by the state after each step that comes to it by what the step itself hands on, all steps at once.
+
+    Args:
+        run: A compiled loop whose cell has an output of its own.
+        gradient: The gradient by every output, (time, sequences, size).
+    """
+    states = [[part.detach().flatten(0, 1) for part in parts] for parts in recorded_states(run)]
+    before, after = tuple(states[0]), tuple(part.requires_grad_(_is_number(part)) for part in states[1])
+    with torch.enable_grad():
+        output = run.cell.output(run.x.detach().flatten(0, 1), before, after)
+    inside = [part for part in after if part.requires_grad]
+    passed = iter(torch.autograd.grad(output, inside, gradient.flatten(0, 1), materialize_grads=True))
+    each = (next(passed) if part.requires_grad else torch.zeros_like(part) for part in after)
+    return tuple(part.view(*run.x.shape[:2], *part.shape[1:]) for part in each)
+
+
+def recorded_states(run: Run) -> tuple[Series, Series]:
+    """The states of a compiled loop before and after every step."""
+    parts = list(zip(*(call.states for call in run.compiled_calls), strict=True))
+    return (
+        tuple(torch.cat([part[:-1] for part in each]) if len(each) > 1 else each[0][:-1] for each in parts),
+        tuple(torch.cat([part[1:] for part in each]) if len(each) > 1 else each[0][1:] for each in parts),
+    )
+
+
+def _is_number(part: Tensor) -> bool:
+    return part.is_floating_point() or part.is_complex()
 
 
 def backward_from_end(run: Run, end: State) -> Series:
@@ -112,12 +144,13 @@ def _split_at_ends(run: Run, end: State) -> tuple[State, list[Tensor | None]]:
     if run.last_read is None:
         return end, [None] * len(run.compiled_calls)
     early = run.last_read < replace(run, last_read=None).ends
-    if any(bool(part[early].any()) for part in end[1:]):
+    read_out = run.compiled_calls[0].emits and bool(early.any())
+    if read_out or any(bool(part[early].any()) for part in end[1:]):
         raise Unsupported("backward from a whole state before the end")
     first = end[0]
     outputs = first.new_zeros(len(run.x), *first.shape)
     outputs[run.last_read[early], early.nonzero().flatten()] = first[early]
-    last = tuple(part.masked_fill(early[:, None], 0.0) for part in end)
+    last = tuple(part.masked_fill(early.view(-1, *[1] * (part.dim() - 1)), 0.0) for part in end)
     return last, list(outputs.split([len(call.outputs) for call in run.compiled_calls]))
 
 
@@ -130,7 +163,7 @@ def _require_end(run: Run) -> None:
 def _gradients_of(call: CompiledCall) -> Series:
     """The gradients of one call, of the state before its first step and after each."""
     if not call.record.gradients:
-        return tuple(part.new_zeros(len(call.outputs) + 1, *part.shape) for part in call.entry)
+        return tuple(part.new_zeros(part.shape) for part in call.record.states)
     if len(call.record.gradients) > 1:
         raise Unsupported("single backward")
     return call.record.gradients[0]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Inexact
+from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, State
@@ -24,7 +24,7 @@ from rnnvanish.observe.carry import Carry, StateLink
 from rnnvanish.observe.gradient_stop import GradientStop
 
 #: Numbers of every state of a loop: a tensor for each part of the state.
-Series = tuple[Inexact[Tensor, "time sequences _"], ...]
+Series = tuple[Shaped[Tensor, "time sequences ..."], ...]
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,22 @@ class CompiledCall:
 
     Attributes:
         entry: State before the first step, tensors of their own.
-        outputs: First part of the state after each step, (time, batch, size).
+        outputs: What each step handed on, (time, batch, size).
         final: State after the last step, tensors of their own.
         record: The states of every step and, after a backward, the gradients by them; none where that led elsewhere.
+        emits: Whether outputs are recorded as a first part of the state, being other than that.
     """
 
     entry: State
     outputs: Tensor
     final: State
     record: StateRecord
+    emits: bool = False
+
+    @property
+    def states(self) -> tuple[Tensor, ...]:
+        """The states before the first step and after each, (time + 1, batch, ...) for each part."""
+        return self.record.states[1:] if self.emits else self.record.states
 
 
 @dataclass(frozen=True)

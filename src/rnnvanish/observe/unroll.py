@@ -14,7 +14,7 @@ from rnnvanish.cell import Cell, State, has_output
 from rnnvanish.engine.ir.parameters import parametrized_weights, substitute_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step, plain_loop
-from rnnvanish.engine.step_form import Columns, StepForm, output_of
+from rnnvanish.engine.step_form import Columns, RowStep, StepForm, output_of
 from rnnvanish.layers import PerStep, complete_state, one_argument, run_layers, state_parts
 from rnnvanish.live import cells_of
 from rnnvanish.observe.autograd_graph import as_leaf
@@ -117,7 +117,8 @@ def unrolled_forward(
             cast(Any, module), run_unrolled, cast(Tensor, x), consumed or None, lengths, per_step
         )
     if recording:
-        flatten = partial(_flatten, order)
+        single = isinstance(x, Tensor) and x.dim() == 2
+        flatten = partial(_flatten, order, single)
         loop = recorder.continue_or_begin(
             module, name, received, flatten(received), _build_runs, lambda loop: _can_follow(loop.calls[-1], layers)
         )
@@ -157,9 +158,9 @@ def _recorded_step(step: Step, entries: list[State], x: Tensor, before: State) -
     return tuple(part.clone() for part in step(x, entries[-1]))
 
 
-def _flatten(order: Tensor | None, state: Sequence[Tensor]) -> State:
-    """A state in the caller's form, (loops, batch, size) for each part, loop by loop, each in the order of its run."""
-    parts = [part.unsqueeze(1) if part.dim() == 2 else part for part in state]
+def _flatten(order: Tensor | None, single: bool, state: Sequence[Tensor]) -> State:
+    """A state in the caller's form, (loops, batch, ...) for each part, loop by loop, each in the order of its run."""
+    parts = [part.unsqueeze(1) if single else part for part in state]
     parts = parts if order is None else [part.index_select(1, order) for part in parts]
     return tuple(part for loop in zip(*parts, strict=True) for part in loop)
 
@@ -193,7 +194,7 @@ def _build_runs(loop: LoopRecording) -> Iterator[Run]:
             [entry for call in calls for entry in call.entries],
             tuple(starts[:-1]),
             loop.altered,
-            loop.resets(starts[:-1], starts[-1]),
+            _resets(loop, starts, [call.step for call in calls], [call.x for call in calls]),
             loop.detached,
             loop.has_graph,
             [call.received for call in calls] if loop.altered else (),
@@ -207,7 +208,30 @@ def _build_runs(loop: LoopRecording) -> Iterator[Run]:
 def _returned(start: int, call: LayerCall) -> Iterator[Returned]:
     yield Returned(start, call.outputs)
     for part in call.final:
-        yield Returned(start + len(call.x) - 1, part)
+        yield Returned(start + len(call.x) - 1, part, lambda value: value.flatten(1)[None])
+
+
+def _resets(loop: LoopRecording, starts: Sequence[int], steps: Sequence[Step], read: Sequence[Tensor]) -> Tensor | None:
+    """Where sequences begin anew: with a call, or at a step that was told to."""
+    between = loop.resets(starts[:-1], starts[-1])
+    told = [_told_resets(step, x) for step, x in zip(steps, read, strict=True)]
+    within = torch.cat(
+        [x.new_zeros(x.shape[:2], dtype=torch.bool) if t is None else t for t, x in zip(told, read, strict=True)]
+    )
+    within[0] = False  # it begins there anyway
+    if not within.any():
+        return between
+    return within if between is None else within | between
+
+
+def _told_resets(step: Step, x: Tensor) -> Tensor | None:
+    columns = step.form.columns if isinstance(step, RowStep) else ()
+    behind = 0
+    for name, width in reversed(columns):
+        behind += width
+        if name == "resets":
+            return x[..., x.shape[-1] - behind] > 0
+    return None
 
 
 def _compiled_calls(loop: LoopRecording, calls: list[CompiledCall | None]) -> list[CompiledCall]:

@@ -169,7 +169,8 @@ def _measure(
             checks.check_runs(model, runs, [*layers, *own])
             with checks.explain_in_place(model):
                 measured = measure(output, runs)
-    precise = all(part.dtype.to_real() in (torch.float32, torch.float64) for run in runs for part in run.states[-1])
+    numbers = [p for run in runs for p in run.states[-1] if p.is_floating_point() or p.is_complex()]
+    precise = all(part.dtype.to_real() in (torch.float32, torch.float64) for part in numbers)
     return measured, known is None or agree(found, known), precise, found if known is None else known
 
 

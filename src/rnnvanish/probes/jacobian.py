@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rnnvanish.backward.coordinates import Coordinates
 from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.jacobian_product import JacobianProduct
 from rnnvanish.backward.replay import Replay
 from rnnvanish.numerics.lanczos import largest_singular_values
-from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.checks import require_unaltered
 from rnnvanish.observe.watch import Cells, Run, watch
 
@@ -81,8 +81,8 @@ def pick_run(runs: list[Run], layer: str | None) -> Run:
 
 
 def state_size(run: Run) -> int:
-    """Numbers of the whole state of one sequence; a complex one counts as two."""
-    return sum(pack(part).shape[-1] for part in run.states[-1])
+    """Numbers of the whole state of one sequence, its helpers aside; a complex one counts as two."""
+    return sum(Coordinates.of(run).sizes)
 
 
 def require_lags(run: Run, lags: list[int]) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnvanish.backward.coordinates import Coordinates
 from rnnvanish.backward.each_loop import LoopGradients, gradients_of_loops, resolve_call, watch_either_way
 from rnnvanish.backward.episodes import end_at_last_read
 from rnnvanish.backward.loss import Loss, preserve_loss
 from rnnvanish.backward.masked_states import masked_gradients
 from rnnvanish.backward.notes import loop_notes
 from rnnvanish.backward.recurrent_path import recurrent_gradient
+from rnnvanish.backward.state_gradients import coordinate_gradients
 from rnnvanish.numerics.norms import align_ends, gains, joint_norm, row_norms, stable_norm
 from rnnvanish.observe.call import Call, sample_batches
 from rnnvanish.observe.checks import Unmeasurable
@@ -137,7 +139,8 @@ def _plain_curve(loop: LoopGradients) -> tuple[Curve, Run]:
     """The curve alone, and the loop as it was measured: not as it ran where the model leads states past its steps."""
     if loop.run.altered and (masked := masked_gradients(loop.run, loop.states.source, loop.states.states)):
         run, gradients = masked
-        sizes = list(map(row_norms, map(torch.stack, zip(*gradients, strict=True))))
+        series = tuple(map(torch.stack, zip(*gradients, strict=True)))
+        sizes = list(map(row_norms, coordinate_gradients(run, series)))
         (run,) = end_at_last_read([run], [joint_norm(sizes)])
         return _curve(run, sizes), run
     return _curve(loop.run, loop.norms), loop.run
@@ -153,7 +156,8 @@ def _loop_gradient(run: Run, total: Series) -> Series:
 def _curve(run: Run, sizes: list[Tensor]) -> Curve:
     """The curve of one loop from the norms of the gradients by its states."""
     aligned = [align_ends(part, run.ends) for part in sizes]
-    dtype = run.states[-1][0].dtype.to_real()
+    coordinates = Coordinates.of(run)
+    dtype = coordinates.memory(run.states[-1])[0].dtype.to_real()
     if dtype == torch.float64 and any(bool(part[0].isinf().any()) for part in aligned):
         raise Unmeasurable(
             f"The gradient of the loss is nan or infinite at the end of {run.name} already: look between it and the loss "
@@ -162,4 +166,4 @@ def _curve(run: Run, sizes: list[Tensor]) -> Curve:
     begun = (joint_norm(aligned)[0] > 0).to(run.ends.device)
     steps = int(run.ends[begun].max()) + 1 if begun.any() else len(run.states)
     gain, *parts = (part[:steps] for part in gains(aligned, dtype))
-    return Curve(torch.arange(len(gain)), gain, dict(zip(run.cell.state_names, parts, strict=True)))
+    return Curve(torch.arange(len(gain)), gain, dict(zip(coordinates.names, parts, strict=True)))

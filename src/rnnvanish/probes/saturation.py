@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from rnnvanish.backward.coordinates import Coordinates
 from rnnvanish.backward.gate_values import GateValues, gate_values, title
 from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.measure import Measure, Row
@@ -71,7 +72,8 @@ def saturation(model: nn.Module, inputs: Any, cells: Cells = ()) -> dict[str, Ma
 
 def saturation_of(run: Run, gradients: Series) -> Pass[dict[str, Gate]]:
     """Measure one loop; of its gradients nothing is needed."""
-    for name, part in zip(run.cell.state_names, run.states[-1], strict=True):
+    coordinates = Coordinates.of(run)
+    for name, part in zip(coordinates.names, coordinates.memory(run.states[-1]), strict=True):
         if part.is_complex():
             raise Unmeasurable(
                 f"{run.name}: its state {name} is made of complex numbers. These have no lower and no upper limit to stand at: "
@@ -79,7 +81,7 @@ def saturation_of(run: Run, gradients: Series) -> Pass[dict[str, Gate]]:
             )
     gates: dict[str, _Sums] = {}
     while (steps := (yield)) is not None:
-        unknown = zip(run.cell.state_names, steps.after, strict=True)
+        unknown = zip(coordinates.names, steps.after, strict=True)
         known = gate_values(steps.inner)
         values = known or {name: GateValues(part.detach(), -math.inf, math.inf) for name, part in unknown}
         for name, each in values.items():

@@ -47,7 +47,7 @@ def weights(model: nn.Module) -> dict[str, Mapping[str, Matrix]]:
     A weight that is computed from others (weight norm, spectral norm, a parametrization) is computed anew.
 
     Of an LSTM with a projection, a gate's matrix is taken together with the projection. Of a cell
-    that does not name its gates (`gate_names`) none are listed.
+    that does not name its gates (`gate_names`) none are listed, nor any that is not square.
 
     Raises:
         ValueError: Where the model makes a weight anew whenever it runs, as weight drop does: nothing is there to measure.
@@ -118,7 +118,9 @@ def _gate_matrices(cell: Cell, projection: Tensor | None) -> Iterator[tuple[str,
     for layer, names in recurrent_layers(cell).items():
         whole = cast(Tensor, cell.get_submodule(layer).weight).detach().double()
         for name, block in zip(names, whole.chunk(len(names)), strict=True):
-            yield name, matrix_measures(block if projection is None else block @ projection.detach().double())
+            matrix = block if projection is None else block @ projection.detach().double()
+            if matrix.shape[0] == matrix.shape[1]:  # else it leads from one part of the state to another
+                yield name, matrix_measures(matrix)
 
 
 def matrix_measures(matrix: Float[Tensor, "size size"]) -> Matrix:

@@ -33,7 +33,8 @@ def test_the_parts_of_each_step_add_up_to_what_retention_measures(name):
     found, curves = causes(model, x), retention(model, x)
     assert found.keys() == curves.keys()
     for loop, cause in found.items():
-        assert set(cause.parts) == {"weights", "slopes", "gates", "ways", "around", "loss"}
+        also = {"normalisation"} if name == "normalised" else set()
+        assert set(cause.parts) == {"weights", "slopes", "gates", "ways", "around", "loss"} | also
         whole = torch.stack(list(cause.parts.values())).sum(0)
         torch.testing.assert_close(whole, cause.gain, rtol=0, atol=1e-13)
         torch.testing.assert_close(cause.gain, curves[loop].gain.log().diff(), rtol=0, atol=1e-11)
@@ -118,7 +119,7 @@ def test_an_lstm_whose_memory_comes_back_by_h_alone():
 
 
 class Leak(Cell):
-    """Not one of those that are taken apart."""
+    """One learnt number keeps the state."""
 
     paper = Paper("nobody", 2000, "Leak", "https://example.org")
 
@@ -130,10 +131,14 @@ class Leak(Cell):
         return (self.rate * state[0] + x.sum(-1, keepdim=True),)
 
 
-def test_of_another_cell_the_step_is_one_part():
+def test_learnt_factors_are_weights_and_no_matrix():
     (cause,) = causes(Recurrent(Leak, 2, 4).double(), torch.randn(9, 2, 2).double()).values()
-    assert cause.means == pytest.approx({"step": math.log(0.8), "loss": 0}, abs=1e-7)  # 0.8 as float32 has it
-    assert cause.words == "A step back multiplies the gradient by 0.8. The equations of Leak are not taken apart."
+    expected = dict.fromkeys(("slopes", "gates", "ways", "around", "loss"), 0.0) | {"weights": math.log(0.8)}
+    assert cause.means == pytest.approx(expected, abs=1e-7)  # 0.8 as float32 has it
+    assert cause.carried == pytest.approx({"h": 0.8})
+    assert cause.words == (
+        "A step keeps 0.8 of h. A step back multiplies the gradient by 0.8. Mainly learnt factors are the cause."
+    )
 
 
 def test_what_is_around_a_cell_has_its_part():

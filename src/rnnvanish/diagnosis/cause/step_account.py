@@ -1,104 +1,114 @@
-"""The account of a step back, from the operations that autograd recorded of it: no cell's equations are written again.
-
-A gradient goes back through the step, operation by operation. What multiplies it is a *gate* where it is another value
-of the step, a *slope* where it is the derivative of a sigmoid, tanh or ReLU. Ways from one place to another that are
-products alone are one product: (1 − z) n + z h is the same as n + z (h − n).
-"""
-
-from collections import defaultdict
-from dataclasses import dataclass
-from typing import Any
+"""The account of the steps of one loop: through the cell by its traced step, met by what goes around the cell."""
 
 import torch
 from torch import Tensor
 
-from rnnvanish.backward.replay import InnermostCall
-from rnnvanish.backward.step_graph import FIXED, SPLIT, STATE, Edge, StepGraph
-from rnnvanish.compat import graph_shape
-from rnnvanish.diagnosis.cause.account import PARTS, Flow, beside, join
+from rnnvanish.backward.coordinates import Coordinates
+from rnnvanish.backward.replay import InnermostCall, ReplayedSteps, in_precision, step_in_precision, vjp
+from rnnvanish.cell import State
+from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, size
+from rnnvanish.diagnosis.cause.traced_step import TracedStep
+from rnnvanish.engine.step_form import RowStep
+from rnnvanish.mitigation import innermost
+from rnnvanish.observe.watch import Run
 
-#: Operations of autograd's graph: those that hand a gradient on as it is, those that multiply it, those with a slope.
-HANDS_ON = {
-    *("AddBackward0", "SubBackward0", "SubBackward1", "RsubBackward0", "RsubBackward1", "NegBackward0"),
-    *("CloneBackward0", "ToCopyBackward0", SPLIT),
-}
-PRODUCTS = {"MulBackward0", "LerpBackward1"}
-SLOPES = {"TanhBackward0", "SigmoidBackward0", "ReluBackward0", "LeakyReluBackward0", "PreluKernelBackward0"}
+#: Roundings that the account of a step may differ by from its derivative.
+TOLERANCE = 1e4
+#: Why a step is not taken apart.
+BRANCH = "it has a branch that depends on its numbers"
+OTHER_GRADIENT = "its gradient is not that of what it computes (a no_grad or a backward of its own in it)"
+OFTEN = "it is not called once a step"
+UNTRACED = "it cannot be traced ({})"
 
 
-@dataclass(frozen=True, eq=False)
-class _Way:
-    """A flow, and what products alone have made of its value since."""
+class StepAccount:
+    """What takes the steps of a loop apart; the step is traced once.
 
-    flow: Flow
-    value: Tensor
+    Attributes:
+        reason: Why that is not possible; empty as long as it is.
+        kept: Of the last steps what is kept of each part of the state, row by row, see `TracedStep.account`.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.reason, self.kept = "", dict[str, Tensor]()
+        self._coordinates, self._run, self._cell = Coordinates.of(run), run, innermost(run.cell)
+        self._traced: TracedStep | None = None
+        #: Whether the innermost cell is all of a step.
+        step = run.step.cell if isinstance(run.step, RowStep) else run.step
+        self._bare = step is run.cell is self._cell
 
     @property
-    def settled(self) -> Flow:
-        return self.flow.becomes(self.value, "gates")
+    def has_matrix(self) -> bool:
+        """Whether the state is multiplied by a matrix anywhere."""
+        return self._traced is None or self._traced.has_matrix
+
+    def of(self, steps: ReplayedSteps) -> Flow | None:
+        """Take the gradient of some steps back; None where that is not possible.
+
+        Its value is that by the state before them, in coordinates.
+        """
+        if self.reason:
+            return None
+        try:
+            found = self._whole(steps) if self._bare else self._with_surroundings(steps)
+        except Exception as error:  # noqa: BLE001  # torch's own words for what cannot be traced are of many classes
+            self.reason = BRANCH if "data-dependent" in str(error) else UNTRACED.format(_first_line(error))
+            return None
+        back = torch.cat(steps.backward.before, dim=-1)
+        if not self.reason and not _alike(found.value, back):
+            self.reason = OTHER_GRADIENT
+        return None if self.reason else found
+
+    def _whole(self, steps: ReplayedSteps) -> Flow:
+        """Through a cell that is all of a step."""
+        own, step = self._coordinates, step_in_precision(self._run)
+
+        def of_memories(x: Tensor, memories: State, helpers: State) -> State:
+            return own.meant(step(x, own.stored(memories, helpers)))
+
+        before, gradient = own.shaped(steps.before), own.shaped(steps.backward.scaled)
+        if self._traced is None:
+            self._traced = TracedStep(of_memories, steps.x, before, steps.helpers)
+        back, account, kept = self._traced.account(steps.x, before, steps.helpers, gradient)
+        self.kept = dict(zip(own.names, kept, strict=True))
+        return Flow(torch.cat(tuple(map(own.row, back, own.places)), dim=-1), account)
+
+    def _with_surroundings(self, steps: ReplayedSteps) -> Flow:
+        """Through a cell inside of others, or before a projection, and by what goes around it."""
+        inner, gradient = steps.inner, steps.backward.scaled
+        if inner.calls != 1:
+            self.reason = OFTEN
+        whole = Flow.start(torch.cat(gradient, dim=-1))
+        into = vjp(steps.after, gradient, inner.after)
+        entry = Flow.start(torch.cat(gradient, dim=-1)).becomes(_flat(into), "around")
+        through = self._through_cell(inner, into, entry)
+        out = vjp(inner.after, into, inner.before)
+        if not _alike(through.value, _flat(out)):
+            self.reason = OTHER_GRADIENT
+        back = torch.cat(steps.backward.before, dim=-1)
+        flat = torch.cat(vjp(inner.before, out, steps.before), dim=-1)
+        return join([through.becomes(flat, "around"), whole.becomes(back - flat, "around")])
+
+    def _through_cell(self, inner: InnermostCall, gradient: State, entry: Flow) -> Flow:
+        """Through the innermost cell, whose helpers are values like others here."""
+        if self._traced is None:
+            step = in_precision(self._cell, inner.x.dtype.to_real())
+            self._traced = TracedStep(lambda x, state, helpers: step(x, state), inner.x, inner.before, ())
+        back, account, kept = self._traced.account(inner.x, inner.before, (), gradient)
+        self.kept = dict(zip(self._cell.state_names, kept, strict=True))
+        return Flow(_flat(back), {part: entry.account[part] + account[part] for part in PARTS})
 
 
-#: The ways that have arrived at each value.
-_Arrived = defaultdict[Edge, list[_Way]]
+def _flat(parts: State) -> Tensor:
+    return torch.cat([part.flatten(1) for part in parts], dim=-1)
 
 
-@torch.no_grad()
-def step_account(gradient: list[Flow], call: InnermostCall) -> Flow | None:
-    """Take the gradient of the state after a step back to the state before it, with its account.
-
-    Args:
-        gradient: Of each part of the state that the cell gave.
-        call: A complete call of a cell.
-
-    Returns:
-        The parts of the state before, side by side; None where the step has an operation that is not known here.
-    """
-    graph, arrived = StepGraph(call), _Arrived(list)
-    for edge, flow in zip(graph.after, gradient, strict=True):
-        if edge is not None:
-            arrived[edge].append(_whole(flow))
-    if not all(_go_back(node, graph, call, arrived) for node in graph.nodes):
-        return None
-    nothing = [Flow(torch.zeros_like(part), dict.fromkeys(PARTS, torch.zeros_like(part[:, 0]))) for part in call.before]
-    ends = zip(graph.before, nothing, strict=True)
-    return beside(*(_met(arrived[edge]).settled if edge and edge in arrived else zero for edge, zero in ends))
+def _alike(ours: Tensor, theirs: Tensor) -> bool:
+    """Whether they differ by no more than rounding."""
+    tolerance = TOLERANCE * torch.finfo(theirs.dtype).eps
+    rows = len(theirs)
+    return bool((size(ours - theirs, rows) <= tolerance * size(theirs, rows).clamp(min=1)).all())
 
 
-def _go_back(node: Any, graph: StepGraph, call: InnermostCall, arrived: _Arrived) -> bool:
-    """Take what has arrived at an operation on to the values that it reads; False where the operation is not known."""
-    kind, sources, outputs = node.name(), graph.sources(node), graph.outputs(node)
-    ways = [_met(arrived[edge]) if edge in arrived else None for edge in outputs]
-    there = [way for way in ways if way is not None]
-    if not there:
-        return True  # nothing of the old state leads here
-    way = there[0] if len(outputs) == 1 else _whole(beside(*(block.settled for block in there)))
-    if layer := graph.layer(node):
-        part, back = "weights", torch.autograd.grad(call.sums[layer], call.reads[layer], way.value, retain_graph=True)
-    elif kind in HANDS_ON and getattr(node, "_saved_alpha", 1) == 1:
-        part, back = "", node(*(None if each is None else each.value for each in ways))
-    elif kind in PRODUCTS and all(graph.made_of(each) > FIXED for each in sources):
-        part, back = "", node(way.value)
-    elif kind in SLOPES:
-        part, back = "slopes", node(way.value)
-    else:
-        return False
-    for source, value in zip(sources, back if isinstance(back, tuple) else (back,), strict=True):
-        if source is not None and graph.made_of(source) == STATE:
-            if value.shape != graph_shape(*source):
-                return False  # it is spread over many: their gradients would still have to be summed up
-            arrived[source].append(_whole(way.settled.becomes(value, part)) if part else _Way(way.flow, value))
-    return True
-
-
-def _whole(flow: Flow) -> _Way:
-    return _Way(flow, flow.value)
-
-
-def _met(ways: list[_Way]) -> _Way:
-    """What arrives at one place."""
-    products: dict[int, _Way] = {}
-    for way in ways:
-        same = products.get(id(way.flow))
-        products[id(way.flow)] = way if same is None else _Way(way.flow, same.value + way.value)
-    met = list(products.values())
-    return met[0] if len(met) == 1 else _whole(join(*(way.settled for way in met)))
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:120] or type(error).__name__

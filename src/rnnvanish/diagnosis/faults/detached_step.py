@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from rnnvanish.backward.coordinates import Coordinates
+from rnnvanish.cell import State
 from rnnvanish.diagnosis.fault import ARRIVING, Symptom, arriving, module_of
 from rnnvanish.diagnosis.rerun.history import keep_history
 from rnnvanish.observe.record import Series
@@ -43,15 +45,17 @@ def _answer(run: Run) -> float:
     """How far a step's new state moves with the state that it reads, over its size."""
     generator = torch.Generator().manual_seed(0)
     x, state = run.x[-1].detach(), tuple(part.detach() for part in run.states[-2])
-    noise = [MOVED * torch.randn(part.shape, generator=generator).to(part) * part.abs().mean() for part in state]
-    moved = tuple(part + each for part, each in zip(state, noise, strict=True))
+    coordinates = Coordinates.of(run)
+    rows = coordinates.rows(state)
+    noise = [MOVED * torch.randn(row.shape, generator=generator).to(row) * row.abs().mean() for row in rows]
+    moved = coordinates.state(tuple(map(torch.add, rows, noise)), coordinates.helpers(state))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        one = torch.cat(_step(run, x, state), -1)
+        one = _step(run, x, state)
         torch.manual_seed(0)
-        other = torch.cat(_step(run, x, moved), -1)
+        other = _step(run, x, moved)
     return float((one - other).norm() / one.norm().clamp(min=1e-12))
 
 
-def _step(run: Run, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(run.step(x, state))
+def _step(run: Run, x: Tensor, state: State) -> Tensor:
+    return torch.cat(Coordinates.of(run).rows(run.step(x, state)), -1)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from rnnvanish.backward.coordinates import Coordinates
 from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.diagnosis.fault import Symptom, module_of
 from rnnvanish.observe.record import Series
@@ -14,7 +15,7 @@ EQUAL = 1e-5
 
 def equal_units(run: Run, total: Series) -> Pass[Symptom | None]:
     """See whether all units of a state are equal at every step, or every weight matrix is made of one number."""
-    width = max(part.shape[-1] for part in run.states[-1])
+    width = _width(run)
     weights, constant = _matrices(run), has_one_number(run)
     different, some = yield from _different(run)
     if width < 2 or not (constant or (different == 1 and some)):
@@ -51,7 +52,7 @@ def _different(run: Run) -> Pass[tuple[float, bool]]:
     Of a cell that is taken apart it is what its units and gates read, before it is squashed: units that all stand at 1
     may well be different ones.
     """
-    width = max(part.shape[-1] for part in run.states[-1])
+    width = _width(run)
     others, some = torch.zeros(width, dtype=torch.bool), False
     while (steps := (yield)) is not None:
         for part in steps.inner.sums.values() if steps.inner.complete else steps.after:
@@ -61,6 +62,11 @@ def _different(run: Run) -> Pass[tuple[float, bool]]:
                 others |= ((each - each[:, :1]).abs() > EQUAL * size).any(0).cpu()
                 some = some or bool(size.any())
     return 1.0 + float(others.sum()), some
+
+
+def _width(run: Run) -> int:
+    coordinates = Coordinates.of(run)
+    return max(int(part.shape[-1]) for part in coordinates.memory(run.states[-1]))
 
 
 def _count(run: Run) -> Pass[float]:

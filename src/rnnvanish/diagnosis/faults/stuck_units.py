@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rnnvanish.backward.gate_values import GateValues, gate_values
 from rnnvanish.backward.measure_loop import Pass, measure_alone
@@ -92,7 +92,7 @@ class _Units:
 
     def __init__(self) -> None:
         self.rectified = self.unknown = False
-        self._low = self._high = torch.ones((), dtype=torch.bool)
+        self._at_limit: dict[int, tuple[Tensor, Tensor]] = {}  # low and high, by how many units there are side by side
         self._rows = 0
         self._sum = self._squares = torch.zeros(1, dtype=torch.float64)
         self._most = torch.full((1,), -torch.inf, dtype=torch.float64)
@@ -103,12 +103,11 @@ class _Units:
         units = {name: gate for name, gate in gate_values(steps.inner).items() if name in flat and _is_unit(name, gate)}
         self.unknown = not flat
         if self.unknown:  # of a cell that names nothing: states of zero
-            self._low = self._low & (steps.after[0].detach() == 0).all(0).cpu()
-            self._high = torch.zeros_like(self._low)
+            zero = (steps.after[0].detach() == 0).all(0).cpu()
+            self._note(zero, torch.zeros_like(zero))
         for name, gate in units.items():
             middle = (gate.low + gate.high) / 2
-            self._low = self._low & (flat[name] & (gate.value < middle)).all(0).cpu()
-            self._high = self._high & (flat[name] & (gate.value > middle)).all(0).cpu()
+            self._note(*((flat[name] & side).all(0).cpu() for side in (gate.value < middle, gate.value > middle)))
             self.rectified = isinstance(cell, Cell) and cell.plain and gate.low == 0 and gate.high == math.inf
         if self.rectified:
             read = torch.stack([each.detach() for each in steps.inner.sums.values()]).double().sum(0).cpu()
@@ -116,18 +115,29 @@ class _Units:
             self._sum, self._squares = self._sum + read.sum(0), self._squares + read.square().sum(0)
             self._most = torch.maximum(self._most, read.amax(0))
 
+    def _note(self, low: Tensor, high: Tensor) -> None:
+        known = self._at_limit.get(len(low), (torch.tensor(True), torch.tensor(True)))
+        self._at_limit[len(low)] = known[0] & low, known[1] & high
+
+    @property
+    def _left(self) -> Tensor:
+        """Which have never been seen to leave their limit."""
+        if self.rectified:
+            return self._most < 0
+        found = [low | high for low, high in self._at_limit.values()]
+        return torch.cat(found) if found else torch.zeros(0, dtype=torch.bool)
+
     @property
     def moving(self) -> bool:
         """Whether enough of them have been seen to leave their limit."""
-        left = (self._most < 0) if self.rectified else (self._low | self._high)
-        return float(left.double().mean()) < (NEARLY_ALL if self.unknown else MOST)
+        left = self._left
+        return bool(len(left)) and float(left.double().mean()) < (NEARLY_ALL if self.unknown else MOST)
 
     @property
     def stuck(self) -> float:
         """Their part."""
         if not self.rectified:
-            stuck = self._low | self._high
-            return float(stuck.double().mean()) if stuck.dim() else 0.0
+            return float(self._left.double().mean()) if len(self._left) else 0.0
         mean = self._sum / self._rows
         spread = (self._squares / self._rows - mean.square()).clamp(min=0).sqrt()
         return float(((self._most < 0) & (self._most <= -FAR_BELOW * spread)).double().mean())

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnvanish.cell import Cell
 from rnnvanish.live import cells_of, has_own_forward
 from rnnvanish.observe.autograd_graph import first_ancestor, gradient_nodes
 from rnnvanish.observe.carry import distinct_gradient
@@ -111,6 +112,8 @@ class CallPattern:
         """A name for each part: the argument's, or the field's within it."""
         if self.plain:
             return self._own_names
+        if isinstance(self.module, Cell) and len(self.pairs) == len(self.module.state_names):
+            return self.module.state_names
         if len(self.pairs) == 1:
             return ("h",)
         return tuple(_readable_name(place) for place, _ in self.pairs)

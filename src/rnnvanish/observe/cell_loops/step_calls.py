@@ -138,6 +138,18 @@ class NamedStep(Cell):
         self.hidden_size = last.state[0].shape[-1]
         self.input_size = sum(shape.numel() for shape in columns.values())
         self._pattern, self._original, self._last, self._columns = pattern, original, last, columns
+        self._own = isinstance(self.module, Cell) and self.state_names == self.module.state_names
+        self.helpers = cast(Cell, self.module).helpers if self._own else ()
+
+    def scales(self, state: State) -> tuple[Tensor | float, ...]:
+        """What each part of the state is to be multiplied with to be what it stands for."""
+        if not self._own:
+            return super().scales(state)
+        parts = tuple(form.restore(part) for form, part in zip(self._last.forms, state, strict=True))
+        return tuple(
+            form.flat(scale.expand_as(part)) if isinstance(scale, Tensor) else scale
+            for form, part, scale in zip(self._last.forms, parts, cast(Cell, self.module).scales(parts), strict=True)
+        )
 
     def forward(self, x: Tensor, state: State) -> State:
         """Take one step."""
