@@ -1,7 +1,8 @@
 """Faults that a hand could have made in a cell: old states for new ones, other gates and blocks, terms left out."""
 
 import ast
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 
 from mutate import Fault, faults, usual_changes
 
@@ -34,6 +35,7 @@ TAKEN_FOR = {
 }
 #: What a cell declares, in its class or of an instance.
 DECLARED = {"paper", "checked", "state_names", "helpers", "gate_names", "keeps", "wants", "small"}
+SAID_OF_A_VALUE = {"dtype", "device", "shape"}
 #: Functions of an axis; counted from the end or from the start is a matter of taste.
 OF_AN_AXIS = {"chunk", "split", "cat", "stack", "sum", "mean", "softmax", "log_softmax", "cumsum", "cumprod", "amax"}
 
@@ -108,31 +110,47 @@ def _changes(node: ast.AST, instead: list[ast.expr]) -> Iterator[tuple[str, ast.
 
 
 def _other_values(function: ast.FunctionDef) -> dict[ast.Name, list[ast.expr]]:
-    """For every use of a value what else could stand there: a part of the state before the step, another one, another value."""
+    """For every use of a value what else could stand there: a part of the state before the step, three other values."""
     parts: dict[str, ast.expr] = {}  # where it was read from
-    written: dict[str, bool] = {}  # whether it has been computed since
+    computed: dict[str, bool] = {}  # whether it has been since
     instead: dict[ast.Name, list[ast.expr]] = {}
     arguments = [each.arg for each in function.args.args]
     for statement in function.body:
-        for node in ast.walk(statement):
-            if not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)):
-                continue
+        for node in _values(statement):
             if node.id == "after":
                 instead[node] = [ast.Name("before")]
             elif node.id == "before" and "after" in arguments:
                 instead[node] = [ast.Name("after")]
-            elif node.id in written:
-                others: list[ast.expr] = [ast.Name(name) for name in written if name != node.id]
-                instead[node] = others + ([parts[node.id]] if node.id in parts and written[node.id] else [])
+            elif node.id in computed:
+                others: list[ast.expr] = [ast.Name(name) for name in _drawn(node.id, computed)]
+                instead[node] = others + ([parts[node.id]] if node.id in parts and computed[node.id] else [])
         match statement:
             case ast.Assign([ast.Tuple(targets)], ast.Name("state" | "before" | "after" as source)):
                 for place, target in enumerate(targets):
                     if isinstance(target, ast.Name) and target.id != "_":
                         parts[target.id] = ast.Subscript(ast.Name(source), ast.Constant(place))
-                        written[target.id] = False
+                        computed[target.id] = False
             case ast.Assign(targets):
                 for target in targets:
                     for name in ast.walk(target):
                         if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store) and name.id != "_":
-                            written[name.id] = True
+                            computed[name.id] = True
     return instead
+
+
+def _values(statement: ast.stmt) -> Iterator[ast.Name]:
+    """The names that are read, but for what only says the type or the size of another value."""
+    told = {
+        id(node.value)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Attribute) and node.attr in SAID_OF_A_VALUE
+    }
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and id(node) not in told:
+            yield node
+
+
+def _drawn(name: str, others: Iterable[str]) -> list[str]:
+    """Three of the other names, the same ones whatever else there is."""
+    ranked = sorted(others, key=lambda other: hashlib.sha256(f"{name} {other}".encode()).digest())
+    return [other for other in ranked if other != name][:3]

@@ -57,6 +57,8 @@ def adds_up_until_more_than_a_half(SkipRNN):
     torch.testing.assert_close(found, [[0.25, 0.0], [0.25, 0.25], [0.25, 0.5], [0.25, 0.0]])  # a half is not enough
     _, delta, total = cell(x[0], (state[0], torch.tensor([[0.8]]).double(), torch.tensor([[0.4]]).double()))
     torch.testing.assert_close((delta.item(), total.item()), (0.25, 0.0))  # and no more than 1
+    _, delta, _ = cell(x[0], (state[0], torch.tensor([[1.9]]).double(), torch.tensor([[0.4]]).double()))
+    torch.testing.assert_close(delta.item(), 0.25)
 
 
 @oracle("SkipRNN")
@@ -93,6 +95,7 @@ def has_the_draws_of_the_authors_code(SkipRNN):
     for end, cell in zip((-1, 1), at_the_ends_of_draws(lambda: SkipRNN(1, 2)), strict=True):
         expected = torch.tensor([gates] * 4 + [candidate] * 2) * end
         torch.testing.assert_close(cell.from_x.weight[:, 0], expected)
+    cell = SkipRNN(1, 2)
     assert cell.from_x.bias.tolist() == [1.0] * 4 + [0.0] * 2
     assert cell.to_delta.bias.tolist() == [1.0]
     assert cell.from_h.bias is cell.from_reset.bias is None
