@@ -53,7 +53,7 @@ class Recurrent(TorchShaped):
             layers below, side by side (Huang et al. 2017, https://arxiv.org/abs/1608.06993).
         engine: How the loop over time is run: "reference" is the plain Python loop, "cpu" and "gpu" are compiled, and
             "auto" is the compiled one of the input's device, or the plain loop where that cannot be (a log line says
-            why). A compiled loop counts numbers below the smallest normal one (1e-38 in single precision) as zero.
+            why); of a cell that has a `parallel` form it is that one, from a few steps on. A compiled loop counts numbers below the smallest normal one (1e-38 in single precision) as zero.
         checkpoint_every: Keep the state of every so many steps only, and compute the steps between again on the way
             back: with the square root of the sequence's length, memory grows like that root, and a training step
             takes about a third longer (Chen et al. 2016, https://arxiv.org/abs/1604.06174). None keeps everything.
@@ -64,7 +64,8 @@ class Recurrent(TorchShaped):
         `lengths` is (batch,), the steps in each sequence of a padded `x`; outputs beyond them are zero.
         `resets` is (time, batch): where it is true the state before that step is the initial one, and no gradient passes;
         a layer that runs backward begins anew at the step before. `times`, (time, batch), says when each step is, never
-        decreasing within a sequence; the cell is given what has passed, 0 at first. `observed`, in the shape of `x`, says
+        decreasing within a sequence; the cell is given what has passed, 0 at first: a call that goes on with a state does not
+        know the stamps of the one before. `observed`, in the shape of `x`, says
         which features were seen; the first layer alone reads it. With `batch_first`, time is second in all of them.
         The output is (time, batch, directions * the cell's `output_size`), which is the hidden size for most.
         The state has one tensor (num_layers * directions, batch, hidden_size) for each of the cell's `state_names`, or

@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from rnnvanish import compat
-from rnnvanish.cell import Cell, State
+from rnnvanish.cell import Cell, State, has_parallel_form
 from rnnvanish.engine import reference
 from rnnvanish.engine.ir.parameters import named_weights, parametrized_weights, substitute_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
@@ -20,6 +20,8 @@ logger = logging.getLogger("rnnvanish.engine")
 ENGINES = ("auto", "reference", "cpu", "gpu")
 #: A loop over fewer numbers (steps x sequences x width of the state) is not worth compiling.
 SMALLEST = 2048
+#: From so many steps on a parallel form is faster than a loop, see `bench/goals`.
+PARALLEL_STEPS = 4
 
 _programs: Programs = {}
 _logged: set[tuple[str, str]] = set()
@@ -55,6 +57,8 @@ def run(
     """
     modules = dict(cell.named_modules())
     parametrized = parametrized_weights(modules) if parametrized is None else parametrized
+    if engine == "auto" and record is None and lengths is None and not columns and _pays_at_once(cell, modules, x):
+        return cast(Cell, substitute_weights(cell, parametrized)).parallel(x, state)
     form = StepForm.of(cell, columns)
     state = form.begin(cell, x, state)
     if _wants_program(engine, x, state, record):
@@ -72,6 +76,16 @@ def run(
                 logger.warning("%s runs as a plain Python loop: the compiled engine has no %s.", name, str(reason))
     states = reference.plain_loop(form.step(substitute_weights(cell, parametrized)), x, state, lengths)
     return form.split(torch.stack([parts[0] for parts in states]), states[-1])
+
+
+def _pays_at_once(cell: Cell, modules: Mapping[str, nn.Module], x: Tensor) -> bool:
+    """Whether a cell has a parallel form that is faster for so many steps; none calls the hooks that a step would."""
+    if not has_parallel_form(cell) or len(x) < PARALLEL_STEPS:
+        return False
+    try:
+        return not compat.has_hooks(modules.values())
+    except compat.Missing:  # nobody knows
+        return False
 
 
 def _wants_program(engine: str, x: Tensor, state: State, record: StateRecord | None) -> bool:
