@@ -62,15 +62,16 @@ class Recurrent(TorchShaped):
     Shapes:
         `x` is (time, batch, input_size), (time, input_size) for a single sequence, or a `PackedSequence`.
         `lengths` is (batch,), the steps in each sequence of a padded `x`; outputs beyond them are zero.
-        `resets` is (time, batch): where it is true the state before that step is the initial one, and no gradient passes;
-        a layer that runs backward begins anew at the step before. `times`, (time, batch), says when each step is, never
-        decreasing within a sequence; the cell is given what has passed, 0 at first: a call that goes on with a state does not
-        know the stamps of the one before. `observed`, in the shape of `x`, says
-        which features were seen; the first layer alone reads it. With `batch_first`, time is second in all of them.
+        `resets` is (time, batch): where it is true the state before that step is the initial one, and no gradient
+        passes; a layer that runs backward begins anew at the step before. `times`, (time, batch), says when each step
+        is, never decreasing within a sequence; the cell is given what has passed, 0 at first: a call that goes on with
+        a state does not know the stamps of the one before. `observed`, in the shape of `x`, says which features were
+        seen; the first layer alone reads it. With `batch_first`, time is second in all of them.
         The output is (time, batch, directions * the cell's `output_size`), which is the hidden size for most.
         The state has one tensor (num_layers * directions, batch, hidden_size) for each of the cell's `state_names`, or
-        of whatever shape the cell's `initial_state` gives for one sequence in place of the last: a tuple where these are several (LSTM), the tensor itself where it is one (GRU), as in `torch.nn`. A layer that
-        was made by `from_torch` keeps to the parts of the torch module, whatever a cure carries beside them.
+        of whatever shape the cell's `initial_state` gives for one sequence in place of the last: a tuple where these
+        are several (LSTM), the tensor itself where it is one (GRU), as in `torch.nn`. A layer that was made by
+        `from_torch` keeps to the parts of the torch module, whatever a cure carries beside them.
 
     Raises:
         ValueError: For a wrong shape, dtype or length: says what was needed and what came.
