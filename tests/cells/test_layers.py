@@ -94,7 +94,8 @@ def test_copies_compute_the_same(name):
     layer, x = built(name, num_layers=2), sequences()
     with torch.no_grad():
         before = layer(x)
-    fresh = Recurrent(cells.ALL[name], layer.input_size, HIDDEN, num_layers=2, **cells.ALL[name].small).double().eval()
+    options = {"engine": layer.engine, **cells.ALL[name].small}
+    fresh = Recurrent(cells.ALL[name], layer.input_size, HIDDEN, num_layers=2, **options).double().eval()
     fresh.load_state_dict(layer.state_dict())
     for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), fresh):
         torch.testing.assert_close(twin(x), before, rtol=0, atol=0)
