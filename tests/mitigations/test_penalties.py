@@ -110,6 +110,57 @@ def test_padding_has_no_part_in_it(name):
     torch.testing.assert_close(together, torch.stack(alone).mean(), rtol=1e-10, atol=0)
 
 
+#: Of each kind of state one cell: complex, of several axes, with a clock, with a stabiliser that scales others.
+STATES = ("LRU", "S4D", "MIST", "DeltaNet", "AttentiveRNN", "ClockworkRNN", "SLSTM", "MLSTM")
+
+
+@pytest.mark.parametrize("cell", STATES)
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_penalty_takes_a_state_of_any_kind(name, cell):
+    kind, options = cells.ALL[cell], {"GradientFlossing": {"count": 2}, "AuxiliaryReconstruction": {"reach": 2}}
+    layer, x = Recurrent(kind, INPUT, HIDDEN, **kind.small).double(), torch.randn(TIME, BATCH, INPUT).double()
+    penalty = PENALTIES[name](**options.get(name, {})).penalty(layer, x, every_step)
+    penalty.backward()
+    given = [weight.grad for weight in layer.parameters() if weight.grad is not None]
+    assert penalty > 0
+    assert all(gradient.isfinite().all() for gradient in given)
+    assert any(gradient.any() for gradient in given)
+
+
+def test_penalties_of_complex_numbers_that_only_turn_and_shrink_are_known():
+    """An LRU of one |λ|: every step back shortens the gradient by it, and every exponent is its logarithm."""
+    layer, x = Recurrent(cells.LRU, INPUT, HIDDEN).double(), torch.randn(TIME, BATCH, INPUT).double()
+    layer.cells[0].nu.data.fill_(torch.tensor(0.5).double().log())
+    flossing = GradientFlossing().penalty(layer, x, end)
+    torch.testing.assert_close(flossing, torch.tensor(0.25).double(), rtol=1e-10, atol=0)
+    omega = GradientNormPenalty().penalty(layer, x, end)
+    expected = (TIME - 1) * (1 - torch.tensor(-0.5).double().exp()).square()
+    torch.testing.assert_close(omega, expected, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize(("cure", "times"), [(AuxiliaryReconstruction(reach=1), 1), (GradientNormPenalty(), 2)])
+def test_what_a_sequence_was_before_it_began_anew_costs_nothing(cure, times):
+    """Two sequences in one row cost what they cost side by side; a sum over steps is a mean over half as many."""
+    layer, x = Recurrent(cells.GRU, INPUT, HIDDEN).double(), torch.randn(2 * TIME, 1, INPUT).double()
+    resets = torch.zeros(2 * TIME, 1)
+    resets[TIME] = 1
+
+    class Resetting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x, resets):
+            return self.layer(x, resets=resets)
+
+    def squares(returned):
+        return returned[0].square().sum()
+
+    one = cure.penalty(Resetting(), (x, resets), squares)
+    beside = cure.penalty(layer, torch.cat(x.split(TIME), dim=1), squares)
+    torch.testing.assert_close(one, times * beside, rtol=1e-9, atol=0)
+
+
 @pytest.mark.parametrize("name", PENALTIES)
 def test_weight_multiplies(name):
     layer, x = tanh_layer(), torch.randn(30, BATCH, INPUT).double()

@@ -87,6 +87,12 @@ class RowStep(nn.Module):
         return x, state, given
 
 
+def features_of(step: Any, row: Tensor) -> Tensor:
+    """Of what a step reads the features, without the columns behind them."""
+    behind = sum(width for _, width in step.form.columns) if isinstance(step, RowStep) else 0
+    return row[..., : row.shape[-1] - behind]
+
+
 def output_of(step: Any) -> Callable[[Tensor, State, State], Tensor] | None:
     """What gives the output of a step that has been taken; None where that is the first part of the state."""
     cell = step.cell if isinstance(step, RowStep) else step

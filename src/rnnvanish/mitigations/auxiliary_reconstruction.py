@@ -12,8 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnvanish.backward.coordinates import Coordinates
 from rnnvanish.cell import Paper
+from rnnvanish.engine.step_form import features_of
 from rnnvanish.mitigation import Penalty
+from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe.watch import Run, watch
 
 #: Ridge of the read-out, relative to the mean variance of a number of the state.
@@ -63,9 +66,16 @@ def lost(run: Run, lag: int) -> Tensor:
     """Compute the part of the variance of x_(t-lag) that no linear read-out of s_t finds; 1 where none is so old."""
     if lag >= len(run.x):
         return run.x.new_ones(())
-    states = torch.stack([torch.cat(state, dim=-1) for state in run.states])[lag:]
-    there = torch.arange(lag, len(run.x), device=run.x.device)[:, None] <= run.ends
-    s, x = states[there[: len(states)]], run.x[: len(states)].detach()[there[: len(states)]]
+    coordinates = Coordinates.of(run)
+    states = torch.stack(
+        [torch.cat([coordinates.row(state[place], place) for place in coordinates.places], -1) for state in run.states]
+    )[lag:]
+    steps = torch.arange(lag, len(run.x), device=run.x.device)[:, None]
+    there = steps <= run.ends
+    if run.resets is not None:  # nothing is left of what was read before
+        begun = torch.arange(len(run.x), device=run.x.device)[:, None].where(run.resets, 0).cummax(0).values
+        there = there & (steps - lag >= begun[lag:])
+    s, x = states[there], pack(features_of(run.step, run.x)).detach()[: len(states)][there]
     if len(s) < 2:
         return run.x.new_ones(())
     s, x = s - s.mean(0), x - x.mean(0)

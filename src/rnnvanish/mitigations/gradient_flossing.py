@@ -6,13 +6,14 @@ The gradient passes through the QR decomposition of every step, and through the 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rnnvanish.backward.coordinates import Coordinates
 from rnnvanish.cell import Paper
 from rnnvanish.mitigation import Penalty
 from rnnvanish.observe.watch import Run, watch
@@ -77,15 +78,17 @@ def exponents(run: Run, count: int) -> Float[Tensor, "sequences exponents"]:
 
 
 def _jacobians(run: Run) -> Float[Tensor, "time sequences state state"]:
-    """ds_t / ds_(t-1) at every step, of the parts of the state that have a gradient at all: a mask has none."""
-    parts = [part for part, state in enumerate(run.states[-1]) if state.requires_grad]
+    """ds_t / ds_(t-1) at every step, of the memory that has a gradient at all: a mask has none."""
+    every = Coordinates.of(run)
+    coordinates = replace(every, places=tuple(place for place in every.places if run.states[-1][place].requires_grad))
 
-    def step(x: Tensor, *state: Tensor) -> Tensor:
-        after = run.step(x.unsqueeze(0), tuple(part.unsqueeze(0) for part in state))
-        moved: Tensor = torch.cat([after[part] for part in parts], dim=-1)
-        return moved[0]
+    def step(x: Tensor, helpers: tuple[Tensor, ...], *rows: Tensor) -> Tensor:
+        """One step of one sequence."""
+        state = coordinates.state(tuple(row[None] for row in rows), tuple(part[None] for part in helpers))
+        return torch.cat(coordinates.rows(run.step(x[None], state)), dim=-1)[0]
 
-    before = [torch.cat(states) for states in zip(run.initial, *run.states[:-1], strict=True)]
-    derivative = torch.func.jacrev(step, argnums=tuple(part + 1 for part in parts))
-    jacobian: Tensor = torch.cat(torch.func.vmap(derivative)(run.x.flatten(0, 1), *before), dim=-1)
+    before = tuple(torch.cat(states) for states in zip(run.initial, *run.states[:-1], strict=True))
+    rows, helpers = coordinates.rows(before), coordinates.helpers(before)
+    derivative = torch.func.jacrev(step, argnums=tuple(part + 2 for part in range(len(rows))))
+    jacobian: Tensor = torch.cat(torch.func.vmap(derivative)(run.x.flatten(0, 1), helpers, *rows), dim=-1)
     return jacobian.reshape(*run.x.shape[:2], *jacobian.shape[1:])

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnvanish.backward.coordinates import Coordinates, Parts
 from rnnvanish.cell import Paper
 from rnnvanish.mitigation import Penalty
 from rnnvanish.observe.watch import Run, watch
@@ -51,27 +52,36 @@ class GradientNormPenalty(Penalty):
 
 def omega(run: Run, value: Tensor) -> Tensor:
     """Compute Ω of one loop and a loss. All steps are taken at once: to the cell they are one large batch."""
-    (time, batch), parts = run.x.shape[:2], len(run.initial)
+    time, batch = run.x.shape[:2]
     if time == 1:
         return run.x.new_zeros(())
-    states = [part for state in run.states for part in state]
-    gradients = _gradients(value, states)
-    before = tuple(torch.cat(states[part:-parts:parts]).detach().requires_grad_() for part in range(parts))
-    given = [torch.cat(gradients[parts + part :: parts]) for part in range(parts)]
-    after = run.step(run.x[1:].detach().flatten(0, 1), before)
+    coordinates, gradients = Coordinates.of(run), _gradients(value, run.states)
+    old, new = _joined(run.states[:-1]), _joined(run.states[1:])
+    before = tuple(row.detach().requires_grad_() for row in coordinates.rows(old))
+    given = coordinates.gradient_rows(_joined(gradients[1:]), new)
+    state = coordinates.state(before, coordinates.helpers(old))
+    after = coordinates.rows(run.step(run.x[1:].detach().flatten(0, 1), state))
     moved, pulls = zip(*[(s, g) for s, g in zip(after, given, strict=True) if s.requires_grad], strict=True)
     back = torch.autograd.grad(moved, before, pulls, create_graph=True, materialize_grads=True)
     norm, norm_before = _norm(given), _norm(back)
-    counts = (torch.arange(1, time, device=run.x.device)[:, None] <= run.ends).flatten() & (norm > 0)
+    counts = torch.arange(1, time, device=run.x.device)[:, None] <= run.ends
+    if run.resets is not None:  # a step that begins anew hands nothing back
+        counts = counts & ~run.resets[1:]
+    counts = counts.flatten() & (norm > 0)
     ratio = torch.where(counts, norm_before / torch.where(counts, norm, 1.0), 1.0)
     return (ratio - 1).square().sum() / batch
 
 
-def _gradients(value: Tensor, states: list[Tensor]) -> list[Tensor]:
+def _gradients(value: Tensor, states: Sequence[Parts]) -> list[tuple[Tensor, ...]]:
     """The derivative of `value` by each state; zero by what has no gradient, such as a mask that a state carries."""
-    within = [state for state in states if state.requires_grad]
+    within = [part for state in states for part in state if part.requires_grad]
     found = iter(torch.autograd.grad(value, within, retain_graph=True, materialize_grads=True))
-    return [next(found) if state.requires_grad else torch.zeros_like(state) for state in states]
+    return [tuple(next(found) if part.requires_grad else torch.zeros_like(part) for part in state) for state in states]
+
+
+def _joined(states: Sequence[Parts]) -> tuple[Tensor, ...]:
+    """The states of several steps as one batch, without a graph."""
+    return tuple(torch.cat(parts).detach() for parts in zip(*states, strict=True))
 
 
 def _norm(parts: Sequence[Tensor]) -> Tensor:
