@@ -5,8 +5,10 @@ import torch
 from all_measures import all_measures, assert_same_measures
 from torch import nn
 
-from rnnvanish import Recurrent, diagnose
+from rnnvanish import Recurrent, diagnose, mitigations
 from rnnvanish.cell import Cell, Paper
+from rnnvanish.diagnosis.cause.cause import causes
+from rnnvanish.probes import jacobian, retention
 
 TIME, BATCH, INPUT, HIDDEN = 9, 3, 2, 6
 DOUBLE = torch.float64
@@ -181,20 +183,62 @@ def test_what_is_divided_by_a_stabiliser_is_measured_as_what_it_stands_for(loss,
     assert mine.carried == pytest.approx(other.carried)
 
 
-def test_a_loop_of_its_own_and_masks_leave_a_clock_out(x):
-    class Loop(nn.Module):
-        def __init__(self, cell):
-            super().__init__()
-            self.cell = cell
+class Loop(nn.Module):
+    """A loop of the user's own."""
 
-        def forward(self, x):
-            state = self.cell.initial_state(x[0])
-            for now in x:
-                state = self.cell(now, state)
-            return state[0]
+    def __init__(self, cell):
+        super().__init__()
+        self.cell = cell
 
-    ours, theirs = (Loop(layer_of(cell).cells[0]) for cell in (Clock, NoClock))
-    assert_same_measures(*(all_measures(model, x, cells=[Cell]) for model in (ours, theirs)))
+    def forward(self, x):
+        state = self.cell.initial_state(x[0])
+        for now in x:
+            state = self.cell(now, state)
+        return state[0]
+
+
+@pytest.mark.parametrize("pair", [(Clock, NoClock), (Stabilised, Exponential)], ids=["clock", "stabiliser"])
+def test_in_a_loop_of_the_users_own(pair, x):
+    ours, theirs = (all_measures(Loop(layer_of(cell).cells[0]), x, cells=[Cell]) for cell in pair)
+    if pair[0] is Stabilised:
+        for name in ("causes", "resolution"):
+            ours.pop(name), theirs.pop(name)
+    assert_same_measures(ours, theirs, rtol=1e-8, atol=1e-8)
+
+
+class Timed(Clock):
+    """What has passed lets go of the state, as a clock of the run does."""
+
+    wants = ("times",)
+
+    def forward(self, x, state, times=None):
+        h, t = state
+        times = torch.ones_like(t) if times is None else times
+        new, now = super().forward(x, (h * torch.exp(-0.1 * (times + t)), t))
+        return new, now
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_a_cell_wants_is_known_to_its_cause(wrapped, x):
+    layer = layer_of(Timed)
+    layer = mitigations.Zoneout(0.2, 0.2)(layer).eval() if wrapped else layer
+    times = torch.arange(float(TIME)).square()[:, None].expand(TIME, BATCH).double()
+    inputs = {"x": x, "times": times}
+    (cause,), (curve,) = causes(layer, inputs).values(), retention(layer, inputs).values()
+    assert cause.untaken == ""
+    torch.testing.assert_close(cause.gain, curve.gain.log().diff(), rtol=0, atol=1e-11)
+    assert (curve.gain - next(iter(retention(layer, x).values())).gain).abs().max() > 1e-3
+
+
+def test_sequences_that_begin_anew_are_measured_as_the_pieces(x):
+    layer = layer_of(Clock, engine="reference")
+    resets = torch.zeros(TIME, BATCH, dtype=torch.bool)
+    resets[4] = True
+    whole, piece = ({"x": x, "resets": resets}, x[4:])
+    for measure in (retention, causes):
+        (ours,), (theirs,) = measure(layer, whole).values(), measure(layer, piece).values()
+        torch.testing.assert_close(ours.gain, theirs.gain, rtol=0, atol=1e-12)
+    torch.testing.assert_close(jacobian(layer, whole, lag=3), jacobian(layer, piece, lag=3), rtol=0, atol=1e-12)
 
 
 def test_names_of_an_instance_are_shown(x):

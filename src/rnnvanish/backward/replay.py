@@ -42,6 +42,7 @@ class InnermostCall:
         reads: What each linear layer that it names read, tensors of the graph.
         sums: What each of them gave.
         calls: How often it was called.
+        wanted: What else it was given, by keyword.
         gates: What `gate_values` read of it, once it did.
     """
 
@@ -52,6 +53,7 @@ class InnermostCall:
     reads: dict[str, Tensor] = field(default_factory=dict)
     sums: dict[str, Tensor] = field(default_factory=dict)
     calls: int = 0
+    wanted: dict[str, Any] = field(default_factory=dict)
     gates: dict[str, Any] | None = None
 
     @property
@@ -60,9 +62,9 @@ class InnermostCall:
         layers = self.cell.gate_names if isinstance(self.cell, Cell) else {}
         return bool(layers) and self.calls == 1 and self.sums.keys() == layers.keys()
 
-    def record_input(self, cell: nn.Module, args: tuple[Any, ...]) -> None:
+    def record_input(self, cell: nn.Module, args: tuple[Any, ...], wanted: dict[str, Any]) -> None:
         """As a hook before the cell: keep what it reads."""
-        self.x, self.before = args
+        (self.x, self.before), self.wanted = args, wanted
         self.calls += 1
 
     def record_output(self, cell: nn.Module, args: tuple[Any, ...], output: State) -> State:
@@ -324,7 +326,7 @@ def call_step(run: Run, x: Tensor, before: State, helpers: State) -> tuple[State
 
     with ExitStack() as hooks:
         if isinstance(cell, Cell):
-            hooks.enter_context(cell.register_forward_pre_hook(inner.record_input))
+            hooks.enter_context(cell.register_forward_pre_hook(inner.record_input, with_kwargs=True))
             hooks.enter_context(cell.register_forward_hook(inner.record_output))
             for name in cell.gate_names:
                 linear = cell.get_submodule(name)
@@ -357,7 +359,11 @@ def in_precision(cell: nn.Module, dtype: torch.dtype) -> Step:
     }
     if not cast_ones:
         return cell
-    return lambda x, state: cast(State, torch.func.functional_call(cell, cast_ones, (x, state)))
+
+    def step(x: Tensor, state: State, **wanted: Tensor) -> State:
+        return cast(State, torch.func.functional_call(cell, cast_ones, (x, state), wanted))
+
+    return step
 
 
 def _tolerance(was: Tensor) -> float:

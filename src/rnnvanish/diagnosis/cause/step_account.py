@@ -1,5 +1,7 @@
 """The account of the steps of one loop: through the cell by its traced step, met by what goes around the cell."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -83,20 +85,38 @@ class StepAccount:
         entry = Flow.start(torch.cat(gradient, dim=-1)).becomes(_flat(into), "around")
         through = self._through_cell(inner, into, entry)
         out = vjp(inner.after, into, inner.before)
-        if not _alike(through.value, _flat(out)):
+        if not _alike(through.value, _flat(tuple(out[place] for place in _memory_of(inner)))):
             self.reason = OTHER_GRADIENT
         back = torch.cat(steps.backward.before, dim=-1)
         flat = torch.cat(vjp(inner.before, out, steps.before), dim=-1)
         return join([through.becomes(flat, "around"), whole.becomes(back - flat, "around")])
 
     def _through_cell(self, inner: InnermostCall, gradient: State, entry: Flow) -> Flow:
-        """Through the innermost cell, whose helpers are values like others here."""
+        """Through the innermost cell; what it makes of its helpers is a value like others here."""
+        places, parts = _memory_of(inner), len(inner.before)
+        order = [*places, *(place for place in range(parts) if place not in places)]
+        numbers = [place for place in order if gradient[place].is_floating_point() or gradient[place].is_complex()]
+        given = {name: value for name, value in inner.wanted.items() if value is not None}
+        rest = (*(inner.before[place] for place in order[len(places) :]), *given.values())
         if self._traced is None:
-            step = in_precision(self._cell, inner.x.dtype.to_real())
-            self._traced = TracedStep(lambda x, state, helpers: step(x, state), inner.x, inner.before, ())
-        back, account, kept = self._traced.account(inner.x, inner.before, (), gradient)
-        self.kept = dict(zip(self._cell.state_names, kept, strict=True))
+            step: Callable[..., State] = in_precision(self._cell, inner.x.dtype.to_real())
+
+            def in_order(x: Tensor, memory: State, others: State) -> State:
+                state = dict(zip(order, (*memory, *others), strict=False))
+                wanted = dict(zip(given, others[len(others) - len(given) :], strict=True))
+                after = step(x, tuple(state[place] for place in range(parts)), **wanted)
+                return tuple(after[place] for place in numbers)
+
+            self._traced = TracedStep(in_order, inner.x, tuple(inner.before[p] for p in places), rest)
+        before, passed = (tuple(inner.before[p] for p in places), tuple(gradient[p] for p in numbers))
+        back, account, kept = self._traced.account(inner.x, before, rest, passed)
+        self.kept = dict(zip((self._cell.state_names[place] for place in places), kept, strict=True))
         return Flow(_flat(back), {part: entry.account[part] + account[part] for part in PARTS})
+
+
+def _memory_of(inner: InnermostCall) -> list[int]:
+    """Which parts of the state of a cell a gradient goes back to: its helpers are constants of the run."""
+    return [place for place, part in enumerate(inner.before) if part.requires_grad]
 
 
 def _flat(parts: State) -> Tensor:

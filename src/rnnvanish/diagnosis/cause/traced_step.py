@@ -40,7 +40,8 @@ class TracedStep:
     """A step of rows whose way back is known operation by operation.
 
     Args:
-        step: (x, state, helpers) -> state, of whose helpers no gradient is asked for.
+        step: (x, state, helpers) -> state, of whose helpers no gradient is asked for; what is made of them may stand behind
+            the state that it gives.
         x: Input, (rows, features).
         state: State before the step; shapes count, and numbers do not.
         helpers: What else it reads.
@@ -127,7 +128,7 @@ class TracedStep:
                     arriving.setdefault(source, []).append(passed)
                     factors.setdefault(node, []).extend([] if factor is None else [(source, factor)])
         found = [ends.get(node) or Flow.start(torch.zeros_like(known[node])) for node in self.before]
-        kept = [self._kept(*pair, known, factors) for pair in zip(self.after, self.before, strict=True)]
+        kept = [self._kept(*pair, known, factors) for pair in zip(self.after, self.before, strict=False)]
         return tuple(flow.value[0] for flow in found), beside(found).account, tuple(kept)
 
     def _kept(

@@ -39,7 +39,8 @@ class StateLayout:
 
     def flat(self, part: Tensor) -> Tensor:
         """As (batch, numbers)."""
-        part = part.unsqueeze(0) if self.batch_axis is None else part.movedim(self.batch_axis, 0)
+        if self.batch_axis != 0:
+            part = part.unsqueeze(0) if self.batch_axis is None else part.movedim(self.batch_axis, 0)
         return part.reshape(len(part), -1)
 
     def restore(self, flat: Tensor) -> Tensor:
@@ -47,7 +48,8 @@ class StateLayout:
         if self.batch_axis is None:
             return flat.reshape(self.shape)
         inner = [size for axis, size in enumerate(self.shape) if axis != self.batch_axis]
-        return flat.reshape(len(flat), *inner).movedim(0, self.batch_axis)
+        whole = flat.reshape(len(flat), *inner)
+        return whole if self.batch_axis == 0 else whole.movedim(0, self.batch_axis)
 
 
 @dataclass(frozen=True)
