@@ -5,7 +5,8 @@ clock starts, both get the same weights and the outputs are compared: what diffe
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from bench.common import (
     ratio,
     training_step,
 )
+from bench.peers.same_weights import TWINS, in_min_gru_pytorch, in_sru, in_torchrecurrent
 
 TOLERANCE = 1e-5  # of outputs of size 1, in single precision
 
@@ -37,6 +39,7 @@ class Peer(NamedTuple):
         ours: The cell that it is held against.
         build: Builds it from our layer: with the same weights, where there is such a thing.
         differs: What differs; empty where nothing should, and then that is checked.
+        options: Of our cell.
     """
 
     package: str
@@ -44,6 +47,7 @@ class Peer(NamedTuple):
     ours: str
     build: Callable[[nn.Module], nn.Module]
     differs: str = ""
+    options: Mapping[str, object] = {}
 
 
 class Called(nn.Module):
@@ -67,48 +71,27 @@ class Called(nn.Module):
         return (out.transpose(0, 1) if self.batch_first else out), None
 
 
-@torch.no_grad()
-def peephole(ours: nn.Module) -> nn.Module:
-    """torchrecurrent's peephole LSTM with the weights of our LSTM and peepholes of zero, which makes it an LSTM."""
-    theirs = importlib.import_module("torchrecurrent").PeepholeLSTM(INPUT, HIDDEN)
-    (cell,), plain = theirs.cells, ours.to_torch()
-    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-        getattr(cell, name).copy_(getattr(plain, f"{name}_l0"))
-    cell.weight_ph.zero_()
-    return theirs
+def _parallel(name: str) -> Callable[[nn.Module], nn.Module]:
+    return lambda ours: Called(*in_min_gru_pytorch(name, ours), batch_first=True)
 
 
-def _recurrent(name: str) -> Callable[[nn.Module], nn.Module]:
-    return lambda _: getattr(importlib.import_module("torchrecurrent"), name)(INPUT, HIDDEN)
-
-
-def _wide(module: str, name: str) -> Callable[[nn.Module], nn.Module]:
-    def build(_: nn.Module) -> nn.Module:
-        return Called(
-            getattr(importlib.import_module(module), name)(HIDDEN), nn.Linear(INPUT, HIDDEN), batch_first=True
-        )
-
-    return build
-
-
-OWN_WEIGHTS = "Not compared: the same cell, each with weights of its own."
-SCAN = f"{OWN_WEIGHTS} All steps are computed at once; a layer brings the input to 64."
-#: The cells that torchrecurrent has too, by its names.
-IN_TORCHRECURRENT = {
-    name: name
-    for name in (
-        "AntisymmetricRNN", "GatedAntisymmetricRNN", "ATR", "CFN", "FastRNN", "FastGRNN", "IndRNN", "JANET", "LEM", "MGU",
-        "MinimalRNN", "MUT1", "MUT2", "MUT3", "PeepholeLSTM", "RAN", "RHN", "SCRN", "STAR", "UGRNN", "UnICORNN",
-    )
-} | {"BR": "BRC", "NBR": "NBRC", "coRNN": "CoRNN", "OriginalLSTM": "LSTM1997"}  # fmt: skip
 PEERS = [
     Peer("torch", "nn.RNN", "Elman", lambda ours: ours.to_torch()),
     Peer("torch", "nn.GRU", "GRU", lambda ours: ours.to_torch()),
     Peer("torch", "nn.LSTM", "LSTM", lambda ours: ours.to_torch()),
-    Peer("torchrecurrent", "PeepholeLSTM, peepholes of zero", "LSTM", peephole),
-    *(Peer("torchrecurrent", name, ours, _recurrent(name), OWN_WEIGHTS) for name, ours in IN_TORCHRECURRENT.items()),
-    Peer("minGRU-pytorch", "minGRU", "MinGRU", _wide("minGRU_pytorch.minGRU", "minGRU"), SCAN),
-    Peer("minGRU-pytorch", "minLSTM", "MinLSTM", _wide("minGRU_pytorch.minLSTM", "minLSTM"), SCAN),
+    *(
+        Peer(
+            "torchrecurrent",
+            name,
+            twin.ours,
+            partial(in_torchrecurrent, name),
+            twin.differs and f"No: {twin.differs}.",
+            twin.ours_with,
+        )
+        for name, twin in TWINS.items()
+    ),
+    Peer("minGRU-pytorch", "minGRU, all steps at once", "MinGRU", _parallel("minGRU")),
+    Peer("minGRU-pytorch", "minLSTM, all steps at once", "MinLSTM", _parallel("minLSTM")),
     Peer(
         "ncps",
         "CfC",
@@ -116,13 +99,7 @@ PEERS = [
         lambda _: Called(importlib.import_module("ncps.torch").CfC(INPUT, HIDDEN, batch_first=False)),
         "No: a continuous-time cell with a hidden layer of 128 units inside each step.",
     ),
-    Peer(
-        "sru",
-        "SRU",
-        "SRU",
-        lambda _: importlib.import_module("sru").SRU(INPUT, HIDDEN, num_layers=1),
-        OWN_WEIGHTS,
-    ),
+    Peer("sru", "SRU", "SRU", in_sru),
 ]
 
 
@@ -149,7 +126,7 @@ def row(peer: Peer) -> dict[str, Any]:
         "ours": peer.ours,
     }
     try:
-        ours, x = layer(peer.ours), torch.randn(TIME, BATCH, INPUT)
+        ours, x = layer(peer.ours, **peer.options), torch.randn(TIME, BATCH, INPUT)
         theirs = peer.build(ours)
         found["same"] = apart(peer, ours, theirs, x)
         for name, step in (("inference", inference_step), ("training", training_step)):
