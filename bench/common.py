@@ -40,6 +40,8 @@ CELLS = in_source("cells", r"^class (\w+)\(Cell\):")
 IN_TORCH = {"Elman", "GRU", "LSTM", "ProjectedLSTM"}
 #: What is taught, cured or started in a process of its own: all cells would take a day.
 STUDIED = sorted({"Elman", "GRU", "LSTM"} & set(CELLS))
+#: Seconds that a table of all cells may take, plain loops and compiling included; asv stops what takes longer.
+ALL_CELLS_TIMEOUT = 3600
 
 TIME, BATCH, INPUT, HIDDEN = 30 if QUICK else 100, 32, 16, 64
 #: Where a step is measured; torch's names. What a machine has no GPU for is skipped.

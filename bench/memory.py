@@ -4,7 +4,19 @@ from typing import TYPE_CHECKING, Any
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-from .common import BATCH, INPUT, TIME, Missing, PerCell, beside_torch, layer, look_up, saved_bytes, training_step
+from .common import (
+    ALL_CELLS_TIMEOUT,
+    BATCH,
+    INPUT,
+    TIME,
+    Missing,
+    PerCell,
+    beside_torch,
+    layer,
+    look_up,
+    saved_bytes,
+    training_step,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +37,7 @@ class Saved(PerCell):
     def setup_cache(self) -> dict[str, dict[str, Any]]:
         return beside_torch(lambda build: megabytes(build()))
 
-    setup_cache.timeout = 600
+    setup_cache.timeout = ALL_CELLS_TIMEOUT
 
     def track_saved(self, tables: dict[str, dict[str, Any]], cell: str) -> float:
         """Megabytes kept for the backward pass."""

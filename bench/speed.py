@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from .common import (
+    ALL_CELLS_TIMEOUT,
     BATCH,
     CELLS,
     DEVICES,
@@ -117,7 +118,7 @@ class TrainingStep(_Step):
     def setup_cache(self) -> dict[Any, Any]:
         return tabulate(lambda pair: measure(*pair), PAIRS)
 
-    setup_cache.timeout = 600
+    setup_cache.timeout = ALL_CELLS_TIMEOUT
 
     def track_vs_reference(self, table: dict[Any, Any], cell: str, device: str) -> float:
         """Time over that of the same cell stepped by our plain Python loop: what the engine is worth."""
@@ -132,7 +133,7 @@ class InferenceStep(_Step):
     def setup_cache(self) -> dict[Any, Any]:
         return tabulate(lambda pair: measure(*pair, step=inference_step), PAIRS)
 
-    setup_cache.timeout = 600
+    setup_cache.timeout = ALL_CELLS_TIMEOUT
 
 
 class Growth:

@@ -23,8 +23,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.common import interleaved, one_thread, ratio, training_step
+from bench.common import inference_step, interleaved, one_thread, ratio, training_step
 from rnnvanish import Recurrent, cells
+from rnnvanish.cell import Cell
 from rnnvanish.records.files import write_whole
 from rnnvanish.records.provenance import provenance
 
@@ -32,6 +33,8 @@ TIMES, BATCHES, WIDTHS = (64, 256, 1024), (1, 32, 128), (32, 64, 128, 256)
 KINDS = {"RNN": (nn.RNN, 1), "GRU": (nn.GRU, 3), "LSTM": (nn.LSTM, 4)}
 #: CPU seconds that one row may take, about.
 BUDGET = 6.0
+#: Numbers of the states of all steps together: what a plain loop keeps of them for the way back is ten times as much.
+LARGEST = 40_000_000
 
 
 @cache
@@ -74,10 +77,12 @@ def floor(gates: int, steps: int, batch: int, width: int) -> Callable[[], None]:
     return step
 
 
-def against(ours: nn.Module, others: dict[str, Any], x: torch.Tensor) -> dict[str, float]:
-    """Milliseconds of our training step, and how many times as long it takes as each of the others."""
-    steps = [training_step(ours, x)]
-    steps += [other if not isinstance(other, nn.Module) else training_step(other, x) for other in others.values()]
+def against(
+    ours: nn.Module, others: dict[str, Any], x: torch.Tensor, step_of: Callable[..., Callable[[], None]] = training_step
+) -> dict[str, float]:
+    """Milliseconds of our training step, or of inference, and how many times as long it takes as each of the others."""
+    steps = [step_of(ours, x)]
+    steps += [other if not isinstance(other, nn.Module) else step_of(other, x) for other in others.values()]
     for step in steps:
         step()
     start = time.process_time()
@@ -109,13 +114,65 @@ def against_torch() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
 def against_reference() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
     """Our own plain loop, for every cell, at the sizes where a Python loop fares best and worst."""
     for name, (batch, width) in product(sorted(cells.ALL), ((1, 32), (32, 64), (32, 128), (128, 128))):
+        steps = min(256, LARGEST // (batch * numbers(name, width)))
 
-        def measure(name: str = name, batch: int = batch, width: int = width) -> dict[str, float]:
+        def measure(name: str = name, steps: int = steps, batch: int = batch, width: int = width) -> dict[str, float]:
             ours = Recurrent(cells.ALL[name], width, width)
             plain = Recurrent(cells.ALL[name], width, width, engine="reference")
-            return against(ours, {"reference": plain}, torch.randn(256, batch, width))
+            return against(ours, {"reference": plain}, torch.randn(steps, batch, width))
 
-        yield f"{name} steps=256 batch={batch} hidden={width}", measure
+        yield f"{name} steps={steps} batch={batch} hidden={width}", measure
+
+
+def numbers(name: str, width: int) -> int:
+    """How many numbers a cell's state has for one sequence; a complex one counts twice."""
+    state = cells.ALL[name](1, width).initial_state(torch.zeros(1, 1))
+    return sum(part.numel() * (1 + part.is_complex()) for part in state)
+
+
+class AllAtOnce(nn.Module):
+    """The parallel form of a layer's cell."""
+
+    def __init__(self, layer: Recurrent) -> None:
+        super().__init__()
+        (self.cell,) = layer.cells
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """Return all outputs and the last state."""
+        return self.cell.parallel(x, self.cell.initial_state(x[0]))
+
+
+def step_by_step(name: str, width: int) -> Recurrent:
+    """A layer that never takes all steps at once: a compiled loop where there can be one."""
+    layer = Recurrent(cells.ALL[name], width, width, engine="cpu")
+    try:
+        layer(torch.zeros(2, 1, width))
+    except RuntimeError:
+        return Recurrent(cells.ALL[name], width, width, engine="reference")
+    return layer
+
+
+def parallel_forms() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """What is chosen by itself against steps and against the parallel form: was the choice right?"""
+    having = [name for name, cell in sorted(cells.ALL.items()) if cell.parallel is not Cell.parallel]
+    works = {"training": training_step, "inference": inference_step}
+    for name, steps, batch, width, work in product(
+        having, (4, 16, 64, 256, 1024, 4096), (1, 8, 32), (16, 64, 128), works
+    ):
+        if steps * batch * numbers(name, width) > LARGEST:
+            continue
+
+        def measure(
+            name: str = name, steps: int = steps, batch: int = batch, width: int = width, work: str = work
+        ) -> dict[str, float]:
+            stepped = step_by_step(name, width)
+            others = {"step": stepped, "parallel": AllAtOnce(stepped)}
+            row = against(
+                Recurrent(cells.ALL[name], width, width), others, torch.randn(steps, batch, width), works[work]
+            )
+            return row | {"better": max(row["step"], row["parallel"])}
+
+        yield f"{name} steps={steps} batch={batch} hidden={width} {work}", measure
 
 
 FIRST = """
@@ -199,6 +256,7 @@ TABLES = {
     "looks": looks,
     "threads": two_threads,
     "reference": against_reference,
+    "parallel": parallel_forms,
     "first": first_calls,
 }
 

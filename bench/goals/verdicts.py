@@ -41,6 +41,7 @@ GOALS = (
     Goal("Our own plain loop, the cells of torch.nn in the middle of their sizes", "reference", "reference", 0.4,
          lambda cell, sizes: cell in ("Elman", "GRU", "LSTM"), True),
     Goal("Our own plain loop, every cell at every size", "reference", "reference", 1.05),
+    Goal("The better of step by step and all steps at once", "parallel", "better", 1.2),
     Goal("torchrecurrent, in the middle of the cells that both have", "torchrecurrent", "ours", 0.333, middle=True),
     Goal("A look at the retention of torch.nn, over its training step", "looks", "look", 2.0,
          lambda layer, sizes: layer == "torch.nn"),

@@ -36,6 +36,7 @@ TITLES = {
 GOALS = {
     "torch": "Training step against torch.nn and against the bare matrix products",
     "reference": "Training step against our own plain loop",
+    "parallel": "What is chosen by itself, against step by step and all steps at once",
     "threads": "Training step on two threads, by the clock on the wall",
     "looks": "A look at the retention, 32 sequences and 64 units",
     "torchrecurrent": "Training step against torchrecurrent",
@@ -48,6 +49,8 @@ AGAINST = {
     "floor": "Against bare products, times",
     "torch": "Against torch.nn, times",
     "reference": "Against our plain loop, times",
+    "step": "Against step by step, times",
+    "parallel": "Against all steps at once, times",
     "peer": "Against torchrecurrent, times",
     "cold_s": "Compiled anew, s",
     "cached_s": "Compiled before, s",

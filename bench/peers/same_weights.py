@@ -103,6 +103,11 @@ TWINS = {
 }  # fmt: skip
 
 
+def handed_on(twin: Twin, cell: nn.Module) -> dict[str, Tensor]:
+    """The weights of our cell, as its twin has them."""
+    return renamed(weights := cell.state_dict(), torch.clone) | twin.weights(weights)
+
+
 @torch.no_grad()
 def in_torchrecurrent(name: str, ours: nn.Module) -> nn.Module:
     """Its layer of this name, with the weights of our layer where that makes both the same function."""
@@ -110,7 +115,7 @@ def in_torchrecurrent(name: str, ours: nn.Module) -> nn.Module:
     options = {option: getattr(cell, option) for option in twin.same}
     theirs = getattr(importlib.import_module("torchrecurrent"), name)(INPUT, HIDDEN, **options, **twin.options)
     if not twin.differs:
-        for place, value in (renamed(w := cell.state_dict(), torch.clone) | twin.weights(w)).items():
+        for place, value in handed_on(twin, cell).items():
             mine = getattr(theirs.cells[0], place)
             mine.copy_(value.reshape(mine.shape))
     return theirs

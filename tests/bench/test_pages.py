@@ -127,6 +127,19 @@ def test_the_engine_is_shown_by_cell_with_every_size_below(root):
     assert part(root, "cells")  # it is no result of asv's, and is not taken for one
 
 
+def test_against_another_package_the_middle_of_all_cells_counts(root):
+    rows = [
+        {"package": "torchrecurrent 1", "ours": name, "training": at} for name, at in (("A", 1), ("B", 4), ("C", 5))
+    ]
+    rows += [{"package": "torchrecurrent 1", "ours": "D"}, {"package": "other 1", "ours": "A", "training": 100}]
+    (root / "bench/peers/results").mkdir(parents=True)
+    (root / "bench/peers/results/box.json").write_text(json.dumps({"rows": rows}))
+    known = {"tables": {}, "provenance": {"date": "2026-02-03", "commit": "c"}}
+    (root / "bench/results/box/goals.json").write_text(json.dumps(known))
+    shown = re.sub(' data-label="[^"]*"', "", part(root, "engine"))
+    assert "<td>0.333</td><td>0.25</td><td>1 (torchrecurrent cell=A)</td><td>kept</td>" in shown
+
+
 @pytest.mark.parametrize("name", ["peers", "noise", "growth", "engine"])
 def test_what_is_not_there_is_not_measured_yet(root, name):
     assert part(root, name) == "<p>Not measured yet.</p>"

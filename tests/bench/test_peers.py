@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.peers import layers
+from bench.common import layer
+from bench.peers import layers, same_weights
 from rnnvanish import Recurrent, cells
 
 X = torch.randn(5, 3, layers.INPUT)
@@ -50,3 +51,14 @@ def test_batch_first_layers_are_called_like_the_others():
     )
     assert called(X)[0].shape == (5, 3, 4)
     assert torch.equal(called(X[:2])[0], called(X)[0][:2])  # time is not taken for the batch
+
+
+@pytest.mark.parametrize("name", [name for name, twin in same_weights.TWINS.items() if not twin.differs])
+def test_every_weight_of_ours_is_handed_on(name):
+    twin = same_weights.TWINS[name]
+    (cell,) = layer(twin.ours).cells
+    for weight in cell.parameters():
+        nn.init.uniform_(weight, 1, 2)
+    handed = same_weights.handed_on(twin, cell).values()
+    assert sum(int(weight.count_nonzero()) for weight in handed) == sum(map(torch.numel, cell.parameters()))
+    assert all(hasattr(cell, option) for option in twin.same)
