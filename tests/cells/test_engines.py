@@ -9,12 +9,12 @@ from rnnvanish.engine import run as engine_run
 
 #: Cells that run as a plain loop, and what in their step the compiled engine has not.
 NOT_STAGED = {
-    "AttentiveRNN": "aten.arange.start_step",
+    "AttentiveRNN": "torch.arange of what reads the state",
     "DeltaNet": "sum over one axis of a row in the loop",
     "MLSTM": "sum over one axis of a row in the loop",
     "S4D": "sum over one axis of a row in the loop",
-    "S6": "add of widths",
-    "URNN": "_fft_c2c of complex numbers",
+    "S6": "sum over one axis of a row in the loop",
+    "URNN": "torch.fft of what reads the state",
 }
 #: Cells that run as a plain loop where a sequence begins anew, for what their state before the first step is.
 NOT_STAGED_WITH_RESETS = {"HouseholderRNN": "flat in the loop"}

@@ -7,6 +7,7 @@ from torch import nn
 
 from rnnvanish.cell import Cell, Paper
 from rnnvanish.engine.cpu.cpu_loop import CPULoop
+from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.plan.stage import stage
 from rnnvanish.engine.reference import plain_loop
@@ -123,6 +124,24 @@ OPERATIONS = {
     "detach": lambda cell, a, h: a.detach() * h,
 }
 
+#: Torch's own derivative has a sixth in single precision.
+ROUNDED = {"hardsigmoid": 1e-7}
+#: What runs as a plain loop where it reads the state, and what is said of it.
+NOT_STAGED = {
+    "fft": r"^torch\.fft of what reads the state",
+    "rfft": r"^torch\.fft of what reads the state",
+    "topk": r"^torch\.topk of what reads the state",
+    "sort": r"^torch\.sort of what reads the state",
+    "argmax onehot": r"^torch\.argmax of what reads the state",
+    "cumprod": r"^torch\.cumprod of what reads the state",
+    "heaviside": "derivative for aten::heaviside is not implemented",  # nor is it in the plain loop
+}
+#: What loops do not do yet.
+ALONG_AXES = {
+    "group_norm", "flip", "slice step 2", "repeat_interleave", "view heads, sum", "stack.sum", "bmm outer",
+    "matmul states",
+}  # fmt: skip
+
 
 class EachOnItsUnits(Cell):
     """Each of some operations on units of its own: on what reads the state, or on the input alone."""
@@ -183,10 +202,10 @@ def wrong(names, early):
         name
         for each in range(2)
         for name, one, other in zip(names, ours[each], theirs[each], strict=True)
-        if not torch.allclose(one, other, rtol=1e-10, atol=1e-12)
+        if not torch.allclose(one, other, rtol=ROUNDED.get(name, 1e-10), atol=1e-12)
     }
     if not differing:
-        torch.testing.assert_close(ours[2], theirs[2], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(ours[2], theirs[2], rtol=max(ROUNDED.get(name, 1e-10) for name in names), atol=1e-12)
     return differing
 
 
@@ -194,3 +213,20 @@ def wrong(names, early):
 def test_what_reads_the_input_alone_may_be_any_operation(part):
     names = [name for name in OPERATIONS if name != "heaviside"]  # torch knows no derivative of it
     assert not wrong(names[part::4], early=True)
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_what_reads_the_state_is_staged(part):
+    names = [name for name in OPERATIONS if name not in {*NOT_STAGED, *ALONG_AXES}]
+    assert not wrong(names[part::6], early=False)
+
+
+@pytest.mark.parametrize("name", NOT_STAGED)
+def test_what_is_not_staged_says_why(name):
+    with pytest.raises((Unsupported, RuntimeError), match=NOT_STAGED[name]):
+        staged([name], early=False)
+
+
+def test_nearly_everything_is_staged():
+    assert len(OPERATIONS) >= 105
+    assert len(NOT_STAGED) <= 7

@@ -17,7 +17,7 @@ from torch import Tensor, fx
 from rnnvanish.compat import tree_leaves
 from rnnvanish.engine.ir.complex_arithmetic import RULES, Angle, Pair, ViewAsReal, as_pair
 from rnnvanish.engine.ir.operations import NAMES, OPERATIONS
-from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported, operation
 
 aten = torch.ops.aten
 
@@ -114,7 +114,7 @@ def _call(node: fx.Node, args: Any, kwargs: Any) -> Any:
     elif (rule := _rule(name)) is not None:
         result = rule(node, *args, **kwargs)
     else:
-        raise Unsupported(f"{name} of complex numbers")
+        raise Unsupported(operation(node.target) if name.startswith("_") else f"{name} of complex numbers")
     _check(name, node.meta["val"], result)
     return result
 

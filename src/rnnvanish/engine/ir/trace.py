@@ -8,44 +8,15 @@ import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-from rnnvanish.compat import decompositions, make_fx
+from rnnvanish.compat import make_fx
 from rnnvanish.engine.ir.common_subexpressions import eliminate_common_subexpressions
+from rnnvanish.engine.ir.decompositions import DECOMPOSITIONS
 from rnnvanish.engine.ir.isolated_rng import IsolatedRNG
 from rnnvanish.engine.ir.parameters import batch_for, named_weights
+from rnnvanish.engine.ir.rewrites import rewrite
 from rnnvanish.engine.ir.split import Split, split
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.numerics.real_view import pack
-
-aten = torch.ops.aten
-
-
-def _var(x: Tensor, dim: list[int], *, correction: float = 1, keepdim: bool = False) -> Tensor:
-    """In sums, where torch's own decomposition names a primitive."""
-    squares = (x - x.mean(dim, keepdim=True)).square().sum(dim, keepdim=keepdim)
-    return squares / (math.prod(x.shape[each] for each in dim) - correction)
-
-
-def _var_mean(x: Tensor, dim: list[int], *, correction: float = 1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    return _var(x, dim, correction=correction, keepdim=keepdim), x.mean(dim, keepdim=keepdim)
-
-
-def _lerp(start: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
-    return start + weight * (end - start)
-
-
-#: Operations of torch in terms of fewer.
-DECOMPOSITIONS = {
-    **decompositions(
-        [
-            aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.leaky_relu_backward,
-            aten.elu, aten.elu_backward, aten.gelu, aten.gelu_backward, aten.hardtanh, aten.hardtanh_backward,
-            aten.hardsigmoid, aten.hardsigmoid_backward, aten.softplus, aten.softplus_backward,
-            aten.log_sigmoid_forward, aten.log_sigmoid_backward, aten.silu, aten.silu_backward, aten.addcmul, aten.threshold_backward,
-        ]
-    ),
-    aten.var.correction: _var, aten.var_mean.correction: _var_mean,
-    aten.lerp.Tensor: _lerp, aten.lerp.Scalar: _lerp,
-}  # fmt: skip
 
 
 class _OneHotByNumbers(TorchFunctionMode):
@@ -116,11 +87,15 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, a
 
     names = tuple(weights)
     detached = [weight.detach() for weight in weights.values()]
+    count = len(detached)
 
     def read(batch: int) -> fx.GraphModule:
         rows = [part.new_zeros(batch, *part.shape[1:]) for part in (x, *state)]
         ended = torch.zeros(batch, 1, dtype=torch.bool, device=x.device)
-        whole = make_fx(torch.func.functionalize(step))(detached, rows[0], ended, *rows[1:])
+        given = [*detached, rows[0], ended, *rows[1:]]
+        whole = make_fx(torch.func.functionalize(lambda *each: step(list(each[:count]), *each[count:])))(*given)
+        if (again := rewrite(whole.graph, count + 2)) is not None:
+            whole = make_fx(torch.func.functionalize(again))(*given)
         whole.graph.eliminate_dead_code()
         eliminate_common_subexpressions(whole.graph)
         return whole

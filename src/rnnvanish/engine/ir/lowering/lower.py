@@ -11,7 +11,7 @@ from torch import Tensor, fx
 from rnnvanish.compat import tree_leaves
 from rnnvanish.engine.ir.lowering.products import Products
 from rnnvanish.engine.ir.operations import NAMES
-from rnnvanish.engine.ir.unsupported import Unsupported
+from rnnvanish.engine.ir.unsupported import Unsupported, operation
 from rnnvanish.engine.ir.values import Value
 
 aten = torch.ops.aten
@@ -66,7 +66,7 @@ class Lowering(Products):
             return special(node)
         if name in IDENTITIES:
             if dtype != cast(fx.Node, node.args[0]).meta["val"].dtype:
-                raise Unsupported(f"a change of dtype, {name}")
+                return self._cast(node)
             return self._moved(node, self.of[cast(fx.Node, node.args[0])], self._batch(node.args[0]))
         if name in RESHAPES:
             return self._reshaped(node)
@@ -74,10 +74,50 @@ class Lowering(Products):
             number = FILLS[name](*node.args)
             return self._expanded(self.values.constant(float(number)), node)
         if name not in NAMES or node.kwargs:  # a rounding mode, decimals: another operation of the same name
+            raise Unsupported(operation(node.target))
+        args = self._broadcast(node, node.args)
+        if name.startswith("bitwise") and not all(arg.boolean for arg in args):
             raise Unsupported(str(node.target))
-        return self.values.elementwise(NAMES[name], *self._broadcast(node, node.args))
+        logical = NAMES[name].startswith("logical") or NAMES[name] == "where"
+        return self.values.elementwise(NAMES[name], *(args if logical else map(self._number, args)))
 
     # Functions of several operations
+
+    def _cast(self, node: fx.Node) -> Value:
+        """A change of dtype: whole numbers, and those that are true or false, are such as the loop has."""
+        (value,) = self._broadcast(node, node.args[:1])
+        old, new = (cast(Any, each).meta["val"].dtype for each in (node.args[0], node))
+        if old == torch.bool:
+            return self._number(value)
+        if new == torch.bool:
+            return self.values.elementwise("ne", value, self.values.constant(0.0))
+        if new.is_floating_point and not old.is_floating_point:
+            return value
+        if old.is_floating_point and not new.is_floating_point:
+            return self.values.elementwise("trunc", value)
+        if old.is_floating_point != new.is_floating_point or old.is_floating_point:
+            raise Unsupported(f"a change of dtype, {old} to {new}")
+        return value
+
+    def _div(self, node: fx.Node) -> Value:
+        over, under = map(self._number, self._broadcast(node, node.args[:2]))
+        do, number = self.values.elementwise, self.values.constant
+        quotient, rounding = do("div", over, under), node.kwargs.get("rounding_mode")
+        if rounding is None:
+            return quotient
+        if rounding == "trunc":
+            return do("trunc", quotient)
+        rest = do("fmod", over, under)  # as torch has it: a quotient that is rounded up is no whole one
+        down = do("logical_not", do("eq", do("lt", under, number(0.0)), do("lt", rest, number(0.0))))
+        down = do("logical_and", do("ne", rest, number(0.0)), down)
+        whole = do("sub", do("div", do("sub", over, rest), under), self._number(down))
+        floor = do("floor", whole)
+        floor = do("add", floor, self._number(do("gt", do("sub", whole, floor), number(0.5))))
+        return do("where", do("eq", under, number(0.0)), quotient, floor)
+
+    def _floor_divide(self, node: fx.Node) -> Value:
+        node.kwargs = {"rounding_mode": "floor"}
+        return self._div(node)
 
     def _clamp(self, node: fx.Node) -> Value:
         (value,) = self._broadcast(node, node.args[:1])

@@ -222,6 +222,7 @@ class Products(Rows):
             kept = (1 if 0 in over else value.shape[0], 1 if 1 in over else value.shape[1])
             return self.values.value("reshape", (value,), kind=Kind.REDUCED, stage=value.stage, shape=kept)
         value, sizes = self._lanes(source)
+        value = self._number(value)
         axis, lanes = self._batch(source)
         if value.kind != Kind.ROW:
             return axes.sum_over(self.values, value, sizes, list(over))

@@ -40,6 +40,12 @@ class Rows:
             return self.values.constant(arg)
         raise Unsupported(f"an argument {arg!r}")
 
+    def _number(self, value: Value) -> Value:
+        """One for true and zero for false."""
+        if not value.boolean:
+            return value
+        return self.values.elementwise("where", value, self.values.constant(1.0), self.values.constant(0.0))
+
     def _shape(self, node: fx.Node) -> tuple[int, ...]:
         return tuple(node.meta["val"].shape)
 
