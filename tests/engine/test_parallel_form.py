@@ -51,9 +51,21 @@ def test_what_a_parallel_form_cannot_do_goes_step_by_step(name, monkeypatch):
     layer(x, lengths=[TIME, 5, 1])
     layer(x, resets=torch.zeros(TIME, BATCH))
     layer(x[:2])
+    with torch.autocast("cpu", torch.bfloat16):
+        layer.float()(x.float())
+    layer.double()
     assert not calls
     seen = []
     layer.cells[0].register_forward_hook(lambda *args: seen.append(1))
     layer(x)
     assert len(seen) == TIME
     assert len(calls) == 3  # of the cells without a hook
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["DeltaNet", "MLSTM"])
+def test_numbers_of_16_bits_go_step_by_step(name, dtype):
+    layer, x = layer_of(name).to(dtype), torch.randn(TIME, BATCH, INPUT).to(dtype)
+    found, _ = layer(x)
+    layer.engine = "reference"
+    assert torch.equal(found, layer(x)[0])

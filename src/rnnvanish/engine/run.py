@@ -79,8 +79,13 @@ def run(
 
 
 def _pays_at_once(cell: Cell, modules: Mapping[str, nn.Module], x: Tensor) -> bool:
-    """Whether a cell has a parallel form that is faster for so many steps; none calls the hooks that a step would."""
+    """Whether a cell has a parallel form that is faster for so many steps; none calls the hooks that a step would.
+
+    In numbers of 16 bits it would not be the step: triangular systems are not solved in them, nor are their sums exact.
+    """
     if not has_parallel_form(cell) or len(x) < PARALLEL_STEPS:
+        return False
+    if x.dtype.itemsize < 4 or torch.is_autocast_enabled(x.device.type):
         return False
     try:
         return not compat.has_hooks(modules.values())
