@@ -49,7 +49,7 @@ class ClockworkRNN(Cell):
     checked = "pranv/clockwork_rnn layers/crnn.py @ f4319d1e1b, which is not the authors' (theirs is not public)"
     state_names = ("h", "t")
     helpers = ("t",)
-    gate_names = dict.fromkeys(("from_x", "from_h"), ("h",))
+    gate_names = MappingProxyType({"from_x": ("h",)})
     small = MappingProxyType({"periods": (1, 2, 3)})
     period: Tensor
     reads: Tensor
@@ -59,7 +59,7 @@ class ClockworkRNN(Cell):
         if not periods or min(periods) < 1:
             raise ValueError(f"ClockworkRNN needs periods of at least one step, got {periods}.")
         self.from_x = nn.Linear(input_size, hidden_size)
-        self.from_h = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.from_h = nn.Parameter(torch.empty(hidden_size, hidden_size))
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.1)
         modules = torch.empty(hidden_size).tensor_split(len(periods))
@@ -75,5 +75,5 @@ class ClockworkRNN(Cell):
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
         h, t = state
-        new = torch.tanh(self.from_x(x) + nn.functional.linear(h, self.from_h.weight * self.reads))
+        new = torch.tanh(self.from_x(x) + h @ (self.from_h * self.reads).T)
         return torch.where(t % self.period == 0, new, h), (t + 1) % self.cycle

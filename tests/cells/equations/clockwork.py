@@ -19,6 +19,6 @@ def ClockworkRNN(w, x, state, periods):
         a = w["from_x.bias"][unit] + sum(u * v for u, v in zip(w["from_x.weight"][unit], x, strict=True))
         for other in range(len(h)):
             if period[other] >= period[unit]:
-                a += w["from_h.weight"][unit][other] * h[other]
+                a += w["from_h"][unit][other] * h[other]
         new.append(math.tanh(a) if t % period[unit] == 0 else h[unit])
     return new, [new, [(t + 1) % math.lcm(*periods)]]
