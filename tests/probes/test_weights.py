@@ -59,3 +59,11 @@ def test_wrapped_constrained_and_projected_ones():
     assert weights(module)["LSTM/layer0/forward"]["f"].norm == pytest.approx(by_hand)
     assert weights(nn.Sequential(nn.LSTMCell(2, 3)))["0"].keys() == set("ifgo")
     assert weights(Recurrent(cells.Elman, 2, 4)).keys() == {"Recurrent/layer0/forward"}
+
+
+def test_layers_that_make_the_same_unit_are_told_apart():
+    layer = Recurrent(cells.CoRNN, 2, 3)
+    nn.init.eye_(layer.cells[0].from_y.weight)
+    nn.init.zeros_(layer.cells[0].from_z.weight)
+    (found,) = weights(layer).values()
+    assert {name: matrix.radius for name, matrix in found.items()} == {"n (from_y)": 1.0, "n (from_z)": 0.0}

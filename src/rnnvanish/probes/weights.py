@@ -1,5 +1,6 @@
 """Recurrent weights: what a matrix alone can do to a gradient, gate by gate."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -46,8 +47,9 @@ def weights(model: nn.Module) -> dict[str, Mapping[str, Matrix]]:
 
     A weight that is computed from others (weight norm, spectral norm, a parametrization) is computed anew.
 
-    Of an LSTM with a projection, a gate's matrix is taken together with the projection. Of a cell
-    that does not name its gates (`gate_names`) none are listed, nor any that is not square.
+    Of an LSTM with a projection, a gate's matrix is taken together with the projection. Where several layers make the same
+    gate, each matrix is named with its layer: "n (from_y)". Of a cell that does not name its gates (`gate_names`) none are listed, nor any
+    that is not square.
 
     Raises:
         ValueError: Where the model makes a weight anew whenever it runs, as weight drop does: nothing is there to measure.
@@ -115,12 +117,14 @@ def _recurrent_cells(model: nn.Module) -> Iterator[tuple[str, Cell, Tensor | Non
 
 @torch.no_grad()
 def _gate_matrices(cell: Cell, projection: Tensor | None) -> Iterator[tuple[str, Matrix]]:
-    for layer, names in recurrent_layers(cell).items():
+    layers = recurrent_layers(cell)
+    several = Counter(name for names in layers.values() for name in names)
+    for layer, names in layers.items():
         whole = cast(Tensor, cell.get_submodule(layer).weight).detach().double()
         for name, block in zip(names, whole.chunk(len(names)), strict=True):
             matrix = block if projection is None else block @ projection.detach().double()
             if matrix.shape[0] == matrix.shape[1]:  # else it leads from one part of the state to another
-                yield name, matrix_measures(matrix)
+                yield name if several[name] == 1 else f"{name} ({layer})", matrix_measures(matrix)
 
 
 def matrix_measures(matrix: Float[Tensor, "size size"]) -> Matrix:
