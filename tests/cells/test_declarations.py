@@ -66,6 +66,18 @@ def test_what_it_names_is_there(name):
 
 
 @every_cell
+def test_a_step_calls_every_layer_that_it_names(name):
+    """A cure that changes a layer, or drops what it reads, would do nothing to a weight that is used in another way."""
+    cell, called = built(name), []
+    for layer in cell.gate_names:
+        cell.get_submodule(layer).register_forward_pre_hook(lambda module, args, layer=layer: called.append(layer))
+    x = torch.randn(BATCH, INPUT).double()
+    state = cell.initial_state(x)
+    cell.output(x, state, cell(x, state))
+    assert set(called) == set(cell.gate_names)
+
+
+@every_cell
 def test_blocks_are_named_row_by_row(name):
     """Each makes a number for every unit, or for every head.
 
