@@ -98,3 +98,21 @@ def test_layer_normalisation_and_a_constraint_stand_together_in_one_order():
         torch.testing.assert_close(u.T @ u, torch.eye(HIDDEN), rtol=0, atol=1e-6)
     with pytest.raises(ValueError, match="before constraints"):
         LayerNormalisation()(OrthogonalConstraint()(nn.GRU(INPUT, HIDDEN)))
+
+
+@pytest.mark.parametrize(("cell", "layer"), [(cells.DeltaNet, "from_x_rate"), (cells.MLSTM, "from_x_i")])
+def test_a_single_number_is_not_normalised_away(cell, layer):
+    with pytest.raises(ValueError, match=f"two numbers, got {layer} of {cell.__name__}"):
+        LayerNormalisation()(Recurrent(cell, INPUT, HIDDEN, heads=1))
+    LayerNormalisation()(Recurrent(cell, INPUT, 2 * HIDDEN, heads=2))
+
+
+@pytest.mark.parametrize("cure", [LayerNormalisation(), OrthogonalConstraint()])
+def test_a_layer_that_is_refused_stays_as_it_was(cure):
+    """The first matrix suits, the second does not: of one row, or with more to read than it has rows."""
+    kind = cells.DeltaNet if isinstance(cure, LayerNormalisation) else cells.LMU
+    layer = Recurrent(kind, INPUT, HIDDEN, **({"heads": 1} if kind is cells.DeltaNet else {"order": HIDDEN + 1}))
+    before = {name: weight.clone() for name, weight in layer.state_dict().items()}
+    with pytest.raises(ValueError, match=type(cure).__name__):
+        cure(layer)
+    torch.testing.assert_close(layer.state_dict(), before, rtol=0, atol=0)

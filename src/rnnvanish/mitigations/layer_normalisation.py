@@ -6,6 +6,7 @@ mean and spread are those of the numbers of one step of one sequence. The size o
 their direction; a step back divides by the spread, so small weights no longer make a small gradient.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -52,19 +53,26 @@ class LayerNormalisation(Build):
         """Normalise the layers of each cell; of one that does not name them, `from_x` and `from_h`.
 
         Raises:
-            ValueError: For a cell without them, or with constrained ones: normalise first.
+            ValueError: For a cell without them, with constrained ones (normalise first), or with one of a single number.
         """
-        for cell in layer.cells:
-            inner = innermost(cast(Cell, cell))
-            for name in inner.gate_names or ("from_x", "from_h"):
-                plain = dict(inner.named_modules()).get(name)
-                if not isinstance(plain, nn.Linear):
-                    raise ValueError(
-                        f"LayerNormalisation needs a cell that names its linear layers, got {type(inner).__name__}."
-                    )
-                if isinstance(plain, _Normalised) or parametrize.is_parametrized(plain):
-                    raise ValueError(
-                        f"LayerNormalisation needs a plain {name}: normalise once, and before constraints."
-                    )
-                inner.set_submodule(name, _Normalised(plain))
+        found = [each for cell in layer.cells for each in _plain_layers(innermost(cast(Cell, cell)))]
+        for cell, name, plain in found:  # where one does not suit, none is changed
+            cell.set_submodule(name, _Normalised(plain))
         return layer
+
+
+def _plain_layers(cell: Cell) -> Iterator[tuple[Cell, str, nn.Linear]]:
+    """The layers of a cell that can be normalised, with their names; a ValueError where one cannot."""
+    for name in cell.gate_names or ("from_x", "from_h"):
+        plain = dict(cell.named_modules()).get(name)
+        if not isinstance(plain, nn.Linear):
+            raise ValueError(
+                f"LayerNormalisation needs a cell that names its linear layers, got {type(cell).__name__}."
+            )
+        if isinstance(plain, _Normalised) or parametrize.is_parametrized(plain):
+            raise ValueError(f"LayerNormalisation needs a plain {name}: normalise once, and before constraints.")
+        if plain.out_features == 1:  # a single number is its own mean: 0, whatever is read
+            raise ValueError(
+                f"LayerNormalisation needs layers of at least two numbers, got {name} of {type(cell).__name__} with one."
+            )
+        yield cell, name, plain

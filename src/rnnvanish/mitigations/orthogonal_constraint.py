@@ -5,6 +5,7 @@ r"""The recurrent matrix stays orthogonal while the network learns, one matrix f
 A step back multiplies the gradient by Uᵀ and by the slopes of the activation; Uᵀ now leaves its length alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -59,24 +60,29 @@ class OrthogonalConstraint(Build):
         Raises:
             ValueError: For a cell without one.
         """
-        for cell in layer.cells:
-            inner = innermost(cast(Cell, cell))
-            for name, blocks in (recurrent_layers(inner) or {"from_h": ()}).items():
-                linear = dict(inner.named_modules()).get(name)
-                if not isinstance(linear, nn.Linear):
-                    raise ValueError(
-                        f"OrthogonalConstraint needs a cell whose state goes through a linear layer, got {type(inner).__name__}."
-                    )
-                if parametrize.is_parametrized(linear, "weight"):
-                    raise ValueError("OrthogonalConstraint needs a recurrent matrix without a constraint: it has one.")
-                rows, read = linear.weight.shape
-                stacked = _Stacked(len(blocks) or rows // read)
-                if rows < stacked.gates * read or rows % stacked.gates:
-                    raise ValueError(
-                        f"OrthogonalConstraint needs gates of at least as many units as they read, got {name} of "
-                        f"{type(inner).__name__}: {rows // stacked.gates} x {read}."
-                    )
-                linear.weight = nn.Parameter(stacked.right_inverse(linear.weight.detach()))
-                parametrizations.orthogonal(linear)
-                parametrize.register_parametrization(linear, "weight", stacked, unsafe=True)  # it changes the shape
+        found = [each for cell in layer.cells for each in _free_layers(innermost(cast(Cell, cell)))]
+        for linear, stacked in found:  # where one does not suit, none is changed
+            linear.weight = nn.Parameter(stacked.right_inverse(linear.weight.detach()))
+            parametrizations.orthogonal(linear)
+            parametrize.register_parametrization(linear, "weight", stacked, unsafe=True)  # it changes the shape
         return layer
+
+
+def _free_layers(cell: Cell) -> Iterator[tuple[nn.Linear, _Stacked]]:
+    """The layers of a cell that can be constrained, with their gates; a ValueError where one cannot."""
+    for name, blocks in (recurrent_layers(cell) or {"from_h": ()}).items():
+        linear = dict(cell.named_modules()).get(name)
+        if not isinstance(linear, nn.Linear):
+            raise ValueError(
+                f"OrthogonalConstraint needs a cell whose state goes through a linear layer, got {type(cell).__name__}."
+            )
+        if parametrize.is_parametrized(linear, "weight"):
+            raise ValueError("OrthogonalConstraint needs a recurrent matrix without a constraint: it has one.")
+        rows, read = linear.weight.shape
+        stacked = _Stacked(len(blocks) or rows // read)
+        if rows < stacked.gates * read or rows % stacked.gates:
+            raise ValueError(
+                f"OrthogonalConstraint needs gates of at least as many units as they read, got {name} of "
+                f"{type(cell).__name__}: {rows // stacked.gates} x {read}."
+            )
+        yield linear, stacked
