@@ -66,7 +66,7 @@ def run(
             run_program = _run_program_outside_compiler() if compat.may_be_compiled() else _run_program
             return form.split(*run_program(cell, modules, parametrized, x, state, lengths, engine, record, form))
         except Unsupported as reason:
-            name = type(cell).__name__
+            name = type(cell.innermost).__name__  # that of a cure around it says less
             if record is not None:
                 raise
             if engine != "auto":
