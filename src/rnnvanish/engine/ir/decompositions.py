@@ -102,6 +102,12 @@ def _slice_backward(gradient: Tensor, sizes: list[int], dim: int, start: int, en
     return torch.cat([*before, gradient, *after], dim)
 
 
+def _select_backward(gradient: Tensor, sizes: list[int], dim: int, index: int) -> Tensor:
+    """The gradient of one lane among zeros."""
+    dim, index = dim % len(sizes), index % sizes[dim]
+    return _slice_backward(gradient.unsqueeze(dim), sizes, dim, index, index + 1, 1)
+
+
 #: Operations of torch in terms of fewer.
 DECOMPOSITIONS = {
     **decompositions(
@@ -118,6 +124,6 @@ DECOMPOSITIONS = {
     aten._softmax_backward_data.default: _softmax_backward, aten._log_softmax.default: _log_softmax,
     aten._log_softmax_backward_data.default: _log_softmax_backward, aten.linalg_vector_norm.default: _vector_norm,
     aten.hardshrink_backward.default: _shrink_backward, aten.softshrink_backward.default: _shrink_backward,
-    aten.slice_backward.default: _slice_backward,
+    aten.slice_backward.default: _slice_backward, aten.select_backward.default: _select_backward,
     aten.lerp.Tensor: _lerp, aten.lerp.Scalar: _lerp,
 }  # fmt: skip
