@@ -11,7 +11,7 @@ from rnnvanish.engine.autograd.distinct_gradients import copy_shared
 from rnnvanish.engine.double_backward import differentiable_gradients
 from rnnvanish.engine.ir.interpret import Interpreter, as_rows
 from rnnvanish.engine.ir.unsupported import Unsupported
-from rnnvanish.engine.ir.values import Kind, Value
+from rnnvanish.engine.ir.values import Kind, Value, walk
 from rnnvanish.engine.plan.phases import LoopPlan, Place
 from rnnvanish.engine.plan.staged_step import StagedStep
 from rnnvanish.engine.state_record import StateRecord
@@ -56,7 +56,7 @@ class Program:
         widths: dict[str, int] = {}
         for value, place in staged.at.items():
             widths[place.buffer] = max(widths.get(place.buffer, 0), place.lane + value.width)
-        self.tapes = {name: width for name, width in widths.items() if name.startswith("tape")}
+        self.tapes = {name: width for name, width in widths.items() if name.startswith(("tape", "total"))}
         self.widest = max([*widths.values(), *staged.forward.widths.values()])
         # Each loop numbers its scratch buffers for itself.
         self.forward_loop = backend(staged.forward, widths | staged.forward.widths, False, dtype)
@@ -68,6 +68,8 @@ class Program:
             for product in phase.products
         )
         self.matrices = list(dict.fromkeys(products))
+        computed = walk([*staged.new, *(value for phase in staged.backward.phases for value, _ in phase.stores)], ())
+        self.flat = {value.args[0] for value in computed if value.op == "flat"}
         self.matrix_interpreter = Interpreter(self.matrices, staged.invariants)
         self.early = Interpreter([value for value, _ in staged.early], {*staged.invariants, *staged.inputs})
         self._gradients: dict[tuple[bool, ...], Interpreter] = {}
@@ -133,7 +135,7 @@ class Program:
         vectors = {
             f"invariant{value.detail[0]}": tensor.contiguous()
             for value, tensor in known.items()
-            if value.kind == Kind.VECTOR
+            if value.kind == Kind.VECTOR or value in self.flat
         }
         found = self.matrix_interpreter([known[value] for value in self.matrix_interpreter.reads], 0, like)
         matrices = zip(self.matrices, found, strict=True)
@@ -252,6 +254,9 @@ class _LoopFunction(torch.autograd.Function):
         for (start, stop), mine in zip(reversed(chunks), reversed(saved_chunks), strict=True):
             buffers = _buffers_between(all_steps, start, stop) | vectors | mine | own
             buffers |= carries if mask == 1 else _buffers_between(carries, start, stop)
+            for name, buffer in own.items():
+                if name.startswith("total"):
+                    buffer.zero_()
             program.backward_loop(stop - start, batch, buffers, matrices, mask)
             found = program.compute(interpreter, known, buffers, stop - start, batch)
             if needed[0]:
@@ -295,13 +300,16 @@ def _buffers_between(buffers: Mapping[str, Tensor], start: int, stop: int) -> di
 def _allocate(like: Tensor, widths: Mapping[str, int], batch: int, rows: int) -> dict[str, Tensor]:
     """Memory for a loop's own: a row for each sequence of what is scratch, and of the rest one for each step too."""
     return {
-        name: like.new_empty(batch if name.startswith("scratch") else rows, width) for name, width in widths.items()
+        name: like.new_empty(batch if name.startswith(("scratch", "total")) else rows, width)
+        for name, width in widths.items()
     }
 
 
 def _rows_at(place: Place, buffers: Mapping[str, Tensor], width: int, steps: int, rows: int) -> Tensor:
     """The rows of a stretch of steps that lie at a place."""
     buffer = buffers[place.buffer]
+    if place.sums:
+        return buffer.sum(0, keepdim=True)
     if place.buffer.startswith(("state", "carry")):
         buffer = buffer[place.shift : place.shift + steps]
     buffer = buffer.reshape(-1, buffer.shape[-1])

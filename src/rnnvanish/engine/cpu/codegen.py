@@ -5,16 +5,17 @@ Names and the structure of the step are in the text; sizes are not, so that one 
 
 import numpy as np
 
+from rnnvanish.engine.ir.lowering import axes
 from rnnvanish.engine.ir.operations import Operation
 from rnnvanish.engine.ir.unsupported import Unsupported
-from rnnvanish.engine.plan.phase_code import PhaseCode
+from rnnvanish.engine.plan.phase_code import PhaseCode, Segment
 from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place, Product
 
 #: What the texts of operations may use, and the loop.
 HEADER = """import math
 import numpy as np
 from numba import njit
-from rnnvanish.engine.cpu.mathematics import exp_{t} as exp, sigmoid_{t} as sigmoid, tanh_{t} as tanh
+from rnnvanish.engine.cpu.mathematics import exp_{t} as exp, sigmoid_{t} as sigmoid, tanh_{t} as tanh, plus
 from rnnvanish.engine.cpu.memory import gemm_{t} as gemm, load_bool, load_{t} as load, store_{t} as store
 real = np.{t}
 itemsize = {size}
@@ -44,7 +45,8 @@ class CodeGenerator:
         self.products: list[Product] = []
         self._scopes: dict[tuple[str, int, int], int] = {}
         self._in_place = plan.in_place
-        body = [line for phase in plan.phases for line in self._phase(phase)]
+        self.variables = 0
+        body = self._phases(plan.phases)
         if backward:
             body = self._output_gradient() + body
         head = [f"{name} = addresses[{index}]" for index, name in enumerate(self.addresses.values())]
@@ -85,10 +87,16 @@ class CodeGenerator:
             f"            store({carry}, i + j, {self.scope(into)}, before + load({output}, k + j, {scope}))",
         ]
 
-    def _phase(self, phase: Phase) -> list[str]:
-        lines = [f"    {line}" for line in NumbaCode(self, phase).lines()]
-        head = ["for b in range(first, last):"] if lines else []
-        return head + lines + [self._product(product) for product in phase.products]
+    def _phases(self, phases: list[Phase]) -> list[str]:
+        """Phase after phase; those between which nothing is multiplied row by row, while the row is at hand."""
+        out, rows = [], list[str]()
+        for phase in phases:
+            rows += NumbaCode(self, phase).lines()
+            if phase.products or phase is phases[-1]:
+                out += ["for b in range(first, last):", *(f"    {line}" for line in rows)] if rows else []
+                out += map(self._product, phase.products)
+                rows = []
+        return out
 
     def _product(self, product: Product) -> str:
         """A call of the Fortran routine; seen from there all matrices are transposed, so the factors change places."""
@@ -113,13 +121,13 @@ class NumbaCode(PhaseCode):
 
     def __init__(self, generator: CodeGenerator, phase: Phase) -> None:
         super().__init__(phase, generator.widths)
-        self.generator, self.count = generator, 0
+        self.generator = generator
         # One name for one lane: that what is read and written there is the same place must be plain to see.
         self.offsets: dict[tuple[str, int], str] = {}
 
     def _variable(self, letter: str) -> str:
-        self.count += 1
-        return f"{letter}{self.count}"
+        self.generator.variables += 1  # phases may share a loop
+        return f"{letter}{self.generator.variables}"
 
     def _number(self, number: float) -> str:
         if np.isnan(number):
@@ -134,30 +142,69 @@ class NumbaCode(PhaseCode):
     def _row_index(self, place: Place) -> str:
         return place.row_index(self.generator.size(self.widths[place.buffer]), "b")
 
-    def _load(self, place: Place, lane: int, single: bool, boolean: bool) -> str:
+    def _size(self, number: int) -> str:
+        return self.generator.size(number)
+
+    def _load(self, place: Place, lane: int, index: str, boolean: bool) -> str:
         kind = "load_bool" if boolean else "load"
-        return f"{kind}({self._memory(place, lane, single)}, {self.generator.scope(place, lane)})"
+        return f"{kind}({self._memory(place, lane, index)}, {self.generator.scope(place, lane)})"
 
-    def _load_invariant(self, name: str, lane: int, single: bool) -> str:
-        index = self.generator.size(lane) if single else f"{self.generator.size(lane)} + j"
-        return f"load({self.generator.address(name)}, {index}, {self.generator.scope(Place(name))})"
+    def _load_invariant(self, name: str, lane: int, index: str) -> str:
+        start = self.generator.size(lane) + (f" + {index}" if index else "")
+        return f"load({self.generator.address(name)}, {start}, {self.generator.scope(Place(name))})"
 
-    def _store(self, place: Place, lane: int, single: bool, result: str) -> str:
-        return f"store({self._memory(place, lane, single)}, {self.generator.scope(place, lane)}, {result})"
+    def _store(self, place: Place, lane: int, index: str, result: str) -> str:
+        if place.sums:
+            result = f"{self._load(place, lane, index, False)} + {result}"
+        return f"store({self._memory(place, lane, index)}, {self.generator.scope(place, lane)}, {result})"
 
     def _add_to(self, total: str, result: str) -> str:
-        return f"{total} += {result}"
+        return f"{total} = plus({total}, {result})"
 
     def _zero(self) -> str:
         return "zero"
 
-    def _loop(self, lines: list[str]) -> list[str]:
-        return [f"for j in range({self.generator.size(self.width)}):", *(f"    {line}" for line in lines)]
+    def _nest(self, before: dict[int, list[str]], after: dict[int, list[str]]) -> list[str]:
+        names = [self.name(axis) for axis in range(len(self.axes))]
+        sizes = [self.generator.size(size) for size in self.axes]
+        lines = self.body
+        if len(names) > 1:
+            whole = names[0]
+            for name, size in zip(names[1:], sizes[1:], strict=True):
+                whole = f"({whole}) * {size} + {name}"
+            lines = [f"j = {whole}", *lines]
+        for depth in reversed(range(len(names))):
+            loop = [f"for {names[depth]} in range({sizes[depth]}):", *(f"    {line}" for line in lines)]
+            lines = [*before.get(depth, []), *loop, *after.get(depth, [])]
+        return lines
 
-    def _memory(self, place: Place, lane: int, single: bool) -> str:
+    def _axis_sum(self, segment: Segment) -> tuple[int, list[str], list[str]]:
+        """A sum along the innermost axis in a variable; along another one in memory, where lanes are summed side by side."""
+        assert segment.sum is not None
+        outer, _, inner = segment.sum
+        groups = axes.refine(segment.sum, self.axes)
+        assert groups is not None
+        depth, result = len(groups[0]), self.lane(segment.value, segment.start)
+        strides = [
+            *(inner * each for each in axes.contiguous(groups[0])), *(0 for _ in groups[1]), *axes.contiguous(groups[2])
+        ]  # fmt: skip
+        if inner == 1:
+            total = self._variable("v")
+            self.body.append(self._add_to(total, result))
+            return depth, [f"{total} = zero"], [self._store(segment.place, 0, self.index(strides), total)]
+        there = self.index(strides)
+        old = self._load(segment.place, 0, there, False)
+        self.body.append(self._store(segment.place, 0, there, f"{old} + {result}"))
+        zero = [
+            f"for j in range({self.generator.size(outer * inner)}):",
+            f"    {self._store(segment.place, 0, 'j', 'zero')}",
+        ]
+        return 0, zero, []
+
+    def _memory(self, place: Place, lane: int, index: str) -> str:
         """Address and index of a lane."""
         lane += place.lane
         if lane and (place.buffer, lane) not in self.offsets:
             self.offsets[place.buffer, lane] = self.generator.size(lane)
-        offset = (f" + {self.offsets[place.buffer, lane]}" if lane else "") + ("" if single else " + j")
+        offset = (f" + {self.offsets[place.buffer, lane]}" if lane else "") + (f" + {index}" if index else "")
         return f"{self.generator.address(place.buffer)}, {self.row(place)}{offset}"

@@ -8,9 +8,10 @@ alone touches; a barrier stands where one thread may read what another has writt
 import numpy as np
 
 from rnnvanish.engine.gpu.mathematics import HEADER
+from rnnvanish.engine.ir.lowering import axes
 from rnnvanish.engine.ir.operations import Operation
 from rnnvanish.engine.ir.unsupported import Unsupported
-from rnnvanish.engine.plan.phase_code import PhaseCode
+from rnnvanish.engine.plan.phase_code import PhaseCode, Segment
 from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place, Product
 
 #: Sequences, or steps of a scan, in a tile; its lanes; lines of a matrix in a tile of a product.
@@ -173,18 +174,23 @@ class TritonCode(PhaseCode):
     def _row_index(self, place: Place) -> str:
         return self.generator.row_index(place)
 
-    def _load(self, place: Place, lane: int, single: bool, boolean: bool) -> str:
-        text = f"tl.load({self._memory(place, lane, single)}, {'here' if single else 'there'}, other=0)"
+    def _size(self, number: int) -> str:
+        return str(number)
+
+    def _load(self, place: Place, lane: int, index: str, boolean: bool) -> str:
+        text = f"tl.load({self._memory(place, lane, index)}, {'there' if index else 'here'}, other=0)"
         return f"{text} != 0" if boolean else text
 
-    def _load_invariant(self, name: str, lane: int, single: bool) -> str:
+    def _load_invariant(self, name: str, lane: int, index: str) -> str:
         memory = f"{self.generator.address(name)} + {lane}"
-        if single:
+        if not index:
             return f"{self.generator.number(0.0)} + tl.load({memory})"
-        return f"tl.load({memory} + j, j < {self.width}, other=0)"
+        return f"tl.load({memory} + {index}, j < {self.width}, other=0)"
 
-    def _store(self, place: Place, lane: int, single: bool, result: str) -> str:
-        return f"tl.store({self._memory(place, lane, single)}, {result}, {'here' if single else 'there'})"
+    def _store(self, place: Place, lane: int, index: str, result: str) -> str:
+        if place.sums:
+            result = f"{self._load(place, lane, index, False)} + {result}"
+        return f"tl.store({self._memory(place, lane, index)}, {result}, {'there' if index else 'here'})"
 
     def _add_to(self, total: str, result: str) -> str:
         return f"{total} += tl.reduce(tl.where(there, {result}, 0.0), 1, plus, keep_dims=True)"
@@ -192,11 +198,19 @@ class TritonCode(PhaseCode):
     def _zero(self) -> str:
         return self.generator.number(0.0, ROWS)
 
-    def _loop(self, lines: list[str]) -> list[str]:
-        return tiled(self.width, lines)
+    def _nest(self, before: dict[int, list[str]], after: dict[int, list[str]]) -> list[str]:
+        indices = [
+            f"{self.name(axis)} = j // {inner} % {size}"
+            for axis, (size, inner) in enumerate(zip(self.axes, axes.contiguous(self.axes), strict=True))
+            if len(self.axes) > 1
+        ]
+        return tiled(self.width, [*indices, *self.body])
 
-    def _memory(self, place: Place, lane: int, single: bool) -> str:
+    def _axis_sum(self, segment: Segment) -> tuple[int, list[str], list[str]]:
+        raise Unsupported("sum over one axis of a row on the GPU")
+
+    def _memory(self, place: Place, lane: int, index: str) -> str:
         """Address of a lane."""
         lane += place.lane
-        offset = (f" + {lane}" if lane else "") + ("" if single else " + j")
+        offset = (f" + {lane}" if lane else "") + (f" + {index}" if index else "")
         return f"{self.generator.address(place.buffer)} + {self.row(place)}{offset}"

@@ -52,7 +52,7 @@ class ScanCodeGenerator(CodeGenerator):
         place = code.phase.at[h]
         memory = self.address(place.buffer)
         now = Place(place.buffer, shift=1 - place.shift)
-        code.width = width
+        code.axes = (width,)
         expressions = [code.lane(value, start) for value in (a, b)]
         incoming = []
         if (

@@ -38,7 +38,7 @@ def save_in_place(forward: LoopPlan, backward: list[Value], at: Mapping[Value, P
     saved: dict[Value, Place] = {}
     for value, index in first.items():
         expensive = value.op in OPERATIONS and OPERATIONS[value.op].expensive
-        if not expensive or value.stage != Stage.STEP or value.width == 1 or value not in needed:
+        if not expensive or value.stage == Stage.ONCE or value.width == 1 or value not in needed:
             continue
         later = {product.out.buffer for phase in forward.phases[index:] for product in phase.products}
         others = [stretch for roots, known in contexts for stretch in _read(roots, known, {*saved, value})]

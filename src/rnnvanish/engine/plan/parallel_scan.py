@@ -7,7 +7,7 @@ gated unit is of this kind; in the backward pass so is the gradient of every rec
 
 from collections.abc import Callable
 
-from rnnvanish.engine.ir.values import Value, Values
+from rnnvanish.engine.ir.values import Value, Values, walk
 from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place
 
 #: A part of the state: its value before a step, a and b.
@@ -26,6 +26,9 @@ def linear_recurrence(plan: LoopPlan, backward: bool) -> list[Part] | None:
     if len(plan.phases) != 1 or plan.phases[0].products or plan.phases[0].sums:
         return None
     phase, values = plan.phases[0], Values()
+    inside = walk([value for value, _ in phase.stores], phase.at)
+    if any(value.op == "strided" for value in inside) or any(place.sums for _, place in phase.stores):
+        return None
     carried = {place.buffer: value for value, place in phase.at.items() if is_carried(place, backward, before=True)}
     new = {place.buffer: value for value, place in phase.stores if is_carried(place, backward, before=False)}
     if not new or carried.keys() != new.keys():

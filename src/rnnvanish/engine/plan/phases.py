@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import torch
 
-from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Stage, Value, products_of
 
 #: The numbers that code is generated for.
@@ -20,8 +19,8 @@ class Place:
 
     Attributes:
         buffer: Name of the memory: "x", "ended", "draw0", "early0", "state0", "kept0", "tape0" have a row for each
-            step and sequence; "scratch0" has one for each sequence, and "carry0", the gradient of a state, those of
-            two steps.
+            step and sequence; "scratch0" has one for each sequence, "total0" too, where what is stored at every step
+            is summed, and "carry0", the gradient of a state, those of two steps.
         shift: Steps from the one that is computed.
         lane: Where in the buffer's row it begins.
     """
@@ -30,9 +29,14 @@ class Place:
     shift: int = 0
     lane: int = 0
 
+    @property
+    def sums(self) -> bool:
+        """Whether what is stored here is added to what is there."""
+        return self.buffer.startswith("total")
+
     def row_index(self, width: str, sequence: str) -> str:
         """Code for the index of the first number of the buffer's row; `t`, `batch` and `mask` are names in the loop."""
-        if self.buffer.startswith("scratch"):
+        if self.buffer.startswith(("scratch", "total")):
             return f"{sequence} * {width}"
         step = f"(t + {self.shift})" if self.shift else "t"
         if self.buffer.startswith("carry"):
@@ -58,7 +62,7 @@ class Phase:
     Attributes:
         at: Where the values lie that are known before it.
         stores: What it computes, and where that goes.
-        sums: Sums over the lanes of what it computes, and where they go.
+        sums: Sums over lanes of what it computes, and where they go.
         products: What follows.
     """
 
@@ -117,11 +121,12 @@ class _Scheduler:
             self._multiply(value, goals.get(value))
         for value in self.level:
             if value.op == "sum":
-                if value.width > 1:
-                    raise Unsupported("sum over one axis of a row in the loop")
-                place = self._fresh(self.name, 1)
-                self.phases[self.level[value] - 1].sums.append((value.args[0], place))
+                place = self._fresh(self.name, value.width)
+                self.phases[self.level[value] - 1].sums.append((value, place))
                 self.available[value] = (self.level[value], place)
+        for value in self.level:
+            if value.op == "strided" and not self._lies(value.args[0]):
+                self._store(value.args[0], self._fresh("scratch", value.args[0].width))
         self._keep_across_phases()
         for index, phase in enumerate(self.phases):
             phase.at = {value: place for value, (first, place) in self.available.items() if first <= index}
@@ -130,12 +135,19 @@ class _Scheduler:
         return LoopPlan(used, self.widths, kept)
 
     def _find_level(self, value: Value) -> int:
-        if value in self.available or value.stage == Stage.ONCE:
-            return 0
         if value not in self.level:
+            if value in self.available or value.stage == Stage.ONCE:
+                return 0
             last = max((self._find_level(arg) for arg in value.args), default=0)
-            self.level[value] = last + (value.op in ("linear", "sum"))
+            written = value.op == "strided" and not self._lies(value.args[0])
+            self.level[value] = last + (value.op in ("linear", "sum") or written)
         return self.level[value]
+
+    def _lies(self, value: Value) -> bool:
+        """Whether a value lies in memory once it is known, so that any of its lanes can be read."""
+        if value.op == "slice" and value not in self.available:
+            return self._lies(value.args[0])
+        return value in self.available or value.op in ("invariant", "flat", "linear", "sum")
 
     def _fresh(self, name: str, width: int) -> Place:
         buffer = f"{name}{len(self.widths)}"
@@ -196,7 +208,7 @@ class _Scheduler:
             if first <= index or value.kind != Kind.ROW:
                 return
             again = computed.setdefault(value, index) < index
-            if again and not value.boolean and value.op not in ("slice", "cat", "expand"):
+            if again and not value.boolean and value.op not in ("slice", "strided", "cat", "expand"):
                 place = self._fresh("scratch", value.width)
                 self.phases[computed[value]].stores.append((value, place))
                 self.available[value] = (computed[value] + 1, place)

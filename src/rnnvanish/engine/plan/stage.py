@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable
 from torch import Tensor, nn
 
 from rnnvanish.engine.ir.lowering.lower import Lowering
+from rnnvanish.engine.ir.operations import OPERATIONS
 from rnnvanish.engine.ir.trace import Traced, trace
 from rnnvanish.engine.ir.values import Kind, Stage, Value, Values, walk
 from rnnvanish.engine.plan.memory import save_in_place
@@ -29,26 +30,27 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, a
     }
     at |= {value: Place(f"state{index}") for index, value in enumerate(states)}
     carried = {value: Place(f"carry{index}", shift=1) for index, value in enumerate(gradients)}
-    frontier = _early(walk(new, at), at)
-    # What the backward loop needs of the input by a product or a sum is kept from the forward pass.
-    frontier += [
-        value
-        for value in walk(old, {**at, **dict.fromkeys(frontier), **carried})
-        if value.stage == Stage.ALL and value.op in ("linear", "sum")
-    ]
+    after = [input_gradient, *invariant_gradients]
+    inside = _inside(new, old, after)
+    frontier = _early(walk([*new, *old, *inside], {*at, *gradients}), at)
     early = tuple((value, f"early{index}") for index, value in enumerate(frontier))
     at |= {value: Place(name) for value, name in early}
     forward = schedule([(value, Place(f"state{index}", shift=1)) for index, value in enumerate(new)], at, "kept", live)
 
-    after = [input_gradient, *invariant_gradients]
     at |= forward.kept | carried
     at |= save_in_place(forward, [*old, *after], at)
-    inside = set(walk(old, at))
-    # Rows put side by side for afterwards: they are written there at once.
-    inside |= {value for value in walk(after, at) if value.op == "cat" and all(arg in inside for arg in value.args)}
-    saved = {at[value].buffer for value in _reach([*old, *after], at, set()) if value in at}
-    tape = [value for value in _reach(after, at, inside) if value in inside and _is_row(value)]
+    # What has axes is wide: its sum over the batch and over time is taken where it is computed.
+    sums = [
+        value
+        for value in walk(after, at)
+        if value.op == "colsum" and value.args[0] in inside and _has_axes(value.args[0])
+    ]
+    totals = {value: Place(f"total{index}") for index, value in enumerate(sums)}
+    at |= totals
+    tape = [value for value in _reach(after, at, inside) if value in inside and value not in at and _is_row(value)]
+    saved = {at[value].buffer for value in _reach([*old, *after, *inside], at, set()) if value in at}
     stores = [(value, Place(f"tape{index}")) for index, value in enumerate(tape)]
+    stores += [(value.args[0], place) for value, place in totals.items()]
     stores += [(value, Place(f"carry{index}")) for index, value in enumerate(old)]
     backward = schedule(stores, at, "scratch", live)
     at |= {value: place for value, place in stores[: len(tape)] if value not in at}
@@ -129,15 +131,18 @@ def _is_row(value: Value) -> bool:
 
 
 def _early(needed: Iterable[Value], known: Container[Value]) -> list[Value]:
-    """What a loop reads of all that is computed for all time steps at once."""
+    """What a loop reads of all that is computed for all time steps at once: no arithmetic lane by lane, which it does."""
     found: dict[Value, None] = {}
+    seen: set[Value] = set()
 
     def visit(value: Value) -> None:
-        # A vector is added where the rest is read.
-        plus_vector = value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.VECTOR
-        if value.op in ("slice", "expand") or plus_vector:
-            visit(value.args[0])
-        elif value.stage == Stage.ALL and value not in known:
+        if value in seen or value.stage != Stage.ALL or value in known:
+            return
+        seen.add(value)
+        if _is_lane_wise(value):
+            for arg in value.args:
+                visit(arg)
+        else:
             found[value] = None
 
     for value in needed:
@@ -145,3 +150,43 @@ def _early(needed: Iterable[Value], known: Container[Value]) -> list[Value]:
             for arg in value.args:
                 visit(arg)
     return list(found)
+
+
+def _inside(new: Iterable[Value], old: Iterable[Value], after: Iterable[Value]) -> dict[Value, None]:
+    """What the backward loop computes: all that the gradients of the state need, and what else can be computed there.
+
+    Products that only the gradients of the input and of what is computed once need are taken for all time steps at once.
+    """
+    loops = set(walk([*new, *old], ()))
+    known: dict[Value, bool] = {}
+
+    def is_inside(value: Value) -> bool:
+        if value not in known:
+            known[value] = value in loops or (
+                value.kind in (Kind.ROW, Kind.VECTOR)
+                and (
+                    value.stage < Stage.STEP
+                    or ((_is_lane_wise(value) or value.op in ("cat", "sum")) and all(map(is_inside, value.args)))
+                )
+            )
+        return known[value]
+
+    backward = set(walk(old, ()))
+    return {
+        value: None
+        for value in walk(after, ())
+        if value in backward
+        or (value.stage == Stage.STEP and value.op not in ("slice", "expand", "gradient", "state") and is_inside(value))
+    }
+
+
+def _is_lane_wise(value: Value) -> bool:
+    """Whether a loop can compute a value lane by lane, on whatever device."""
+    if value.op in OPERATIONS:
+        return None not in (OPERATIONS[value.op].numba, OPERATIONS[value.op].triton)
+    return value.op in ("slice", "strided", "expand")
+
+
+def _has_axes(value: Value) -> bool:
+    """Whether a value is computed along several axes."""
+    return value.op == "strided" or ((value.op in OPERATIONS or value.op == "cat") and any(map(_has_axes, value.args)))

@@ -7,8 +7,9 @@ import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
+from rnnvanish.engine.ir.operations import OPERATIONS
 from rnnvanish.engine.ir.unsupported import Unsupported
-from rnnvanish.engine.ir.values import Kind, Value, Values
+from rnnvanish.engine.ir.values import Kind, Stage, Value, Values
 
 Sizes = tuple[int, ...]
 
@@ -57,7 +58,7 @@ def common_axes(width: int, several: Sequence[Sequence[int]]) -> Sizes | None:
     inner = sorted({width, 1, *(count for sizes in several for count in accumulate(reversed(sizes), int.__mul__))})
     if any(more % less for less, more in pairwise(inner)):
         return None
-    return tuple(more // less for less, more in reversed(list(pairwise(inner))))
+    return tuple(more // less for less, more in reversed(list(pairwise(inner)))) or (1,)
 
 
 def strided(values: Values, value: Value, offset: int, sizes: Sequence[int], strides: Sequence[int]) -> Value:
@@ -65,6 +66,9 @@ def strided(values: Values, value: Value, offset: int, sizes: Sequence[int], str
     width = math.prod(sizes)
     if value.width == 1 and width == 1:
         return value
+    if value.stage == Stage.ONCE and value.op in OPERATIONS:  # nothing that would be computed twice
+        args = [arg if arg.width == 1 else strided(values, arg, offset, sizes, strides) for arg in value.args]
+        return values.elementwise(value.op, *args)
     if value.op == "expand" and value.args[0].width == 1:
         return _expand(values, value.args[0], value.kind, width)
     sizes, strides = simplify(sizes, strides)
