@@ -185,8 +185,9 @@ class PhaseCode(ABC):
         """Segments that one loop can have, with the axes that it needs."""
         groups: list[tuple[tuple[int, ...], list[Segment]]] = []
         for segment in segments:
-            own = self._sizes_of(segment.value, segment.start, width) | ({segment.sum} if segment.sum else set())
-            own = own or {(width,)}
+            own = self._sizes_of(segment.value, segment.start, width) or {(width,)}
+            if segment.sum is not None and segment.sum[::2] != (1, 1):
+                own.add(segment.sum)
             for at, (found, members) in enumerate(groups):
                 if (joint := axes.common_axes(width, [found, *own])) is not None:
                     groups[at] = joint, [*members, segment]
@@ -227,7 +228,7 @@ class PhaseCode(ABC):
             value, place, start, split = segment
             if split is None:
                 self.body.append(self._store(place, start, "j", self.lane(value, start)))
-            elif split[0] == split[2] == 1:
+            elif split[::2] == (1, 1):
                 result = self.lane(value, start)
                 if place not in self._totals:  # one for all its segments
                     self._totals[place] = self._variable("v")

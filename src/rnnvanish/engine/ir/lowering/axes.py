@@ -56,7 +56,7 @@ def refine(sizes: Sequence[int], finer: Sequence[int]) -> list[list[int]] | None
 def common_axes(width: int, several: Sequence[Sequence[int]]) -> Sizes | None:
     """The coarsest axes that each of several ways to count the lanes falls into; None where there are none."""
     inner = sorted({width, 1, *(count for sizes in several for count in accumulate(reversed(sizes), int.__mul__))})
-    if any(more % less for less, more in pairwise(inner)):
+    if inner[-1] != width or any(more % less for less, more in pairwise(inner)):
         return None
     return tuple(more // less for less, more in reversed(list(pairwise(inner)))) or (1,)
 
