@@ -9,6 +9,7 @@ smallest normal number, which are zero.
 # ruff: noqa: FURB136, PLR0124  (min, max and isnan are not what nan needs here)
 import inspect
 import math
+from functools import partial
 
 import numpy as np
 from numba import njit
@@ -21,12 +22,12 @@ f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
 ROUND = np.float32(1.5 * 2**23)
 
 
-def _inlined(function):
+def _inlined(function, fastmath=FAST):
     """Compile a function into its callers; of one that a type checker has wrapped, what is inside."""
-    return njit(forceinline=True, fastmath=FAST)(inspect.unwrap(function))
+    return njit(forceinline=True, fastmath=fastmath)(inspect.unwrap(function))
 
 
-@njit(forceinline=True, fastmath={*FAST, "reassoc"})
+@partial(_inlined, fastmath={*FAST, "reassoc"})
 def plus(a, b):
     """What sums are made of: in any order, so that they too are vector instructions."""
     return a + b

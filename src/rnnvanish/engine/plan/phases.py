@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from rnnvanish.engine.ir.values import Kind, Stage, Value, products_of
+from rnnvanish.engine.ir.operations import OPERATIONS
+from rnnvanish.engine.ir.values import Kind, Stage, Value, products_of, walk
 
 #: The numbers that code is generated for.
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
@@ -107,6 +108,7 @@ class _Scheduler:
         self.widths: dict[str, int] = {}
         self.level: dict[Value, int] = {}  # the phase in which a value can be computed
         self.available = {value: (0, place) for value, place in at.items()}  # the phase from which on it lies in memory
+        self.written = self._find_written()
         for value, _ in stores:
             self._find_level(value)
         self.phases = [Phase({}) for _ in range(1 + max(self.level.values(), default=0))]
@@ -124,9 +126,9 @@ class _Scheduler:
                 place = self._fresh(self.name, value.width)
                 self.phases[self.level[value] - 1].sums.append((value, place))
                 self.available[value] = (self.level[value], place)
-        for value in self.level:
-            if value.op == "strided" and not self._lies(value.args[0]):
-                self._store(value.args[0], self._fresh("scratch", value.args[0].width))
+        for value in self.written:
+            if value not in self.available:
+                self._store(value, self._fresh("scratch", value.width))
         self._keep_across_phases()
         for index, phase in enumerate(self.phases):
             phase.at = {value: place for value, (first, place) in self.available.items() if first <= index}
@@ -138,10 +140,28 @@ class _Scheduler:
         if value not in self.level:
             if value in self.available or value.stage == Stage.ONCE:
                 return 0
-            last = max((self._find_level(arg) for arg in value.args), default=0)
-            written = value.op == "strided" and not self._lies(value.args[0])
-            self.level[value] = last + (value.op in ("linear", "sum") or written)
+            last = max((self._find_level(arg) + (arg in self.written) for arg in value.args), default=0)
+            self.level[value] = last + (value.op in ("linear", "sum"))
         return self.level[value]
+
+    def _find_written(self) -> dict[Value, None]:
+        """What is written out, as any of its lanes may be read: views have it as it lies, sums over an axis row by row."""
+        found: dict[Value, None] = {}
+
+        def put_side_by_side(value: Value) -> list[Value]:
+            if value in self.available:
+                return []
+            if value.op == "cat":
+                return [value]
+            inside = value.op in OPERATIONS or value.op in ("slice", "expand")
+            return [each for arg in value.args for each in put_side_by_side(arg)] if inside else []
+
+        for value in walk([value for value, _ in self.stores], self.available):
+            if value.op == "strided" and not self._lies(value.args[0]):
+                found[value.args[0]] = None
+            if value.op == "sum" and value.width > 1:
+                found |= dict.fromkeys(put_side_by_side(value.args[0]))
+        return found
 
     def _lies(self, value: Value) -> bool:
         """Whether a value lies in memory once it is known, so that any of its lanes can be read."""
