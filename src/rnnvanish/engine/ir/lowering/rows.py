@@ -255,6 +255,7 @@ class Rows:
         dim %= len(sizes)
         if (value.kind == Kind.ROW and dim == 0) or step != 1 or {base, source} & self.batches.keys():
             raise Unsupported(str(node.target))
+        start += sizes[dim] if start < 0 else 0
         parts, lengths = list[Value](), list[int]()
         end = start + self._shape(source)[dim]
         for first, last in ((0, start), (start, end), (end, sizes[dim])):
