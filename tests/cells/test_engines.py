@@ -9,11 +9,6 @@ from rnnvanish.engine import run as engine_run
 
 #: Cells that run as a plain loop, and what in their step the compiled engine has not.
 NOT_STAGED = {
-    "AttentiveRNN": "torch.arange of what reads the state",
-    "DeltaNet": "sum over one axis of a row in the loop",
-    "MLSTM": "sum over one axis of a row in the loop",
-    "S4D": "sum over one axis of a row in the loop",
-    "S6": "sum over one axis of a row in the loop",
     "URNN": "torch.fft of what reads the state",
 }
 #: Cells that run as a plain loop where a sequence begins anew, for what their state before the first step is.
