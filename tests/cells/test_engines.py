@@ -12,7 +12,7 @@ NOT_STAGED = {
     "URNN": "torch.fft of what reads the state",
 }
 #: Cells that run as a plain loop where a sequence begins anew, for what their state before the first step is.
-NOT_STAGED_WITH_RESETS = {"HouseholderRNN": "flat in the loop"}
+NOT_STAGED_WITH_RESETS: dict[str, str] = {}
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-11}
 
 

@@ -120,7 +120,9 @@ def _stages(graph: fx.Graph, known: dict[fx.Node, Stage], batch: int) -> dict[fx
         elif node.op == "placeholder":
             stages[node] = Stage.STEP
         elif given and node.op != "output":
-            stages[node] = max(given)
+            # Weights that are repeated for each sequence are no more than rows that begin there.
+            shape = getattr(node.meta.get("val"), "shape", ())
+            stages[node] = max(*given, Stage.ALL if batch in shape[:1] else Stage.ONCE)
         elif node.op in ("call_function", "get_attr") and _is_table(node, batch):
             stages[node] = Stage.ONCE
     return stages

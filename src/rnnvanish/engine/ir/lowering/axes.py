@@ -136,6 +136,8 @@ def broadcast(values: Values, value: Value, sizes: Sequence[int], to: Sequence[i
     """Repeat lanes along those axes where their size is 1 and shall be more; one lane alone counts for all as it is."""
     if value.width == 1 or tuple(sizes) == tuple(to):
         return value
+    if any(size not in (1, more) for size, more in zip(sizes, to, strict=True)):
+        raise Unsupported(f"way to have {list(sizes)} lanes count as {list(to)}")
     strides = [0 if size == 1 else stride for size, stride in zip(sizes, contiguous(sizes), strict=True)]
     return strided(values, value, 0, to, strides)
 
