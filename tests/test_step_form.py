@@ -183,3 +183,14 @@ def test_large_stamps_are_told_apart():
     layer, x = Recurrent(Irregular, 3, 4), torch.randn(4, 1, 3)
     late = 1e9 + torch.arange(4, dtype=torch.double)[:, None] / 8
     torch.testing.assert_close(layer(x, times=late)[0], layer(x, times=torch.arange(4)[:, None] / 8)[0])
+
+
+@pytest.mark.parametrize(
+    "times", [torch.tensor([3, 2, 1, 0]).byte(), torch.tensor([1, 1, 0, 0]).bool(), torch.tensor([0, 1, torch.nan, 3])]
+)
+def test_times_that_wrap_around_or_are_no_numbers_are_seen_to_go_back(times):
+    layer, x = Recurrent(Irregular, INPUT, HIDDEN), torch.randn(4, 1, INPUT)
+    with pytest.raises(ValueError, match="sort its steps"):
+        layer(x, times=times[:, None])
+    given = times.sort().values[:2, None]
+    torch.testing.assert_close(layer(x[:2], times=given)[0], layer(x[:2], times=given.float())[0])

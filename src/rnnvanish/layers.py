@@ -138,6 +138,8 @@ class PerStep:
             if isinstance(x, PackedSequence):
                 raise ValueError(f"Recurrent takes {name} for a padded batch: give x padded, with lengths=.")
             tensor = torch.as_tensor(value, device=x.device)
+            if name == "times" and not tensor.dtype.is_signed:  # differences would wrap around
+                tensor = tensor.long()
             shape = tuple(x.shape if name == "observed" else x.shape[:-1])
             if tuple(tensor.shape) != shape:
                 raise ValueError(f"Recurrent needs {name} of shape {shape}, as x has it, got {tuple(tensor.shape)}.")

@@ -238,7 +238,7 @@ class Recurrent(TorchShaped):
                 )
         per_step = PerStep.read(x, self.batch_first, **given)
         if per_step.times is not None:
-            back = per_step.times.diff(dim=0) < 0
+            back = ~(per_step.times.diff(dim=0) >= 0)  # nor is it known of what is no number
             if per_step.resets is not None:
                 back &= per_step.resets[1:] == 0
             if lengths is not None:
