@@ -9,7 +9,6 @@ from rnnvanish.engine import run as engine_run
 
 #: Cells that run as a plain loop, and what in their step the compiled engine has not.
 NOT_STAGED = {
-    "AttentiveRNN": "way to see all that its step does",
     "URNN": "torch.fft of what reads the state",
 }
 #: Cells that run as a plain loop where a sequence begins anew, for what their state before the first step is.

@@ -133,7 +133,7 @@ class Program:
     def operands(self, known: Mapping[Value, Tensor], like: Tensor) -> tuple[dict[str, Tensor], dict[Value, Tensor]]:
         """Vectors and matrices as they lie in memory for a loop."""
         vectors = {
-            f"invariant{value.detail[0]}": tensor.contiguous()
+            f"invariant{value.detail[0]}": tensor.to(like.dtype).contiguous()
             for value, tensor in known.items()
             if value.kind == Kind.VECTOR or value in self.flat
         }
