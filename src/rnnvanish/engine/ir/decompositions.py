@@ -94,8 +94,10 @@ def _slice_backward(gradient: Tensor, sizes: list[int], dim: int, start: int, en
     size = sizes[dim]
     start = max(start + size, 0) if start < 0 else start
     if step > 1:
-        zeros = [torch.zeros_like(gradient).unsqueeze(dim + 1)] * (step - 1)
-        gradient = torch.cat([gradient.unsqueeze(dim + 1), *zeros], dim + 1).flatten(dim, dim + 1)
+        each = [torch.zeros_like(gradient).unsqueeze(dim + 1)] * step
+        each[start % step] = gradient.unsqueeze(dim + 1)
+        start -= start % step
+        gradient = torch.cat(each, dim + 1).flatten(dim, dim + 1)
         gradient = gradient.narrow(dim, 0, min(gradient.shape[dim], size - start))
     around = (start, size - start - gradient.shape[dim])
     before, after = ([gradient.new_zeros([*sizes[:dim], n, *sizes[dim + 1 :]])] * (n > 0) for n in around)
