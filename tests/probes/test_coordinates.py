@@ -183,6 +183,23 @@ def test_what_is_divided_by_a_stabiliser_is_measured_as_what_it_stands_for(loss,
     assert mine.carried == pytest.approx(other.carried)
 
 
+class Overflowing(Stabilised):
+    def gates(self, x, h):
+        i, f, z, o = super().gates(x, h)
+        return i + self.least, f, z, o
+
+
+def test_what_it_stands_for_may_be_beyond_single_precision_and_beyond_any(x):
+    layer = layer_of(Overflowing)
+    layer.cells[0].least = 200.0
+    (exact,), (single,) = retention(layer, x).values(), retention(layer.float(), x.float()).values()
+    torch.testing.assert_close(single.gain, exact.gain, rtol=1e-4, atol=0)
+    layer.cells[0].least = 2000.0
+    for measure in (retention, lambda layer, x: jacobian(layer, x, lag=2)):
+        with pytest.raises(ValueError, match=r"what its state stands for, .*, is larger than float64 holds"):
+            measure(layer.double(), x)
+
+
 class Loop(nn.Module):
     """A loop of the user's own."""
 

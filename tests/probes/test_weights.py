@@ -67,3 +67,7 @@ def test_layers_that_make_the_same_unit_are_told_apart():
     nn.init.zeros_(layer.cells[0].from_z.weight)
     (found,) = weights(layer).values()
     assert {name: matrix.radius for name, matrix in found.items()} == {"n (from_y)": 1.0, "n (from_z)": 0.0}
+
+
+def test_what_leads_from_one_part_of_the_state_to_another_is_no_recurrent_matrix():
+    assert weights(Recurrent(cells.ProjectedLSTM, 2, 4, proj_size=2)) == {"Recurrent/layer0/forward": {}}

@@ -16,6 +16,10 @@ from rnnvanish.cell import Cell, State
 from rnnvanish.numerics.real_view import pack, unpack
 from rnnvanish.observe.record import Run
 
+TOO_LARGE = (
+    "{}: what its state stands for, beyond what divides it, is larger than {} holds. Measure shorter sequences, or a model in "
+    "double precision."
+)
 #: The parts of a state, or of gradients by it, as a cell has them; one step of all sequences, or with more axes in front.
 Parts = Sequence[Tensor]
 

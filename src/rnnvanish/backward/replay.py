@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from rnnvanish.backward.coordinates import Coordinates
+from rnnvanish.backward.coordinates import TOO_LARGE, Coordinates
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.reference import Step
 from rnnvanish.mitigation import innermost
@@ -215,10 +215,7 @@ class Replay:
         self.before, self.after = self.coordinates.rows(before), self.coordinates.rows(after)
         self.helpers = self.coordinates.helpers(before)
         if self.coordinates.scaled and not all(bool(part.isfinite().all()) for part in (*self.before, *self.after)):
-            raise Unmeasurable(
-                f"{run.name}: what its state stands for is larger than {str(run.x.dtype).removeprefix('torch.')} holds. "
-                "Measure shorter sequences, or a model in double precision."
-            )
+            raise Unmeasurable(TOO_LARGE.format(run.name, str(run.x.dtype).removeprefix("torch.")))
 
     def steps_at(
         self, step: Int[Tensor, " rows"], sequence: Int[Tensor, " rows"], gradients: Series = ()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.backward.coordinates import Coordinates
+from rnnvanish.backward.coordinates import TOO_LARGE, Coordinates
 from rnnvanish.backward.each_loop import LoopGradients, gradients_of_loops, resolve_call, watch_either_way
 from rnnvanish.backward.episodes import end_at_last_read
 from rnnvanish.backward.loss import Loss, preserve_loss
@@ -159,6 +159,8 @@ def _curve(run: Run, sizes: list[Tensor]) -> Curve:
     coordinates = Coordinates.of(run)
     dtype = coordinates.memory(run.states[-1])[0].dtype.to_real()
     if dtype == torch.float64 and any(bool(part[0].isinf().any()) for part in aligned):
+        if coordinates.scaled:
+            raise Unmeasurable(TOO_LARGE.format(run.name, "float64"))
         raise Unmeasurable(
             f"The gradient of the loss is nan or infinite at the end of {run.name} already: look between it and the loss "
             "for what has no derivative, such as a square root, a norm or a logarithm at zero."
