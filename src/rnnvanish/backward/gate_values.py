@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
@@ -14,6 +15,28 @@ from rnnvanish.cell import Cell, gates_of
 
 #: A value of the graph: the node that gave it, and which of its outputs it is.
 Edge = tuple[Any, int]
+#: Operations that take a gradient on as it is, or multiply it number by number.
+PRODUCTS = frozenset(
+    (
+        *(
+            "AddBackward0",
+            "SubBackward0",
+            "RsubBackward1",
+            "NegBackward0",
+            "MulBackward0",
+            "DivBackward0",
+            "LerpBackward1",
+        ),
+        *(
+            "LerpBackward0",
+            "WhereBackward0",
+            "CloneBackward0",
+            "ToCopyBackward0",
+            "ViewBackward0",
+            "UnsqueezeBackward0",
+        ),
+    )
+)
 #: What a value is made of: of weights and constants alone, of the input too, of the old state too.
 FIXED, INPUT, STATE = range(3)
 #: The operation that takes a value apart into blocks side by side.
@@ -122,13 +145,31 @@ def _read_gates(call: InnermostCall) -> dict[str, GateValues]:
     return {name: values[name] for name in sorted(ordered, key=lambda name: values[name].low < 0)}
 
 
+@torch.no_grad()
 def kept_by_gate(call: InnermostCall) -> Float[Tensor, "rows hidden"] | None:
-    """What the gate that keeps the state kept of it, row by row; None where there is none, or it is not to be told."""
-    keeps = call.cell.keeps if isinstance(call.cell, Cell) else None
-    gate = gate_values(call).get(keeps.gate) if keeps else None
-    if keeps is None or gate is None:
+    """What a step kept of the part of the state that a gate keeps, row by row; None where a cell has none, or none is seen.
+
+    The product on the way from the new part back to the old one that is products alone: mostly the gate itself.
+    """
+    cell = call.cell
+    if not isinstance(cell, Cell) or cell.keeps is None or not call.complete:
         return None
-    return 1 - gate.value if keeps.closed else gate.value
+    place, graph = cell.state_names.index(cell.keeps.part), _StepGraph(call)
+    start, end = graph.after[place], graph.before[place]
+    if start is None or end is None:
+        return None
+    found: dict[Edge, Tensor] = {start: torch.ones_like(call.after[place])}
+    for node in graph.nodes:
+        if (node, 0) in found and node.name() in PRODUCTS and not graph.layer(node):
+            back = node(found[node, 0])
+            for source, value in zip(graph.sources(node), back if isinstance(back, tuple) else (back,), strict=True):
+                if source is not None and value is not None and graph.made_of(source) == STATE:
+                    found[source] = found[source] + value if source in found else value
+    if end not in found or found[end].shape != call.before[place].shape:
+        return None
+    before, after = (cell.scales(state)[place] for state in (call.before, call.after))
+    kept: Tensor = found[end] * after / before
+    return kept.detach().flatten(1)
 
 
 def _names(node: Any, cell: Cell, graph: _StepGraph, call: InnermostCall) -> set[str]:

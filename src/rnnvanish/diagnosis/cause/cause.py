@@ -61,7 +61,7 @@ def _taken_to_pieces(run: Run, gradients: Series) -> Pass[Cause]:
     parts = dict(zip((*names, "loss"), _mean_by_lag(every, lag, int(run.ends.max())), strict=True))
     parts = {name: part for name, part in parts.items() if name not in RARE or bool((part.nan_to_num(1.0) != 0).any())}
     gain, inner = torch.stack(list(parts.values())).sum(0), innermost(run.cell)
-    kept = {} if account.reason else {name: _share(torch.cat(means)) for name, means in carried.items()}
+    kept = {} if account.reason else {name: torch.cat(means) for name, means in carried.items()}
     keeps = inner.keeps
     return Cause(
         cell=type(inner).__name__,
@@ -69,10 +69,10 @@ def _taken_to_pieces(run: Run, gradients: Series) -> Pass[Cause]:
         lag=torch.arange(1, len(gain) + 1),
         gain=gain,
         parts=parts,
-        kept=kept.get(keeps.part, math.nan) if keeps else math.nan,
+        kept=math.exp(mean(kept[keeps.part][:, 0])) if keeps and keeps.part in kept else math.nan,
         keeps=keeps,
         plain=inner.plain,
-        carried={name: share for name, share in kept.items() if share > 0},
+        carried={name: share for name, means in kept.items() if (share := _share(means)) > 0},
         untaken=account.reason,
         has_matrix=account.has_matrix,
     )

@@ -29,7 +29,7 @@ def closed_gate(run: Run, total: Series) -> Pass[Symptom | None]:
     if not count:
         return None
     part, left = part / count, arriving(run, total)
-    if part >= CLOSED or left > 1 / THOUSAND:
+    if not part < CLOSED or left > 1 / THOUSAND:
         return None
     return Symptom(
         f"{'open' if keeps.closed else 'closed'} {keeps.called} gate",
