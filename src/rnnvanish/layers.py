@@ -125,11 +125,11 @@ class PerStep:
     observed: Tensor | None = None
 
     @classmethod
-    def read(cls, x: Tensor | PackedSequence, batch_first: bool, **given: Any) -> "PerStep":
+    def read(cls, x: Tensor | PackedSequence, batch_first: bool, lengths: Tensor | None, **given: Any) -> "PerStep":
         """Bring what came into the common form: for `x` as it came, in the order of its axes.
 
         Raises:
-            ValueError: For a wrong shape.
+            ValueError: For a wrong shape, or times that go back.
         """
         found = {}
         for name, value in given.items():
@@ -145,7 +145,24 @@ class PerStep:
                 raise ValueError(f"Recurrent needs {name} of shape {shape}, as x has it, got {tuple(tensor.shape)}.")
             tensor = tensor.unsqueeze(1) if x.dim() == 2 else tensor
             found[name] = tensor.transpose(0, 1) if batch_first and x.dim() == 3 else tensor
-        return cls(**found)
+        per_step = cls(**found)
+        per_step._check_times(lengths)
+        return per_step
+
+    def _check_times(self, lengths: Tensor | None) -> None:
+        if self.times is None:
+            return
+        back = ~(self.times.diff(dim=0) >= 0)  # nor is it known of what is no number
+        if self.resets is not None:
+            back &= self.resets[1:] == 0
+        if lengths is not None:
+            back &= ~padding_mask(len(self.times), lengths)[1:]
+        if back.any():
+            step, sequence = back.nonzero()[0].tolist()
+            raise ValueError(
+                f"Recurrent needs times that never decrease; those of sequence {sequence} do after step {step}: sort its "
+                "steps, or say by resets where another sequence begins."
+            )
 
     def columns(self, x: Tensor, layer: int, reverse: bool, lengths: Tensor | None) -> tuple[Tensor, Columns]:
         """What a loop reads: its input `x`, in the loop's direction, with all that is given beside it, and what that is."""

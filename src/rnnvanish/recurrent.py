@@ -16,7 +16,6 @@ from rnnvanish.cell import Cell, State
 from rnnvanish.compat import counts_changes, weight_names
 from rnnvanish.engine.autograd.version_check import check_versions
 from rnnvanish.engine.ir.parameters import parametrized_weights
-from rnnvanish.engine.reference import padding_mask
 from rnnvanish.engine.run import ENGINES, run
 from rnnvanish.engine.step_form import Columns
 from rnnvanish.layers import PerStep, complete_state, one_argument, run_layers, state_parts
@@ -236,25 +235,12 @@ class Recurrent(TorchShaped):
                     f"{type(self._cell(0).innermost).__name__} takes no {name}: leave it out, or take a cell that "
                     f"wants it{', such as ' + takers[0] if takers else ''}."
                 )
-        per_step = PerStep.read(x, self.batch_first, **given)
-        if per_step.times is not None:
-            back = ~(per_step.times.diff(dim=0) >= 0)  # nor is it known of what is no number
-            if per_step.resets is not None:
-                back &= per_step.resets[1:] == 0
-            if lengths is not None:
-                back &= ~padding_mask(len(per_step.times), lengths)[1:]
-            if back.any():
-                step, sequence = back.nonzero()[0].tolist()
-                raise ValueError(
-                    f"Recurrent needs times that never decrease; those of sequence {sequence} do after step {step}: sort its "
-                    "steps, or say by resets where another sequence begins."
-                )
-        return per_step
+        return PerStep.read(x, self.batch_first, lengths, **given)
 
-    def _expected_state(self, input: Tensor, batch_sizes: Tensor | None) -> list[Tensor]:
+    def _expected_state(self, input: Tensor) -> State:
         """What each part of the state looks like before the first step, for one sequence."""
         with torch.no_grad(), torch.random.fork_rng(devices=[input.device] if input.is_cuda else []):
-            return list(self._cell(0).initial_state(input.new_zeros(1, self.input_size)))
+            return self._cell(0).initial_state(input.new_zeros(1, self.input_size))
 
     def _state_shape(self, part: Tensor, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, ...]:
         """The shape of a part of the state that looks so for one sequence."""
@@ -265,11 +251,11 @@ class Recurrent(TorchShaped):
 
     def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None = None) -> tuple[int, ...]:
         """Compute the shape of the first part of the state for an input, of a packed sequence with its `batch_sizes`."""
-        return self._state_shape(self._expected_state(input, batch_sizes)[0], input, batch_sizes)
+        return self._state_shape(self._expected_state(input)[0], input, batch_sizes)
 
     def get_expected_cell_size(self, input: Tensor, batch_sizes: Tensor | None = None) -> tuple[int, ...]:
         """Compute the shape of the last part of the state."""
-        return self._state_shape(self._expected_state(input, batch_sizes)[-1], input, batch_sizes)
+        return self._state_shape(self._expected_state(input)[-1], input, batch_sizes)
 
     def check_hidden_size(
         self,
@@ -293,17 +279,17 @@ class Recurrent(TorchShaped):
         if len(parts) < len(names):
             rest = ", ".join(names[len(parts) :])
             warnings.warn(f"{rest} of the state is not given: this run begins with it anew.", stacklevel=5)
-        for name, part, like in zip(names, parts, self._expected_state(input, batch_sizes), strict=False):
+        for name, part, like in zip(names, parts, self._expected_state(input), strict=False):
             if not isinstance(part, Tensor):
                 raise TypeError(f"Recurrent needs a tensor as {name} of the state, got a {type(part).__name__}.")
             shape = self._state_shape(like, input, batch_sizes)
             self.check_hidden_size(part, shape, f"Recurrent needs {name} of the state in shape {{}}, got {{}}.")
             number = _is_number(part) or _is_number(like)  # unless it counts something
-            fits = part.real.dtype == input.real.dtype or torch.is_autocast_enabled(input.device.type)
+            fits = part.dtype == like.dtype or torch.is_autocast_enabled(input.device.type)
             if (number and not fits) or part.device != input.device:
                 raise ValueError(
-                    f"Recurrent needs {name} of the state like x, {input.dtype} on {input.device}, got {part.dtype} on "
-                    f"{part.device}: convert it, for instance {name}.to(x)."
+                    f"Recurrent needs {name} of the state like x, {like.dtype} on {input.device}, got {part.dtype} on "
+                    f"{part.device}: convert it, for instance {name}.to({like.dtype})."
                 )
 
     def permute_hidden(self, hx: StateArgument, permutation: Tensor | None) -> StateArgument:
