@@ -5,9 +5,10 @@ import torch
 
 from rnnvanish import Recurrent, cells
 from rnnvanish.cell import has_parallel_form
+from rnnvanish.engine import run
 
 PARALLEL = [name for name, cell in cells.ALL.items() if has_parallel_form(cell(2, 8, **cell.small))]
-TIME, BATCH, INPUT, HIDDEN = 20, 3, 2, 8
+TIME, BATCH, INPUT, HIDDEN = 8, 3, 2, 8  # too few to be compiled for
 
 
 def layer_of(name):
@@ -15,8 +16,9 @@ def layer_of(name):
     return Recurrent(cells.ALL[name], INPUT, HIDDEN, num_layers=2, bidirectional=True, **cells.ALL[name].small).double()
 
 
-def counted(monkeypatch, layer):
-    """How often each cell is asked for all steps at once."""
+def counted(monkeypatch, layer, numbers=0):
+    """How often each cell is asked for all steps at once, which is faster from so many numbers of state on."""
+    monkeypatch.setattr(run, "PARALLEL_NUMBERS", numbers)
     kind, calls = type(layer.cells[0]), []
     own = kind.parallel
     monkeypatch.setattr(kind, "parallel", lambda *args: calls.append(1) or own(*args))
@@ -69,3 +71,16 @@ def test_numbers_of_16_bits_go_step_by_step(name, dtype):
     found, _ = layer(x)
     layer.engine = "reference"
     assert torch.equal(found, layer(x)[0])
+
+
+def test_a_small_state_goes_through_the_compiled_loop_where_there_is_one(monkeypatch):
+    layer, x = Recurrent(cells.DeltaNet, INPUT, HIDDEN, heads=1).double(), torch.randn(100, BATCH, INPUT).double()
+    calls = counted(monkeypatch, layer, BATCH * HIDDEN**2 + 1)
+    compiled, _ = layer(x)
+    assert not calls
+    transformed = torch.func.vmap(lambda x: layer(x)[0], in_dims=1, out_dims=1)(x.unsqueeze(2))
+    assert len(calls) == 1
+    torch.testing.assert_close(transformed.squeeze(2), compiled, rtol=1e-9, atol=1e-11)
+    monkeypatch.setattr(run, "PARALLEL_NUMBERS", BATCH * HIDDEN**2)
+    layer(x)
+    assert len(calls) == 2

@@ -20,8 +20,10 @@ logger = logging.getLogger("rnnvanish.engine")
 ENGINES = ("auto", "reference", "cpu", "gpu")
 #: A loop over fewer numbers (steps x sequences x width of the state) is not worth compiling.
 SMALLEST = 2048
-#: From so many steps on a parallel form is faster than a loop, see `bench/goals`.
+#: From so many steps on a parallel form is faster than a plain loop.
 PARALLEL_STEPS = 4
+#: From so many real numbers of state on, more than a core's cache holds, it is faster than a compiled one.
+PARALLEL_NUMBERS = 2**16
 
 _programs: Programs = {}
 _logged: set[tuple[str, str]] = set()
@@ -57,11 +59,14 @@ def run(
     """
     modules = dict(cell.named_modules())
     parametrized = parametrized_weights(modules) if parametrized is None else parametrized
-    if engine == "auto" and record is None and lengths is None and not columns and _pays_at_once(cell, modules, x):
-        return cast(Cell, substitute_weights(cell, parametrized)).parallel(x, state)
-    form = StepForm.of(cell, columns)
-    state = form.begin(cell, x, state)
-    if _wants_program(engine, x, state, record):
+    form, weighted = StepForm.of(cell, columns), substitute_weights(cell, parametrized)
+    wants_program = _wants_program(engine, x, state, record)
+    at_once = engine == "auto" and record is None and lengths is None and not columns
+    at_once = at_once and _has_all_steps_at_once(cell, modules, x)
+    if at_once and (not wants_program or _outgrows_cache(x, state)):
+        return cast(Cell, weighted).parallel(x, state)
+    given, state = state, form.begin(cell, x, state)
+    if wants_program:
         try:
             run_program = _run_program_outside_compiler() if compat.may_be_compiled() else _run_program
             return form.split(*run_program(cell, modules, parametrized, x, state, lengths, engine, record, form))
@@ -71,15 +76,17 @@ def run(
                 raise
             if engine != "auto":
                 raise RuntimeError(f"engine={engine!r} cannot run {name}: {reason}. engine='auto' can.") from None
+            if at_once:
+                return cast(Cell, weighted).parallel(x, given)
             if (name, str(reason)) not in _logged:
                 _logged.add((name, str(reason)))
                 logger.warning("%s runs as a plain Python loop: the compiled engine has no %s.", name, str(reason))
-    states = reference.plain_loop(form.step(substitute_weights(cell, parametrized)), x, state, lengths)
+    states = reference.plain_loop(form.step(weighted), x, state, lengths)
     return form.split(torch.stack([parts[0] for parts in states]), states[-1])
 
 
-def _pays_at_once(cell: Cell, modules: Mapping[str, nn.Module], x: Tensor) -> bool:
-    """Whether a cell has a parallel form that is faster for so many steps; none calls the hooks that a step would.
+def _has_all_steps_at_once(cell: Cell, modules: Mapping[str, nn.Module], x: Tensor) -> bool:
+    """Whether a cell has a parallel form for these steps, and a faster one than a plain loop; none calls a step's hooks.
 
     In numbers of 16 bits it would not be the step: triangular systems are not solved in them, nor are their sums exact.
     """
@@ -91,6 +98,11 @@ def _pays_at_once(cell: Cell, modules: Mapping[str, nn.Module], x: Tensor) -> bo
         return not compat.has_hooks(modules.values())
     except compat.Missing:  # nobody knows
         return False
+
+
+def _outgrows_cache(x: Tensor, state: State) -> bool:
+    """Whether a loop over a state is held up by memory, so that all steps at once are faster than a compiled loop."""
+    return x.device.type != "cpu" or sum(part.numel() << part.is_complex() for part in state) >= PARALLEL_NUMBERS
 
 
 def _wants_program(engine: str, x: Tensor, state: State, record: StateRecord | None) -> bool:
