@@ -53,6 +53,7 @@ class ONLSTM(Cell):
     state_names = ("h", "c")
     gate_names = dict.fromkeys(("from_x", "from_h"), ("o", "g", "i", "f"))
     small = MappingProxyType({"chunk_size": 2})
+    chunk: Tensor
 
     def __init__(self, input_size: int, hidden_size: int, chunk_size: int = 10) -> None:
         super().__init__(input_size, hidden_size)
@@ -60,18 +61,18 @@ class ONLSTM(Cell):
             raise ValueError(
                 f"ONLSTM needs a chunk_size from 1 to {hidden_size - 1}, less than its hidden size, got {chunk_size}."
             )
-        self.chunk_size = chunk_size
         chunks = -(-hidden_size // chunk_size)
         self.from_x = nn.Linear(input_size, 4 * hidden_size)
         self.from_h = nn.Linear(hidden_size, 4 * hidden_size)
         self.master_from_x = nn.Linear(input_size, 2 * chunks)
         self.master_from_h = nn.Linear(hidden_size, 2 * chunks)
+        self.register_buffer("chunk", torch.arange(hidden_size) // chunk_size, persistent=False)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
         h, c = state
         masters = (self.master_from_x(x) + self.master_from_h(h)).chunk(2, dim=-1)
-        wide_i, wide_f = (self._spread(torch.softmax(each, dim=-1).cumsum(dim=-1)) for each in masters)
+        wide_i, wide_f = (torch.softmax(each, dim=-1).cumsum(dim=-1)[:, self.chunk] for each in masters)
         wide_i = 1 - wide_i
         o, g, i, f = (self.from_x(x) + self.from_h(h)).chunk(4, dim=-1)
         both = wide_f * wide_i
@@ -79,7 +80,3 @@ class ONLSTM(Cell):
         i = torch.sigmoid(i) * both + wide_i - both
         c = f * c + i * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
-
-    def _spread(self, of_chunks: Float[Tensor, "batch chunks"]) -> Float[Tensor, "batch hidden"]:
-        """Give each unit the number of its chunk."""
-        return of_chunks.repeat_interleave(self.chunk_size, dim=-1)[:, : self.hidden_size]

@@ -69,6 +69,7 @@ def has_master_gates_that_read_input_and_state(ONLSTM):
 def is_drawn_as_linear_layers_of_torch(ONLSTM):
     cell = ONLSTM(16, 101)
     assert cell.master_from_x.out_features == cell.master_from_h.out_features == 22
+    assert set(cell.state_dict()) == {name for name, _ in cell.named_parameters()}
     bounds = {"x": 0.25, "h": 101**-0.5}
     names = [
         (master + "from_", end, kind) for master in ("", "master_") for end in bounds for kind in ("weight", "bias")
