@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.utils import parametrizations, parametrize
 
+from rnnvanish import Recurrent, cells
 from rnnvanish.engine import programs
 from rnnvanish.engine import run as engine_run
 
@@ -30,6 +31,19 @@ def test_hooks_of_all_modules_and_of_one_are_called_at_every_step(log):
         with register(lambda module, *args, seen=seen: seen.append(module)):
             layer(X)
         assert seen.count(layer.cells[0].from_x) == len(X)
+
+
+@pytest.mark.parametrize("layer", ["from_x", "from_y", "from_z"])
+def test_a_constrained_weight_is_taken_for_no_other_of_its_shape(layer):
+    ours = Recurrent(cells.CoRNN, 6, 6, engine="cpu", dt=1.0, epsilon=1.0).double()
+    parametrizations.weight_norm(ours.cells[0].get_submodule(layer))
+    x, results = torch.randn(5, 2, 6).double(), []
+    for ours.engine in ("cpu", "reference"):
+        ours.zero_grad()
+        y = ours(x)[0]
+        y.square().sum().backward()
+        results.append([y.detach(), *(weight.grad for weight in ours.parameters())])
+    torch.testing.assert_close(*results, rtol=1e-10, atol=1e-10)
 
 
 def test_constrained_weights_are_computed_once_a_run_and_nothing_of_torchs_is_switched(log):

@@ -23,7 +23,10 @@ def parametrized_weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
 
 
 def named_weights(modules: Mapping[str, nn.Module], values: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-    """Parameters and buffers by name, each once; `values`, if any, in place of those that they are computed from."""
+    """Parameters and buffers by name, each once; `values`, if any, in place of those that they are computed from.
+
+    They stand in the order of the modules, values behind the other parameters of theirs, as in a `private_copy`.
+    """
     found: dict[str, Tensor] = {}
     for kind in ("_parameters", "_buffers"):
         seen = set()
@@ -34,7 +37,9 @@ def named_weights(modules: Mapping[str, nn.Module], values: Mapping[str, Tensor]
                 if tensor is not None and tensor not in seen:
                     seen.add(tensor)
                     found[_join(prefix, name)] = tensor
-    return {**found, **values} if values else found
+            if values and kind == "_parameters":
+                found |= {name: value for name, value in values.items() if name.rpartition(".")[0] == prefix}
+    return found
 
 
 def substitute_weights(module: nn.Module, values: Mapping[str, Tensor], prefix: str = "") -> nn.Module:
