@@ -14,7 +14,7 @@ import torch
 
 from rnnvanish import Recurrent, cells, mitigations, tasks
 from rnnvanish.__main__ import main
-from rnnvanish.mitigation import Draw
+from rnnvanish.mitigation import Build, Draw
 
 #: Options that make a task small; one without a size of its own is as large as its data.
 SMALL = {
@@ -51,8 +51,8 @@ def built(cure):
 
 @cache
 def suits(cell, cure):
-    """Whether a mitigation finds something to draw in a layer of this cell; the other kinds act on any."""
-    if not cure or not issubclass(mitigations.ALL[cure], Draw):
+    """Whether a mitigation finds something to draw or to build in a layer of this cell; the other kinds act on any."""
+    if not cure or not issubclass(mitigations.ALL[cure], Draw | Build):
         return True
     try:
         kind, options = cells.ALL[cell.split()[0]], {"nonlinearity": "relu"} if cell == RELU else {}
