@@ -3,10 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from loops_in_python import python_loop
 from torch import nn
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.engine.cpu.cpu_loop import CPULoop
+from rnnvanish.engine.cpu import cpu_loop
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.plan.stage import stage
@@ -125,8 +126,6 @@ OPERATIONS = {
     "detach": lambda cell, a, h: a.detach() * h,
 }
 
-#: Torch's own derivative has a sixth in single precision.
-ROUNDED = {"hardsigmoid": 1e-7}
 #: What runs as a plain loop where it reads the state, and what is said of it.
 NOT_STAGED = {
     "fft": r"^torch\.fft of what reads the state",
@@ -137,6 +136,12 @@ NOT_STAGED = {
     "cumprod": r"^torch\.cumprod of what reads the state",
     "heaviside": "derivative for aten::heaviside is not implemented",  # nor is it in the plain loop
 }
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    """Compiling so many operations takes a minute; what is compiled has the same text."""
+    monkeypatch.setattr(cpu_loop, "load_or_compile", python_loop)
 
 
 class EachOnItsUnits(Cell):
@@ -174,10 +179,10 @@ def staged(names, early):
     return cell, stage(cell, x, cell.initial_state(x), False, apart=early)
 
 
-def wrong(names, early):
+def wrong(names, early, tolerance=1e-10):
     """Which of these operations give other outputs or gradients than in the plain loop."""
     cell, step = staged(names, early)
-    program = Program(step, CPULoop, torch.float64)
+    program = Program(step, cpu_loop.CPULoop, torch.float64)
     x = torch.randn(STEPS, BATCH, INPUT, dtype=torch.float64, requires_grad=True)
     h = torch.rand(BATCH, cell.hidden_size, dtype=torch.float64, requires_grad=True)
     weights = dict(cell.named_parameters())
@@ -198,10 +203,10 @@ def wrong(names, early):
         name
         for each in range(2)
         for name, one, other in zip(names, ours[each], theirs[each], strict=True)
-        if not torch.allclose(one, other, rtol=ROUNDED.get(name, 1e-10), atol=1e-12)
+        if not torch.allclose(one, other, rtol=tolerance, atol=tolerance / 100)
     }
     if not differing:
-        torch.testing.assert_close(ours[2], theirs[2], rtol=max(ROUNDED.get(name, 1e-10) for name in names), atol=1e-12)
+        torch.testing.assert_close(ours[2], theirs[2], rtol=tolerance, atol=tolerance / 100)
     return differing
 
 
@@ -211,10 +216,14 @@ def test_what_reads_the_input_alone_may_be_any_operation(part):
     assert not wrong(names[part::4], early=True)
 
 
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", range(4))
 def test_what_reads_the_state_is_staged(part):
-    names = [name for name in OPERATIONS if name not in NOT_STAGED]
-    assert not wrong(names[part::6], early=False)
+    names = [name for name in OPERATIONS if name not in {*NOT_STAGED, "hardsigmoid"}]
+    assert not wrong(names[part::4], early=False)
+
+
+def test_the_sixth_in_the_derivative_of_hardsigmoid_is_not_in_single_precision_as_torchs_own():
+    assert not wrong(["hardsigmoid"], early=False, tolerance=1e-7)
 
 
 @pytest.mark.parametrize("name", NOT_STAGED)
