@@ -10,6 +10,7 @@ measured, and hide none.
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -73,6 +74,10 @@ FAULTS = {
 }
 
 
+#: The cells that stay in the scratch repository: to measure all of them at each of its commits would tell no more.
+CELLS = {"elman", "gru", "lstm", "projected_lstm"}
+
+
 @dataclass(frozen=True)
 class Scratch:
     """A repository with planted faults: the first commit, and the one of each fault."""
@@ -86,6 +91,7 @@ def plant(root: Path, faults: Collection[str] = FAULTS) -> Scratch:
     """Make a repository of this package and its benchmarks, and plant faults, each in a commit of its own."""
     package = root / "src/rnnvanish"
     shutil.copytree(ROOT / "src/rnnvanish", package, ignore=shutil.ignore_patterns("__pycache__"))
+    _keep_few(package / "cells")
     shutil.copytree(ROOT / "bench", root / "bench", ignore=shutil.ignore_patterns("__pycache__", "results", "noise"))
     for name in ("asv.conf.json", "pyproject.toml", ".gitignore"):
         shutil.copy(ROOT / name, root / name)
@@ -102,6 +108,19 @@ def plant(root: Path, faults: Collection[str] = FAULTS) -> Scratch:
         if name == "broken":
             path.write_text(sound, encoding="utf-8")  # the next commit can be imported again
     return Scratch(root, start, commits)
+
+
+def _keep_few(cells: Path) -> None:
+    """Leave out all cells but a few."""
+    for file in cells.glob("[a-z]*.py"):
+        if file.stem not in CELLS:
+            file.unlink()
+    listed = cells / "__init__.py"
+    lines = listed.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [
+        line for line in lines if (cell := re.match(r"from rnnvanish\.cells\.(\w+)", line)) is None or cell[1] in CELLS
+    ]
+    listed.write_text("".join(kept), encoding="utf-8")
 
 
 def judge(scratch: Scratch, bench: str = ALL) -> str:
