@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from axes_steps import BlockDiagonal, Matrices
 from engine_steps import InComplexNumbers, Oscillators, assert_memory_of_their_own
 from torch import Tensor, nn
 
@@ -124,6 +125,8 @@ CASES = {
     "LRU in complex numbers": (InComplexNumbers, (2, 3, 3, 2), (False, False)),
     "a real and a complex part": (Oscillators, (2, 5, 3, 2), (False, False)),
     "LEM": (LEM, (2, 3, 3, 2), (False, False)),
+    "a matrix for each head": (lambda *_: BlockDiagonal(), (3, 8, 2, 2), (False, False)),
+    "states that are matrices": (lambda *_: Matrices(), (3, 8, 2, 2), (False, False)),
 }
 
 

@@ -6,6 +6,7 @@ every width.
 
 import numpy as np
 
+from rnnvanish.engine.cpu.memory import SCOPES
 from rnnvanish.engine.ir.lowering import axes
 from rnnvanish.engine.ir.operations import Operation
 from rnnvanish.engine.ir.unsupported import Unsupported
@@ -76,7 +77,10 @@ class CodeGenerator:
         """Number of the memory that a lane of a row lies in: a stretch that is written over is apart from the rest."""
         cuts = {cut for buffer, *ends in self._in_place if buffer == place.buffer for cut in ends}
         part = sum(cut <= place.lane + lane for cut in cuts)
-        return self._scopes.setdefault((place.buffer, place.shift, part), len(self._scopes))
+        scope = self._scopes.setdefault((place.buffer, place.shift, part), len(self._scopes))
+        if scope == SCOPES:
+            raise Unsupported(f"way to keep more than {SCOPES} rows of a step apart")
+        return scope
 
     def _output_gradient(self) -> list[str]:
         """Add the gradient by the output of this step to that by the state."""

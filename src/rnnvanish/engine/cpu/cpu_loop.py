@@ -87,10 +87,10 @@ class CPULoop:
         for index, (product, matrix) in enumerate(zip(self.generator.products, matrices, strict=True)):
             transposed = matrix.stride(1) != 1
             step = matrix.stride(0) if not transposed else matrix.stride(1)
-            widths = self.generator.widths
+            widths, heads = self.generator.widths, product.heads
             sizes = np.array(
-                [matrix.shape[1], rows, matrix.shape[0], max(step, 1), widths[product.left.buffer],
-                 widths[product.out.buffer]], dtype=np.int32,
+                [matrix.shape[1], rows * heads, matrix.shape[0], max(step, 1), widths[product.left.buffer] // heads,
+                 widths[product.out.buffer] // heads], dtype=np.int32,
             )  # fmt: skip
             keep.append(sizes)
             known |= {

@@ -111,15 +111,15 @@ class CodeGenerator:
     def _phase(self, phase: Phase) -> list[str]:
         lines = TritonCode(self, phase).lines()
         for product in phase.products:
-            lines += [BARRIER, *self._product(product)]
+            lines += [BARRIER, *(line for head in range(product.heads) for line in self._product(product, head))]
+            self.products.append(product)
         return [*lines, BARRIER]
 
-    def _product(self, product: Product) -> list[str]:
+    def _product(self, product: Product, head: int) -> list[str]:
         matrix, height, width = f"m{len(self.products)}", product.height, product.matrix.width
-        self.products.append(product)
         left, out = (
-            f"{self.address(place.buffer)} + {self.row_index(place)} + {place.lane}"
-            for place in (product.left, product.out)
+            f"{self.address(place.buffer)} + {self.row_index(place)} + {place.lane + head * size}"
+            for place, size in ((product.left, height), (product.out, width))
         )
         depth = min(DEPTH, tile(height))
         start = f"tl.load({out} + j, there, other=0)" if product.accumulate else None
@@ -199,15 +199,36 @@ class TritonCode(PhaseCode):
         return self.generator.number(0.0, ROWS)
 
     def _nest(self, before: dict[int, list[str]], after: dict[int, list[str]]) -> list[str]:
-        indices = [
-            f"{self.name(axis)} = j // {inner} % {size}"
-            for axis, (size, inner) in enumerate(zip(self.axes, axes.contiguous(self.axes), strict=True))
-            if len(self.axes) > 1
-        ]
-        return tiled(self.width, [*indices, *self.body])
+        return tiled(self.width, [*self._indices(), *self.body])
+
+    def _indices(self) -> list[str]:
+        """The index along each axis, where there are several."""
+        inner = axes.contiguous(self.axes)
+        sizes = enumerate(zip(self.axes, inner, strict=True)) if len(self.axes) > 1 else ()
+        return [f"{self.name(axis)} = j // {more} % {size}" for axis, (size, more) in sizes]
 
     def _axis_sum(self, segment: Segment) -> tuple[int, list[str], list[str]]:
-        raise Unsupported("sum over one axis of a row on the GPU")
+        raise AssertionError("sums over an axis stand apart")
+
+    def _sum_apart(self, axes: tuple[int, ...], segments: list[Segment]) -> list[str]:
+        """Lanes of the sum are a tile; what is summed is computed for one index of the axis after the other."""
+        (segment,) = segments
+        assert segment.sum is not None
+        outer, size, inner = segment.sum
+        self.body, self._lanes, self.axes = [], {}, axes
+        result, total, lane = self.lane(segment.value, 0), self._variable("v"), self._variable("j")
+        rows = self.generator.number(0.0, ROWS, min(LANES, tile(outer * inner)))
+        return tiled(
+            outer * inner,
+            [
+                f"{lane} = j",
+                f"{total} = {rows}",
+                f"for k in range(0, {size}):",
+                f"    j = ({lane} // {inner} * {size} + k) * {inner} + {lane} % {inner}",
+                *(f"    {line}" for line in [*self._indices(), *self.body, f"{total} += {result}"]),
+                self._store(segment.place, 0, lane, total),
+            ],
+        )
 
     def _memory(self, place: Place, lane: int, index: str) -> str:
         """Address of a lane."""

@@ -62,10 +62,9 @@ def _function(value: Value) -> Callable[..., Tensor]:
         case "constant":
             number = value.detail[0]
             return lambda _, like: torch.full((1, 1), number, dtype=like.dtype, device=like.device)
-        case "linear" if value.detail[0]:
-            return lambda _, __, rest, *products: _linear(rest, products)
         case "linear":
-            return lambda _, __, row, matrix, *products: _linear(row @ matrix, products)
+            rest_is_first, heads = value.detail
+            return lambda _, __, *args: _linear(args[0] if rest_is_first else None, args[rest_is_first:], heads)
         case "slice":
             start = value.detail[0]
             return lambda _, __, row: row[:, start : start + width]
@@ -78,9 +77,10 @@ def _function(value: Value) -> Callable[..., Tensor]:
         case "transpose":
             return lambda _, __, matrix: matrix.t()
         case "outer":
-            if widths[0] > widths[1]:  # products are fastest with the wider factor on the right
-                return lambda rows, _, left, right: (as_rows(right, rows).t() @ as_rows(left, rows)).t()
-            return lambda rows, _, left, right: as_rows(left, rows).t() @ as_rows(right, rows)
+            heads = value.detail[0]
+            return lambda rows, _, left, right: _outer(
+                as_rows(left, rows).reshape(rows * heads, -1), as_rows(right, rows).reshape(rows * heads, -1)
+            )
         case "strided":
             lanes = axes.lanes(*value.detail)
             return lambda _, __, row: row[:, torch.tensor(lanes, device=row.device)]
@@ -109,8 +109,19 @@ def as_rows(tensor: Tensor, rows: int) -> Tensor:
     return tensor if len(tensor) == rows else tensor.expand(rows, -1)
 
 
-def _linear(rest: Tensor, products: Sequence[Tensor]) -> Tensor:
-    """rest + row @ matrix + ..."""
+def _linear(rest: Tensor | None, products: Sequence[Tensor], heads: int) -> Tensor:
+    """rest + row @ matrix + ..., for each of some heads side by side."""
+    width = heads * products[1].shape[1]
+    if rest is not None:
+        rest = as_rows(rest, len(products[0])).expand(-1, width).reshape(-1, width // heads)
     for row, matrix in zip(products[::2], products[1::2], strict=True):
-        rest = torch.addmm(rest, row, matrix)
-    return rest
+        row = row.reshape(-1, len(matrix))
+        rest = row @ matrix if rest is None else torch.addmm(rest, row, matrix)
+    assert rest is not None
+    return rest.reshape(-1, width)
+
+
+def _outer(left: Tensor, right: Tensor) -> Tensor:
+    if left.shape[1] > right.shape[1]:  # products are fastest with the wider factor on the right
+        return (right.t() @ left).t()
+    return left.t() @ right

@@ -101,37 +101,44 @@ class Values:
         stage = max(arg.stage for arg in args)
         return self.value(op, args, kind=kind, stage=stage, shape=(1, max(widths, default=1)), boolean=boolean)
 
-    def linear(self, rest: Value | None, products: Iterable[tuple[Value, Value]]) -> Value:
+    def linear(self, rest: Value | None, products: Iterable[tuple[Value, Value]], heads: int = 1) -> Value:
         """Return rest + row @ matrix + ...; what needs no state is split off, for all time steps at once.
 
-        Vectors are added last: lane by lane they are free, and what a product is added to must be written out first.
+        Vectors are added last: lane by lane they are free, and what a product is added to must be written out first. Of
+        several heads side by side in a row each is multiplied by the matrix.
         """
         products = list(products)
         vectors = [term for term in _terms(rest) if term.kind == Kind.VECTOR]
         if vectors:
             others = [term for term in _terms(rest) if term.kind != Kind.VECTOR]
-            return self.elementwise("add", self.linear(self.total(others), products), cast(Value, self.total(vectors)))
+            return self.elementwise(
+                "add", self.linear(self.total(others), products, heads), cast(Value, self.total(vectors))
+            )
         early = [product for product in products if product[0].stage < Stage.STEP]
         late = [product for product in products if product[0].stage == Stage.STEP]
-        if early and late:
-            terms = list(_terms(rest))
-            first = self._linear(self.total([term for term in terms if term.stage < Stage.STEP]), early)
-            return self._linear(self.total([first, *(term for term in terms if term.stage == Stage.STEP)]), late)
-        return self._linear(rest, products)
+        step = [term for term in _terms(rest) if term.stage == Stage.STEP]
+        if early and (late or step):
+            first = self._linear(self.total([term for term in _terms(rest) if term.stage < Stage.STEP]), early, heads)
+            whole = cast(Value, self.total([first, *step]))
+            return self._linear(whole, late, heads) if late else whole
+        return self._linear(rest, products, heads)
 
     def terms_of(self, value: Value) -> tuple[Value | None, list[tuple[Value, Value]]]:
-        """Take a value apart as `products_of` does, with the vector that `linear` adds; no products where it has none."""
-        if value.op == "add" and value.args[0].op == "linear" and value.args[1].kind == Kind.VECTOR:
+        """Take a value apart as `products_of` does, with the vector that `linear` adds; no products where it has none.
+
+        Nor where each head is multiplied by itself.
+        """
+        if value.op == "add" and _is_product(value.args[0]) and value.args[1].kind == Kind.VECTOR:
             rest, products = products_of(value.args[0])
             return self.total([value.args[1]] if rest is None else [rest, value.args[1]]), products
-        return products_of(value) if value.op == "linear" else (value, [])
+        return products_of(value) if _is_product(value) else (value, [])
 
-    def _linear(self, rest: Value | None, products: list[tuple[Value, Value]]) -> Value:
-        width = products[0][1].width
+    def _linear(self, rest: Value | None, products: list[tuple[Value, Value]], heads: int) -> Value:
+        width = products[0][1].width * heads
         args = ([] if rest is None else [rest]) + [part for product in products for part in product]
         stage = max(arg.stage for arg in args)
         return self.value(
-            "linear", args, (rest is not None,), kind=Kind.ROW, stage=max(stage, Stage.ALL), shape=(1, width)
+            "linear", args, (rest is not None, heads), kind=Kind.ROW, stage=max(stage, Stage.ALL), shape=(1, width)
         )
 
     def total(self, terms: list[Value]) -> Value | None:
@@ -149,6 +156,10 @@ def _terms(value: Value | None) -> Iterator[Value]:
             yield from _terms(arg)
     elif value is not None:
         yield value
+
+
+def _is_product(value: Value) -> bool:
+    return value.op == "linear" and value.detail[1] == 1
 
 
 def products_of(linear: Value) -> tuple[Value | None, list[tuple[Value, Value]]]:

@@ -116,6 +116,10 @@ class PhaseCode(ABC):
     def _axis_sum(self, segment: Segment) -> tuple[int, list[str], list[str]]:
         """Have `body` sum over an axis; returns in how many loops what lines stand before and behind the others."""
 
+    def _sum_apart(self, axes: tuple[int, ...], segments: list[Segment]) -> list[str]:
+        """Lines for a sum over an axis, in a language that has no loops within each other; else none."""
+        return []
+
     def lines(self) -> list[str]:
         """The arithmetic for one row; nothing where the phase has none."""
         loops: dict[int, list[Segment]] = {}
@@ -123,14 +127,19 @@ class PhaseCode(ABC):
             width = value.width if value.width > 1 else self.widths[place.buffer]
             for start, size in self.segments(width, value):
                 loops.setdefault(size, []).append(Segment(value, place, start, None))
+        out: list[str] = []
         for total, place in self.phase.sums:
             (value,), split = total.args, total.detail
             stretches = self.segments(value.width, value)
             if len(stretches) > 1 and total.width > 1:
                 raise Unsupported("sum over one axis of what is put side by side")
+            if total.width > 1 and (
+                lines := self._sum_apart(*self._groups(value.width, [Segment(value, place, 0, split)])[0])
+            ):
+                out += lines
+                continue
             for start, size in stretches:
                 loops.setdefault(size, []).append(Segment(value, place, start, split))
-        out: list[str] = []
         for width, segments in sorted(loops.items()):
             for group in self._groups(width, segments):
                 out += self._lane_loop(*group)

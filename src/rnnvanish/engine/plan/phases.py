@@ -47,13 +47,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Product:
-    """out ← left @ matrix, or out ← out + left @ matrix."""
+    """out ← left @ matrix, or out ← out + left @ matrix; of several heads, which fill both rows, for each."""
 
     left: Place
     height: int
     matrix: Value
     out: Place
     accumulate: bool
+    heads: int = 1
 
 
 @dataclass
@@ -182,6 +183,7 @@ class _Scheduler:
     def _multiply(self, value: Value, out: Place | None) -> None:
         """Have a linear value computed: what is added first, then the products on top of it."""
         rest, products = products_of(value)
+        heads = value.detail[1]
         level, accumulate = self.level[value], rest is not None
         if out is None and rest is not None and self._is_free(rest, value):
             out = self.available[rest][1]
@@ -190,7 +192,8 @@ class _Scheduler:
             if rest is not None:
                 self.phases[level - 1].stores.append((rest, out))
         for left, matrix in products:
-            self.phases[level - 1].products.append(Product(self._resolve(left), left.width, matrix, out, accumulate))
+            place = self._resolve(left, heads)
+            self.phases[level - 1].products.append(Product(place, left.width // heads, matrix, out, accumulate, heads))
             accumulate = True
         self.available[value] = (level, out)
 
@@ -204,16 +207,23 @@ class _Scheduler:
             and not any(rest in other.args for other in self.live if other is not reader)
         )
 
-    def _resolve(self, left: Value) -> Place:
-        """Where a factor lies, or is put."""
-        if left in self.available:
+    def _resolve(self, left: Value, heads: int) -> Place:
+        """Where a factor lies, or is put: several heads in rows that have nothing else, as they are rows themselves."""
+        if left in self.available and (heads == 1 or self._fills(left)):
             return self.available[left][1]
-        if left.op == "slice" and (left.args[0] in self.available or left.args[0].op == "linear"):
-            base = self._resolve(left.args[0])
+        if heads == 1 and left.op == "slice" and (left.args[0] in self.available or left.args[0].op == "linear"):
+            base = self._resolve(left.args[0], 1)
             return Place(base.buffer, base.shift, base.lane + left.detail[0])
         place = self._fresh(self.name, left.width)
         self._store(left, place)
         return place
+
+    def _fills(self, value: Value) -> bool:
+        """Whether a value is all that the rows have in which it lies."""
+        place = self.available[value][1]
+        return place.lane == 0 and (
+            place.buffer.startswith(("state", "carry")) or self.widths.get(place.buffer) == value.width
+        )
 
     def _keep_across_phases(self) -> None:
         """Keep what one phase computes and a later one needs again."""

@@ -32,7 +32,7 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, a
     carried = {value: Place(f"carry{index}", shift=1) for index, value in enumerate(gradients)}
     after = [input_gradient, *invariant_gradients]
     inside = _inside(new, old, after)
-    frontier = _early(walk([*new, *old, *inside], {*at, *gradients}), at)
+    frontier = _early([*new, *old, *inside], at)
     early = tuple((value, f"early{index}") for index, value in enumerate(frontier))
     at |= {value: Place(name) for value, name in early}
     forward = schedule([(value, Place(f"state{index}", shift=1)) for index, value in enumerate(new)], at, "kept", live)
@@ -130,7 +130,7 @@ def _is_row(value: Value) -> bool:
     return value.kind == Kind.ROW and not value.boolean and value.op != "expand"
 
 
-def _early(needed: Iterable[Value], known: Container[Value]) -> list[Value]:
+def _early(needed: list[Value], known: Container[Value]) -> list[Value]:
     """What a loop reads of all that is computed for all time steps at once: no arithmetic lane by lane, which it does."""
     found: dict[Value, None] = {}
     seen: set[Value] = set()
@@ -145,10 +145,11 @@ def _early(needed: Iterable[Value], known: Container[Value]) -> list[Value]:
         else:
             found[value] = None
 
+    for value in walk(needed, ()):
+        for arg in value.args if value.stage == Stage.STEP else ():
+            visit(arg)
     for value in needed:
-        if value.stage == Stage.STEP:
-            for arg in value.args:
-                visit(arg)
+        visit(value)
     return list(found)
 
 

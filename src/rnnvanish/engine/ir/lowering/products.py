@@ -86,34 +86,17 @@ class Products(Rows):
             return self._moved(
                 node, product if added is None else self.values.elementwise("add", added, product), (0, heads)
             )
-        if heads == 1:
-            return self.values.linear(added, [(a, b)])
-        height, width = b.shape
-        parts = [
-            self.values.linear(
-                None if added is None else axes.part_of_row(self.values, added, head * width, width),
-                [(axes.part_of_row(self.values, a, head * height, height), b)],
-            )
-            for head in range(heads)
-        ]
-        whole = axes.concatenate(self.values, parts, [[width]] * heads, 0)
-        return self._moved(node, whole, (0, heads))
+        return self._moved(node, self.values.linear(added, [(a, b)], heads), (0, heads))
 
     def _batch_product(self, left: Value, right: Value, heads: int) -> Value:
         """The sum over the batch, and over the heads that count as batch, of all products of two rows' lanes."""
         height, width = left.width // heads, right.width // heads
         if heads > 1:  # of the left they lie innermost
             left = axes.permute(self.values, left, (height, heads), (1, 0))
-        total: Value | None = None
-        for head in range(heads):
-            row = axes.part_of_row(self.values, left, head * height, height)
-            other = axes.part_of_row(self.values, right, head * width, width)
-            stage = max(row.stage, other.stage)
-            one = self.values.value("outer", (row, other), kind=Kind.REDUCED, stage=stage, shape=(height, width))
-            total = one if total is None else self.values.value(
-                "add", (total, one), kind=Kind.REDUCED, stage=max(stage, total.stage), shape=(height, width)
-            )  # fmt: skip
-        return cast(Value, total)
+        stage = max(left.stage, right.stage)
+        return self.values.value(
+            "outer", (left, right), (heads,), kind=Kind.REDUCED, stage=stage, shape=(height, width)
+        )
 
     def _bmm(self, node: fx.Node) -> Value:
         left, right = cast(fx.Node, node.args[0]), cast(fx.Node, node.args[1])
