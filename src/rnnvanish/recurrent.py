@@ -52,8 +52,9 @@ class Recurrent(TorchShaped):
             layers below, side by side (Huang et al. 2017, https://arxiv.org/abs/1608.06993).
         engine: How the loop over time is run: "reference" is the plain Python loop, "cpu" and "gpu" are compiled, and
             "auto" is the compiled one of the input's device, or the plain loop where that cannot be (a log line says
-            why); of a cell that has a `parallel` form it is that one, from a few steps on. A compiled loop counts
-            numbers below the smallest normal one (1e-38 in single precision) as zero.
+            why). Of a cell with a `parallel` form it is that one where it is faster, for many steps or a large state: steps
+            that are taken at once share their rounding, and a nan. A compiled loop counts numbers below the smallest
+            normal one (1e-38 in single precision) as zero.
         checkpoint_every: Keep the state of every so many steps only, and compute the steps between again on the way
             back: with the square root of the sequence's length, memory grows like that root, and a training step
             takes about a third longer (Chen et al. 2016, https://arxiv.org/abs/1604.06174). None keeps everything.

@@ -11,7 +11,6 @@ With steps as large as ε = 1, which the paper tries too, and no γ it grows wit
 """
 
 import math
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -66,7 +65,7 @@ class AntisymmetricRNN(Cell):
 
     paper = _paper("with diffusion")
     checked = CHECKED
-    gate_names = MappingProxyType({"from_x": ("n",)})
+    gate_names = {"from_x": ("n",)}
 
     def __init__(self, input_size: int, hidden_size: int, epsilon: float = 0.01, gamma: float = 0.01) -> None:
         super().__init__(input_size, hidden_size)
@@ -101,7 +100,7 @@ class GatedAntisymmetricRNN(Cell):
 
     paper = _paper("with diffusion and gate")
     checked = CHECKED
-    gate_names = MappingProxyType({"from_x": ("z", "n")})
+    gate_names = {"from_x": ("z", "n")}
 
     def __init__(self, input_size: int, hidden_size: int, epsilon: float = 0.01, gamma: float = 0.01) -> None:
         super().__init__(input_size, hidden_size)

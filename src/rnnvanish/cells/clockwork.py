@@ -12,7 +12,6 @@ and there is no way back into a slow one.
 
 import math
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -49,8 +48,8 @@ class ClockworkRNN(Cell):
     checked = "pranv/clockwork_rnn layers/crnn.py @ f4319d1e1b, which is not the authors' (theirs is not public)"
     state_names = ("h", "t")
     helpers = ("t",)
-    gate_names = MappingProxyType({"from_x": ("h",)})
-    small = MappingProxyType({"periods": (1, 2, 3)})
+    gate_names = {"from_x": ("h",)}
+    small = {"periods": (1, 2, 3)}
     period: Tensor
     reads: Tensor
 

@@ -7,7 +7,6 @@ unit with u near 1 remembers long; |u| at most 2^(1/T) keeps that of T steps bel
 anywhere from 0 to 1, and a unit at zero hands on nothing.
 """
 
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -43,7 +42,7 @@ class IndRNN(Cell):
         where="equation (2)",
     )
     checked = "authors' code, Sunnydreamrain/IndRNN_pytorch IndRNN_onlyrecurrent.py and Indrnn_plainnet.py @ 9b9cb4cd6b"
-    gate_names = MappingProxyType({"from_x": ("h",)})
+    gate_names = {"from_x": ("h",)}
 
     def __init__(self, input_size: int, hidden_size: int, bound: float | None = None) -> None:
         super().__init__(input_size, hidden_size)

@@ -8,7 +8,6 @@ Why the gradient survives: where Δ̄ is near 0 the state is handed on as it is,
 the default draw Δ̄ is about one half.
 """
 
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -44,9 +43,7 @@ class LEM(Cell):
     )
     checked = "authors' code, tk-rusch/LEM src/sMNIST/network.py @ 833da6b338"
     state_names = ("y", "z")
-    gate_names = MappingProxyType(
-        {"from_x": ("Δy", "Δz", "y", "z"), "from_y": ("Δy", "Δz", "z"), "from_z": ("y",)},
-    )
+    gate_names = {"from_x": ("Δy", "Δz", "y", "z"), "from_y": ("Δy", "Δz", "z"), "from_z": ("y",)}
     keeps: Keeps | None = Keeps("Δy", "y", called="update", closed=True)
 
     def __init__(self, input_size: int, hidden_size: int, dt: float = 1.0) -> None:

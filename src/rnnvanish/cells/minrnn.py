@@ -12,7 +12,6 @@ Why the gradient survives: a step back multiplies it by 1 − z, or by f / (f + 
 that depends on the state: what is lost is known from the input alone. At the default draw it is one half.
 """
 
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -48,7 +47,7 @@ class MinGRU(Cell):
 
     paper = PAPER
     checked = CODE
-    gate_names = MappingProxyType({"from_x": ("n", "z")})
+    gate_names = {"from_x": ("n", "z")}
     keeps = Keeps("z", "h", called="update", closed=True)
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -81,7 +80,7 @@ class MinLSTM(Cell):
 
     paper = PAPER
     checked = CODE
-    gate_names = MappingProxyType({"from_x": ("n", "f", "i")})
+    gate_names = {"from_x": ("n", "f", "i")}
     keeps = Keeps("i", "h", called="input", closed=True)  # f alone keeps f / (f + i), however open
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

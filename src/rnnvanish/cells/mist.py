@@ -9,7 +9,6 @@ steps, where a step by step one takes n. Each costs a matrix, a slope, a gate an
 """
 
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -49,8 +48,8 @@ class MIST(Cell):
         where="section 4",
     )
     checked = "authors' code, rdipietro/mist-rnns layers.py and models.py @ 765594db69"
-    gate_names = MappingProxyType({"from_x": ("r", "n"), "from_h": ("r",), "from_past": ("n",)})
-    small = MappingProxyType({"delays": (1, 2, 4)})
+    gate_names = {"from_x": ("r", "n"), "from_h": ("r",), "from_past": ("n",)}
+    small = {"delays": (1, 2, 4)}
 
     def __init__(self, input_size: int, hidden_size: int, delays: Sequence[int] = EXPONENTIAL) -> None:
         super().__init__(input_size, hidden_size)

@@ -12,7 +12,6 @@ Why the gradient survives: to the right, where f̃ is near 1 and ĩ near 0, c is
 on the left are written anew instead. At the draw both gates change evenly over the row, so half of c is lost.
 """
 
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -52,7 +51,7 @@ class ONLSTM(Cell):
     checked = "authors' code, yikangshen/Ordered-Neurons ON_LSTM.py and main.py @ 04531c4da9, without DropConnect"
     state_names = ("h", "c")
     gate_names = dict.fromkeys(("from_x", "from_h"), ("o", "g", "i", "f"))
-    small = MappingProxyType({"chunk_size": 2})
+    small = {"chunk_size": 2}
     chunk: Tensor
 
     def __init__(self, input_size: int, hidden_size: int, chunk_size: int = 10) -> None:

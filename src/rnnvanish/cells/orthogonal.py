@@ -14,7 +14,6 @@ not 0. Why it may die: where |z| is below −b, or behind the flat side of the l
 """
 
 import math
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -65,7 +64,7 @@ class ExpRNN(Cell):
         "https://arxiv.org/abs/1901.08428",
     )
     checked = 'authors\' code, Lezcano/expRNN orthogonal.py and initialization.py ("henaff") @ 830ec83652'
-    gate_names = MappingProxyType({"from_x": ("h",)})
+    gate_names = {"from_x": ("h",)}
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -105,7 +104,7 @@ class ScoRNN(Cell):
         "https://arxiv.org/abs/1707.09520",
     )
     checked = "authors' code, SpartinStuff/scoRNN scoRNN.py and scoRNN_copying.py @ d390c9bac6"
-    gate_names = MappingProxyType({"from_x": ("h",)})
+    gate_names = {"from_x": ("h",)}
     d: Tensor
 
     def __init__(self, input_size: int, hidden_size: int, negative: int = 0) -> None:
@@ -153,7 +152,7 @@ class HouseholderRNN(Cell):
         "https://arxiv.org/abs/1612.00188",
     )
     checked = "authors' code, zmhammedi/Orthogonal_RNN RNN_models.py, C_fun.c and sgd.py @ ccfff9915e"
-    gate_names = MappingProxyType({"from_x": ("h",)})
+    gate_names = {"from_x": ("h",)}
     d: Tensor
 
     def __init__(self, input_size: int, hidden_size: int, reflections: int | None = None) -> None:

@@ -16,7 +16,6 @@ Why the gradient survives: while a unit is shut, most of the time, its h and its
 is open it is an LSTM. So the gradient pays for the open steps alone, r of all.
 """
 
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -59,7 +58,7 @@ class PhasedLSTM(Cell):
     gate_names = dict.fromkeys(("from_x", "from_h"), ("i", "f", "g", "o"))
     keeps = Keeps("f", "c", called="forget", memory="cell", writes="i")
     wants = ("times",)
-    small = MappingProxyType({"ratio": 0.8})
+    small = {"ratio": 0.8}
 
     def __init__(self, input_size: int, hidden_size: int, ratio: float = 0.05, leak: float = 0.001) -> None:
         super().__init__(input_size, hidden_size)

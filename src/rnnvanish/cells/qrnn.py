@@ -11,7 +11,6 @@ state. At the default draw that is one half.
 """
 
 import math
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -47,7 +46,7 @@ class QRNN(Cell):
     )
     checked = "authors' code, salesforce/pytorch-qrnn torchqrnn/qrnn.py @ 0e8afb5c7b, forget_mult.py @ 04ecb6ce33"
     state_names = ("c", "vx")
-    gate_names = MappingProxyType({"from_x": ("z", "f", "o")})
+    gate_names = {"from_x": ("z", "f", "o")}
     keeps = Keeps("f", "c", called="update", closed=True)
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

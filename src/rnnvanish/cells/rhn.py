@@ -10,7 +10,6 @@ Why the gradient survives: where t is near 0 a layer hands the state on as it is
 0.88 of it passes. Why it often does not: a step has L of these layers, and 0.88 to the power of L is little.
 """
 
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -45,7 +44,7 @@ class RHN(Cell):
         "https://arxiv.org/abs/1607.03474",
     )
     checked = "authors' code, jzilly/RecurrentHighwayNetworks rhn.py and rhn_train.py @ 9ab03a36ed"
-    small = MappingProxyType({"depth": 2})
+    small = {"depth": 2}
 
     def __init__(self, input_size: int, hidden_size: int, depth: int = 4, bias: float = -2.0) -> None:
         super().__init__(input_size, hidden_size)

@@ -8,7 +8,6 @@ Why the gradient survives: along s a step back multiplies it by α = 0.95, no ma
 same: α is fixed, 0.95 to the power of 45 is a tenth. Along h it dies as in a plain network.
 """
 
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -45,7 +44,7 @@ class SCRN(Cell):
     checked = "authors' code, facebookarchive/SCRNNs mfactory.lua, util.lua, scrnn.lua and options.lua @ 75582d4371"
     state_names = ("h", "s")
     gate_names = dict.fromkeys(("from_x", "from_h"), ("h",))
-    small = MappingProxyType({"context_size": 3})
+    small = {"context_size": 3}
 
     def __init__(self, input_size: int, hidden_size: int, context_size: int = 20, alpha: float = 0.95) -> None:
         super().__init__(input_size, hidden_size)

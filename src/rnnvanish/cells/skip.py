@@ -15,7 +15,6 @@ are taken: what is gained has to be learnt, through a rounding whose gradient is
 """
 
 import math
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -57,7 +56,7 @@ class SkipRNN(Cell):
         "without its learnt initial h"
     )
     state_names = ("h", "delta", "total")
-    gate_names = MappingProxyType({"from_x": ("r", "z", "n"), "from_h": ("r", "z"), "from_reset": ("n",)})
+    gate_names = {"from_x": ("r", "z", "n"), "from_h": ("r", "z"), "from_reset": ("n",)}
     keeps = Keeps("z", "h", called="update")
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

@@ -10,7 +10,6 @@ through the gate, f (1 − f) v_f (c − W x); no matrix mixes the two. f is abo
 """
 
 import math
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -48,7 +47,7 @@ class SRU(Cell):
     )
     checked = "authors' code, asappresearch/sru sru/modules.py @ 01db15e848, sru/ops.py @ 069f06b6dc"
     state_names = ("c",)
-    gate_names = MappingProxyType({"from_x": ("f", "r")})
+    gate_names = {"from_x": ("f", "r")}
     keeps = Keeps("f", "c", called="forget")
 
     def __init__(self, input_size: int, hidden_size: int, highway_bias: float = 0.0) -> None:

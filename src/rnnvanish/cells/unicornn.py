@@ -7,7 +7,6 @@ Why the gradient survives: a step is a symplectic map of y and z, of determinant
 nothing. What it does to a gradient is a turn in the plane of y and z, not a decay.
 """
 
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -43,7 +42,7 @@ class UnICORNN(Cell):
     )
     checked = "authors' code, tk-rusch/unicornn psMNIST/network.py and psMNIST/psMNIST_task.py @ 35b243d9ac"
     state_names = ("y", "z")
-    gate_names = MappingProxyType({"from_x": ("n",)})
+    gate_names = {"from_x": ("n",)}
 
     def __init__(self, input_size: int, hidden_size: int, dt: float = 0.19, alpha: float = 30.65) -> None:
         super().__init__(input_size, hidden_size)

@@ -14,7 +14,6 @@ Why the gradient survives: no singular value of W is other than 1, and the slope
 """
 
 import math
-from types import MappingProxyType
 from typing import final
 
 import torch
@@ -48,7 +47,7 @@ class URNN(Cell):
         where="equations (6) and (8)",
     )
     checked = "authors' code, amarshah/complex_RNN models.py @ 3537fbfcca"
-    gate_names = MappingProxyType({"from_x": ("Re", "Im")})
+    gate_names = {"from_x": ("Re", "Im")}
     order: Tensor
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
