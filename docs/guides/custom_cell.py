@@ -126,4 +126,6 @@ print(tuple(output.shape))
 #     its parts (any width, complex, several axes), `output` what a step hands on where that is not the first part, `helpers`
 #     which parts are a clock or a stabiliser and no memory, `gate_names` and `keeps` which layer makes which gate. With
 #     `wants = ("times",)` a step is told how much time has passed. The cells of the package are
-#     [written in the same way](../reference/cells.md).
+#     [written in the same way](../reference/cells.md). What a step does with its input may be any operation of torch. What it
+#     does with its state is compiled unless it sorts, transforms (`fft`) or solves equations: then the layer runs step by
+#     step, and a line in the log names the operation. On a GPU a few more operations run step by step.
