@@ -7,7 +7,6 @@ takes the class, so that one with a fault planted in it can be held against the 
 import importlib.util
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from unittest.mock import patch
 
 import torch
@@ -16,7 +15,6 @@ from rnnvanish import cells
 
 FOLDER = Path(__file__).parents[1] / "cells"
 INPUT, HIDDEN, BATCH, STEPS = 3, 6, 2, 5
-NOTHING = MappingProxyType({})
 
 
 def oracle(name):
