@@ -12,6 +12,7 @@ from rnnvanish.engine.double_backward import differentiable_gradients
 from rnnvanish.engine.ir.interpret import Interpreter, as_rows
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Kind, Value, walk
+from rnnvanish.engine.large_pages import in_large_pages
 from rnnvanish.engine.plan.phases import LoopPlan, Place
 from rnnvanish.engine.plan.staged_step import StagedStep
 from rnnvanish.engine.state_record import StateRecord
@@ -192,8 +193,8 @@ class _LoopFunction(torch.autograd.Function):
         vectors, matrices = program.operands(known, x)
         all_steps = _input_buffers(x, ended, noise)
         for index, part in enumerate(state):
-            all_steps[f"state{index}"] = states = x.new_empty(steps + 1, *part.shape)
-            states[0] = part
+            all_steps[f"state{index}"] = whole = in_large_pages(x.new_empty(steps + 1, *part.shape))
+            whole[0] = part
         saved_chunks: list[dict[str, Tensor]] = []
         for start, stop in program.chunks(steps, batch):
             buffers, rows = _buffers_between(all_steps, start, stop) | vectors, (stop - start) * batch
@@ -243,7 +244,7 @@ class _LoopFunction(torch.autograd.Function):
         mask = -1 if staged.keeps_carries or ctx.record is not None else 1
         carries = {}
         for index, (part, gradient) in enumerate(zip(state, final, strict=True)):
-            carries[f"carry{index}"] = carry = x.new_empty(steps + 1 if mask == -1 else 2, *part.shape)
+            carries[f"carry{index}"] = carry = in_large_pages(x.new_empty(steps + 1 if mask == -1 else 2, *part.shape))
             carry[steps & mask] = 0.0 if gradient is None else gradient
         longest = max(stop - start for start, stop in chunks)
         own = _allocate(x, program.tapes | staged.backward.widths, batch, longest * batch)
@@ -300,7 +301,7 @@ def _buffers_between(buffers: Mapping[str, Tensor], start: int, stop: int) -> di
 def _allocate(like: Tensor, widths: Mapping[str, int], batch: int, rows: int) -> dict[str, Tensor]:
     """Memory for a loop's own: a row for each sequence of what is scratch, and of the rest one for each step too."""
     return {
-        name: like.new_empty(batch if name.startswith(("scratch", "total")) else rows, width)
+        name: in_large_pages(like.new_empty(batch if name.startswith(("scratch", "total")) else rows, width))
         for name, width in widths.items()
     }
 

@@ -1,7 +1,6 @@
 """Generates a loop as a Python function for Numba.
 
-Names and the structure of the step are in the text; sizes are not, but for short inner axes, so that one text serves
-every width.
+Names and the structure of the step are in the text; sizes are not, so that one text serves every width.
 """
 
 import numpy as np
@@ -29,9 +28,6 @@ zero, one = real(0), real(1)
 )
 def loop(addresses, sizes, steps, batch, first, last, mask, dense):
 """
-
-#: Lanes of an inner axis up to which their number is in the text: a short loop is fast only where its length is known.
-SHORT = 64
 
 
 class CodeGenerator:
@@ -174,9 +170,7 @@ class NumbaCode(PhaseCode):
 
     def _nest(self, before: dict[int, list[str]], after: dict[int, list[str]]) -> list[str]:
         names = [self.name(axis) for axis in range(len(self.axes))]
-        sizes = [self.generator.size(size) for size in self.axes[:-1]]
-        short = len(names) > 1 and self.axes[-1] <= SHORT
-        sizes.append(str(self.axes[-1]) if short else self.generator.size(self.axes[-1]))
+        sizes = [self.generator.size(size) for size in self.axes]
         lines = self.body
         if len(names) > 1:
             whole = names[0]
