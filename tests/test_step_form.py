@@ -194,3 +194,69 @@ def test_times_that_wrap_around_or_are_no_numbers_are_seen_to_go_back(times):
         layer(x, times=times[:, None])
     given = times.sort().values[:2, None]
     torch.testing.assert_close(layer(x[:2], times=given)[0], layer(x[:2], times=given.float())[0])
+
+
+class Wrong(Cell):
+    """A plain step that returns, begins with, or hands on, what is asked of it."""
+
+    paper = NOWHERE
+
+    def __init__(self, input_size, hidden_size, returned=lambda h: (h,), begun=lambda h: (h,), wide=1):
+        super().__init__(input_size, hidden_size)
+        self.from_x, self.returned, self.begun, self.wide = nn.Linear(input_size, hidden_size), returned, begun, wide
+
+    def initial_state(self, x):
+        return self.begun(x.new_zeros(len(x), self.hidden_size))
+
+    def forward(self, x, state):
+        return self.returned(torch.tanh(self.from_x(x) + state[0]))
+
+    def output(self, x, before, after):
+        return torch.cat([after[0]] * self.wide, dim=-1)
+
+
+class Bare(Wrong):
+    output = Cell.output
+
+
+@pytest.mark.parametrize("time", [3, 200])  # the longer one is tried compiled
+@pytest.mark.parametrize(
+    ("options", "needed"),
+    [
+        ({"returned": lambda h: h}, "a tuple of .* its state.* a tensor"),
+        ({"returned": lambda h: (h, h)}, r"a tuple of the . part\(s\)"),
+        ({"begun": lambda h: h}, r"initial_state needs to return a tuple of 1 part\(s\) \(h\), got a tensor"),
+        ({"begun": lambda h: (h, h)}, r"initial_state needs to return a tuple of 1 part\(s\) \(h\), got 2"),
+        ({"wide": 2}, "Wrong hands on 14 numbers where its output_size is 7"),
+    ],
+)
+def test_a_cell_that_does_not_keep_its_word_is_told_so(options, needed, time):
+    for kind in (Wrong,) if "wide" in options else (Wrong, Bare):
+        for batch in (1, 4):
+            with pytest.raises(ValueError, match=needed):
+                Recurrent(kind, INPUT, HIDDEN, **options)(torch.randn(time, batch, INPUT))
+
+
+class OfItsInput(Wrong):
+    def initial_state(self, x):
+        return (torch.zeros_like(x),)
+
+    def forward(self, x, state):
+        return (torch.tanh(x + state[0]),)
+
+    @property
+    def output_size(self):
+        return self.input_size
+
+
+def test_what_is_no_cell_and_a_state_as_wide_as_the_input_are_refused():
+    for kind, needed in (
+        (nn.GRUCell, "one derived from rnnvanish.cell.Cell; what it was given makes a GRUCell"),
+        (cells.GRU(INPUT, HIDDEN), "a cell's class, such as"),
+        (type("Hasty", (Cell,), {"__init__": lambda self, *sizes: nn.Module.__init__(self)}), "Hasty needs super"),
+    ):
+        with pytest.raises(ValueError, match=needed):
+            Recurrent(kind, INPUT, HIDDEN)
+    deep = Recurrent(OfItsInput, INPUT, HIDDEN, num_layers=2, skip="dense")
+    with pytest.raises(ValueError, match=r"the same shape in every layer, got \(3,\) and \(6,\)"):
+        deep(torch.randn(2, 1, INPUT))

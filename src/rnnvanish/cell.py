@@ -132,6 +132,23 @@ class Cell(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no parallel form.")
 
 
+def require_cell(built: object) -> Cell:
+    """Return what a layer is built of, where it is a whole cell.
+
+    Raises:
+        ValueError: For anything else: says what came.
+    """
+    name = type(built).__name__
+    if not isinstance(built, Cell):
+        raise ValueError(
+            f"Recurrent needs a cell's class, one derived from rnnvanish.cell.Cell; what it was given makes a {name}. A loop "
+            "of your own is measured where it stands: diagnose(model, inputs, cells=[...])."
+        )
+    if not hasattr(built, "hidden_size"):
+        raise ValueError(f"{name} needs super().__init__(input_size, hidden_size) at the head of its __init__.")
+    return built
+
+
 def has_output(cell: object) -> bool:
     """Whether what a cell hands on is other than the first part of its state."""
     return isinstance(cell, Cell) and type(cell.innermost).output is not Cell.output

@@ -222,9 +222,20 @@ def run_layers(
         if sequences.lengths is not None:
             joined = joined.masked_fill(padding_mask(len(joined), sequences.lengths).unsqueeze(-1), 0.0)
         output, y = apply_skip(stack, layer, y, joined)
-    final_state = tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
+    final_state = tuple(map(_stacked, zip(*finals, strict=True)))
     count = getattr(stack, "torch_parts", None) or len(final_state)
     return sequences.restore(output), sequences.restore_state(final_state, count)
+
+
+def _stacked(parts: tuple[Tensor, ...]) -> Tensor:
+    """A part of the state of all loops."""
+    shapes = {tuple(part.shape[1:]): None for part in parts}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"A part of the state needs the same shape in every layer, got {' and '.join(map(str, shapes))}: it may depend on "
+            "the hidden size and on options of the cell, not on the width of its input."
+        )
+    return torch.stack(parts)
 
 
 def state_parts(state: Any) -> tuple[Any, ...]:
@@ -251,9 +262,20 @@ def complete_state(names: tuple[str, ...], zeros: Callable[[Tensor], State], x: 
     """A state of all the parts of `names`: those that are not given are as `zeros` has them before the first step `x`.
 
     So a wrapped cell takes the state of the cell itself, as torch has it.
+
+    Raises:
+        ValueError: Where `zeros` returns no such parts.
     """
     given = state or ()
-    return given if len(given) == len(names) else (*given, *zeros(x)[len(given) :])
+    if len(given) == len(names):
+        return given
+    begun = zeros(x)
+    if isinstance(begun, Tensor) or len(begun) != len(names):
+        got = "a tensor" if isinstance(begun, Tensor) else len(begun)
+        raise ValueError(
+            f"initial_state needs to return a tuple of {len(names)} part(s) ({', '.join(names)}), got {got}."
+        )
+    return (*given, *begun[len(given) :])
 
 
 def apply_skip(stack: LayerStack, layer: int, read: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:

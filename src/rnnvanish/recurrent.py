@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
 from rnnvanish import cells
-from rnnvanish.cell import Cell, State
+from rnnvanish.cell import Cell, State, require_cell
 from rnnvanish.compat import counts_changes, weight_names
 from rnnvanish.engine.autograd.version_check import check_versions
 from rnnvanish.engine.ir.parameters import parametrized_weights
@@ -99,7 +99,7 @@ class Recurrent(TorchShaped):
         **cell_options: Any,
     ) -> None:
         super().__init__()
-        if not callable(cell):
+        if not callable(cell) or isinstance(cell, nn.Module):
             raise ValueError(f"Recurrent needs a cell's class, such as cells.{next(iter(cells.ALL))}, got {cell!r}.")
         if num_layers < 1:
             raise ValueError(f"Recurrent needs num_layers >= 1, got {num_layers}.")
@@ -119,7 +119,7 @@ class Recurrent(TorchShaped):
         directions, reads = 2 if bidirectional else 1, input_size
         self.cells = nn.ModuleList()
         for _ in range(num_layers):
-            self.cells.extend(cell(reads, hidden_size, **cell_options) for _ in range(directions))
+            self.cells.extend(require_cell(cell(reads, hidden_size, **cell_options)) for _ in range(directions))
             width = self.output_size * directions
             reads = reads + width if skip == "dense" else width
         if skip == "highway":

@@ -69,7 +69,7 @@ def run(
     if wants_program:
         try:
             run_program = _run_program_outside_compiler() if compat.may_be_compiled() else _run_program
-            return form.split(*run_program(cell, modules, parametrized, x, state, lengths, engine, record, form))
+            return form.split(cell, *run_program(cell, modules, parametrized, x, state, lengths, engine, record, form))
         except Unsupported as reason:
             name = type(cell.innermost).__name__  # that of a cure around it says less
             if record is not None:
@@ -82,7 +82,7 @@ def run(
                 _logged.add((name, str(reason)))
                 logger.warning("%s runs as a plain Python loop: the compiled engine has no %s.", name, str(reason))
     states = reference.plain_loop(form.step(weighted), x, state, lengths)
-    return form.split(torch.stack([parts[0] for parts in states]), states[-1])
+    return form.split(cell, torch.stack([parts[0] for parts in states]), states[-1])
 
 
 def _has_all_steps_at_once(cell: Cell, modules: Mapping[str, nn.Module], x: Tensor) -> bool:

@@ -42,8 +42,13 @@ class StepForm:
         """The state before the first step: the output has no number yet, and none is ever read."""
         return (x.new_zeros(x.shape[1], cell.output_size), *state) if self.emits else state
 
-    def split(self, output: Tensor, final: State) -> tuple[Tensor, State]:
-        """What a loop returns, without the output that stands in its state."""
+    def split(self, cell: Any, output: Tensor, final: State) -> tuple[Tensor, State]:
+        """What a loop returns, without the output that stands in its state; a ValueError where that is not as wide as said."""
+        if output.shape[-1] != cell.output_size:
+            raise ValueError(
+                f"{type(cell.innermost).__name__} hands on {output.shape[-1]} numbers where its output_size is "
+                f"{cell.output_size}: have it say as many."
+            )
         return output, final[1:] if self.emits else final
 
 
@@ -64,6 +69,8 @@ class RowStep(nn.Module):
         cell = cast(Callable[..., State], self.cell)
         x, before, wanted = self._read(row, state[1:] if self.form.emits else state)
         after = cell(x, before, **wanted)
+        if isinstance(after, Tensor):  # which would be taken apart by rows
+            raise ValueError(f"{type(cell).__name__} needs to return a tuple of the parts of its state, not a tensor.")
         return (cast(Cell, self.cell).output(x, before, after), *after) if self.form.emits else after
 
     def output(self, row: Tensor, before: State, after: State) -> Tensor:
