@@ -16,7 +16,8 @@ from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place, Product
 HEADER = """import math
 import numpy as np
 from numba import njit
-from rnnvanish.engine.cpu.mathematics import exp_{t} as exp, sigmoid_{t} as sigmoid, tanh_{t} as tanh, plus
+from rnnvanish.engine.cpu.mathematics import exp_{t} as exp, log_{t} as log, log1p_{t} as log1p, plus
+from rnnvanish.engine.cpu.mathematics import sigmoid_{t} as sigmoid, tanh_{t} as tanh
 from rnnvanish.engine.cpu.memory import gemm_{t} as gemm, load_bool, load_{t} as load, store_{t} as store
 real = np.{t}
 itemsize = {size}

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from numba import njit
 
-from rnnvanish.engine.cpu.memory import bits_float32, bits_float64, bits_of_float32
+from rnnvanish.engine.cpu.memory import bits_float32, bits_float64, bits_of_float32, bits_of_float64
 
 FAST = {"contract", "nsz"}  # never "nnan" or "ninf": what is not finite must stay visible
 f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
@@ -137,3 +137,72 @@ def tanh_float64(x):
     far = f8(1) - f8(2) / (exp_float64(f8(2) * size) + f8(1))
     far = -far if x < f8(0) else far
     return near if size < f8(0.625) else far
+
+
+@_inlined
+def log_float32(x):
+    """ln(m 2ⁿ) = n ln 2 + ln m, m about 1: the polynomial of Cephes logf."""
+    bits = bits_of_float32(x)
+    m = bits_float32(i4((bits & i4(0x007FFFFF)) | i4(0x3F000000)))
+    small = m < f4(0.707106781186547524)
+    n = f4((bits >> i4(23)) - i4(126)) - (f4(1) if small else f4(0))
+    r = (m + m if small else m) - f4(1)
+    p = f4(7.0376836292e-2)
+    p = p * r - f4(1.1514610310e-1)
+    p = p * r + f4(1.1676998740e-1)
+    p = p * r - f4(1.2420140846e-1)
+    p = p * r + f4(1.4249322787e-1)
+    p = p * r - f4(1.6668057665e-1)
+    p = p * r + f4(2.0000714765e-1)
+    p = p * r - f4(2.4999993993e-1)
+    p = p * r + f4(3.3333331174e-1)
+    z = r * r
+    y = r * z * p - n * f4(2.12194440e-4) - f4(0.5) * z
+    y = r + y + n * f4(0.693359375)
+    y = f4(-np.inf) if x < f4(1.17549435e-38) else y
+    y = f4(np.nan) if x < f4(0) else y
+    return y if x < f4(np.inf) else x
+
+
+@_inlined
+def log_float64(x):
+    """ln(m 2ⁿ) = n ln 2 + ln m, m about 1: the ratio of polynomials of Cephes log."""
+    bits = bits_of_float64(x)
+    m = bits_float64(i8((bits & i8(0x000FFFFFFFFFFFFF)) | i8(0x3FE0000000000000)))
+    small = m < f8(0.70710678118654752440)
+    n = f8((bits >> i8(52)) - i8(1022)) - (f8(1) if small else f8(0))
+    r = (m + m if small else m) - f8(1)
+    p = f8(1.01875663804580931796e-4) * r + f8(4.97494994976747001425e-1)
+    p = p * r + f8(4.70579119878881725854e0)
+    p = p * r + f8(1.44989225341610930846e1)
+    p = p * r + f8(1.79368678507819816313e1)
+    p = p * r + f8(7.70838733755885391666e0)
+    q = r + f8(1.12873587189167450590e1)
+    q = q * r + f8(4.52279145837532221105e1)
+    q = q * r + f8(8.29875266912776603211e1)
+    q = q * r + f8(7.11544750618563894466e1)
+    q = q * r + f8(2.31251620126765340583e1)
+    z = r * r
+    y = r * (z * (p / q)) - n * f8(2.121944400546905827679e-4) - f8(0.5) * z
+    y = r + y + n * f8(0.693359375)
+    y = f8(-np.inf) if x < f8(2.2250738585072014e-308) else y
+    y = f8(np.nan) if x < f8(0) else y
+    return y if x < f8(np.inf) else x
+
+
+@_inlined
+def log1p_float32(x):
+    """ln u of u = 1 + x, and what was rounded away there, over u."""
+    u = f4(1) + x
+    lost = (x - (u - f4(1))) / u
+    lost = lost if u > f4(0) and u < f4(np.inf) else f4(0)
+    return x if x == f4(0) else log_float32(u) + lost
+
+
+@_inlined
+def log1p_float64(x):
+    """ln u of u = 1 + x, and what was rounded away there, over u."""
+    u = f8(1) + x
+    lost = (x - (u - f8(1))) / u
+    lost = lost if u > f8(0) and u < f8(np.inf) else f8(0)
+    return x if x == f8(0) else log_float64(u) + lost

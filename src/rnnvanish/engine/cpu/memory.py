@@ -90,6 +90,16 @@ def bits_of_float32(typingctx: Any, number: Any) -> Any:
     return types.int32(types.float32), generate
 
 
+@intrinsic
+def bits_of_float64(typingctx: Any, number: Any) -> Any:
+    """The bits of a float64."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(64))
+
+    return types.int64(types.float64), generate
+
+
 gemm_float32, gemm_float64 = (
     types.ExternalFunction(f"rnnvanish_{name}_", types.void(*[types.uintp] * 13)) for name in ("sgemm", "dgemm")
 )
