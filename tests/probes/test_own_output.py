@@ -10,7 +10,7 @@ from torch import nn
 from rnnvanish import Recurrent, mitigations
 from rnnvanish.cell import Cell, Paper
 from rnnvanish.observe import compiled_loops
-from rnnvanish.probes import bypass, jacobian, retention
+from rnnvanish.probes import bypass, jacobian, retention, sensitivity
 
 INPUT, HIDDEN, BATCH = 2, 8, 4
 DOUBLE = torch.float64
@@ -145,3 +145,36 @@ def test_what_is_around_a_cell_hands_its_output_on(cure):
     torch.testing.assert_close(treated(x)[0], plain(x)[0])
     (ours,), (theirs,) = retention(treated, x).values(), retention(plain, x).values()
     torch.testing.assert_close(ours.gain, theirs.gain)
+
+
+class Fading(Cell):
+    """It forgets by the time that has passed, which is no feature."""
+
+    paper = Paper("-", 2026, "written for the tests", "-")
+    wants = ("times",)
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.from_x, self.from_h = nn.Linear(input_size, hidden_size), nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, x, state, times=None):
+        return (torch.tanh(self.from_x(x) + torch.exp(-times) * self.from_h(state[0])),)
+
+
+def test_of_the_input_only_the_features_count():
+    torch.manual_seed(0)
+    layer = Recurrent(Fading, 3, 5).double()
+    x, times = torch.randn(9, 1, 3).double().requires_grad_(), torch.rand(9, 1).double().cumsum(0)
+
+    class Timed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return self.layer(x, times=times)[0][-1]
+
+    (gradient,) = torch.autograd.grad(Timed()(x).sum(), x)
+    (found,) = sensitivity(Timed(), x.detach(), lambda y: y.sum()).values()
+    norms = gradient[:, 0].norm(dim=-1).flip(0)
+    torch.testing.assert_close(found.size.to(norms), norms)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rnnvanish.backward.coordinates import TOO_LARGE, Coordinates
 from rnnvanish.cell import Cell, State
 from rnnvanish.engine.reference import Step
+from rnnvanish.engine.step_form import features_of
 from rnnvanish.mitigation import innermost
 from rnnvanish.numerics.real_view import pack
 from rnnvanish.observe import compiled_loops
@@ -99,7 +100,7 @@ class StepBackward:
             that a difference of two such gradients is zero where they are equal. 1 where the total gradient is zero, or
             has a square that no format holds.
         scaled: The total gradient by the state after each step, over `scale`.
-        x: What comes back to what the step read.
+        x: What comes back to the features that the step read.
         before: What comes back to the state before it.
         linears: What comes back to what each linear layer returned.
     """
@@ -126,6 +127,7 @@ class ReplayedSteps:
         sequence: Which sequence.
         lag: How many steps back from the sequence's own last one.
         x: What the step read, a leaf of the graph.
+        features: How many of its columns are features; what else a step is told stands behind them.
         before: The state before it in `Coordinates`, leaves of the graph.
         after: The state after it, likewise.
         inner: The call of the innermost cell.
@@ -137,7 +139,8 @@ class ReplayedSteps:
     step: Int[Tensor, " rows"]
     sequence: Int[Tensor, " rows"]
     lag: Int[Tensor, " rows"]
-    x: Float[Tensor, "rows features"]
+    x: Float[Tensor, "rows columns"]
+    features: int
     before: State
     after: State
     inner: InnermostCall
@@ -161,7 +164,7 @@ class ReplayedSteps:
         scaled = tuple(part / scale[:, None].to(part.dtype) for part in self.total)
         x, *found = self.vjp(scaled, (self.x, *self.before, *(call.y for call in self.linears)))
         parts = len(self.before)
-        return StepBackward(scale, scaled, x, tuple(found[:parts]), tuple(found[parts:]))
+        return StepBackward(scale, scaled, x[..., : self.features], tuple(found[:parts]), tuple(found[parts:]))
 
     def jvp(self) -> Callable[[State], State]:
         """Jacobian-vector product: the function that takes a change of the state before each step to the state after it."""
@@ -244,9 +247,8 @@ class Replay:
                     "numbers, or mix the sequences of a batch? Measure it with model.eval()."
                 )
         total = tuple(part[step, sequence] for part in gradients)
-        return ReplayedSteps(
-            step, sequence, run.ends[sequence] - step, x, before, after, inner, helpers, linears, total
-        )
+        lag, features = run.ends[sequence] - step, features_of(run.step, x).shape[-1]
+        return ReplayedSteps(step, sequence, lag, x, features, before, after, inner, helpers, linears, total)
 
     def _call_step(self, x: Tensor, before: State, helpers: State) -> tuple[State, InnermostCall, list[LinearCall]]:
         try:

@@ -100,6 +100,16 @@ def features_of(step: Any, row: Tensor) -> Tensor:
     return row[..., : row.shape[-1] - behind]
 
 
+def resets_of(step: Any, row: Tensor) -> Tensor | None:
+    """Of what a step reads where it begins anew; None where it was not told."""
+    behind = 0
+    for name, width in reversed(step.form.columns) if isinstance(step, RowStep) else ():
+        behind += width
+        if name == "resets":
+            return row[..., row.shape[-1] - behind] > 0
+    return None
+
+
 def output_of(step: Any) -> Callable[[Tensor, State, State], Tensor] | None:
     """What gives the output of a step that has been taken; None where that is the first part of the state."""
     cell = step.cell if isinstance(step, RowStep) else step

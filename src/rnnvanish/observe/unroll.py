@@ -14,7 +14,7 @@ from rnnvanish.cell import Cell, State, has_output
 from rnnvanish.engine.ir.parameters import parametrized_weights, substitute_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step, plain_loop
-from rnnvanish.engine.step_form import Columns, RowStep, StepForm, output_of
+from rnnvanish.engine.step_form import Columns, StepForm, output_of, resets_of
 from rnnvanish.layers import PerStep, complete_state, one_argument, run_layers, state_parts
 from rnnvanish.live import cells_of
 from rnnvanish.observe.autograd_graph import as_leaf
@@ -214,7 +214,7 @@ def _returned(start: int, call: LayerCall) -> Iterator[Returned]:
 def _resets(loop: LoopRecording, starts: Sequence[int], steps: Sequence[Step], read: Sequence[Tensor]) -> Tensor | None:
     """Where sequences begin anew: with a call, or at a step that was told to."""
     between = loop.resets(starts[:-1], starts[-1])
-    told = [_told_resets(step, x) for step, x in zip(steps, read, strict=True)]
+    told = [resets_of(step, x) for step, x in zip(steps, read, strict=True)]
     within = torch.cat(
         [x.new_zeros(x.shape[:2], dtype=torch.bool) if t is None else t for t, x in zip(told, read, strict=True)]
     )
@@ -222,16 +222,6 @@ def _resets(loop: LoopRecording, starts: Sequence[int], steps: Sequence[Step], r
     if not within.any():
         return between
     return within if between is None else within | between
-
-
-def _told_resets(step: Step, x: Tensor) -> Tensor | None:
-    columns = step.form.columns if isinstance(step, RowStep) else ()
-    behind = 0
-    for name, width in reversed(columns):
-        behind += width
-        if name == "resets":
-            return x[..., x.shape[-1] - behind] > 0
-    return None
 
 
 def _compiled_calls(loop: LoopRecording, calls: list[CompiledCall | None]) -> list[CompiledCall]:

@@ -167,6 +167,25 @@ def test_what_single_precision_cannot_hold_is_followed_in_double():
         assert cause.rate < -2
 
 
+def test_a_gate_does_not_forget_what_was_before_a_sequence_began_anew():
+    class Resetting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = Recurrent(cells.GRU, 3, 4)
+
+        def forward(self, x, resets):
+            return self.layer(x, resets=resets)[0]
+
+    model, resets = Resetting(), torch.zeros(20, 2)
+    resets[12, 0] = resets[7, 1] = resets[15, 1] = 1
+    for weight in model.parameters():
+        nn.init.zeros_(weight)
+    mitigations.OpenGate(bias=2.0)(model)
+    (cause,) = causes(model, (torch.randn(20, 2, 3), resets)).values()
+    assert cause.kept == pytest.approx(float(torch.tensor(2.0).sigmoid()))
+    assert cause.carried == {"h": pytest.approx(cause.kept)}
+
+
 def test_what_ends_a_gradient_is_its_cause():
     """Rectifiers that stand still for a step let nothing through, whatever the weights do."""
     torch.manual_seed(0)

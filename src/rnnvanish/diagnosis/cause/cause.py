@@ -17,6 +17,7 @@ from rnnvanish.diagnosis.cause.account import PARTS, RARE, log_ratio
 from rnnvanish.diagnosis.cause.explanation import Cause, mean
 from rnnvanish.diagnosis.cause.step_account import StepAccount
 from rnnvanish.diagnosis.faults.absurd_input import absurd_rows, far_steps
+from rnnvanish.engine.step_form import resets_of
 from rnnvanish.mitigation import innermost
 from rnnvanish.observe.checks import Unmeasurable, require_unaltered
 from rnnvanish.observe.record import Series
@@ -52,7 +53,9 @@ def _taken_to_pieces(run: Run, gradients: Series) -> Pass[Cause]:
     account, far, carried = StepAccount(run), far_steps(run), dict[str, list[Tensor]]()
     while (steps := (yield)) is not None:
         rows.append((steps.lag, _accounts(steps, gradients, account)))
-        sane = ~absurd_rows(steps, far)
+        sane, anew = ~absurd_rows(steps, far), resets_of(run.step, steps.x)
+        if anew is not None:  # what was before such a step is none of its past
+            sane = sane & ~anew
         for name, means in account.kept.items():
             carried.setdefault(name, []).append(means[sane].double().cpu())
     names = ("step",) if account.reason else PARTS
