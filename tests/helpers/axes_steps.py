@@ -1,5 +1,7 @@
 """Cells whose state has several axes: heads, matrices, a memory of vectors, rows of complex numbers."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -22,8 +24,15 @@ class Axes(Cell):
     def heads(self, x):
         return self.from_x(x).view(-1, 3, HEADS, WIDTH).unbind(1)
 
+    @property
+    def output_size(self):
+        return math.prod(self.parts[0])
+
     def initial_state(self, x):
         return tuple(x.new_zeros(len(x), *shape) for shape in self.parts)
+
+    def output(self, x, before, after):
+        return after[0].real.flatten(1)
 
 
 class BlockDiagonal(Axes):

@@ -5,13 +5,14 @@ Names and the structure of the step are in the text; sizes are not, so that one 
 
 import numpy as np
 
-from rnnvanish.engine.cpu.memory import SCOPES
 from rnnvanish.engine.ir.lowering import axes
 from rnnvanish.engine.ir.operations import Operation
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.plan.phase_code import PhaseCode, Segment
 from rnnvanish.engine.plan.phases import LoopPlan, Phase, Place, Product
 
+#: More buffers than any step has.
+SCOPES = 96
 #: What the texts of operations may use, and the loop.
 HEADER = """import math
 import numpy as np

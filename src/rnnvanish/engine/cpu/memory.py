@@ -9,8 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-#: More buffers than any step has.
-SCOPES = 96
+from rnnvanish.engine.cpu.codegen import SCOPES
 
 
 def _access(number: types.Type, memory: ir.Type) -> tuple[Callable[..., Any], Callable[..., Any]]:

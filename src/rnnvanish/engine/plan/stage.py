@@ -48,7 +48,8 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, a
     totals = {value: Place(f"total{index}") for index, value in enumerate(sums)}
     at |= totals
     tape = [value for value in _reach(after, at, inside) if value in inside and value not in at and _is_row(value)]
-    saved = {at[value].buffer for value in _reach([*old, *after, *inside], at, set()) if value in at}
+    computed = [*old, *tape, *(value.args[0] for value in sums)]
+    saved = {at[value].buffer for value in [*_reach(computed, at, ()), *_reach(after, at, inside)] if value in at}
     stores = [(value, Place(f"tape{index}")) for index, value in enumerate(tape)]
     stores += [(value.args[0], place) for value, place in totals.items()]
     stores += [(value, Place(f"carry{index}")) for index, value in enumerate(old)]
