@@ -16,7 +16,7 @@ def python_loop(text):
     """What `machine_code.load_or_compile` makes of a text in double precision, but for the machine code."""
     names = {
         "math": _MATHEMATICS, "np": np, "real": np.float64, "itemsize": 8, "zero": np.float64(0), "one": np.float64(1),
-        "exp": np.exp, "tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "plus": lambda a, b: a + b,
+        "exp": np.exp, "log": np.log, "log1p": np.log1p, "tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "plus": lambda a, b: a + b,
         "load": _load, "load_bool": _load_bool, "store": _store, "gemm": _multiply,
     }  # fmt: skip
     exec(text[text.index("def loop(") :], names)  # noqa: S102
