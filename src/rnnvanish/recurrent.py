@@ -17,8 +17,9 @@ from rnnvanish.compat import counts_changes, weight_names
 from rnnvanish.engine.autograd.version_check import check_versions
 from rnnvanish.engine.ir.parameters import parametrized_weights
 from rnnvanish.engine.run import ENGINES, run
-from rnnvanish.engine.step_form import Columns
+from rnnvanish.engine.step_form import Columns, without_columns
 from rnnvanish.layers import PerStep, complete_state, one_argument, run_layers, state_parts
+from rnnvanish.numerics.real_view import is_number
 from rnnvanish.torch_bridge import TORCH_LAYERS, TORCH_MODULES, TorchShaped, cell_for, linears, mode_of
 
 #: An initial state.
@@ -30,12 +31,12 @@ SKIPS = (None, "residual", "highway", "dense")
 class Recurrent(TorchShaped):
     """A stack of recurrent layers over time, of any cell.
 
-    Called like `torch.nn.LSTM`: `output, state = layer(x, state=None, lengths=None)`; `input=` and `hx=` are other words
-    for `x=` and `state=`. More may be given for every step: `resets=`, where a sequence begins anew; and `times=` and
-    `observed=` to cells that take them. Where the cells are those of `torch.nn.RNN`, `LSTM` or `GRU`, it has their attributes too:
-    `weight_hh_l0` is the parameter that the first cell keeps, and `load_state_dict` takes torch's names as well as its
-    own. Weights of a layer made by `from_torch` have torch's names also in `named_parameters` and `state_dict`, as long
-    as a torch module could hold them; `layer.named_as_torch = True` names those of any other so.
+    Called like `torch.nn.LSTM`: `output, state = layer(x, state=None, lengths=None)`; `input=` and `hx=` are other
+    words for `x=` and `state=`. More may be given for every step: `resets=`, where a sequence begins anew; and `times=`
+    and `observed=` to cells that take them. Where the cells are those of `torch.nn.RNN`, `LSTM` or `GRU`, it has their
+    attributes too: `weight_hh_l0` is the parameter that the first cell keeps, and `load_state_dict` takes torch's names
+    as well as its own. Weights of a layer made by `from_torch` have torch's names also in `named_parameters` and
+    `state_dict`, as long as a torch module could hold them; `layer.named_as_torch = True` names those of any other so.
 
     Args:
         cell: The class of the cell, such as `cells.LSTM`; or a function that builds one from input and hidden size.
@@ -177,8 +178,7 @@ class Recurrent(TorchShaped):
         lengths: Tensor | None,
     ) -> tuple[Tensor, State]:
         cell = cells[index]
-        features = x[0, :, : x.shape[-1] - sum(width for _, width in columns)]
-        state = complete_state(cell.state_names, cell.initial_state, features, state)
+        state = complete_state(cell.state_names, cell.initial_state, without_columns(x[0], columns), state)
         segment = self.checkpoint_every
         if segment is None or segment >= len(x) or not torch.is_grad_enabled() or not counts_changes():
             return run(cell, x, state, lengths, self.engine, columns=columns)
@@ -285,7 +285,7 @@ class Recurrent(TorchShaped):
                 raise TypeError(f"Recurrent needs a tensor as {name} of the state, got a {type(part).__name__}.")
             shape = self._state_shape(like, input, batch_sizes)
             self.check_hidden_size(part, shape, f"Recurrent needs {name} of the state in shape {{}}, got {{}}.")
-            number = _is_number(part) or _is_number(like)  # unless it counts something
+            number = is_number(part) or is_number(like)  # unless it counts something
             fits = part.dtype == like.dtype or torch.is_autocast_enabled(input.device.type)
             if (number and not fits) or part.device != input.device:
                 raise ValueError(
@@ -401,10 +401,6 @@ class Recurrent(TorchShaped):
             setattr(module, name, _copy_weight(getattr(self, name)))
         module.flatten_parameters()
         return module.train(self.training)
-
-
-def _is_number(part: Tensor) -> bool:
-    return part.is_floating_point() or part.is_complex()
 
 
 def _copy_weight(weight: Tensor) -> nn.Parameter:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.cell import Cell, State
-from rnnvanish.numerics.real_view import pack, unpack
+from rnnvanish.numerics.real_view import is_number, pack, unpack
 from rnnvanish.observe.record import Run
 
 TOO_LARGE = (
@@ -114,7 +114,7 @@ class Coordinates:
         if not self.scaled:
             return tuple(found)
         leaves = tuple(part.detach().clone() for part in state)
-        inside = [part.requires_grad_() for part in leaves if part.is_floating_point() or part.is_complex()]
+        inside = [part.requires_grad_() for part in leaves if is_number(part)]
         with torch.enable_grad():
             meant = self.meant(leaves)
         given = [found[place] for place in self.places]

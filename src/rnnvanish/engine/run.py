@@ -59,12 +59,12 @@ def run(
     """
     modules = dict(cell.named_modules())
     parametrized = parametrized_weights(modules) if parametrized is None else parametrized
-    form, weighted = StepForm.of(cell, columns), substitute_weights(cell, parametrized)
+    form = StepForm.of(cell, columns)
     wants_program = _wants_program(engine, x, state, record)
     at_once = engine == "auto" and record is None and lengths is None and not columns
     at_once = at_once and _has_all_steps_at_once(cell, modules, x)
     if at_once and (not wants_program or _outgrows_cache(x, state)):
-        return cast(Cell, weighted).parallel(x, state)
+        return cast(Cell, substitute_weights(cell, parametrized)).parallel(x, state)
     given, state = state, form.begin(cell, x, state)
     if wants_program:
         try:
@@ -77,11 +77,11 @@ def run(
             if engine != "auto":
                 raise RuntimeError(f"engine={engine!r} cannot run {name}: {reason}. engine='auto' can.") from None
             if at_once:
-                return cast(Cell, weighted).parallel(x, given)
+                return cast(Cell, substitute_weights(cell, parametrized)).parallel(x, given)
             if (name, str(reason)) not in _logged:
                 _logged.add((name, str(reason)))
                 logger.warning("%s runs as a plain Python loop: the compiled engine has no %s.", name, str(reason))
-    states = reference.plain_loop(form.step(weighted), x, state, lengths)
+    states = reference.plain_loop(form.step(substitute_weights(cell, parametrized)), x, state, lengths)
     return form.split(cell, torch.stack([parts[0] for parts in states]), states[-1])
 
 

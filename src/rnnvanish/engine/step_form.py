@@ -94,10 +94,14 @@ class RowStep(nn.Module):
         return x, state, given
 
 
+def without_columns(row: Tensor, columns: Columns) -> Tensor:
+    """The features of what a loop reads."""
+    return row[..., : row.shape[-1] - sum(width for _, width in columns)]
+
+
 def features_of(step: Any, row: Tensor) -> Tensor:
     """Of what a step reads the features, without the columns behind them."""
-    behind = sum(width for _, width in step.form.columns) if isinstance(step, RowStep) else 0
-    return row[..., : row.shape[-1] - behind]
+    return without_columns(row, step.form.columns if isinstance(step, RowStep) else ())
 
 
 def resets_of(step: Any, row: Tensor) -> Tensor | None:

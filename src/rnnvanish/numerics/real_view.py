@@ -6,6 +6,11 @@ import torch
 from torch import Tensor
 
 
+def is_number(tensor: Tensor) -> bool:
+    """Whether a tensor holds numbers that have a gradient, real or complex: no counts, no masks."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
 def pack(tensor: Tensor) -> Tensor:
     """Put Re and Im side by side; a real tensor is left as it is."""
     return torch.cat([tensor.real, tensor.imag], dim=-1) if tensor.is_complex() else tensor

@@ -18,6 +18,7 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step
 from rnnvanish.engine.state_record import StateRecord
 from rnnvanish.mitigation import Wrapper
+from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe.record import CompiledCall, Run, Series
 from rnnvanish.recurrent import Recurrent
 
@@ -98,7 +99,7 @@ def _by_own_output(run: Run, gradient: Tensor) -> Series:
         gradient: The gradient by every output, (time, sequences, size).
     """
     states = [[part.detach().flatten(0, 1) for part in parts] for parts in recorded_states(run)]
-    before, after = tuple(states[0]), tuple(part.requires_grad_(_is_number(part)) for part in states[1])
+    before, after = tuple(states[0]), tuple(part.requires_grad_(is_number(part)) for part in states[1])
     with torch.enable_grad():
         output = run.cell.output(run.x.detach().flatten(0, 1), before, after)
     inside = [part for part in after if part.requires_grad]
@@ -114,10 +115,6 @@ def recorded_states(run: Run) -> tuple[Series, Series]:
         tuple(torch.cat([part[:-1] for part in each]) if len(each) > 1 else each[0][:-1] for each in parts),
         tuple(torch.cat([part[1:] for part in each]) if len(each) > 1 else each[0][1:] for each in parts),
     )
-
-
-def _is_number(part: Tensor) -> bool:
-    return part.is_floating_point() or part.is_complex()
 
 
 def backward_from_end(run: Run, end: State) -> Series:

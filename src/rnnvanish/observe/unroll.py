@@ -14,7 +14,7 @@ from rnnvanish.cell import Cell, State, has_output
 from rnnvanish.engine.ir.parameters import parametrized_weights, substitute_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.reference import Step, plain_loop
-from rnnvanish.engine.step_form import Columns, StepForm, output_of, resets_of
+from rnnvanish.engine.step_form import Columns, StepForm, output_of, resets_of, without_columns
 from rnnvanish.layers import PerStep, complete_state, one_argument, run_layers, state_parts
 from rnnvanish.live import cells_of
 from rnnvanish.observe.autograd_graph import as_leaf
@@ -89,8 +89,7 @@ def unrolled_forward(
     ) -> tuple[Tensor, State]:
         cell: Cell = cells[index]
         step: Step = cell
-        features = x[0, :, : x.shape[-1] - sum(width for _, width in columns)]
-        initial = complete_state(cell.state_names, cell.initial_state, features, state)
+        initial = complete_state(cell.state_names, cell.initial_state, without_columns(x[0], columns), state)
         # With every weight frozen there would be no graph to follow, but for the one that starts here.
         initial = tuple(part if part.requires_grad else as_leaf(part) for part in initial)
         call = None if columns else run_compiled(module, step, x, initial, lengths)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.live import Cells, has_own_forward, recurrent_modules, step_modules
+from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe import checks, compiled_loops, unroll
 from rnnvanish.observe.agreement import agree, numeric_tensors
 from rnnvanish.observe.call import Call
@@ -169,7 +170,7 @@ def _measure(
             checks.check_runs(model, runs, [*layers, *own])
             with checks.explain_in_place(model):
                 measured = measure(output, runs)
-    numbers = [p for run in runs for p in run.states[-1] if p.is_floating_point() or p.is_complex()]
+    numbers = [p for run in runs for p in run.states[-1] if is_number(p)]
     precise = all(part.dtype.to_real() in (torch.float32, torch.float64) for part in numbers)
     return measured, known is None or agree(found, known), precise, found if known is None else known
 
