@@ -144,7 +144,7 @@ MODELS = {
     "stack": (lambda: Model(nn.LSTM(3, 4, 2, bidirectional=True)), 7),
     "no bias": (lambda: Model(nn.GRU(3, 8, bias=False)), 5),
     "packed": (lambda: Packed(nn.GRU(3, 8)), 7),
-    "projected": (lambda: Model(nn.LSTM(3, 12, proj_size=8)), 6),
+    "projected": (lambda: Model(nn.LSTM(3, 12, proj_size=8)), 8),
     "normed": (lambda: Model(normed()), 3),
     "Recurrent": (lambda: Model(Recurrent(cells.LSTM, 3, 8)), 7),
     "inheriting": (lambda: Model(Inheriting(8)), 7),

@@ -59,7 +59,7 @@ class Swap(Build):
         new = Recurrent(
             GATED_CELLS[self.cell],
             layer.input_size,
-            layer.hidden_size,
+            layer.output_size,  # what the rest of the model reads
             num_layers=layer.num_layers,
             bidirectional=layer.bidirectional,
             batch_first=layer.batch_first,
