@@ -24,11 +24,14 @@ class Mitigation:
 
     Attributes:
         paper: Where it comes from.
+        checked: With what its equations and defaults were compared: authors' code with its commit, torch, or the paper; where
+            these disagree, and where it departs from them.
         invariant: What is true of a network while it is treated, in words; a test trains a little and measures it.
         moment: When it acts, in words; the four kinds say so.
     """
 
     paper: ClassVar[Paper]
+    checked: ClassVar[str]
     invariant: ClassVar[str]
     moment: ClassVar[str]
 

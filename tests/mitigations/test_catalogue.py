@@ -20,7 +20,9 @@ def test_a_mitigation_is_whole(name):
     assert mitigation.paper.authors
     assert 1980 < mitigation.paper.year < 2030
     assert mitigation.paper.link.startswith("https://")
+    assert len(mitigation.checked) > 10
     assert mitigation.invariant.endswith(".")
+    assert mitigation.moment in {kind.moment for kind in (Draw, Build, Penalty, Rule)}
     assert mitigation.__doc__
     assert re.search(rf"\b{name}\(", TESTS), f"{name} needs a test of its invariant in {Path(__file__).parent}."
 

@@ -156,6 +156,10 @@ class AttentionOverPast(Build):
         "Neural Machine Translation by Jointly Learning to Align and Translate",
         "https://arxiv.org/abs/1409.0473",
     )
+    checked = (
+        "the paper for the additive score; torch's scaled_dot_product_attention for the "
+        "other. The paper attends to another network's states, this to the past of its own"
+    )
     invariant = "The weights of each step are at least 0, sum to 1, and are 0 for every later step."
     score: str = "additive"
 

@@ -45,6 +45,7 @@ class AuxiliaryReconstruction(Penalty):
         "Learning Longer-term Dependencies in RNNs with Auxiliary Losses",
         "https://arxiv.org/abs/1803.00144",
     )
+    checked = "the paper, whose loss it simplifies as said above"
     invariant = "Trained on the penalty alone, more of an earlier input can be read off the state."
     reach: int = 10
     weight: float = 1.0

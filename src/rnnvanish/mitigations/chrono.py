@@ -34,6 +34,7 @@ class Chrono(Draw):
     paper = Paper(
         "Tallec & Ollivier", 2018, "Can recurrent neural networks warp time?", "https://arxiv.org/abs/1804.11188"
     )
+    checked = "the paper: b_f from ln U(1, T_max − 1), b_i its opposite"
     needs = "a gate that keeps the state, with a bias"
     invariant = (
         "At the start exp(bias) of the gate that keeps is uniform from 1 to span - 1; the input gate's is opposite."

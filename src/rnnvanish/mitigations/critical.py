@@ -38,6 +38,7 @@ class Critical(Draw):
         "Dynamical Isometry and a Mean Field Theory of RNNs: Gating Enables Signal Propagation in Recurrent Neural Networks",
         "https://arxiv.org/abs/1806.05394",
     )
+    checked = "the paper's mean-field equations of a vanilla network; solved again by iteration in the tests"
     needs = "tanh units without gates"
     invariant = "At the start a step back multiplies the squared norm of a wide network's gradient by 1 (chi = 1)."
 

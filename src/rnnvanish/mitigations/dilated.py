@@ -63,6 +63,10 @@ class Dilated(Build):
     """
 
     paper = Paper("Chang et al.", 2017, "Dilated Recurrent Neural Networks", "https://arxiv.org/abs/1710.02224")
+    checked = (
+        "authors' code, code-terminator/DilatedRNN models/drnn.py @ 247a989977; there dilations are a list, "
+        "of powers of 2 in the paper"
+    )
     invariant = "The state after a step depends on that of `dilation` steps before, and on none in between."
     base: int = 2
     start: int = 1

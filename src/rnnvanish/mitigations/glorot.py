@@ -37,6 +37,7 @@ class Glorot(Draw):
         "Understanding the difficulty of training deep feedforward neural networks",
         "https://proceedings.mlr.press/v9/glorot10a.html",
     )
+    checked = "the paper's equations, by torch.nn.init.xavier_normal_ and xavier_uniform_"
     needs = "weights that are parameters"
     invariant = "At the start the weights of each gate have variance 2 / (inputs + outputs) and mean 0."
 

@@ -42,6 +42,10 @@ class GradientFlossing(Penalty):
         "Gradient Flossing: Improving Gradient Descent through Dynamic Control of Jacobians",
         "https://arxiv.org/abs/2312.17306",
     )
+    checked = (
+        "authors' code, RainerEngelken/GradientFlossing GradientFlossing_ExampleCode.jl @ a4492d53a2; it "
+        "leaves out a transient at the head, and keeps the target of exponents an option"
+    )
     invariant = "Trained on the penalty alone, the leading Lyapunov exponents come closer to zero."
     count: int = 8
     weight: float = 1.0

@@ -36,6 +36,10 @@ class GradientNormPenalty(Penalty):
         "https://arxiv.org/abs/1211.5063",
         where="section 3.3",
     )
+    checked = (
+        "the paper's sum of squares; authors' code, pascanur/trainingRNNs RNN.py @ 3f5df3ffdd, takes squared "
+        "norms and the mean over steps instead"
+    )
     invariant = "Trained on the penalty alone, steps back come to keep the length of the gradient."
     weight: float = 1.0
 

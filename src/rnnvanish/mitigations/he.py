@@ -30,6 +30,7 @@ class He(Draw):
         "Delving Deep into Rectifiers: Surpassing Human-Level Performance on ImageNet Classification",
         "https://arxiv.org/abs/1502.01852",
     )
+    checked = "the paper's variance, by torch.nn.init.kaiming_normal_"
     needs = "rectifiers without gates, as nn.RNN(nonlinearity='relu') has"
     invariant = "At the start the weights have variance 2 / ((1 + a²) inputs) and mean 0; a: slope below zero."
 

@@ -36,6 +36,7 @@ class Identity(Draw):
         "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
         "https://arxiv.org/abs/1504.00941",
     )
+    checked = "the paper; it draws the input weights from N(0, 0.001), which are left alone here"
     needs = "rectifiers without gates, as nn.RNN(nonlinearity='relu') has"
     invariant = "At the start the recurrent matrix is the identity times the scale, and the biases are zero."
 

@@ -47,6 +47,10 @@ class LayerNormalisation(Build):
     """
 
     paper = Paper("Ba, Kiros & Hinton", 2016, "Layer Normalization", "https://arxiv.org/abs/1607.06450")
+    checked = (
+        "the paper's equations of the LSTM; authors' code, ryankiros/layer-norm layers.py @ d415153fd6: gain "
+        "1, 1e-5 under the root"
+    )
     invariant = "Scaling a weight matrix changes no output."
 
     def build(self, layer: Recurrent) -> Recurrent:

@@ -32,6 +32,7 @@ class NpRNN(Draw):
         "Improving performance of recurrent neural network with relu nonlinearity",
         "https://arxiv.org/abs/1511.03771",
     )
+    checked = "the paper: A = R Rᵀ / N, and (A + I) / λ_max"
     needs = "rectifiers without gates, as nn.RNN(nonlinearity='relu') has"
     invariant = "At the start the recurrent matrix is symmetric, its largest eigenvalue 1, all others between 0 and 1."
 

@@ -35,6 +35,7 @@ class OpenGate(Draw):
         "https://proceedings.mlr.press/v37/jozefowicz15.html",
         where="for the LSTM; first advised by Gers, Schmidhuber & Cummins (2000)",
     )
+    checked = "the paper: 1 as the bias"
     needs = "a gate that keeps the state, with a bias"
     invariant = "At the start both biases of the gate that keeps the state add up to the number given, in every unit."
 

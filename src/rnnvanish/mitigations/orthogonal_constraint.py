@@ -52,6 +52,7 @@ class OrthogonalConstraint(Build):
         "Cheap Orthogonal Constraints in Neural Networks: A Simple Parametrization of the Orthogonal and Unitary Group",
         "https://arxiv.org/abs/1901.08428",
     )
+    checked = "torch.nn.utils.parametrizations.orthogonal, which has the paper's exponential around a fixed base"
     invariant = "Uᵀ U is the identity, to 1e-6 in every entry, for the recurrent matrix U of each gate."
 
     def build(self, layer: Recurrent) -> Recurrent:

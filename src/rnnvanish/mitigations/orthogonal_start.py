@@ -36,6 +36,7 @@ class OrthogonalStart(Draw):
         "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks",
         "https://arxiv.org/abs/1312.6120",
     )
+    checked = "torch.nn.init.orthogonal_, which cites the paper; gain 1"
     needs = "a recurrent matrix that is a parameter"
     invariant = "At the start all singular values of each gate's recurrent matrix are equal to the gain."
 

@@ -56,6 +56,10 @@ class SkipThroughTime(Build):
         "Learning Long-Term Dependencies in NARX Recurrent Neural Networks",
         "https://doi.org/10.1109/72.548162",
     )
+    checked = (
+        "the paper, which reads old outputs through learnt weights and squashes the sum; here "
+        "they are added after it, times a number"
+    )
     invariant = "The derivative of each output with respect to the one of `lag` steps ago contains `weight` times one."
     lag: int = 10
     weight: float = 0.9

@@ -31,6 +31,7 @@ class UniformGate(Draw):
         "Improving the Gating Mechanism of Recurrent Neural Networks",
         "https://arxiv.org/abs/1910.09890",
     )
+    checked = "the paper: b = −ln(1/u − 1), u from U(1/H, 1 − 1/H)"
     needs = "a gate that keeps the state, with a bias, and two units"
     invariant = (
         "At the start the gate that keeps, of no input, is uniform from 1/H to 1 - 1/H; the input gate is the rest."

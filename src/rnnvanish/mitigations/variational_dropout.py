@@ -86,6 +86,10 @@ class VariationalDropout(Build):
         "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks",
         "https://arxiv.org/abs/1512.05287",
     )
+    checked = (
+        "the paper; authors' code, yaringal/BayesianRNN LM_code/main_dropout.lua @ d73a8ed692, "
+        "draws a mask for each gate, and has p = 0.25 for 200 units"
+    )
     invariant = (
         "In training each sequence has one mask, the same at every step; in evaluation the layer is the plain one."
     )
