@@ -4,7 +4,7 @@ A layer computes in one form: time first, batched, padded, with lengths. `Sequen
 an output back; `run_layers` runs the loops of a stack in that form, each by whatever `run_loop` it is given.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -191,6 +191,23 @@ class PerStep:
             times = reverse_time(times.unsqueeze(-1), lengths).squeeze(-1)
         passed = torch.cat([torch.zeros_like(times[:1]), times.diff(dim=0).abs()])
         return passed if self.resets is None else passed.masked_fill(self._begins(reverse, lengths), 0)
+
+
+def check_lengths(
+    x: Tensor | PackedSequence, lengths: Tensor | Sequence[int] | None, batch_first: bool
+) -> Int[Tensor, " batch"] | None:
+    """Return the steps in each sequence of a padded batch as a tensor beside it; a ValueError where they do not fit."""
+    if lengths is None:
+        return None
+    if isinstance(x, PackedSequence) or x.dim() != 3:
+        raise ValueError("Recurrent takes lengths for a padded batch only; a PackedSequence has its own.")
+    time, batch = (x.shape[1], x.shape[0]) if batch_first else x.shape[:2]
+    steps = torch.as_tensor(lengths, device=x.device)
+    if steps.shape != (batch,) or steps.is_floating_point() or steps.dtype == torch.bool:
+        raise ValueError(f"Recurrent needs {batch} whole numbers as lengths, one a sequence, got {lengths}.")
+    if batch and (steps.min() < 1 or steps.max() > time):
+        raise ValueError(f"Recurrent needs lengths from 1 to {time}, the steps in x, got {steps.tolist()}.")
+    return steps.long()
 
 
 def run_layers(

@@ -18,7 +18,7 @@ from rnnvanish.engine.autograd.version_check import check_versions
 from rnnvanish.engine.ir.parameters import parametrized_weights
 from rnnvanish.engine.run import ENGINES, run
 from rnnvanish.engine.step_form import Columns, without_columns
-from rnnvanish.layers import PerStep, complete_state, one_argument, run_layers, state_parts
+from rnnvanish.layers import PerStep, check_lengths, complete_state, one_argument, run_layers, state_parts
 from rnnvanish.numerics.real_view import is_number
 from rnnvanish.torch_bridge import TORCH_LAYERS, TORCH_MODULES, TorchShaped, cell_for, linears, mode_of
 
@@ -159,7 +159,7 @@ class Recurrent(TorchShaped):
             beside = {"resets": resets, "times": times, "observed": observed}
             given = {name: value for name, value in beside.items() if value is not None}
             return cast(tuple[Any, Any], unrolled(x, state, lengths, **given))
-        steps = self._check_lengths(x, lengths)
+        steps = check_lengths(x, lengths, self.batch_first)
         data, sizes = (x.data, x.batch_sizes) if isinstance(x, PackedSequence) else (x, None)
         self.check_forward_args(data, state, sizes)
         per_step = self.read_per_step(x, steps, resets=resets, times=times, observed=observed)
@@ -300,19 +300,6 @@ class Recurrent(TorchShaped):
         if isinstance(hx, Tensor):
             return hx.index_select(1, permutation)
         return tuple(part.index_select(1, permutation) for part in hx)
-
-    def _check_lengths(self, x: Tensor | PackedSequence, lengths: Tensor | Sequence[int] | None) -> Tensor | None:
-        if lengths is None:
-            return None
-        if isinstance(x, PackedSequence) or x.dim() != 3:
-            raise ValueError("Recurrent takes lengths for a padded batch only; a PackedSequence has its own.")
-        time, batch = (x.shape[1], x.shape[0]) if self.batch_first else x.shape[:2]
-        steps = torch.as_tensor(lengths, device=x.device)
-        if steps.shape != (batch,) or steps.is_floating_point() or steps.dtype == torch.bool:
-            raise ValueError(f"Recurrent needs {batch} whole numbers as lengths, one a sequence, got {lengths}.")
-        if batch and (steps.min() < 1 or steps.max() > time):
-            raise ValueError(f"Recurrent needs lengths from 1 to {time}, the steps in x, got {steps.tolist()}.")
-        return steps.long()
 
     def extra_repr(self) -> str:
         """Sizes and options that are not the default, for `repr`."""

@@ -12,6 +12,7 @@ from rnnvanish.cell import Cell, has_output
 from rnnvanish.layers import LayerStack
 from rnnvanish.live import RECURRENT, unwrapped
 from rnnvanish.numerics.norms import as_real
+from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.inputs.loss_arguments import loss_arguments
@@ -61,7 +62,7 @@ def sum_outputs(model: nn.Module, output: Any) -> Tensor:
     else:
         found = tensors_in(output)
         numbers = [each for each in found if each.dim()] or found
-    numbers = [as_real(number) for number in numbers if number.is_floating_point() or number.is_complex()]
+    numbers = [as_real(number) for number in numbers if is_number(number)]
     if not numbers:
         raise ValueError(
             f"{type(model).__name__} returned no tensor of numbers for a gradient to start from, but a "

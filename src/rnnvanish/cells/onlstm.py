@@ -57,9 +57,7 @@ class ONLSTM(Cell):
     def __init__(self, input_size: int, hidden_size: int, chunk_size: int = 10) -> None:
         super().__init__(input_size, hidden_size)
         if not 1 <= chunk_size < hidden_size:
-            raise ValueError(
-                f"ONLSTM needs a chunk_size from 1 to {hidden_size - 1}, less than its hidden size, got {chunk_size}."
-            )
+            raise ValueError(f"ONLSTM needs 1 <= chunk_size < hidden_size, got {chunk_size} and {hidden_size}.")
         chunks = -(-hidden_size // chunk_size)
         self.from_x = nn.Linear(input_size, 4 * hidden_size)
         self.from_h = nn.Linear(hidden_size, 4 * hidden_size)

@@ -12,6 +12,7 @@ from rnnvanish.engine.ir.parameters import named_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.loop import Program
 from rnnvanish.engine.reference import padding_mask, plain_loop
+from rnnvanish.numerics.real_view import is_number
 
 STEPS, BATCH = 3, 2
 #: Largest difference, relative to the largest number of each result.
@@ -39,8 +40,7 @@ def verify(cell: Any, program: Program, x: Tensor, state: State, masked: bool) -
         lengths = torch.tensor([STEPS - 1, STEPS], device=x.device) if masked else None
         ended = None if lengths is None else padding_mask(STEPS, lengths).unsqueeze(-1)
         weights = [
-            weight.requires_grad_(weight.is_floating_point() or weight.is_complex())
-            for weight in named_weights(dict(cell.named_modules())).values()
+            weight.requires_grad_(is_number(weight)) for weight in named_weights(dict(cell.named_modules())).values()
         ]
         inputs = [x, *start, *(weight for weight in weights if weight.requires_grad)]
 

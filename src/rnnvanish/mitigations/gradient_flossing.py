@@ -25,11 +25,12 @@ class GradientFlossing(Penalty):
     """Add the mean square of the leading Lyapunov exponents, averaged over sequences and summed over layers.
 
     It keeps the Jacobian of every step of every sequence: for small layers, and best before or between other training,
-    as in the paper, rather than all the way along. A step that lets one of the directions die altogether (dead ReLUs,
-    the cut of a truncation) is left out: there the exponent is minus infinity and has no derivative.
+    as in the paper, rather than all the way along. What dies altogether has an exponent of minus infinity and no
+    derivative: directions that no step hands on (dead ReLUs, an input that is held for one step) are left out, and so
+    are steps that let others die (the cut of a truncation).
 
     Attributes:
-        count: How many exponents; all that a smaller state has.
+        count: How many exponents; all that live where these are fewer.
         weight: What the mean square is multiplied by.
 
     Raises:
@@ -68,7 +69,9 @@ def exponents(run: Run, count: int) -> Float[Tensor, "sequences exponents"]:
     """Compute the leading Lyapunov exponents of a loop in nats per step, with a graph to the weights."""
     jacobians = _jacobians(run)
     size = jacobians.shape[-1]
-    basis = drawn_basis(size, count).to(run.x).expand(run.x.shape[1], -1, -1)
+    # Some directions of a state may die at every step, as those of inputs that it holds until the next: none to control.
+    living = int(torch.linalg.matrix_rank(jacobians[:, 0].detach()).max())
+    basis = drawn_basis(size, min(count, max(living, 1))).to(run.x).expand(run.x.shape[1], -1, -1)
     total = run.x.new_zeros(basis.shape[0], basis.shape[2])
     for t, jacobian in enumerate(jacobians):
         pushed = jacobian @ basis

@@ -8,6 +8,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rnnvanish.compat import tree_leaves
 from rnnvanish.numerics.norms import as_real
+from rnnvanish.numerics.real_view import is_number
 
 #: Objects inside of objects that are looked into, for the tensors of what a model returns.
 DEPTH = 4
@@ -21,7 +22,7 @@ def tensors_in(output: Any, depth: int = DEPTH) -> list[Tensor]:
             found.append(leaf.data if isinstance(leaf, PackedSequence) else leaf)
         elif depth and not isinstance(leaf, nn.Module | type) and hasattr(leaf, "__dict__"):
             found += tensors_in(dict(vars(leaf)), depth - 1)
-    return [each for each in found if each.is_floating_point() or each.is_complex()]
+    return [each for each in found if is_number(each)]
 
 
 def numeric_tensors(output: Any) -> list[Tensor]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
+from rnnvanish.numerics.real_view import is_number
+
 #: How many nodes are searched for the one that a tensor was computed from.
 SEARCH_LIMIT = 2000
 
@@ -15,7 +17,7 @@ SEARCH_LIMIT = 2000
 def as_leaf(part: Tensor) -> Tensor:
     """The same numbers as a tensor that a graph starts from, where there are graphs at all."""
     part = part.detach()
-    if not part.is_floating_point() and not part.is_complex():  # it counts something
+    if not is_number(part):  # it counts something
         return part
     return part.requires_grad_() if torch.is_grad_enabled() and not torch.is_inference_mode_enabled() else part
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rnnvanish.names import listed
 from rnnvanish.numerics.norms import as_real
+from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe.call import Call, map_tensors
 from rnnvanish.observe.cell_loops.call_pattern import CallPattern
 from rnnvanish.observe.cell_loops.candidates import explain_no_layer
@@ -147,7 +148,7 @@ def is_finite(values: Tensor) -> bool:
 
 
 def _require_finite(values: Tensor, what: str) -> Tensor:
-    if (values.is_floating_point() or values.is_complex()) and not is_finite(as_real(values)):
+    if is_number(values) and not is_finite(as_real(values)):
         bad = (~values.isfinite()).nonzero()
         first = f", the first at {bad[0].tolist()}" if values.dim() else ""
         raise ValueError(

@@ -12,6 +12,7 @@ from rnnvanish.diagnosis.cause.account import PARTS, Flow, join, size
 from rnnvanish.diagnosis.cause.traced_step import TracedStep
 from rnnvanish.engine.step_form import RowStep
 from rnnvanish.mitigation import innermost
+from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe.watch import Run
 
 #: Roundings that the account of a step may differ by from its derivative.
@@ -95,7 +96,7 @@ class StepAccount:
         """Through the innermost cell; what it makes of its helpers is a value like others here."""
         places, parts = _memory_of(inner), len(inner.before)
         order = [*places, *(place for place in range(parts) if place not in places)]
-        numbers = [place for place in order if gradient[place].is_floating_point() or gradient[place].is_complex()]
+        numbers = [place for place in order if is_number(gradient[place])]
         given = {name: value for name, value in inner.wanted.items() if value is not None}
         rest = (*(inner.before[place] for place in order[len(places) :]), *given.values())
         if self._traced is None:

@@ -26,6 +26,7 @@ from rnnvanish.diagnosis.cause.operations import (
 )
 from rnnvanish.diagnosis.cause.ways import DEPENDS, Pull, Way, meet
 from rnnvanish.engine.ir.common_subexpressions import eliminate_common_subexpressions
+from rnnvanish.numerics.real_view import is_number
 
 aten = torch.ops.aten
 #: Operations that are taken as those that they are made of.
@@ -237,7 +238,7 @@ def _share_constants(graph: fx.Graph) -> None:
 def _is_number(node: fx.Node) -> bool:
     value = node.meta.get("val")
     first = value[0] if isinstance(value, list | tuple) else value
-    return isinstance(first, Tensor) and (first.is_floating_point() or first.is_complex())
+    return isinstance(first, Tensor) and is_number(first)
 
 
 def _packet(operation: Any) -> Any:

@@ -21,6 +21,7 @@ from rnnvanish.engine.ir.isolated_rng import IsolatedRNG
 from rnnvanish.engine.ir.parameters import batch_for, named_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.numerics import real_view
+from rnnvanish.numerics.real_view import is_number
 
 #: A number of sequences that no step is likely to expect.
 LARGE_BATCH = 1000
@@ -89,7 +90,7 @@ def fingerprint(
 
     def operations_of(batch: int, learns: bool = False) -> list[str]:
         for weight in weights.values():
-            weight.requires_grad_(learns and (weight.is_floating_point() or weight.is_complex()))
+            weight.requires_grad_(learns and is_number(weight))
         inputs = [tensor.new_zeros(batch, *tensor.shape[1:], requires_grad=learns) for tensor in (x, *state)]
         operations = _OperationLog(*weights.values(), *inputs)
         with torch.set_grad_enabled(learns), operations:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell
 from rnnvanish.live import cells_of, has_own_forward
+from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe.autograd_graph import first_ancestor, gradient_nodes
 from rnnvanish.observe.carry import distinct_gradient
 from rnnvanish.observe.pytree import Leaves, leaves
@@ -197,7 +198,7 @@ def _parts_by_shape(given: Leaves, returned: Leaves) -> tuple[tuple[str, str], .
 
 
 def _is_numeric(value: Any) -> bool:
-    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
+    return isinstance(value, Tensor) and is_number(value)
 
 
 def _readable_name(place: str) -> str:

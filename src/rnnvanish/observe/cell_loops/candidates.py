@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from rnnvanish.live import RECURRENT, plain_name
+from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe.autograd_graph import first_ancestor, gradient_nodes
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.cell_loops.call_pattern import LEARNED_CALLS, CallPattern
@@ -199,7 +200,7 @@ def _run(
         stack.enter_context(borrow(model, None, *call.contents))
         stack.enter_context(torch.enable_grad())
         for parameter in model.parameters():
-            if parameter.is_floating_point() or parameter.is_complex():
+            if is_number(parameter):
                 parameter.requires_grad_()  # or nobody sees where results go
         for module, forward in forwards.items():
             vars(module)["forward"] = forward

@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from rnnvanish.compat import may_be_compiled, refresh_weights, tree_map
 from rnnvanish.live import WRAPPERS
+from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe.restore.random_state import preserve_random_state
 from rnnvanish.observe.restore.snapshot import Snapshot, generators_of
 from rnnvanish.recurrent import Recurrent
@@ -124,7 +125,7 @@ def _eager() -> AbstractContextManager[None]:
 
 def to_precision(value: Tensor, dtype: torch.dtype | None) -> Tensor:
     """At another precision, where it is a number at all."""
-    if dtype is None or not (value.is_floating_point() or value.is_complex()):
+    if dtype is None or not is_number(value):
         return value
     return value.to(dtype.to_complex() if value.is_complex() else dtype)
 
