@@ -295,3 +295,28 @@ def test_every_task_is_listed_frozen_and_names_its_source():
         assert task.paper.link.startswith("https://")
         with pytest.raises(dataclasses.FrozenInstanceError):
             task().length = 3
+
+
+@pytest.mark.parametrize("lag", [12, 30])
+def test_the_distance_that_a_task_is_asked_for_is_the_one_it_has(lag):
+    """Farthest step from an input to the answer that it decides, of sequences as they are drawn."""
+
+    def drawn(kind):
+        return draw(kind(**kind.options_at(lag)), 4000)
+
+    recall = drawn(Recall)
+    assert torch.equal(recall.inputs[0, :, 0] > 0, recall.targets == 1)
+    assert len(recall.inputs) - 1 == lag
+    adding = drawn(Adding)
+    first = adding.inputs[..., 1].argmax(0).min().item()
+    assert len(adding.inputs) - 1 - first == lag
+    copying = drawn(Copying)
+    asked = copying.targets.ne(0).nonzero()[:, 0].min().item()
+    assert torch.equal(copying.inputs[0].argmax(-1), copying.targets[asked])
+    assert asked == lag
+
+
+@pytest.mark.parametrize("task", [Digits, Sunspots, Text, Vowels])
+def test_a_task_without_such_a_distance_says_so(task):
+    with pytest.raises(ValueError, match=f"{task.__name__} has no distance"):
+        task.options_at(10)

@@ -162,6 +162,8 @@ def train(
     mitigations: str = "",
     seed: int = 0,
     monitor: int = 50,
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam",
+    momentum: float = 0.0,
     out: str | None = None,
     json: bool = False,
 ) -> Ending:
@@ -181,16 +183,24 @@ def train(
         epochs: After each, the network is tested and kept.
         steps_per_epoch: Optimiser steps in an epoch.
         batch_size: Sequences in a step.
-        lr: Learning rate of Adam.
+        lr: Learning rate.
         clip: Largest norm of the gradient; a larger one is scaled down to it, after any mitigation. 0: any norm. By
             default 1, or 0 where a mitigation acts on the gradient.
         mitigations: Cures, as Python writes them: "Chrono(span=100), ClipNorm"; `rnnvanish mitigations` lists them.
         seed: Decides weights, sequences and dropout.
         monitor: Steps from one measurement of the gradient's retention to the next. 0: none.
+        optimizer: What takes the steps; its numbers but the rate and the momentum are torch's own.
+        momentum: That of sgd.
         out: Folder of the run; by default one in runs/ that is named by the options.
         json: Print the result as one line of JSON.
     """
     options = {name: value for name, value in locals().items() if name not in ("out", "json")}
+    for name, default in {
+        "optimizer": "adam",
+        "momentum": 0.0,
+    }.items():  # runs that were begun before there was a choice
+        if options[name] == default:
+            del options[name]
     from rnnvanish import cells as catalogue
     from rnnvanish import mitigations as cures
     from rnnvanish import tasks

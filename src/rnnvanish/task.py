@@ -4,7 +4,7 @@ import hashlib
 import importlib
 from dataclasses import dataclass
 from types import ModuleType
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -64,6 +64,15 @@ class Task:
     def test_count(self) -> int:
         """Sequences that make a fair test: all that there are where their number is limited."""
         return 500
+
+    @classmethod
+    def options_at(cls, lag: int) -> dict[str, Any]:
+        """Return the options with which what has to be remembered lies `lag` steps before it is needed, at most.
+
+        Raises:
+            ValueError: Where the task has no such distance: a study trains on it once, whatever its lags.
+        """
+        raise ValueError(f"{cls.__name__} has no distance that could be chosen.")
 
     def sample(self, count: int, generator: torch.Generator, part: Part = "train") -> Batch:
         """Draw `count` sequences of a part; equal generators give equal sequences.

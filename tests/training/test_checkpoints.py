@@ -147,3 +147,14 @@ def test_a_trainer_that_asks_for_more_than_data_gets_none(tmp_path):
     with pytest.raises(ValueError, match="it holds Python objects"):
         WholeCheckpoints().load_checkpoint(tmp_path / "a.ckpt", weights_only=False)
     assert not (tmp_path / "it ran").exists()
+
+
+def test_a_checkpoint_from_before_there_was_a_choice_of_optimiser_goes_on(run, tmp_path):
+    def older(path):
+        checkpoint = torch.load(path)
+        assert {checkpoint["hyper_parameters"].pop(name) for name in ("optimizer", "momentum")} == {"adam", 0.0}
+        torch.save(checkpoint, path)
+        assert "optimizer" not in (tmp_path / "run/options.json").read_text()
+
+    code, said, _ = run(older)
+    assert code == 0, said

@@ -1,6 +1,8 @@
 """The learner against the same network written in torch.nn, its checkpoints, and the batches of a run."""
 
 import contextlib
+import copy
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -259,3 +261,42 @@ def test_validation_reads_all_records_of_the_test_part_once():
 def test_errors_say_what_there_is(make, needed):
     with pytest.raises(ValueError, match=needed):
         make()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "own"),
+    [
+        ("adam", torch.optim.Adam, {}),
+        ("adamw", torch.optim.AdamW, {}),
+        ("rmsprop", torch.optim.RMSprop, {}),
+        ("sgd", torch.optim.SGD, {"momentum": 0.9}),
+    ],
+)
+def test_the_optimiser_is_torchs_own(name, kind, own):
+    torch.manual_seed(0)
+    learner = Learner("GRU", "recall", hidden_size=3, lr=0.01, optimizer=name, **own)
+    theirs = copy.deepcopy(learner)
+    steps = learner.configure_optimizers(), kind(theirs.parameters(), lr=0.01, **own)
+    for model, optimizer in zip((learner, theirs), steps, strict=True):
+        for _ in range(3):
+            optimizer.zero_grad()
+            model.losses(batch_of(learner))[0].backward()
+            optimizer.step()
+    for ours, other in zip(learner.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(ours, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"optimizer": "adan"},
+            "There is no optimizer 'adan'. Did you mean adam? There are: adam, adamw, rmsprop, sgd.",
+        ),
+        ({"momentum": 0.9}, "of sgd alone, got 0.9 of adam"),
+        ({"optimizer": "sgd", "momentum": 1.0}, "0 <= momentum < 1"),
+    ],
+)
+def test_an_optimiser_that_there_is_not_is_refused(options, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Learner("GRU", "recall", hidden_size=3, **options)

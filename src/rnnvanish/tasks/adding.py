@@ -45,6 +45,11 @@ class Adding(Task):
     def __post_init__(self) -> None:
         self.need_at_least(2, length=self.length)
 
+    @classmethod
+    def options_at(cls, lag: int) -> dict[str, int]:
+        """Steps from the first step, which may be marked, to the answer."""
+        return {"length": lag + 1}
+
     @property
     def floor(self) -> float:
         """Squared error of always saying 1: the variance of the sum of two numbers from U(0, 1), which is 2/12.

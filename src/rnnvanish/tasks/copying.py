@@ -47,6 +47,11 @@ class Copying(Task):
     def __post_init__(self) -> None:
         self.need_at_least(1, delay=self.delay)
 
+    @classmethod
+    def options_at(cls, lag: int) -> dict[str, int]:
+        """Steps from reading a symbol to writing it down."""
+        return {"delay": lag - SYMBOLS}
+
     @property
     def floor(self) -> float:
         """Cross-entropy a step, in nats, of blanks until the signal and then any of the eight symbols: 10 ln 8 / steps.

@@ -45,6 +45,11 @@ class Recall(Task):
     def __post_init__(self) -> None:
         self.need_at_least(1, length=self.length)
 
+    @classmethod
+    def options_at(cls, lag: int) -> dict[str, int]:
+        """Steps from the bit to the answer."""
+        return {"length": lag + 1}
+
     @property
     def floor(self) -> float:
         """Cross-entropy, in nats, of giving both signs the same chance: ln 2."""

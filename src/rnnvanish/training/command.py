@@ -136,7 +136,10 @@ def steps_done(folder: RunFolder, learner: Learner) -> int:
         raise ValueError(f"{error} {ANEW}") from error
     ours, theirs = learner.state_dict(), checkpoint["state_dict"]
     alike = ours.keys() == theirs.keys() and all(ours[name].shape == theirs[name].shape for name in ours)
-    if not alike or checkpoint["hyper_parameters"] != dict(learner.hparams):
+    begun_with = {"optimizer": "adam", "momentum": 0.0} | checkpoint[
+        "hyper_parameters"
+    ]  # it may be older than the choice
+    if not alike or begun_with != dict(learner.hparams):
         raise ValueError(f"{path} is the checkpoint of another network. {ANEW}")
     steps: int = checkpoint["global_step"]
     return steps

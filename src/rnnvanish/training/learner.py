@@ -1,5 +1,6 @@
 """A recurrent network that learns a task, for Lightning."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -15,9 +16,17 @@ from rnnvanish.names import built, check_options, lookup
 from rnnvanish.recurrent import Recurrent
 from rnnvanish.task import Batch, Task, stream
 
+#: Optimisers by their names; all numbers but the rate, and the momentum of SGD, are torch's own.
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+
 
 class Learner(pl.LightningModule):
-    """A `Recurrent` and a linear read-out that learn a task by Adam.
+    """A `Recurrent` and a linear read-out that learn a task.
 
     Everything that it is built from is a name or a number and goes into its checkpoints, so that
     `Learner.load_from_checkpoint(path)` needs nothing else. Logged: `train_loss`; `val_loss` and `val_score` on the
@@ -33,12 +42,14 @@ class Learner(pl.LightningModule):
         dropout: Probability of dropping an output on its way to the next layer, in training.
         skip: "residual" adds the input of each layer but the first to its output.
         engine: How the loop over time is run.
-        lr: Learning rate of Adam.
+        lr: Learning rate.
         seed: Decides which outputs are dropped. The weights are drawn from torch's global generator: seed that first.
         cell_options: Passed on to the cell.
         task_options: Passed on to the task.
         mitigations: Those of `mitigations.ALL`, as Python writes them: "Chrono(span=100), ClipNorm". Each acts at its
             own moment, and those of one moment in the order given.
+        optimizer: Name of the optimiser, one of `OPTIMIZERS`.
+        momentum: That of "sgd": the share of the last step that the next one keeps.
 
     Raises:
         ValueError: For a name or option that there is not, or a size out of range: says what there is.
@@ -59,6 +70,8 @@ class Learner(pl.LightningModule):
         cell_options: dict[str, Any] | None = None,
         task_options: dict[str, Any] | None = None,
         mitigations: str = "",
+        optimizer: str = "adam",
+        momentum: float = 0.0,
     ) -> None:
         super().__init__()
         cell_class, task_class = lookup("cell", cell, cells.ALL), lookup("task", task, tasks.ALL)
@@ -67,6 +80,9 @@ class Learner(pl.LightningModule):
         chosen = built("mitigation", mitigations, MITIGATIONS)
         if lr <= 0:
             raise ValueError(f"Learner needs a learning rate lr > 0, got {lr}.")
+        lookup("optimizer", optimizer, OPTIMIZERS)
+        if not 0 <= momentum < 1 or (momentum and optimizer != "sgd"):
+            raise ValueError(f"Learner needs 0 <= momentum < 1, and of sgd alone, got {momentum} of {optimizer}.")
         self.save_hyperparameters()
         self.task: Task = task_class(**task_options or {})
         if bidirectional and self.task.forward_only:
@@ -146,8 +162,9 @@ class Learner(pl.LightningModule):
         torch.manual_seed(stream("step", self.hparams["seed"], self.current_epoch, index).initial_seed())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam."""
-        return torch.optim.Adam(self.parameters(), lr=self.hparams["lr"])
+        """Build the optimiser."""
+        momentum = {"momentum": self.hparams["momentum"]} if self.hparams["optimizer"] == "sgd" else {}
+        return OPTIMIZERS[self.hparams["optimizer"]](self.parameters(), lr=self.hparams["lr"], **momentum)
 
     def _last(self, output: Tensor, lengths: Tensor | None) -> Tensor:
         """Output of each direction at its own last step, shape (batch, hidden * directions)."""
