@@ -14,12 +14,27 @@ import pytest
 from filelock import FileLock
 
 from tools.browser import find, skipped
+from tools.site import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 collect_ignore = ["poisoned"]  # pages, not tests
 POISONED = Path(__file__).parent / "poisoned"
 PAGES = sorted(
     path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*") if path.suffix in {".md", ".py"}
+)
+#: Of each catalogue the pages that are longest, widest and list most: all of them would take minutes.
+MADE = sorted(
+    {
+        catalogue.name(page, max(entries, key=size))
+        for page, entries in catalogue.asked(
+            {page: (ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES}
+        ).items()
+        for size in (
+            lambda entry: len(entry.text),
+            lambda entry: max(map(len, entry.text.splitlines())),
+            lambda entry: len(entry.kinds),
+        )
+    }
 )
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
@@ -29,7 +44,7 @@ FLAGS = (
 
 def pytest_generate_tests(metafunc):
     if "source" in metafunc.fixturenames:
-        metafunc.parametrize("source", PAGES)
+        metafunc.parametrize("source", PAGES + MADE)
 
 
 def run_mkdocs(folder, site):

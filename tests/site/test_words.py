@@ -108,8 +108,21 @@ def test_every_paper_is_in_the_references(site):
             assert f"<code>{kind.__name__}</code>" in text
 
 
-def test_every_cell_is_in_the_reference_with_its_equations(site):
-    text = (site / "reference/cells.html").read_text(encoding="utf-8")
+def test_every_cell_has_a_page_with_its_equations_and_the_table_leads_there(visit, site):
+    table = visit(site, "reference/cells.html", java_script_enabled=False).page
+    links = table.eval_on_selector_all("td a", "links => Object.fromEntries(links.map(a => [a.textContent, a.href]))")
+    assert set(links) == set(cells.ALL)
     for name, cell in cells.ALL.items():
-        assert f'id="{cell.__module__}.{name}"' in text
-    assert "c ← f c + i g" in text
+        address, _, anchor = links[name].partition("/reference/")[2].partition("#")
+        text = (site / "reference" / address).read_text(encoding="utf-8")
+        assert f'id="{anchor}"' in text
+        assert anchor == f"{cell.__module__}.{name}"
+        assert f'href="{cell.paper.link}"'.replace("&", "&amp;") in text
+        assert name in re.search(r"<h1[^>]*>(.*?)<", text)[1]
+        assert "<pre>" in text
+    assert "c ← f c + i g" in (site / "reference/cells/lstm.html").read_text(encoding="utf-8")
+
+
+def test_a_page_that_stands_in_no_navigation_is_found(site):
+    found = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
+    assert any(each["location"] == "reference/cells/janet.html" for each in found["docs"])

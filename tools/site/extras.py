@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from rnnvanish.claim import MIME
@@ -38,9 +38,11 @@ def without_indentation(page: str) -> str:
 def llms(config: Any, pages: list[Any]) -> str:
     """Return a list of all pages and what they are about, for programs that read: see llmstxt.org."""
     groups: dict[str, list[str]] = {}
+    titles = {page.file.src_uri: page.title for page in pages}
     for page in pages:
         about = f": {page.meta['description']}" if "description" in page.meta else ""
-        group = groups.setdefault(page.parent.title if page.parent else "Start", [])
+        start = titles.get(f"{PurePath(page.file.src_uri).parent}.md", "Start")  # of a catalogue its page
+        group = groups.setdefault(page.parent.title if page.parent else start, [])
         group.append(f"- [{page.title}]({(config.site_url or '') + page.url}){about}")
     parts = [f"# {config.site_name}", f"> {config.site_description}"]
     parts += [f"## {title}\n\n" + "\n".join(lines) for title, lines in groups.items()]

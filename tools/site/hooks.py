@@ -67,7 +67,9 @@ def on_config(config):
 
 
 def on_files(files, config):
-    """Execute the pages that are not in the cache, a few kernels at once."""
+    """Add the pages of the catalogues; execute the pages that are not in the cache, a few kernels at once."""
+    for made in catalogue.pages(files, config):
+        files.append(made)
     plugin = config.plugins["mkdocs-jupyter"]
     started = time.perf_counter()
     todo = [
@@ -112,7 +114,7 @@ def on_page_read_source(page, config):
 
 def on_page_markdown(markdown, page, config, files):
     """List what a catalogue holds where a page asks for all of it."""
-    return catalogue.put(markdown)
+    return catalogue.put(markdown, page.file.src_uri)
 
 
 def on_page_content(html, page, config, files):
@@ -159,9 +161,10 @@ def on_env(env, files, **_):
     return env
 
 
-def on_nav(nav, config, **_):
-    """Keep the pages in their order, for llms.txt."""
-    config["extra"]["ordered"] = nav.pages
+def on_nav(nav, config, files):
+    """Keep the pages in their order, for llms.txt; those of catalogues, which stand in no navigation, come last."""
+    made = [file.page for file in files.documentation_pages() if file.page not in nav.pages]
+    config["extra"]["ordered"] = nav.pages + made
 
 
 def on_post_build(config):
