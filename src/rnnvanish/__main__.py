@@ -327,8 +327,24 @@ def _told(claim: Any, record: dict[str, Any], recalled: bool) -> str:
     )
 
 
+def sweep(study: str, out: str | None = None, retry: bool = False, json: bool = False) -> Ending:
+    """Run the trials of a study that have no result yet. The same command goes on after an interruption.
+
+    Args:
+        study: A YAML file that names cells, mitigations, tasks, lags, rates and seeds.
+        out: Folder of its results; by default studies/NAME.
+        retry: Whether trials that failed are run again.
+        json: Print how it ended as one line of JSON.
+    """
+    from rnnvanish.studies import command
+
+    return command.run(study, out, retry)
+
+
 #: Every command by its name.
-COMMANDS: dict[str, Callable[..., Ending]] = {c.__name__: c for c in (cells, claims, diagnose, mitigations, train)}
+COMMANDS: dict[str, Callable[..., Ending]] = {
+    c.__name__: c for c in (cells, claims, diagnose, mitigations, sweep, train)
+}
 
 
 def main(args: list[str] | None = None) -> int:
@@ -355,7 +371,7 @@ def _ended(args: list[str]) -> Ending:
             return 0, {"version": version("rnnvanish")}
         from rnnvanish.arguments import parsed
 
-        name, options = parsed(args, COMMANDS, (diagnose, cells))
+        name, options = parsed(args, COMMANDS, (diagnose, cells, sweep))
         return COMMANDS[name](**options)
     except SystemExit as end:  # the parser's: --help, --version
         return (end.code if isinstance(end.code, int) else 2), None

@@ -4,7 +4,7 @@ import ast
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -53,6 +53,39 @@ def check_options(kind: str, build: Callable[..., Any], options: Mapping[str, An
             raise ValueError(f"{kind} needs {name} as {needed.__name__}, got {value!r}.")
 
 
+class Written(NamedTuple):
+    """A name with options, as Python writes it: "Chrono(span=100)"."""
+
+    name: str
+    args: list[Any]
+    options: dict[str, Any]
+
+
+def written(text: str) -> list[Written]:
+    """Read names with options, separated by commas; the options are literals.
+
+    Raises:
+        ValueError: For a text that is not written so.
+
+    Examples:
+        >>> written("OpenGate, Identity(0.9), Elman(nonlinearity='relu')")[2]
+        Written(name='Elman', args=[], options={'nonlinearity': 'relu'})
+    """
+    try:  # what is not written so lacks an attribute, or is no literal
+        listing: Any = ast.parse(f"[{text}]", mode="eval").body
+        calls: list[Any] = [each if isinstance(each, ast.Call) else ast.Call(each, [], []) for each in listing.elts]
+        return [
+            Written(
+                each.func.id,
+                [*map(ast.literal_eval, each.args)],
+                {str(k.arg): ast.literal_eval(k.value) for k in each.keywords},
+            )
+            for each in calls
+        ]
+    except (SyntaxError, ValueError, AttributeError) as error:
+        raise ValueError(f"{text!r} is not written as in Python: needs 'Name, Other(number=1.0)'.") from error
+
+
 def built(kind: str, text: str, known: Mapping[str, Callable[..., T]]) -> tuple[T, ...]:
     """Build what a text names: names with options, written and separated as in Python.
 
@@ -68,21 +101,8 @@ def built(kind: str, text: str, known: Mapping[str, Callable[..., T]]) -> tuple[
         >>> built("cure", "pair(2, b=3), pair(1)", {"pair": lambda a, b=0: (a, b)})
         ((2, 3), (1, 0))
     """
-    try:  # what is not written so lacks an attribute, or is no literal
-        listing: Any = ast.parse(f"[{text}]", mode="eval").body
-        calls: list[Any] = [each if isinstance(each, ast.Call) else ast.Call(each, [], []) for each in listing.elts]
-        read = [
-            (
-                each.func.id,
-                [*map(ast.literal_eval, each.args)],
-                {str(k.arg): ast.literal_eval(k.value) for k in each.keywords},
-            )
-            for each in calls
-        ]
-    except (SyntaxError, ValueError, AttributeError) as error:
-        raise ValueError(f"{text!r} is not written as in Python: needs 'Name, Other(number=1.0)'.") from error
     found = []
-    for name, args, options in read:
+    for name, args, options in written(text):
         build = lookup(kind, name, known)
         check_options(f"{kind} {name}", build, options)
         try:

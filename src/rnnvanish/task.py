@@ -66,13 +66,12 @@ class Task:
         return 500
 
     @classmethod
-    def options_at(cls, lag: int) -> dict[str, Any]:
+    def options_at(cls, lag: int) -> dict[str, Any] | None:
         """Return the options with which what has to be remembered lies `lag` steps before it is needed, at most.
 
-        Raises:
-            ValueError: Where the task has no such distance: a study trains on it once, whatever its lags.
+        None where the task has no distance that could be chosen.
         """
-        raise ValueError(f"{cls.__name__} has no distance that could be chosen.")
+        return None
 
     def sample(self, count: int, generator: torch.Generator, part: Part = "train") -> Batch:
         """Draw `count` sequences of a part; equal generators give equal sequences.

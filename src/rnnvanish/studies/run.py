@@ -1,0 +1,208 @@
+"""Running a study: what is missing is handed out, trial by trial, and each result is kept as it comes."""
+
+import errno
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
+from functools import cache
+from typing import Any, Protocol
+
+from rnnvanish.console import to_json
+from rnnvanish.records.files import write_whole
+from rnnvanish.records.provenance import provenance
+from rnnvanish.studies.progress import Progress
+from rnnvanish.studies.store import SCHEMA, STUDY, Hold, Store, code_of
+from rnnvanish.studies.study import Study
+from rnnvanish.studies.trial import Trial, refusals, run
+
+#: Takes a trial, returns what is stored of it.
+Attempt = Callable[[Trial], dict[str, Any]]
+#: Trials and what came of them; an exception where their process was lost.
+Outcomes = Iterator[tuple[Trial, dict[str, Any] | Exception]]
+#: Seconds that a full disk is waited for, and between two looks at it, or at what another sweep has.
+PATIENCE, PAUSE = 60.0, 0.5
+
+
+class Runner(Protocol):
+    """What runs trials: here, in other processes, on other machines."""
+
+    def map(self, function: Attempt, trials: Iterable[Trial]) -> Outcomes:
+        """Yield each trial with what `function` returned, in the order in which they end.
+
+        Trials are taken when there is somebody to run them and not before: one that is taken is held by this sweep. A trial
+        whose process was lost comes back with an exception. Closing the iterator gives up what is in progress.
+        """
+
+
+class InProcess:
+    """Runs one trial after the other, in this process.
+
+    Args:
+        **trainer: Options of Lightning's Trainer that change no number, such as a logger.
+    """
+
+    def map(self, function: Attempt, trials: Iterable[Trial]) -> Outcomes:
+        """Yield each trial with what came of it."""
+        for trial in trials:
+            yield trial, function(trial)
+
+
+class DiskFull(OSError):
+    """A result could not be written; what had been written before is there."""
+
+
+def attempt(trial: Trial, **trainer: Any) -> dict[str, Any]:
+    """Run a trial; what is stored of it: its result, or how it failed.
+
+    Args:
+        trial: The trial.
+        **trainer: Options of Lightning's Trainer that change no number, such as a logger.
+    """
+    try:
+        return _record(trial) | run(trial, **trainer)
+    except Exception as error:  # noqa: BLE001  # a trial that fails must not end the study
+        return _record(trial) | failure(error)
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """What is stored of a trial that failed, beside where and when."""
+    told = "".join(traceback.format_exception(error))
+    return {"failed": {"error": f"{type(error).__name__}: {error}", "traceback": told}}
+
+
+def _record(trial: Trial) -> dict[str, Any]:
+    here = _provenance() | {"code": code_of(trial)}
+    return {"schema": SCHEMA, "trial": trial.configuration, "provenance": here}
+
+
+@cache
+def _provenance() -> dict[str, str]:
+    return provenance() | {"threads": "1"}
+
+
+def sweep(
+    study: Study,
+    store: Store,
+    runner: Runner | None = None,
+    *,
+    retry: bool = False,
+    function: Attempt = attempt,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Run the trials of a study that have no result yet, and keep each result when it is there.
+
+    Other sweeps may work in the same folder, on this machine or another: a trial that one of them has is waited for, and
+    taken over where that sweep was killed.
+
+    Args:
+        study: The study.
+        store: Where results are kept.
+        runner: Where trials run; by default in this process.
+        retry: Whether trials that failed are run again.
+        function: Runs a trial.
+        report: Is called with how far it is, whenever that changes.
+
+    Returns:
+        How it ended: where `progress.stopped`, somebody asked for it.
+
+    Raises:
+        DiskFull: Where there was no room for a result for a minute.
+    """
+    trials = study.trials()
+    refused = refusals(trials)
+    progress = Progress(total=len(trials) - len(refused), refused=refused)
+    todo: dict[Trial, tuple[int, ...]] = {}
+    for trial in trials:
+        if trial not in refused:
+            version, record = store.version(trial), store.read(trial)
+            if record.state in ("missing", "damaged") or (retry and record.state == "failed"):
+                todo[trial] = version
+            else:
+                progress.count(trial, record.content)
+    if not todo:
+        report(progress)
+        return progress
+    write_whole(store.folder / STUDY, to_json(vars(study)) + "\n")
+    progress.begin()
+    report(progress)
+    before = store.stop_asked()
+    while todo and not progress.stopped:
+        todo = _round(store, runner or InProcess(), function, todo, before, progress, report)
+        if todo:
+            time.sleep(PAUSE)
+            progress.stopped = store.stop_asked() != before
+    return progress
+
+
+def _round(
+    store: Store,
+    runner: Runner,
+    function: Attempt,
+    todo: dict[Trial, tuple[int, ...]],
+    before: tuple[int, ...],
+    progress: Progress,
+    report: Callable[[Progress], None],
+) -> dict[Trial, tuple[int, ...]]:
+    """Run what nobody else has; returns what others have."""
+    held: dict[Trial, Hold] = {}
+    others: dict[Trial, tuple[int, ...]] = {}
+
+    def handed_out() -> Iterator[Trial]:
+        for trial, version in todo.items():
+            if store.stop_asked() != before:
+                progress.stopped = True
+                return
+            hold = store.hold(trial)
+            if hold is None:
+                others[trial] = version
+            elif store.version(trial) != version:  # another sweep has done it meanwhile
+                hold.release()
+                progress.count(trial, store.read(trial).content)
+            else:
+                held[trial] = hold
+                progress.running = len(held)
+                report(progress)
+                yield trial
+
+    try:
+        with closing(_generator(runner.map(function, handed_out()))) as outcomes:
+            for trial, outcome in outcomes:
+                content = _record(trial) | failure(outcome) if isinstance(outcome, Exception) else outcome
+                _write(store, trial, content)
+                held.pop(trial).release()
+                progress.running = len(held)
+                progress.count(trial, content, here=True)
+                report(progress)
+    finally:
+        for hold in held.values():
+            hold.release()
+        progress.running = 0
+    return others
+
+
+def _generator(outcomes: Outcomes) -> Generator[tuple[Trial, dict[str, Any] | Exception], None, None]:
+    """Close what a runner returns, also where it is no generator."""
+    try:
+        yield from outcomes
+    finally:
+        with suppress(AttributeError):
+            outcomes.close()  # type: ignore[attr-defined]
+
+
+def _write(store: Store, trial: Trial, content: dict[str, Any]) -> None:
+    """Keep a result; a full disk is waited for."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return store.write(trial, content)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            if time.monotonic() > until:
+                raise DiskFull(
+                    error.errno,
+                    f"There is no room in {store.folder}. Every result that was written is there; make room, and the same "
+                    "command goes on.",
+                ) from error
+            time.sleep(PAUSE)

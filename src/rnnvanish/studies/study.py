@@ -1,0 +1,180 @@
+"""A study: lists of cells, cures, tasks, lags, rates and seeds; each combination of them is a trial."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from rnnvanish.cells import ALL as CELLS
+from rnnvanish.mitigations import ALL as MITIGATIONS
+from rnnvanish.names import check_options, did_you_mean, listed, lookup, written
+from rnnvanish.studies.trial import Trial, named
+from rnnvanish.tasks import ALL as TASKS
+
+#: Of `rnnvanish.training.learner`, which takes seconds to import; a test holds them equal.
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A grid of trials.
+
+    Attributes:
+        name: Of its folder, and of its results.
+        cells: Cells, with options where they have some: "Elman(nonlinearity='relu')".
+        tasks: Tasks, likewise.
+        lags: Steps from what has to be remembered to where it is needed, at most. Each task turns them into its own options;
+            one that has no such distance, or is given that option itself, is one trial whatever the lags.
+        mitigations: Each as `rnnvanish train` takes them, "" for a network as it is drawn; {lag} stands for the lag.
+        hidden_sizes: Widths of the state.
+        num_layers: Numbers of layers.
+        optimizers: Their names.
+        momentum: That of "sgd".
+        lrs: Learning rates; or those of each optimiser, by its name.
+        seeds: Of weights and sequences.
+        steps: Optimiser steps of a trial at most; a multiple of `check_every`.
+        batch_size: Sequences in a step.
+        clip: Largest norm of the gradient. 0: any. None: 1, or any where a mitigation acts on the gradient.
+        check_every: Steps from one validation to the next.
+        share: Of the answers to a classification that must be right, in two validations in a row, for it to be solved; of
+            a regression the loss must be a tenth of the task's floor at most.
+        accelerator: Where trials run.
+        grids: Several grids: each says in what it differs from what is said above.
+
+    Raises:
+        ValueError: For a name that there is not: lists those there are; for an empty list, a size out of range.
+
+    Examples:
+        >>> study = Study("two", cells=["GRU"], tasks=["recall"], lags=[5], lrs=[0.01, 0.03])
+        >>> [str(trial) for trial in study.trials()]
+        ['GRU on recall at lag 5, adam 0.01, seed 0', 'GRU on recall at lag 5, adam 0.03, seed 0']
+    """
+
+    name: str
+    cells: list[str] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
+    lags: list[int] = field(default_factory=list)
+    mitigations: list[str] = field(default_factory=lambda: [""])
+    hidden_sizes: list[int] = field(default_factory=lambda: [32])
+    num_layers: list[int] = field(default_factory=lambda: [1])
+    optimizers: list[str] = field(default_factory=lambda: ["adam"])
+    momentum: float = 0.0
+    lrs: list[float] | dict[str, list[float]] = field(default_factory=lambda: [5e-3])
+    seeds: list[int] = field(default_factory=lambda: [0])
+    steps: int = 1000
+    batch_size: int = 32
+    clip: float | None = None
+    check_every: int = 25
+    share: float = 0.95
+    accelerator: Literal["cpu", "gpu"] = "cpu"
+    grids: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise ValueError(f"A study needs a name of letters, digits, - and _ alone, got {self.name!r}.")
+        for grid in self.grids:
+            if "grids" in grid or "name" in grid:
+                raise ValueError("A grid of a study has no name and no grids of its own.")
+            parsed(self._with(grid))  # says what is wrong in it
+        if not self.grids:
+            self._check()
+
+    def _check(self) -> None:
+        for kind, known, names in (("cell", CELLS, self.cells), ("task", TASKS, self.tasks)):
+            for each in names:
+                one = named(kind, each)
+                check_options(f"{kind} {one.name}", lookup(kind, one.name, known), one.options)
+        for cures in self.mitigations:
+            for cure in written(cures.replace("{lag}", "1")):
+                check_options(f"mitigation {cure.name}", lookup("mitigation", cure.name, MITIGATIONS), cure.options)
+
+    def trials(self) -> list[Trial]:
+        """Every combination once, in a fixed order: one seed of everything comes first."""
+        if self.grids:
+            found = [trial for grid in self.grids for trial in parsed(self._with(grid)).trials()]
+            seeds = list(dict.fromkeys(trial.seed for trial in found))
+            return sorted(dict.fromkeys(found), key=lambda trial: seeds.index(trial.seed))
+        return [
+            Trial(
+                cell,
+                task,
+                lag,
+                cures,
+                width,
+                layers,
+                optimizer,
+                self.momentum if optimizer == "sgd" else 0.0,
+                lr,
+                seed,
+                self.steps,
+                self.batch_size,
+                self.clip,
+                self.check_every,
+                self.share,
+                self.accelerator,
+            )
+            for seed, cell, cures, width, layers, optimizer, task in product(
+                *(
+                    self.seeds,
+                    self.cells,
+                    self.mitigations,
+                    self.hidden_sizes,
+                    self.num_layers,
+                    self.optimizers,
+                    self.tasks,
+                )
+            )
+            for lr in (self.lrs if isinstance(self.lrs, list) else self.lrs[optimizer])
+            for lag in self._lags(task)
+        ]
+
+    def _lags(self, task: str) -> list[int] | list[None]:
+        """The lags of a task; [None] where it has none, or its distance is given."""
+        one = named("task", task)
+        options = TASKS[one.name].options_at(1)
+        return [None] if options is None or options.keys() & one.options.keys() else self.lags
+
+    def _with(self, grid: Mapping[str, Any]) -> dict[str, Any]:
+        return asdict(self) | {"grids": []} | dict(grid)
+
+
+def parsed(content: Mapping[str, Any]) -> Study:
+    """Make a study of names and values, as YAML holds them.
+
+    Raises:
+        ValueError: For a field that there is not: lists those there are; for a value of another type.
+    """
+    known = [each.name for each in fields(Study)]
+    for name in content:
+        if name not in known:
+            raise ValueError(f"A study has no {name!r}.{did_you_mean(str(name), known)} There are: {listed(known)}.")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Study)
+    try:
+        return Study(**parser.parse_object(dict(content)).as_dict())
+    except ArgumentError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def read(path: str | Path) -> Study:
+    """Read a study from a YAML file.
+
+    Raises:
+        ValueError: For a file that is no study: says why.
+        OSError: For one that cannot be read.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is no study: needs names and values, got {type(content).__name__}.")
+    try:
+        return parsed(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
