@@ -15,6 +15,7 @@ import torch
 from rnnvanish import Recurrent, cells, mitigations, tasks
 from rnnvanish.__main__ import main
 from rnnvanish.mitigation import Build, Draw
+from rnnvanish.mitigations import SoftOrthogonality
 
 #: Options that make a task small; one without a size of its own is as large as its data.
 SMALL = {
@@ -51,12 +52,13 @@ def built(cure):
 
 @cache
 def suits(cell, cure):
-    """Whether a mitigation finds something to draw or to build in a layer of this cell; the other kinds act on any."""
-    if not cure or not issubclass(mitigations.ALL[cure], Draw | Build):
+    """Whether a mitigation finds something to act on in a layer of this cell; rules and other penalties act on any."""
+    if not cure or not issubclass(mitigations.ALL[cure], Draw | Build | SoftOrthogonality):
         return True
     try:
         kind, options = cells.ALL[cell.split()[0]], {"nonlinearity": "relu"} if cell == RELU else {}
-        built(cure)(Recurrent(kind, 2, 3, **kind.small, **options))
+        layer = Recurrent(kind, 2, 3, **kind.small, **options)
+        built(cure).penalty(layer, None, torch.sum) if cure == "SoftOrthogonality" else built(cure)(layer)
     except ValueError:
         return False
     return True

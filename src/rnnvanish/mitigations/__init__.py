@@ -4,6 +4,7 @@ A new one is its file, one import and its name in `__all__`.
 """
 
 from rnnvanish.mitigation import Mitigation
+from rnnvanish.mitigations.activation_regularisation import ActivationRegularisation
 from rnnvanish.mitigations.attention_over_past import AttentionOverPast
 from rnnvanish.mitigations.auxiliary_reconstruction import AuxiliaryReconstruction
 from rnnvanish.mitigations.chrono import Chrono
@@ -15,12 +16,16 @@ from rnnvanish.mitigations.gradient_flossing import GradientFlossing
 from rnnvanish.mitigations.gradient_norm_penalty import GradientNormPenalty
 from rnnvanish.mitigations.he import He
 from rnnvanish.mitigations.identity import Identity
+from rnnvanish.mitigations.jacobian_penalty import JacobianPenalty
 from rnnvanish.mitigations.layer_normalisation import LayerNormalisation
+from rnnvanish.mitigations.norm_stabiliser import NormStabiliser
 from rnnvanish.mitigations.np_rnn import NpRNN
 from rnnvanish.mitigations.open_gate import OpenGate
 from rnnvanish.mitigations.orthogonal_constraint import OrthogonalConstraint
 from rnnvanish.mitigations.orthogonal_start import OrthogonalStart
 from rnnvanish.mitigations.skip_through_time import SkipThroughTime
+from rnnvanish.mitigations.soft_orthogonality import SoftOrthogonality
+from rnnvanish.mitigations.temporal_activation_regularisation import TemporalActivationRegularisation
 from rnnvanish.mitigations.truncated_backpropagation import TruncatedBackpropagation
 from rnnvanish.mitigations.uniform_gate import UniformGate
 from rnnvanish.mitigations.variational_dropout import VariationalDropout
@@ -28,6 +33,7 @@ from rnnvanish.mitigations.zoneout import Zoneout
 
 __all__ = [
     "ALL",
+    "ActivationRegularisation",
     "AdaptiveClip",
     "AttentionOverPast",
     "AuxiliaryReconstruction",
@@ -41,12 +47,16 @@ __all__ = [
     "GradientNormPenalty",
     "He",
     "Identity",
+    "JacobianPenalty",
     "LayerNormalisation",
+    "NormStabiliser",
     "NpRNN",
     "OpenGate",
     "OrthogonalConstraint",
     "OrthogonalStart",
     "SkipThroughTime",
+    "SoftOrthogonality",
+    "TemporalActivationRegularisation",
     "TruncatedBackpropagation",
     "UniformGate",
     "VariationalDropout",

@@ -55,25 +55,44 @@ class GradientNormPenalty(Penalty):
 
 
 def omega(run: Run, value: Tensor) -> Tensor:
-    """Compute Ω of one loop and a loss. All steps are taken at once: to the cell they are one large batch."""
+    """Compute Ω of one loop and a loss."""
     time, batch = run.x.shape[:2]
     if time == 1:
         return run.x.new_zeros(())
-    coordinates, gradients = Coordinates.of(run), _gradients(value, run.states)
-    old, new = _joined(run.states[:-1]), _joined(run.states[1:])
-    before = tuple(row.detach().requires_grad_() for row in coordinates.rows(old))
-    given = coordinates.gradient_rows(_joined(gradients[1:]), new)
-    state = coordinates.state(before, coordinates.helpers(old))
-    after = coordinates.rows(run.step(run.x[1:].detach().flatten(0, 1), state))
-    moved, pulls = zip(*[(s, g) for s, g in zip(after, given, strict=True) if s.requires_grad], strict=True)
-    back = torch.autograd.grad(moved, before, pulls, create_graph=True, materialize_grads=True)
-    norm, norm_before = _norm(given), _norm(back)
-    counts = torch.arange(1, time, device=run.x.device)[:, None] <= run.ends
-    if run.resets is not None:  # a step that begins anew hands nothing back
-        counts = counts & ~run.resets[1:]
-    counts = counts.flatten() & (norm > 0)
+    gradients, steps = _gradients(value, run.states), SeparateSteps(run)
+    given = steps.coordinates.gradient_rows(joined(gradients[1:]), steps.new)
+    norm, norm_before = _norm(given), _norm(steps.back(given))
+    counts = steps.there & (norm > 0)
     ratio = torch.where(counts, norm_before / torch.where(counts, norm, 1.0), 1.0)
     return (ratio - 1).square().sum() / batch
+
+
+class SeparateSteps:
+    """All steps of a loop but the first, each by itself: states are constants, weights are reached through the step alone.
+
+    They are taken at once: to the cell they are one large batch.
+
+    Attributes:
+        coordinates: Those that states are written in.
+        new: The state after each step, as it was recorded.
+        after: Its coordinates, with a graph to the weights, (steps * sequences, size) for each part.
+        there: Which are steps of a sequence: no padding, and none that begins anew and hands nothing back.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.coordinates = Coordinates.of(run)
+        old, self.new = joined(run.states[:-1]), joined(run.states[1:])
+        self._before = tuple(row.detach().requires_grad_() for row in self.coordinates.rows(old))
+        state = self.coordinates.state(self._before, self.coordinates.helpers(old))
+        self.after = self.coordinates.rows(run.step(run.x[1:].detach().flatten(0, 1), state))
+        there = torch.arange(1, len(run.x), device=run.x.device)[:, None] <= run.ends
+        self.there = (there if run.resets is None else there & ~run.resets[1:]).flatten()
+
+    def back(self, given: Parts) -> tuple[Tensor, ...]:
+        """Take a gradient by the state after each step to the one before it, with a graph to the weights."""
+        pairs = [(s, g) for s, g in zip(self.after, given, strict=True) if s.requires_grad]
+        moved, pulls = zip(*pairs, strict=True)
+        return torch.autograd.grad(moved, self._before, pulls, create_graph=True, materialize_grads=True)
 
 
 def _gradients(value: Tensor, states: Sequence[Parts]) -> list[tuple[Tensor, ...]]:
@@ -83,7 +102,7 @@ def _gradients(value: Tensor, states: Sequence[Parts]) -> list[tuple[Tensor, ...
     return [tuple(next(found) if part.requires_grad else torch.zeros_like(part) for part in state) for state in states]
 
 
-def _joined(states: Sequence[Parts]) -> tuple[Tensor, ...]:
+def joined(states: Sequence[Parts]) -> tuple[Tensor, ...]:
     """The states of several steps as one batch, without a graph."""
     return tuple(torch.cat(parts).detach() for parts in zip(*states, strict=True))
 
