@@ -63,6 +63,8 @@ class Cell(nn.Module):
         gate_names: Its linear layers and for each which gate or unit every block of its rows makes, in their order. Those
             named `from_x`, or beginning so, read the input; all others read the state.
         keeps: The gate that keeps the state.
+        skew: Parameters whose part above the diagonal, minus its transpose, makes an orthogonal matrix, and by what map:
+            "exp", or "cayley", (I + S)⁻¹ (I − S).
         plain: Whether a step is `nonlinearity(from_x(x) + from_h(h))` and nothing else.
         torch_twin: The class of `torch.nn` with the same equations, whose weights are those of `from_x` and `from_h`.
         wants: What a step also takes, by keyword: "times", what has passed since the step before, (batch, 1); "observed",
@@ -80,6 +82,7 @@ class Cell(nn.Module):
     helpers: tuple[str, ...] = ()
     gate_names: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     keeps: Keeps | None = None
+    skew: ClassVar[Mapping[str, str]] = MappingProxyType({})
     plain: ClassVar[bool] = False
     torch_twin: ClassVar[type[nn.RNNBase] | None] = None
     wants: tuple[str, ...] = ()

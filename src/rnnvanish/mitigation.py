@@ -5,15 +5,16 @@ of the loss (`Penalty`), and on the gradient before the step (`Rule`). Each work
 `torch.nn.RNN`, `LSTM` and `GRU`, wherever they stand in a model.
 """
 
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.cell import Cell, Paper, State
+from rnnvanish.cell import Cell, Paper, State, recurrent_layers
 from rnnvanish.live import RecurrentStep, cells_of, has_own_forward, live_cells, recurrent_modules, step_modules
 from rnnvanish.recurrent import Recurrent
 
@@ -73,6 +74,92 @@ def _kind(cell: Cell) -> str:
     twin = type(cell).torch_twin
     name = type(cell).__name__ if twin is None else twin.__name__
     return f"{name} ({type(cell.nonlinearity).__name__.lower()})" if cell.plain else name
+
+
+@dataclass(frozen=True, repr=False)
+class MatrixDraw(Draw):
+    """Draws recurrent matrices, and may scale them after it. A subclass writes `draw_matrices`.
+
+    Args:
+        radius: The spectral radius, the largest absolute eigenvalue, that each gate's recurrent matrix is scaled to
+            (Jaeger 2001, for echo states); None leaves it as it is drawn.
+        slope_gain: Whether each is multiplied by what makes up for the slope of the activation, see `gain_for_slope`.
+
+    Raises:
+        ValueError: For a radius that is not above 0, and for both.
+    """
+
+    radius: float | None = field(default=None, kw_only=True)
+    slope_gain: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.radius is not None and not (self.radius > 0 and math.isfinite(self.radius)):
+            raise ValueError(f"{type(self).__name__} needs a radius > 0 or None, got {self.radius}.")
+        if self.radius is not None and self.slope_gain:
+            raise ValueError(
+                f"{type(self).__name__} takes a radius or slope_gain=True: each says how large a matrix is."
+            )
+
+    def __repr__(self) -> str:
+        """Write its numbers; of `radius` and `slope_gain` what is not the default."""
+        first = sorted(fields(self), key=lambda each: bool(each.kw_only))
+        shown = [each for each in first if not each.kw_only or getattr(self, each.name) != each.default]
+        return f"{type(self).__name__}({', '.join(f'{each.name}={getattr(self, each.name)!r}' for each in shown)})"
+
+    def draw_matrices(self, cell: Cell) -> bool:
+        """Write new values into the recurrent matrices of `cell`, at least; False where this does not suit the cell."""
+        raise NotImplementedError(f"{type(self).__name__} needs a draw_matrices(cell) -> bool.")
+
+    def draw(self, cell: Cell) -> bool:
+        """Draw, and scale the recurrent matrices.
+
+        Raises:
+            ValueError: Where what they are to be scaled to has no meaning for the cell.
+        """
+        gain = gain_for_slope(cell) if self.slope_gain else 1.0  # refused before anything is drawn
+        matrices = recurrent_matrices(cell)
+        if self.radius is not None and any(len(matrix) != matrix.shape[1] for matrix in matrices):
+            raise ValueError(f"{type(cell).__name__} has recurrent matrices that are not square: they have no radius.")
+        if not self.draw_matrices(cell):
+            return False
+        for matrix in matrices:
+            matrix.mul_(gain if self.radius is None else self.radius / spectral_radius(matrix))
+        return True
+
+
+def recurrent_matrices(cell: Cell) -> list[Tensor]:
+    """What each gate of a cell multiplies the state by: live views, none of a matrix that is computed from others."""
+    return [block for layer in recurrent_layers(cell) for block in gates(cell, f"{layer}.weight")]
+
+
+def spectral_radius(matrix: Float[Tensor, "units units"]) -> float:
+    """Compute the largest absolute eigenvalue of a matrix; a ValueError where there is none but 0."""
+    wide = matrix.detach().to(torch.promote_types(matrix.dtype, torch.double))
+    radius = float(torch.linalg.eigvals(wide).abs().amax())
+    if radius <= torch.finfo(matrix.dtype).eps * matrix.abs().amax().item():
+        raise ValueError("A matrix without an eigenvalue other than 0 cannot be scaled to a radius: draw more of it.")
+    return radius
+
+
+def gain_for_slope(cell: Cell) -> float:
+    """Compute 1 / √E[φ′(z)²], z standard normal: a matrix times that keeps the gradient's length in a wide network.
+
+    That is the rule of He et al. (2015): √2 for ReLU. For tanh it is 1.47; `torch.nn.init.calculate_gain` has 5/3.
+
+    Raises:
+        ValueError: For a cell with gates.
+    """
+    if not cell.plain:
+        raise ValueError(f"slope_gain=True needs a cell of one activation without gates, got {type(cell).__name__}.")
+    activation = cast(nn.Module, cell.nonlinearity)
+    like = next(activation.parameters(), torch.empty((), dtype=torch.double))
+    with torch.enable_grad():
+        z = torch.linspace(
+            -8, 8, 4000, dtype=like.dtype, device=like.device, requires_grad=True
+        )  # 0, a kink, is none of it
+        (slope,) = torch.autograd.grad(activation(z).sum(), z)
+    weight = torch.exp(-z.detach().square() / 2)
+    return float((weight.sum() / (weight * slope.square()).sum()).sqrt())
 
 
 @dataclass(frozen=True)

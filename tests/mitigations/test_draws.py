@@ -8,7 +8,20 @@ from torch import nn
 
 from rnnvanish import Recurrent, cells, probes
 from rnnvanish.live import live_cells
-from rnnvanish.mitigations import Chrono, Critical, Glorot, He, Identity, NpRNN, OpenGate, OrthogonalStart, UniformGate
+from rnnvanish.mitigation import gain_for_slope
+from rnnvanish.mitigations import (
+    Chrono,
+    Critical,
+    Glorot,
+    He,
+    Identity,
+    NpRNN,
+    OpenGate,
+    OrthogonalStart,
+    RotationStart,
+    SparseStart,
+    UniformGate,
+)
 from rnnvanish.mitigations.critical import critical_gain
 
 #: A module of torch and the same of this package, for each kind of layer.
@@ -152,6 +165,117 @@ def test_orthogonal_start(name, gain):
     assert no_other_weight_changed(module, before, "weight_hh" if name.startswith("torch") else "from_h.weight")
 
 
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(("angles", "least", "most"), [("henaff", -math.pi, math.pi), ("cayley", 0.0, math.pi / 2)])
+def test_rotation_start(name, angles, least, most):
+    """As a complex number a pair is multiplied by exp(−iθ), and θ is uniform; the odd unit is left alone."""
+    hidden = 201
+    module = RotationStart(angles)(LAYERS[name](2, hidden).double())
+    for block in blocks(module, "h"):
+        pairs = block[:-1, :-1].reshape(100, 2, 100, 2)
+        assert not pairs.permute(0, 2, 1, 3)[~torch.eye(100, dtype=torch.bool)].any()
+        assert block[-1, -1] == 1
+        assert block[-1].count_nonzero() == block[:, -1].count_nonzero() == 1
+        own = pairs.permute(0, 2, 1, 3)[torch.eye(100, dtype=torch.bool)]
+        number = torch.view_as_complex(torch.stack([own[:, 0, 0], own[:, 1, 0]], -1).contiguous())
+        torch.testing.assert_close(own[:, 1, 1], number.real)
+        torch.testing.assert_close(own[:, 0, 1], -number.imag)
+        torch.testing.assert_close(number.abs(), torch.ones(100).double())
+        assert distance(-number.angle(), lambda angle: (angle - least) / (most - least)) < 1.63 / 100**0.5
+
+
+@pytest.mark.parametrize(
+    ("cell", "bound"), [(cells.ExpRNN, "henaff"), (cells.ScoRNN, "cayley"), (cells.ScoRNN, "henaff")]
+)
+def test_rotation_start_of_an_antisymmetric_matrix(cell, bound):
+    """What the cell itself makes of it, step by step and without input, is a rotation by the same angles as in a plain one."""
+    layer = Recurrent(cell, 2, 6).double()
+    torch.manual_seed(1)
+    RotationStart(bound)(layer)
+    plain = nn.RNN(2, 6).double()
+    torch.manual_seed(1)
+    RotationStart(bound)(plain)
+    h = torch.rand(1, 3, 6).double()
+    with torch.no_grad():
+        layer.cells[0].bias.zero_()
+        after = layer(torch.zeros(1, 3, 2).double(), h)[1]
+    torch.testing.assert_close(after, h @ plain.weight_hh_l0, rtol=1e-10, atol=1e-12)
+    with pytest.raises(ValueError, match=f"The matrix of {cell.__name__} is orthogonal"):
+        RotationStart(radius=0.9)(layer)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_sparse_start(name):
+    """Each row has its numbers, all columns are met, and they are normal until they are scaled to the radius."""
+    for connections, hidden in ((15, 60), (15, 8)):
+        module = SparseStart(connections, radius=None)(LAYERS[name](2, hidden))
+        for block in blocks(module, "h"):
+            assert (block != 0).sum(1).tolist() == [min(connections, hidden)] * hidden
+            assert (block != 0).any(0).sum() > 0.8 * hidden
+            values = block[block != 0]
+            assert distance(values, torch.special.ndtr) < 2.2 / len(values) ** 0.5
+        for radius in (1.1, 0.7):
+            for block in blocks(SparseStart(connections, radius=radius)(module), "h"):
+                assert torch.linalg.eigvals(block).abs().max().item() == pytest.approx(radius, rel=1e-4)
+                assert (block != 0).sum(1).tolist() == [min(connections, hidden)] * hidden
+
+
+RADIUS = [Glorot(radius=0.8), OrthogonalStart(radius=0.8), SparseStart(radius=0.8), RotationStart(radius=0.8)]
+
+
+@pytest.mark.parametrize("draw", [*RADIUS, He(radius=0.8), NpRNN(radius=0.8)], ids=repr)
+def test_a_radius_is_that_of_each_gate(draw):
+    """By what a long product does: ‖Uᵏ‖ goes as 0.8ᵏ."""
+    for name in ("RNN relu",) if draw not in RADIUS else LAYERS:
+        module = nn.RNN(2, 20, nonlinearity="relu") if name == "RNN relu" else LAYERS[name](2, 20)
+        before = {key: value.clone() for key, value in module.state_dict().items()}
+        draw(module.double())
+        for block in blocks(module, "h"):
+            power, log = block, 0.0  # of U to the power 2 ** 14, by squaring
+            for _ in range(14):
+                power, log = power @ power, 2 * log
+                log += math.log(power.norm())
+                power = power / power.norm()
+            assert log / 2**14 == pytest.approx(math.log(0.8), abs=0.001)
+        if not isinstance(draw, Glorot | He):
+            assert no_other_weight_changed(
+                module.float(), before, "weight_hh" if isinstance(module, nn.RNNBase) else "from_h.weight"
+            )
+
+
+@pytest.mark.parametrize(
+    ("nonlinearity", "gain"),
+    [("relu", 2**0.5), ("leaky_relu", (2 / (1 + 0.01**2)) ** 0.5), ("prelu", (2 / (1 + 0.25**2)) ** 0.5)],
+)
+def test_slope_gain_of_a_rectifier_is_torchs(nonlinearity, gain):
+    cell = cells.Elman(2, 3, nonlinearity=nonlinearity)
+    assert gain_for_slope(cell) == pytest.approx(gain, rel=1e-5)
+    slope = {"relu": None, "leaky_relu": 0.01, "prelu": 0.25}[nonlinearity]
+    theirs = nn.init.calculate_gain("relu" if slope is None else "leaky_relu", slope)
+    assert gain == pytest.approx(theirs)
+
+
+def test_slope_gain_keeps_the_gradient_of_one_step():
+    """Of a wide network whose units sum up standard normal numbers: for tanh and sigmoid, too."""
+    for nonlinearity, slope in (
+        ("tanh", lambda z: 1 - z.tanh() ** 2),
+        ("sigmoid", lambda z: z.sigmoid() * (1 - z.sigmoid())),
+    ):
+        layer = Recurrent(cells.Elman, 2, 800, nonlinearity=nonlinearity)
+        OrthogonalStart(slope_gain=True)(layer)
+        (u,) = blocks(layer, "h")
+        kept = (u.T @ (slope(torch.randn(800, 200)) * torch.randn(800, 200))).square().sum() / 800 / 200
+        assert kept.item() == pytest.approx(1, abs=0.02)
+    with pytest.raises(ValueError, match="one activation without gates, got LSTM"):
+        OrthogonalStart(slope_gain=True)(nn.LSTM(2, 3))
+
+
+def test_what_scales_is_written_where_it_is_not_the_default():
+    assert repr(OrthogonalStart()) == "OrthogonalStart(gain=1.0)"
+    assert repr(OrthogonalStart(0.5, radius=0.9)) == "OrthogonalStart(gain=0.5, radius=0.9)"
+    assert eval(repr(SparseStart(3, radius=None, slope_gain=True))) == SparseStart(3, radius=None, slope_gain=True)
+
+
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_identity(scale):
     """Torch's own ReLU kernel hands a state on: 20 steps without input leave scale ** 20 of it, to the last bit."""
@@ -233,6 +357,8 @@ def test_weights_can_still_be_learnt():
         (He(), nn.RNN(1, 2)),
         (Critical(), nn.RNN(1, 2, nonlinearity="relu")),
         (Glorot(), nn.Linear(1, 2)),
+        (SparseStart(), nn.Linear(1, 2)),
+        (RotationStart(), nn.LSTM(2, 4, proj_size=2)),
     ],
 )
 def test_what_suits_no_layer_is_an_error_and_changes_nothing(draw, module):
@@ -256,6 +382,12 @@ def test_a_weight_that_is_computed_from_others_is_not_written_to():
         (lambda: OrthogonalStart(0.0), "gain > 0, got 0.0"),
         (lambda: Identity(-1.0), "scale > 0, got -1.0"),
         (lambda: OpenGate(math.inf), "finite bias, got inf"),
+        (lambda: OrthogonalStart(radius=-1.0), "radius > 0 or None, got -1.0"),
+        (lambda: Glorot(radius=0.9, slope_gain=True), "a radius or slope_gain=True"),
+        (lambda: He(slope_gain=True), "leave slope_gain out"),
+        (lambda: RotationStart("haar"), "'henaff' or 'cayley', got 'haar'"),
+        (lambda: SparseStart(0), "connections >= 1, got 0"),
+        (lambda: SparseStart(radius=0.9)(nn.LSTM(2, 4, proj_size=2)), "not square: they have no radius"),
         (lambda: Chrono(2.0), "span > 2 steps, got 2.0"),
         (lambda: Chrono(math.nan), "span > 2 steps, got nan"),
         (lambda: Chrono(math.inf), "span > 2 steps, got inf"),

@@ -14,6 +14,7 @@ not 0. Why it may die: where |z| is below −b, or behind the flat side of the l
 """
 
 import math
+from types import MappingProxyType
 from typing import final
 
 import torch
@@ -65,6 +66,7 @@ class ExpRNN(Cell):
     )
     checked = 'authors\' code, Lezcano/expRNN orthogonal.py and initialization.py ("henaff") @ 830ec83652'
     gate_names = {"from_x": ("h",)}
+    skew = MappingProxyType({"a": "exp"})
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -105,6 +107,7 @@ class ScoRNN(Cell):
     )
     checked = "authors' code, SpartinStuff/scoRNN scoRNN.py and scoRNN_copying.py @ d390c9bac6"
     gate_names = {"from_x": ("h",)}
+    skew = MappingProxyType({"a": "cayley"})
     d: Tensor
 
     def __init__(self, input_size: int, hidden_size: int, negative: int = 0) -> None:

@@ -23,8 +23,10 @@ from rnnvanish.mitigations.np_rnn import NpRNN
 from rnnvanish.mitigations.open_gate import OpenGate
 from rnnvanish.mitigations.orthogonal_constraint import OrthogonalConstraint
 from rnnvanish.mitigations.orthogonal_start import OrthogonalStart
+from rnnvanish.mitigations.rotation_start import RotationStart
 from rnnvanish.mitigations.skip_through_time import SkipThroughTime
 from rnnvanish.mitigations.soft_orthogonality import SoftOrthogonality
+from rnnvanish.mitigations.sparse_start import SparseStart
 from rnnvanish.mitigations.temporal_activation_regularisation import TemporalActivationRegularisation
 from rnnvanish.mitigations.truncated_backpropagation import TruncatedBackpropagation
 from rnnvanish.mitigations.uniform_gate import UniformGate
@@ -54,8 +56,10 @@ __all__ = [
     "OpenGate",
     "OrthogonalConstraint",
     "OrthogonalStart",
+    "RotationStart",
     "SkipThroughTime",
     "SoftOrthogonality",
+    "SparseStart",
     "TemporalActivationRegularisation",
     "TruncatedBackpropagation",
     "UniformGate",

@@ -12,14 +12,14 @@ from typing import final
 from torch import nn
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import Draw, gates
+from rnnvanish.mitigation import MatrixDraw, gates
 
 DISTRIBUTIONS = {"uniform": nn.init.xavier_uniform_, "normal": nn.init.xavier_normal_}
 
 
 @final
-@dataclass(frozen=True)
-class Glorot(Draw):
+@dataclass(frozen=True, repr=False)
+class Glorot(MatrixDraw):
     """Draw the weights of each gate by its number of inputs and outputs; biases stay.
 
     Args:
@@ -44,8 +44,9 @@ class Glorot(Draw):
     def __post_init__(self) -> None:
         if self.distribution not in DISTRIBUTIONS:
             raise ValueError(f"Glorot needs the distribution 'uniform' or 'normal', got {self.distribution!r}.")
+        super().__post_init__()
 
-    def draw(self, cell: Cell) -> bool:
+    def draw_matrices(self, cell: Cell) -> bool:
         """Draw input and recurrent weights, gate by gate."""
         blocks = [block for layer in cell.gate_names for block in gates(cell, f"{layer}.weight")]
         for block in blocks:

@@ -12,12 +12,12 @@ from typing import final
 from torch import nn
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import Draw, gates
+from rnnvanish.mitigation import MatrixDraw, gates
 
 
 @final
-@dataclass(frozen=True)
-class He(Draw):
+@dataclass(frozen=True, repr=False)
+class He(MatrixDraw):
     """Draw the weights of a network of rectifiers (ReLU, leaky, parametric) by its number of inputs; biases stay.
 
     Examples:
@@ -34,7 +34,12 @@ class He(Draw):
     needs = "rectifiers without gates, as nn.RNN(nonlinearity='relu') has"
     invariant = "At the start the weights have variance 2 / ((1 + a²) inputs) and mean 0; a: slope below zero."
 
-    def draw(self, cell: Cell) -> bool:
+    def __post_init__(self) -> None:
+        if self.slope_gain:
+            raise ValueError("He makes up for the slope of a rectifier already: leave slope_gain out.")
+        super().__post_init__()
+
+    def draw_matrices(self, cell: Cell) -> bool:
         """Draw input and recurrent weights."""
         slope = slope_below_zero(cell)
         if slope is None:

@@ -12,13 +12,13 @@ from typing import final
 import torch
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import Draw, gates
+from rnnvanish.mitigation import MatrixDraw, gates
 from rnnvanish.mitigations.he import is_rectifier
 
 
 @final
-@dataclass(frozen=True)
-class NpRNN(Draw):
+@dataclass(frozen=True, repr=False)
+class NpRNN(MatrixDraw):
     """Draw the recurrent matrix of a network of rectifiers positive definite with largest eigenvalue 1; the rest stays.
 
     Examples:
@@ -36,7 +36,7 @@ class NpRNN(Draw):
     needs = "rectifiers without gates, as nn.RNN(nonlinearity='relu') has"
     invariant = "At the start the recurrent matrix is symmetric, its largest eigenvalue 1, all others between 0 and 1."
 
-    def draw(self, cell: Cell) -> bool:
+    def draw_matrices(self, cell: Cell) -> bool:
         """Draw the recurrent matrix."""
         if not is_rectifier(cell) or not gates(cell):
             return False

@@ -12,13 +12,13 @@ from typing import final
 
 from torch import nn
 
-from rnnvanish.cell import Cell, Paper, recurrent_layers
-from rnnvanish.mitigation import Draw, gates
+from rnnvanish.cell import Cell, Paper
+from rnnvanish.mitigation import MatrixDraw, recurrent_matrices
 
 
 @final
-@dataclass(frozen=True)
-class OrthogonalStart(Draw):
+@dataclass(frozen=True, repr=False)
+class OrthogonalStart(MatrixDraw):
     """Draw the recurrent matrix of each gate orthogonal; input weights and biases stay.
 
     Args:
@@ -43,10 +43,11 @@ class OrthogonalStart(Draw):
     def __post_init__(self) -> None:
         if not (self.gain > 0 and math.isfinite(self.gain)):
             raise ValueError(f"OrthogonalStart needs a gain > 0, got {self.gain}.")
+        super().__post_init__()
 
-    def draw(self, cell: Cell) -> bool:
+    def draw_matrices(self, cell: Cell) -> bool:
         """Draw the recurrent weights, gate by gate."""
-        blocks = [block for layer in recurrent_layers(cell) for block in gates(cell, f"{layer}.weight")]
+        blocks = recurrent_matrices(cell)
         for block in blocks:
             nn.init.orthogonal_(block, self.gain)
         return bool(blocks)
