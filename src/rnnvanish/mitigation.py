@@ -1,8 +1,8 @@
 """A mitigation: something that is said to help, and the one moment at which it acts.
 
-There are four moments and so four kinds: when weights are drawn (`Draw`), when a network is built (`Build`), as a part
-of the loss (`Penalty`), and on the gradient before the step (`Rule`). Each works on `Recurrent` and on a user's
-`torch.nn.RNN`, `LSTM` and `GRU`, wherever they stand in a model.
+There are five moments and so five kinds: when weights are drawn (`Draw`), when a network is built (`Build`), as a part
+of the loss (`Penalty`), on the gradient before the step (`Rule`), and from step to step of a training (`Regime`). Each
+works on `Recurrent` and on a user's `torch.nn.RNN`, `LSTM` and `GRU`, wherever they stand in a model.
 """
 
 import math
@@ -28,7 +28,7 @@ class Mitigation:
         checked: With what its equations and defaults were compared: authors' code with its commit, torch, or the paper; where
             these disagree, and where it departs from them.
         invariant: What is true of a network while it is treated, in words; a test trains a little and measures it.
-        moment: When it acts, in words; the four kinds say so.
+        moment: When it acts, in words; the five kinds say so.
     """
 
     paper: ClassVar[Paper]
@@ -333,6 +333,62 @@ class Rule(Mitigation):
     def apply(self, parameters: Tensor | Iterable[Tensor]) -> None:
         """Change the `grad` of `parameters`, an iterable or a single tensor, as `torch.nn.utils` takes them."""
         raise NotImplementedError(f"{type(self).__name__} needs an apply(parameters).")
+
+
+@dataclass(frozen=True)
+class Regime(Mitigation):
+    """Acts while a network trains: on what a step reads, on the state it begins with, on how far it moves each weight.
+
+    A subclass writes what it changes; all else stays as it is. Everything is a function of the number of the step, so that
+    a training that was interrupted goes on as it would have.
+
+    Attributes:
+        period: Steps after which it begins anew; an epoch has to be a multiple of it.
+    """
+
+    moment = "while it trains"
+
+    @property
+    def period(self) -> int:
+        """Steps after which it begins anew."""
+        return 1
+
+    def __call__(self, model: nn.Module) -> nn.Module:
+        """Give `model` what the training needs of it; returns it, or what takes its place."""
+        return model
+
+    def batch(self, task: Any, step: int, draw: Callable[[Any, int], Any]) -> Any:
+        """Return what a step reads.
+
+        Args:
+            task: A `Task`.
+            step: Number of the step, from 0.
+            draw: Draws a batch of a task: a function of the task, and of the number of a step.
+        """
+        return draw(task, step)
+
+    def begin(self, model: nn.Module, step: int) -> None:
+        """Say that the step of this number begins, on a model that this has been called with."""
+
+    def rates(self, model: nn.Module) -> dict[Tensor, float]:
+        """By what the learning rate of a parameter is multiplied; one that is not named keeps its own."""
+        return {}
+
+    def parameter_groups(self, model: nn.Module, lr: float) -> list[dict[str, Any]]:
+        """The parameters of `model` as `torch.optim` takes them: all that have one learning rate in a group."""
+        return parameter_groups(model, lr, [self])
+
+
+def parameter_groups(model: nn.Module, lr: float, regimes: Iterable[Regime]) -> list[dict[str, Any]]:
+    """The parameters of `model` as `torch.optim` takes them, each with `lr` times what all regimes say of it."""
+    factors = dict.fromkeys(model.parameters(), 1.0)
+    for regime in regimes:
+        for parameter, factor in regime.rates(model).items():
+            factors[cast(nn.Parameter, parameter)] *= factor
+    return [
+        {"params": [each for each, own in factors.items() if own == factor], "lr": lr * factor}
+        for factor in dict.fromkeys(factors.values())
+    ]
 
 
 def gates(cell: Cell, weight: str = "from_h.weight") -> tuple[Tensor, ...]:

@@ -46,6 +46,7 @@ class Task:
         answer: Whether the loss reads the output at each sequence's own "last" step, or at "every" step.
         tolerance: None for a classification; for a regression the error below which an answer counts as right.
         forward_only: Whether the inputs hold the answers of earlier steps, so that a reverse direction would read them.
+        length_field: The field that makes its sequences longer; empty where they are as long as its data.
     """
 
     paper: ClassVar[Paper]
@@ -54,6 +55,7 @@ class Task:
     answer: ClassVar[Literal["last", "every"]] = "last"
     tolerance: ClassVar[float | None] = None
     forward_only: ClassVar[bool] = False
+    length_field: ClassVar[str] = ""
 
     @property
     def floor(self) -> float:

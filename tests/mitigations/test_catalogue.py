@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rnnvanish import mitigations
-from rnnvanish.mitigation import Build, Draw, Mitigation, Penalty, Rule
+from rnnvanish.mitigation import Build, Draw, Mitigation, Penalty, Regime, Rule
 
 TESTS = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__))
 
@@ -16,13 +16,13 @@ def test_a_mitigation_is_whole(name):
     mitigation = mitigations.ALL[name]
     assert mitigation is getattr(mitigations, name)
     assert name in mitigations.__all__
-    assert sum(issubclass(mitigation, kind) for kind in (Draw, Build, Penalty, Rule)) == 1
+    assert sum(issubclass(mitigation, kind) for kind in (Draw, Build, Penalty, Rule, Regime)) == 1
     assert mitigation.paper.authors
     assert 1980 < mitigation.paper.year < 2030
     assert mitigation.paper.link.startswith("https://")
     assert len(mitigation.checked) > 10
     assert mitigation.invariant.endswith(".")
-    assert mitigation.moment in {kind.moment for kind in (Draw, Build, Penalty, Rule)}
+    assert mitigation.moment in {kind.moment for kind in (Draw, Build, Penalty, Rule, Regime)}
     assert mitigation.__doc__
     assert re.search(rf"\b{name}\(", TESTS), f"{name} needs a test of its invariant in {Path(__file__).parent}."
 
@@ -37,7 +37,7 @@ def test_names_are_in_alphabetical_order():
     assert list(mitigations.ALL) == sorted(mitigations.ALL)
 
 
-def test_a_mitigation_is_one_of_the_four_kinds():
-    kinds = {kind.moment for kind in (Draw, Build, Penalty, Rule)}
-    assert len(kinds) == 4
+def test_a_mitigation_is_one_of_the_five_kinds():
+    kinds = {kind.moment for kind in (Draw, Build, Penalty, Rule, Regime)}
+    assert len(kinds) == 5
     assert not hasattr(Mitigation, "moment")

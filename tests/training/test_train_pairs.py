@@ -14,7 +14,7 @@ import torch
 
 from rnnvanish import Recurrent, cells, mitigations, tasks
 from rnnvanish.__main__ import main
-from rnnvanish.mitigation import Build, Draw
+from rnnvanish.mitigation import Build, Draw, Regime
 from rnnvanish.mitigations import SoftOrthogonality
 
 #: Options that make a task small; one without a size of its own is as large as its data.
@@ -31,6 +31,7 @@ OPTIONS = {
     "GradientFlossing": "(count=2)",
     "SkipThroughTime": "(lag=2)",
     "TruncatedBackpropagation": "(window=3)",
+    "WarmState": "(windows=2)",
     "Zoneout": "(0.1)",
 }
 STRUCTURES = {
@@ -53,20 +54,30 @@ def built(cure):
 @cache
 def suits(cell, cure):
     """Whether a mitigation finds something to act on in a layer of this cell; rules and other penalties act on any."""
-    if not cure or not issubclass(mitigations.ALL[cure], Draw | Build | SoftOrthogonality):
+    if not cure or not issubclass(mitigations.ALL[cure], Draw | Build | Regime | SoftOrthogonality):
         return True
     try:
         kind, options = cells.ALL[cell.split()[0]], {"nonlinearity": "relu"} if cell == RELU else {}
         layer = Recurrent(kind, 2, 3, **kind.small, **options)
-        built(cure).penalty(layer, None, torch.sum) if cure == "SoftOrthogonality" else built(cure)(layer)
+        treated = built(cure).penalty(layer, None, torch.sum) if cure == "SoftOrthogonality" else built(cure)(layer)
+        if issubclass(mitigations.ALL[cure], Regime):
+            built(cure).rates(treated)
     except ValueError:
         return False
     return True
 
 
+#: What a mitigation that acts while it trains asks of a task.
+ASKED = {"Curriculum": lambda task: task.length_field, "WarmState": lambda task: task.answer == "every"}
+#: Mitigations that need layers which read forward.
+FORWARD = {"WarmState"}
+
+
 def fits(row):
     cell, task, cure, structure = row
-    return suits(cell, cure) and not (structure == "both ways" and tasks.ALL[task].forward_only)
+    forward = tasks.ALL[task].forward_only or cure in FORWARD
+    asked = ASKED.get(cure, lambda task: True)
+    return suits(cell, cure) and bool(asked(tasks.ALL[task])) and not (structure == "both ways" and forward)
 
 
 def pairs(row):
@@ -124,6 +135,10 @@ def test_every_other_cell_trains(train):
 
 WRONG = [(cell, "recall", cure, "plain") for cell in CELLS for cure in CURES if not suits(cell, cure)]
 WRONG += [("GRU", task, "", "both ways") for task in tasks.ALL if tasks.ALL[task].forward_only]
+WRONG += [
+    ("GRU", task, cure, "plain") for cure, asked in ASKED.items() for task in tasks.ALL if not asked(tasks.ALL[task])
+]
+WRONG += [("GRU", "copying", cure, "both ways") for cure in FORWARD]
 
 
 @pytest.mark.parametrize("row", WRONG, ids="-".join)

@@ -10,6 +10,7 @@ from rnnvanish.mitigations.auxiliary_reconstruction import AuxiliaryReconstructi
 from rnnvanish.mitigations.chrono import Chrono
 from rnnvanish.mitigations.clipping import AdaptiveClip, ClipNorm, ClipValue
 from rnnvanish.mitigations.critical import Critical
+from rnnvanish.mitigations.curriculum import Curriculum
 from rnnvanish.mitigations.dilated import Dilated
 from rnnvanish.mitigations.glorot import Glorot
 from rnnvanish.mitigations.gradient_flossing import GradientFlossing
@@ -23,6 +24,7 @@ from rnnvanish.mitigations.np_rnn import NpRNN
 from rnnvanish.mitigations.open_gate import OpenGate
 from rnnvanish.mitigations.orthogonal_constraint import OrthogonalConstraint
 from rnnvanish.mitigations.orthogonal_start import OrthogonalStart
+from rnnvanish.mitigations.recurrent_rate import RecurrentRate
 from rnnvanish.mitigations.rotation_start import RotationStart
 from rnnvanish.mitigations.skip_through_time import SkipThroughTime
 from rnnvanish.mitigations.soft_orthogonality import SoftOrthogonality
@@ -31,6 +33,7 @@ from rnnvanish.mitigations.temporal_activation_regularisation import TemporalAct
 from rnnvanish.mitigations.truncated_backpropagation import TruncatedBackpropagation
 from rnnvanish.mitigations.uniform_gate import UniformGate
 from rnnvanish.mitigations.variational_dropout import VariationalDropout
+from rnnvanish.mitigations.warm_state import WarmState
 from rnnvanish.mitigations.zoneout import Zoneout
 
 __all__ = [
@@ -43,6 +46,7 @@ __all__ = [
     "ClipNorm",
     "ClipValue",
     "Critical",
+    "Curriculum",
     "Dilated",
     "Glorot",
     "GradientFlossing",
@@ -56,6 +60,7 @@ __all__ = [
     "OpenGate",
     "OrthogonalConstraint",
     "OrthogonalStart",
+    "RecurrentRate",
     "RotationStart",
     "SkipThroughTime",
     "SoftOrthogonality",
@@ -64,6 +69,7 @@ __all__ = [
     "TruncatedBackpropagation",
     "UniformGate",
     "VariationalDropout",
+    "WarmState",
     "Zoneout",
 ]
 

@@ -41,6 +41,7 @@ class Adding(Task):
     input_size: ClassVar[int] = 2
     output_size: ClassVar[int] = 1
     tolerance: ClassVar[float | None] = 0.04
+    length_field: ClassVar[str] = "length"
 
     def __post_init__(self) -> None:
         self.need_at_least(2, length=self.length)

@@ -43,6 +43,7 @@ class Copying(Task):
     input_size: ClassVar[int] = 10
     output_size: ClassVar[int] = 9
     answer: ClassVar[Literal["last", "every"]] = "every"
+    length_field: ClassVar[str] = "delay"
 
     def __post_init__(self) -> None:
         self.need_at_least(1, delay=self.delay)

@@ -41,6 +41,7 @@ class Recall(Task):
     )
     input_size: ClassVar[int] = 1
     output_size: ClassVar[int] = 2
+    length_field: ClassVar[str] = "length"
 
     def __post_init__(self) -> None:
         self.need_at_least(1, length=self.length)

@@ -41,6 +41,7 @@ class Sunspots(Task):
     input_size: ClassVar[int] = 1
     output_size: ClassVar[int] = 1
     tolerance: ClassVar[float | None] = 0.5
+    length_field: ClassVar[str] = "window"
 
     def __post_init__(self) -> None:
         self.need_at_least(1, window=self.window)

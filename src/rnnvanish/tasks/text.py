@@ -45,6 +45,7 @@ class Text(Task):
     output_size: ClassVar[int] = len(ALPHABET)
     answer: ClassVar[Literal["last", "every"]] = "every"
     forward_only: ClassVar[bool] = True
+    length_field: ClassVar[str] = "length"
 
     def __post_init__(self) -> None:
         self.need_at_least(1, length=self.length)

@@ -70,7 +70,8 @@ def build(options: dict[str, Any]) -> tuple[Learner, TaskData]:
     learner = Learner(**{name: value for name, value in options.items() if name not in RUN_OPTIONS})
     if options["clip"] is None:
         options["clip"] = 0.0 if learner.rules else 1.0
-    data = TaskData(learner.task, options["batch_size"], options["steps_per_epoch"], options["seed"])
+    sizes = options["batch_size"], options["steps_per_epoch"]
+    data = TaskData(learner.task, *sizes, options["seed"], learner.regimes)
     _ = learner.task.floor  # reads the data: where a package is missing, now rather than in the middle
     for name, least in {"epochs": 1, "clip": 0, "monitor": 0}.items():
         if options[name] < least:

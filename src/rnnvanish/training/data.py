@@ -1,10 +1,12 @@
 """The batches of a task, for Lightning."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from rnnvanish.mitigation import Regime
 from rnnvanish.task import Batch, Task, stream
 
 
@@ -21,18 +23,41 @@ class TaskData(pl.LightningDataModule):
         batch_size: Sequences in a batch.
         steps_per_epoch: Batches in an epoch.
         seed: Another seed draws other sequences, also for the validation.
+        regimes: Those mitigations of a `Learner` that act while it trains: `learner.regimes`.
+
+    Raises:
+        ValueError: For sizes below 1, and for epochs that are no multiple of what a regime takes to begin anew.
     """
 
-    def __init__(self, task: Task, batch_size: int = 64, steps_per_epoch: int = 100, seed: int = 0) -> None:
+    def __init__(
+        self,
+        task: Task,
+        batch_size: int = 64,
+        steps_per_epoch: int = 100,
+        seed: int = 0,
+        regimes: Sequence[Regime] = (),
+    ) -> None:
         super().__init__()
         for name, size in {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch}.items():
             if size < 1:
                 raise ValueError(f"TaskData needs {name} >= 1, got {size}.")
         self.task, self.batch_size, self.steps_per_epoch, self.seed = task, batch_size, steps_per_epoch, seed
+        self.regimes = list(regimes)
+        for regime in self.regimes:
+            if steps_per_epoch % regime.period:  # what was interrupted goes on at the beginning of an epoch
+                raise ValueError(
+                    f"{regime!r} needs steps_per_epoch to be a multiple of {regime.period}, got {steps_per_epoch}."
+                )
 
     def train_batch(self, epoch: int, index: int) -> Batch:
         """Draw a batch of the train part."""
-        return self.task.sample(self.batch_size, stream(self.seed, epoch, index), "train")
+        draw = self._sample
+        for regime in self.regimes:
+            draw = partial(regime.batch, draw=draw)
+        return draw(self.task, epoch * self.steps_per_epoch + index)
+
+    def _sample(self, task: Task, step: int) -> Batch:
+        return task.sample(self.batch_size, stream(self.seed, *divmod(step, self.steps_per_epoch)), "train")
 
     def test_batch(self) -> Batch:
         """Draw the batch of the test part."""

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rnnvanish import cells, tasks
-from rnnvanish.mitigation import Build, Draw, Penalty, Rule
+from rnnvanish.mitigation import Build, Draw, Penalty, Regime, Rule, parameter_groups
 from rnnvanish.mitigations import ALL as MITIGATIONS
 from rnnvanish.names import built, check_options, lookup
 from rnnvanish.recurrent import Recurrent
@@ -106,9 +106,10 @@ class Learner(pl.LightningModule):
             if isinstance(mitigation, Draw):
                 mitigation(layer)
         self.recurrent: nn.Module = layer
-        for mitigation in chosen:
-            if isinstance(mitigation, Build):
-                self.recurrent = mitigation(self.recurrent)
+        self.regimes = [mitigation for mitigation in chosen if isinstance(mitigation, Regime)]
+        builds: list[Build | Regime] = [mitigation for mitigation in chosen if isinstance(mitigation, Build)]
+        for build in (*builds, *self.regimes):
+            self.recurrent = build(self.recurrent)
         self.penalties = [mitigation for mitigation in chosen if isinstance(mitigation, Penalty)]
         self.rules = [mitigation for mitigation in chosen if isinstance(mitigation, Rule)]
 
@@ -157,14 +158,29 @@ class Learner(pl.LightningModule):
         self.log("val_score", self.task.score(prediction, batch), prog_bar=True, batch_size=count)
         self.log("floor", self.task.floor, batch_size=count)
 
+    def on_fit_start(self) -> None:
+        """See that the batches are those that the mitigations ask for.
+
+        Raises:
+            ValueError: Where they come from elsewhere.
+        """
+        drawing = [regime for regime in self.regimes if type(regime).batch is not Regime.batch]
+        if drawing and getattr(getattr(self.trainer, "datamodule", None), "regimes", None) != self.regimes:
+            raise ValueError(
+                f"{drawing[0]!r} draws the batches: train with TaskData(learner.task, regimes=learner.regimes)."
+            )
+
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
         """Seed each step by its place, so that an interrupted run drops the outputs that it would have dropped."""
         torch.manual_seed(stream("step", self.hparams["seed"], self.current_epoch, index).initial_seed())
+        for regime in self.regimes:
+            regime.begin(self, self.current_epoch * int(self.trainer.num_training_batches) + index)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Build the optimiser."""
         momentum = {"momentum": self.hparams["momentum"]} if self.hparams["optimizer"] == "sgd" else {}
-        return OPTIMIZERS[self.hparams["optimizer"]](self.parameters(), lr=self.hparams["lr"], **momentum)
+        groups = parameter_groups(self, self.hparams["lr"], self.regimes)
+        return OPTIMIZERS[self.hparams["optimizer"]](groups, lr=self.hparams["lr"], **momentum)
 
     def _last(self, output: Tensor, lengths: Tensor | None) -> Tensor:
         """Output of each direction at its own last step, shape (batch, hidden * directions)."""
