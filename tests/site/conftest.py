@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from tools.browser import find, skipped
-from tools.site import catalogue
+from tools.site.catalogue import pages as catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 collect_ignore = ["poisoned"]  # pages, not tests

@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import benchmarks
-import catalogue
 import cited
 import collected
 import extras
@@ -26,6 +25,7 @@ import import_map
 import mathematics
 import mkdocs_jupyter.plugin as jupyter
 import notebook
+from catalogue import pages as catalogue
 from execute import digest, execute, set_up
 from markdown import Extension
 from mkdocs.exceptions import PluginError

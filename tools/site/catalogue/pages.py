@@ -17,13 +17,19 @@ from typing import Any
 
 from mkdocs.structure.files import File, InclusionLevel
 
+from . import of_cells, of_cures
+
 LINE = re.compile(r"^::: (rnnvanish\.\w+)\.\*$", re.MULTILINE)
-#: Of a class what is its own.
+#: What the tables and pages of each catalogue say, beside what all say alike.
+SAYS = {"rnnvanish.cells": of_cells, "rnnvanish.mitigations": of_cures}
+#: Of a class its docstring, and those methods that are not of every class.
 CLASS = """::: {path}
     options:
-      heading_level: 2
+      heading_level: 3
+      show_root_heading: false
+      show_root_toc_entry: false
       show_bases: false
-      filters: ["!^_", "!^(forward|initial_state|output|output_size|scales|parallel|paper|small)$"]
+      filters: ["!^_", "!^({hidden})$"]
 """
 
 
@@ -41,7 +47,7 @@ class Entry:
 
     @property
     def title(self) -> str:
-        """Name of what it lists."""
+        """Names of what it lists."""
         return ", ".join(self.kinds)
 
     @property
@@ -53,6 +59,11 @@ class Entry:
     def sentence(self) -> str:
         """What it is, in a sentence."""
         return " ".join(self.text.partition("\n\n")[0].split())
+
+    @property
+    def says(self) -> Any:
+        """What its catalogue has to say of each."""
+        return SAYS[self.module.rpartition(".")[0]]
 
 
 def entries(package: str) -> list[Entry]:
@@ -85,31 +96,20 @@ def name(page: str, entry: Entry) -> str:
 
 def put(markdown: str, page: str) -> str:
     """Put a table in the place of the line for all; `page` is the page that has it."""
-    return LINE.sub(lambda found: "\n".join(_table(entries(found[1]), page)), markdown)
+    return LINE.sub(lambda found: _table(entries(found[1]), page), markdown)
 
 
-def _table(found: list[Entry], page: str) -> list[str]:
-    rows = [
-        f"| {_links(entry, page)} | {entry.sentence} | {_once(str(kind.paper.year) for kind in entry.kinds.values())} "
-        f"| {_once(map(_kept, entry.kinds.values()))} |"
-        for entry in found
-    ]
-    return ["| Cell | What it is | Year | What it keeps |", "|---|---|---|---|", *rows]
+def _table(found: list[Entry], page: str) -> str:
+    rows = [found[0].says.HEAD, ["---"] * len(found[0].says.HEAD)]
+    for entry in found:
+        of_each = zip(*map(entry.says.columns, entry.kinds.values()), strict=True)
+        rows.append([_links(entry, page), entry.sentence, *("<br>".join(dict.fromkeys(column)) for column in of_each)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _links(entry: Entry, page: str) -> str:
     address = PurePosixPath(name(page, entry)).relative_to(PurePosixPath(page).parent)
     return "<br>".join(f"[{kind}]({address}#{entry.module}.{kind})" for kind in entry.kinds)
-
-
-def _once(said: Iterable[str]) -> str:
-    return "<br>".join(dict.fromkeys(said))
-
-
-def _kept(cell: Any) -> str:
-    """The parts of a cell's state that are memory, and which of its gates keeps one of them."""
-    gate = {cell.keeps.part: f" ({cell.keeps.called} gate `{cell.keeps.gate}`)"} if cell.keeps else {}
-    return ", ".join(f"`{part}`{gate.get(part, '')}" for part in cell.state_names if part not in cell.helpers)
 
 
 def _page(entry: Entry, page: str) -> str:
@@ -118,25 +118,25 @@ def _page(entry: Entry, page: str) -> str:
         f"---\ndescription: {json.dumps(entry.sentence, ensure_ascii=False)}\n---",
         f"# {entry.title}",
         entry.text,
-        *(part for kind in entry.kinds.values() for part in (_class(kind), _facts(kind))),
-        f"`rnnvanish cells {next(iter(entry.kinds))}` measures how far back its gradient reaches.",
-        f"[All cells](../{PurePosixPath(page).name})",
+        *(_section(kind, entry.says) for kind in entry.kinds.values()),
+        f"[{entry.says.ALL}](../{PurePosixPath(page).name})",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _class(kind: Any) -> str:
-    return CLASS.format(path=f"{kind.__module__}.{kind.__qualname__}")
-
-
-def _facts(kind: Any) -> str:
-    """Where a cell comes from, and what it was compared with."""
+def _section(kind: Any, says: Any) -> str:
+    """What a page says of one of its classes."""
+    path = f"{kind.__module__}.{kind.__qualname__}"
     paper = kind.paper
-    where = f" ({paper.where})" if paper.where else ""
-    return "\n".join(
-        [
-            f"- **What it keeps:** {_kept(kind)}",
-            f"- **Paper:** {paper.authors} ({paper.year}). [{paper.title}]({paper.link}){where}",
-            f"- **Checked against:** {kind.checked}",
-        ]
-    )
+    facts = {
+        **says.facts(kind),
+        "Paper": f"{paper.authors} ({paper.year}). [{paper.title}]({paper.link}){f' ({paper.where})' if paper.where else ''}",
+        "Checked against": kind.checked,
+    }
+    parts = [
+        f"## {kind.__name__} {{ #{path} }}",
+        "\n".join(f"- **{fact}:** {said}" for fact, said in facts.items()),
+        says.use(kind),
+        CLASS.format(path=path, hidden=says.HIDDEN),
+    ]
+    return "\n\n".join(parts)

@@ -1,0 +1,91 @@
+"""What each cure changes before any training: of plain, LSTM and GRU networks the half-life, and what arrives from 100 steps back."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from torch import nn
+
+from rnnvanish import mitigations
+from rnnvanish.experiments.workbench import HIDDEN, curve
+from rnnvanish.mitigation import Build, Draw, Mitigation
+from rnnvanish.names import built
+from rnnvanish.recurrent import Recurrent
+
+LAG = 100
+#: One more step than fits a hundred, so that no cut of a truncation falls just before the end.
+STEPS = LAG + 11
+SEEDS = (0, 1, 2)
+#: The networks that cures are tried on, as torch draws them; the first two are plain ones, by their activation.
+NETWORKS: Mapping[str, Callable[[int, int], nn.Module]] = {
+    "tanh": nn.RNN,
+    "ReLU": lambda features, hidden: nn.RNN(features, hidden, nonlinearity="relu"),
+    "LSTM": nn.LSTM,
+    "GRU": nn.GRU,
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How much of a gradient a network keeps.
+
+    Attributes:
+        half_life: In steps; infinite where nothing is lost.
+        arrives: The part that arrives from `LAG` steps back.
+    """
+
+    half_life: float
+    arrives: float
+
+
+def written(name: str) -> str:
+    """A cure as one writes it: its name, and where it needs an option the call that its docstring shows."""
+    cure = mitigations.ALL[name]
+    if all(option.default is not option.empty for option in inspect.signature(cure).parameters.values()):
+        return name
+    shown = re.search(rf"\b{name}\([^()]*\)", inspect.getdoc(cure) or "")
+    if shown is None:
+        raise ValueError(f"{name} needs options: show in an example of its docstring how it is called.")
+    return shown[0]
+
+
+def example(name: str) -> Mitigation:
+    """A cure with the options of `written`."""
+    (cure,) = built("cure", written(name), mitigations.ALL)
+    return cure
+
+
+def suited(cure: Mitigation) -> tuple[str, ...]:
+    """Those of `NETWORKS` that a cure takes: one that neither draws nor builds takes them all."""
+    return tuple(network for network in NETWORKS if not isinstance(cure, Draw | Build) or _takes(cure, network))
+
+
+def _takes(cure: Draw | Build, network: str) -> bool:
+    try:
+        cure(NETWORKS[network](1, 4))
+    except ValueError:
+        return False
+    return True
+
+
+@cache
+def kept(network: str, cure: Draw | Build | None = None) -> Kept:
+    """Measure a network of 64 units, with a cure or without: of three draws the one whose half-life is the middle one."""
+    curves = sorted(
+        (curve(lambda: _drawn(network, cure), seed, STEPS) for seed in SEEDS), key=lambda each: each.half_life
+    )
+    middle = curves[len(SEEDS) // 2]
+    return Kept(middle.half_life, float(middle.gain[LAG]))
+
+
+def _drawn(network: str, cure: Draw | Build | None) -> nn.Module:
+    layer = NETWORKS[network](1, HIDDEN)
+    if cure is None:
+        return layer
+    layer = cure(layer)
+    for each in layer.modules():
+        if isinstance(each, Recurrent):
+            each.engine = "reference"  # to compile it would take longer than to measure it
+    return layer
