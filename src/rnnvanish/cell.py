@@ -121,7 +121,7 @@ class Cell(nn.Module):
         several axes, overrides it: this is where their shapes are said. They may depend on the hidden size and on options,
         never on the width of the input.
         """
-        return tuple(x.new_zeros(len(x), self.hidden_size) for _ in self.state_names)
+        return tuple(x.new_zeros(x.shape[0], self.hidden_size) for _ in self.state_names)
 
     def scales(self, state: State) -> tuple[Tensor | float, ...]:
         """What each part of the state is to be multiplied with to be what it stands for, of `helpers` alone: 1.

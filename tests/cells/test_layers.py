@@ -103,10 +103,12 @@ def test_copies_compute_the_same(name):
 
 
 @every_cell
-def test_it_is_exported(name):
+def test_it_is_exported_for_any_number_of_sequences(name):
     layer, x = built(name), sequences(time=2)
-    exported = torch.export.export(layer, (x,)).module()
-    torch.testing.assert_close(exported(2 * x), layer(2 * x), **exact)
+    layer.engine = "auto"
+    exported = torch.export.export(layer, (x,), dynamic_shapes=({1: torch.export.Dim("batch")},)).module()
+    more = torch.cat([x, 2 * x, -x], dim=1)
+    torch.testing.assert_close(exported(more), layer(more), **exact)
 
 
 @every_cell

@@ -66,8 +66,8 @@ class AttentiveRNN(Cell):
 
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
         """Return zeros."""
-        past = x.new_zeros(len(x), self.span, self.hidden_size)
-        return x.new_zeros(len(x), self.hidden_size), past, x.new_zeros(len(x), 1)
+        past = x.new_zeros(x.shape[0], self.span, self.hidden_size)
+        return x.new_zeros(x.shape[0], self.hidden_size), past, x.new_zeros(x.shape[0], 1)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""

@@ -69,7 +69,7 @@ class ClockworkRNN(Cell):
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return the state before the first step: zeros, and all clocks at a tick."""
-        return x.new_zeros(len(x), self.hidden_size), x.new_zeros(len(x), 1)
+        return x.new_zeros(x.shape[0], self.hidden_size), x.new_zeros(x.shape[0], 1)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""

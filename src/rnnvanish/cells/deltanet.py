@@ -58,7 +58,7 @@ class DeltaNet(Cell):
 
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
         """Return zeros."""
-        return (x.new_zeros(len(x), self.heads, self.width, self.width),)
+        return (x.new_zeros(x.shape[0], self.heads, self.width, self.width),)
 
     def _read(self, x: Float[Tensor, "*steps input"]) -> tuple[Float[Tensor, "*steps heads width"], ...]:
         """Compute q, k and v."""

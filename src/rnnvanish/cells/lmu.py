@@ -70,7 +70,7 @@ class LMU(Cell):
 
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
         """Return zeros."""
-        return x.new_zeros(len(x), self.hidden_size), x.new_zeros(len(x), self.order)
+        return x.new_zeros(x.shape[0], self.hidden_size), x.new_zeros(x.shape[0], self.order)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""

@@ -66,7 +66,7 @@ class LRU(Cell):
 
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
         """Return zeros, complex."""
-        return (x.new_zeros(len(x), self.hidden_size, dtype=x.dtype.to_complex()),)
+        return (x.new_zeros(x.shape[0], self.hidden_size, dtype=x.dtype.to_complex()),)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""

@@ -67,7 +67,10 @@ class MIST(Cell):
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return the state before the first step: zeros, also for those long ago, the latest first."""
-        h, past = x.new_zeros(len(x), self.hidden_size), x.new_zeros(len(x), max(self.delays) - 1, self.hidden_size)
+        h, past = (
+            x.new_zeros(x.shape[0], self.hidden_size),
+            x.new_zeros(x.shape[0], max(self.delays) - 1, self.hidden_size),
+        )
         return (h, past)[: len(self.state_names)]
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:

@@ -78,7 +78,7 @@ class PhasedLSTM(Cell):
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return the state before the first step: zeros."""
-        return tuple(x.new_zeros(len(x), width) for width in (self.hidden_size, self.hidden_size, 1))
+        return tuple(x.new_zeros(x.shape[0], width) for width in (self.hidden_size, self.hidden_size, 1))
 
     def forward(
         self, x: Float[Tensor, "batch input"], state: State, times: Float[Tensor, "batch 1"] | None = None

@@ -71,7 +71,7 @@ class ProjectedLSTM(Cell):
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return zeros: `h` of the projection's width, `c` of the cells'."""
-        return x.new_zeros(len(x), self.proj_size), x.new_zeros(len(x), self.hidden_size)
+        return x.new_zeros(x.shape[0], self.proj_size), x.new_zeros(x.shape[0], self.hidden_size)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""

@@ -59,7 +59,7 @@ class QRNN(Cell):
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return the state before the first step: zeros."""
-        return x.new_zeros(len(x), self.hidden_size), x.new_zeros(len(x), 3 * self.hidden_size)
+        return x.new_zeros(x.shape[0], self.hidden_size), x.new_zeros(x.shape[0], 3 * self.hidden_size)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""

@@ -62,7 +62,7 @@ class S4D(Cell):
 
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
         """Return zeros, complex."""
-        return (x.new_zeros(len(x), self.hidden_size, self.order, dtype=x.dtype.to_complex()),)
+        return (x.new_zeros(x.shape[0], self.hidden_size, self.order, dtype=x.dtype.to_complex()),)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
@@ -81,7 +81,7 @@ class S4D(Cell):
         """Take all steps, some of them at once, as a convolution."""
         (s,), outputs = state, []
         c, rate = torch.complex(self.c_re, self.c_im), torch.complex(-self.log_a.exp(), self.omega)
-        decay, length = torch.exp(self.log_dt.exp() * rate), min(self.chunk, len(x))
+        decay, length = torch.exp(self.log_dt.exp() * rate), min(self.chunk, x.shape[0])
         write, powers = (decay - 1) / rate, torch.cumprod(decay.expand(length, -1, -1), 0)  # Ā, Ā², …
         written = write * torch.cat([torch.ones_like(powers[:1]), powers[:-1]])  # by a step, so many steps ago
         kernel = torch.fft.rfft(2 * (c * written).sum(-1).real, 2 * length, 0)[:, None]

@@ -63,7 +63,7 @@ class S6(Cell):
 
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
         """Return zeros."""
-        return (x.new_zeros(len(x), self.hidden_size, self.order),)
+        return (x.new_zeros(x.shape[0], self.hidden_size, self.order),)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""

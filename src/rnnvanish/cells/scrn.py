@@ -65,7 +65,7 @@ class SCRN(Cell):
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return the state before the first step: 0.1, as the authors have it."""
-        return x.new_full((len(x), self.hidden_size), 0.1), x.new_full((len(x), self.context_size), 0.1)
+        return x.new_full((x.shape[0], self.hidden_size), 0.1), x.new_full((x.shape[0], self.context_size), 0.1)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""

@@ -77,7 +77,7 @@ class SkipRNN(Cell):
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return the state before the first step: zeros, and a δ with which that is taken."""
-        return x.new_zeros(len(x), self.hidden_size), x.new_ones(len(x), 1), x.new_zeros(len(x), 1)
+        return x.new_zeros(x.shape[0], self.hidden_size), x.new_ones(x.shape[0], 1), x.new_zeros(x.shape[0], 1)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step, or none."""

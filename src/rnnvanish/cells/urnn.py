@@ -69,7 +69,7 @@ class URNN(Cell):
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return the state before the first step, which is learnt."""
-        return (torch.complex(*self.h0.to(x.dtype)).expand(len(x), -1),)
+        return (torch.complex(*self.h0.to(x.dtype)).expand(x.shape[0], -1),)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""

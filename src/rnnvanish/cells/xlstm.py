@@ -134,7 +134,7 @@ class MLSTM(Cell):
     def initial_state(self, x: Inexact[Tensor, "batch input"]) -> State:
         """Return zeros."""
         shapes = (self.heads, self.width, self.width), (self.heads, self.width), (self.heads,)
-        return tuple(x.new_zeros(len(x), *shape) for shape in shapes)
+        return tuple(x.new_zeros(x.shape[0], *shape) for shape in shapes)
 
     def _read(self, x: Float[Tensor, "*steps input"]) -> tuple[Float[Tensor, "*steps heads width"], ...]:
         """Compute q, k, v and o."""
@@ -170,7 +170,7 @@ class MLSTM(Cell):
         q, k, v, o = (a.movedim(0, 2) for a in self._read(x))
         i = self.from_x_i(x).movedim(0, 2)[:, :, None]
         f = logsigmoid(self.from_x_f(x)).movedim(0, 2).cumsum(-1)[..., None]
-        later = torch.ones(len(x), len(x), dtype=torch.bool, device=x.device).triu(1)
+        later = torch.ones(x.shape[0], x.shape[0], dtype=torch.bool, device=x.device).triu(1)
         written, kept = (f - f.mT + i).masked_fill(later, -math.inf), f + m[..., None, None]
         m = torch.maximum(kept, written.amax(-1, keepdim=True))
         written, kept = torch.exp(written - m), torch.exp(kept - m)

@@ -109,8 +109,11 @@ def _wants_program(engine: str, x: Tensor, state: State, record: StateRecord | N
     """Whether to try a compiled loop: not while one is compiled, nor for an export, which wants torch's operations."""
     if is_compiling() or engine == "reference":
         return False
-    worth = record is not None or x.shape[0] * sum(part.numel() for part in state) >= SMALLEST
-    return engine != "auto" or (worth and not torch.compiler.is_exporting())
+    if engine != "auto":
+        return True
+    if torch.compiler.is_exporting():  # first: to ask for a size would fix it
+        return False
+    return record is not None or x.shape[0] * sum(part.numel() for part in state) >= SMALLEST
 
 
 _outside_compiler: Any = None
