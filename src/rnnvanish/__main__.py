@@ -183,7 +183,7 @@ def train(
         epochs: After each, the network is tested and kept.
         steps_per_epoch: Optimiser steps in an epoch.
         batch_size: Sequences in a step.
-        lr: Learning rate.
+        lr: Learning rate of the optimiser.
         clip: Largest norm of the gradient; a larger one is scaled down to it, after any mitigation. 0: any norm. By
             default 1, or 0 where a mitigation acts on the gradient.
         mitigations: Cures, as Python writes them: "Chrono(span=100), ClipNorm"; `rnnvanish mitigations` lists them.
@@ -327,18 +327,39 @@ def _told(claim: Any, record: dict[str, Any], recalled: bool) -> str:
     )
 
 
-def sweep(study: str, out: str | None = None, retry: bool = False, json: bool = False) -> Ending:
+def sweep(
+    study: str,
+    out: str | None = None,
+    dry_run: bool = False,
+    status: bool = False,
+    stop: bool = False,
+    retry: bool = False,
+    tensorboard: bool = False,
+    export: str | None = None,
+    plot: str | None = None,
+    json: bool = False,
+) -> Ending:
     """Run the trials of a study that have no result yet. The same command goes on after an interruption.
 
     Args:
-        study: A YAML file that names cells, mitigations, tasks, lags, rates and seeds.
+        study: A YAML file that names cells, mitigations, tasks, lags, rates and seeds; or a study that comes with rnnvanish.
         out: Folder of its results; by default studies/NAME.
-        retry: Whether trials that failed are run again.
+        dry_run: Say how many trials there are, and how long they take at most, from a few timed steps.
+        status: Say how far it is, and run nothing.
+        stop: Ask whoever runs the study in this folder to stop after the trials that are running.
+        retry: Run trials that failed again.
+        tensorboard: Log each trial for TensorBoard, in the study's folder.
+        export: A file for the results, a row a trial: .csv, .parquet, or .json for rnnvanish itself.
+        plot: A file for a picture: which share of the seeds learns, by lag, a line for each network.
         json: Print how it ended as one line of JSON.
     """
+    modes = [name for name, wanted in {"dry_run": dry_run, "status": status, "stop": stop}.items() if wanted]
+    if len(modes) > 1:
+        raise WrongUse(f"sweep does one thing at a time, got --{' and --'.join(modes)}.")
     from rnnvanish.studies import command
 
-    return command.run(study, out, retry)
+    mode = modes[0] if modes else "run"
+    return command.run(study, out, mode, json, retry=retry, tensorboard=tensorboard, exported=export, plotted=plot)
 
 
 #: Every command by its name.

@@ -58,6 +58,27 @@ def retention(curves: Mapping[str, Curve], ax: "Axes | None" = None) -> "Axes":
     return axes
 
 
+def success(shares: Mapping[str, Mapping[int, float]], title: str, ax: "Axes | None" = None) -> "Axes":
+    """Draw the share of seeds that learn a task against the lag, a line for each network that is compared.
+
+    Lines that would hide each other are drawn a little apart.
+    """
+    import matplotlib.pyplot as plt
+
+    axes: Axes = ax or plt.subplots()[1]
+    styles = ("-", "--", ":", "-.")
+    for place, (name, by_lag) in enumerate(shares.items()):
+        apart = 0.012 * (place - (len(shares) - 1) / 2)
+        heights = [share + apart for share in by_lag.values()]
+        axes.plot(list(by_lag), heights, styles[place % 4], marker="o", markersize=4, label=name)
+    axes.set(xlabel="steps to remember", ylabel="seeds that learn it", title=title, xscale="log", ylim=(-0.1, 1.1))
+    lags = sorted({lag for by_lag in shares.values() for lag in by_lag})
+    axes.set_xticks(lags, [str(lag) for lag in lags])
+    axes.set_yticks([0, 0.5, 1], ["none", "half", "all"])
+    axes.minorticks_off()
+    return axes
+
+
 def label_decades(axes: "Axes") -> None:
     """Label a logarithmic axis of parts in words: all, 1 in a million."""
     low, high = (math.log10(limit) for limit in axes.get_ylim())

@@ -48,8 +48,8 @@ def uses(first, second):
     return module(second) in imported(first)
 
 
-def test_there_are_three_journeys():
-    assert len(JOURNEYS) == 3
+def test_there_are_four_journeys():
+    assert len(JOURNEYS) == 4
 
 
 @pytest.mark.parametrize("title", JOURNEYS)

@@ -2,43 +2,176 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from rnnvanish.names import WrongUse
+from rnnvanish.console import complain, print_text
+from rnnvanish.names import WrongUse, printable
+from rnnvanish.studies.estimate import estimate
+from rnnvanish.studies.export import export, plot
 from rnnvanish.studies.progress import Progress
-from rnnvanish.studies.run import sweep
+from rnnvanish.studies.reader import COMMITTED, Results, collect
+from rnnvanish.studies.run import Attempt, Runner, attempt, sweep
 from rnnvanish.studies.store import Store
 from rnnvanish.studies.study import Study, read
+from rnnvanish.studies.table import best, duration, shown
+from rnnvanish.studies.trial import Trial, refusals
+
+#: How the command ends: its exit code, and what `--json` prints.
+Ending = tuple[int, dict[str, Any]]
 
 
-def run(study: str, out: str | None, retry: bool) -> tuple[int, dict[str, Any]]:
-    """Run a study; returns the exit code, and what `--json` prints."""
+def run(
+    study: str,
+    out: str | None,
+    mode: str,
+    as_json: bool,
+    *,
+    retry: bool = False,
+    tensorboard: bool = False,
+    exported: str | None = None,
+    plotted: str | None = None,
+    runner: Runner | None = None,
+) -> Ending:
+    """Run a study, or say how far it is.
+
+    Args:
+        study: Its file, or the name of one that comes with the package.
+        out: Folder of its results; None for studies/NAME.
+        mode: "run"; "dry_run" says how much there is to do, "status" how much is done, "stop" asks whoever runs it to stop.
+        as_json: Whether to leave out what is for people.
+        retry: Whether trials that failed are run again.
+        tensorboard: Whether each trial is logged for TensorBoard.
+        exported: A file for the results.
+        plotted: A file for the picture.
+        runner: Where trials run.
+
+    Raises:
+        WrongUse: For a study that there is not, and for what stops it.
+    """
     try:
-        known = read(study)
+        given = COMMITTED / f"{study}.yaml"
+        known = read(given if given.exists() and not Path(study).exists() else study)
         store = Store(out or f"studies/{known.name}")
-        with _terminated():
-            progress = sweep(known, store, retry=retry)
-    except (ValueError, OSError) as error:
+        if mode == "dry_run":
+            return _foretell(known, as_json)
+        if mode == "stop":
+            store.ask_to_stop()
+            return 0, {"study": known.name, "folder": str(store.folder), "asked": "to stop"}
+        progress = None
+        if mode == "run":
+            progress = _sweep(known, store, runner, retry, _attempt(store, tensorboard), as_json)
+        found = collect(known, store, f"rnnvanish sweep {study}" + (f" --out {out}" if out else ""))
+        if exported:
+            export(found, exported)
+        if plotted:
+            plot(found, plotted)
+    except (ValueError, OSError, ImportError) as error:
         raise WrongUse(str(error)) from error
-    return int(progress.failed > 0), document(known, store, progress)
+    except (KeyboardInterrupt, SystemExit) as end:
+        said = "Interrupted: every result that was there is kept, and the same command goes on."
+        complain(said)
+        return (end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 130), {"error": said}
+    if not as_json:
+        _say(found, store, progress)
+    return int(bool(found.failed)), _document(found, store)
 
 
-def document(study: Study, store: Store, progress: Progress) -> dict[str, Any]:
-    """What `--json` prints."""
-    return {
+def _sweep(
+    study: Study, store: Store, runner: Runner | None, retry: bool, function: Attempt, as_json: bool
+) -> Progress:
+    with _terminated(), shown(study.name) as report:
+        progress = sweep(study, store, runner, retry=retry, function=function, report=report)
+    if progress.refused and not as_json:
+        for why, count in Counter(progress.refused.values()).items():
+            complain(printable(f"{count} trials cannot be: {why}"))
+    return progress
+
+
+def _attempt(store: Store, tensorboard: bool) -> Attempt:
+    if not tensorboard:
+        return attempt
+    if find_spec("tensorboard") is None:
+        raise ImportError('--tensorboard needs TensorBoard: pip install "rnnvanish[log]" brings it.')
+    return partial(attempt_with_tensorboard, store.folder)
+
+
+def attempt_with_tensorboard(folder: Path, trial: Trial) -> dict[str, Any]:
+    """Run a trial, and log it for TensorBoard."""
+    from pytorch_lightning.loggers import TensorBoardLogger
+
+    logger = TensorBoardLogger(folder, "tensorboard", trial.key, default_hp_metric=False)
+    return attempt(trial, logger=logger, log_every_n_steps=min(10, trial.check_every))
+
+
+def _foretell(study: Study, as_json: bool) -> Ending:
+    """Say how many trials there are, and how long they take."""
+    trials = study.trials()
+    refused = refusals(trials)
+    possible = [trial for trial in trials if trial not in refused]
+    if not possible:
+        raise ValueError(
+            f"{study.name} has no trial that can be: {next(iter(refused.values()), 'its lists are empty')}"
+        )
+    guess = estimate(possible)
+    if not as_json:
+        print_text(
+            f"{study.name}: {len(possible)} trials. One after the other they take {duration(guess.seconds)} at most on this "
+            f"machine, where none is solved before its budget is spent; {guess.timed} of {guess.networks} networks were timed.\n"
+        )
+        for why, count in Counter(refused.values()).items():
+            print_text(printable(f"{count} more cannot be: {why}") + "\n")
+    return 0, {
         "study": study.name,
-        "folder": str(store.folder),
-        "trials": progress.total,
-        "done": progress.done,
-        "failed": progress.failed,
-        "solved": progress.solved,
-        "diverged": progress.diverged,
-        "left": progress.left,
-        "refused": [{"trial": trial.configuration, "why": why} for trial, why in progress.refused.items()],
+        "trials": len(possible),
+        "seconds": round(guess.seconds, 1),
+        "networks": guess.networks,
+        "timed": guess.timed,
+        "refused": _reasons(refused),
     }
+
+
+def _say(found: Results, store: Store, progress: Progress | None) -> None:
+    """Tell people how far it is."""
+    print_text(printable(str(found)) + "\n")
+    running = sum(store.is_held(trial) for trial in found.missing)
+    if progress is not None and progress.stopped:
+        print_text("It was asked to stop.\n")
+    elif running:
+        print_text(f"{running} are running now.\n")
+    for trial, error in list(found.failed.items())[:5]:
+        print_text(printable(f"  {trial}: {error}; its traceback is in {store.path(trial)}") + "\n")
+    counted = Progress(len(found.rows))
+    for trial, content in found.records.items():
+        counted.count(trial, content)
+    print_text("".join(f"  {printable(line)}\n" for line in best(counted)))
+
+
+def _document(found: Results, store: Store) -> dict[str, Any]:
+    return {
+        "study": found.study.name,
+        "folder": str(store.folder),
+        "done": len(found.rows),
+        "solved": sum(row["solved"] is not None for row in found.rows),
+        "diverged": sum(row["diverged"] is not None for row in found.rows),
+        "outdated": sum(row["outdated"] for row in found.rows),
+        "missing": len(found.missing),
+        "running": sum(store.is_held(trial) for trial in found.missing),
+        "failed": [{"trial": str(trial), "error": error} for trial, error in found.failed.items()],
+        "damaged": [str(store.path(trial)) for trial in found.damaged],
+        "others": len(found.others),
+        "refused": _reasons(found.refused),
+    }
+
+
+def _reasons(refused: Mapping[Trial, str]) -> list[dict[str, Any]]:
+    return [{"why": why, "trials": count} for why, count in Counter(refused.values()).items()]
 
 
 @contextmanager

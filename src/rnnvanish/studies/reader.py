@@ -1,0 +1,212 @@
+"""The one reader of results: what a study has found, what is missing, and how to make it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rnnvanish.console import to_json
+from rnnvanish.records.files import write_whole
+from rnnvanish.studies.store import SCHEMA, STUDY, Record, Store, checked, from_json
+from rnnvanish.studies.study import Study, parsed
+from rnnvanish.studies.trial import Trial, refusals, thin
+
+#: Studies that come with the package: NAME.yaml, and NAME.json with its results.
+COMMITTED = Path(__file__).parent.parent / "records/studies"
+#: Points of a curve that a file of results keeps.
+POINTS = 8
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a study has found.
+
+    Attributes:
+        study: The study.
+        rows: A row for each trial that has a result, in the order of the study: its configuration, with the most steps that
+            it had as "budget"; what came of it as "solved", "diverged", "steps", "loss", "score", "floor", "parameters",
+            "half_life_before", "decades_lost_before", "half_life_after", "decades_lost_after", "curve"; "seconds",
+            "peak_bytes"; "date", "commit", and whether other code than today's made it, "outdated".
+        missing: The trials without a result, those that failed among them.
+        failed: The errors of those that failed.
+        refused: The trials that cannot be, and why; not among the missing ones.
+        damaged: Of the missing ones those whose files hold no result of theirs.
+        others: Names of files that hold nothing of this study.
+        command: What makes the missing ones.
+        records: What is stored of each trial that has a result.
+    """
+
+    study: Study
+    rows: list[dict[str, Any]]
+    missing: list[Trial]
+    failed: dict[Trial, str]
+    refused: dict[Trial, str]
+    damaged: list[Trial]
+    others: list[str]
+    command: str
+    records: dict[Trial, dict[str, Any]] = field(repr=False)
+
+    def where(self, **fields: Any) -> list[dict[str, Any]]:
+        """Return the rows that have these values."""
+        for name in fields:
+            if self.rows and name not in self.rows[0]:
+                raise ValueError(f"A row has no {name!r}. There are: {', '.join(self.rows[0])}.")
+        return [row for row in self.rows if all(row[name] == value for name, value in fields.items())]
+
+    def success(self, task: str) -> dict[str, dict[int, float]]:
+        """Of each network that the study compares, by lag: the share of seeds that solved a task, at the rate that solved most.
+
+        A network is named by the fields in which those of the study differ.
+        """
+        rows = [row for row in self.rows if row["task"] == task and row["lag"] is not None]
+        differing = [name for name in COMPARED if len({row[name] for row in self.rows}) > 1] or ["cell"]
+        shares: dict[str, dict[int, dict[float, list[bool]]]] = {}
+        for row in rows:
+            values = [str(row[name]) or "as drawn" for name in differing]
+            lags = shares.setdefault(", ".join(values), {})
+            lags.setdefault(row["lag"], {}).setdefault(row["lr"], []).append(row["solved"] is not None)
+        return {
+            line: {lag: max(sum(seeds) / len(seeds) for seeds in rates.values()) for lag, rates in sorted(lags.items())}
+            for line, lags in shares.items()
+        }
+
+    def __str__(self) -> str:
+        count = len(self.rows) + len(self.missing)
+        said = [f"{self.study.name}: {len(self.rows)} of {count} trials have a result."]
+        if self.failed:
+            said.append(f"{len(self.failed)} failed: run them again with --retry.")
+        if self.damaged:
+            said.append(f"{len(self.damaged)} files are damaged, and their trials count as missing.")
+        if outdated := sum(row["outdated"] for row in self.rows):
+            said.append(f"{outdated} results were made by other code than today's.")
+        if self.others:
+            said.append(f"{len(self.others)} files hold nothing of this study, and are left out.")
+        if self.missing:
+            said.append(f"What is missing is made by: {self.command}")
+        return " ".join(said)
+
+
+#: What a study may compare.
+COMPARED = ("cell", "mitigations", "hidden_size", "num_layers", "optimizer")
+
+
+def results(where: str | Path) -> Results:
+    """Read the results of a study.
+
+    Args:
+        where: The name of a study that comes with the package, or one in `studies/`; its folder; or a file that
+            `rnnvanish sweep --export` wrote.
+
+    Raises:
+        ValueError: Where there are none: says how to make them.
+    """
+    path = Path(where)
+    if str(where) == path.name and not path.suffix:
+        committed = COMMITTED / f"{where}.json"
+        path = committed if committed.exists() else Path("studies") / path
+    if path.suffix == ".json":
+        return _from_file(path)
+    if not (path / STUDY).exists():
+        raise ValueError(f"There are no results in {path}. Make them: rnnvanish sweep STUDY.yaml --out {path}")
+    try:
+        study = parsed(from_json((path / STUDY).read_text(encoding="utf-8")))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path / STUDY} is damaged: run the sweep of its study again. {error}") from error
+    return collect(study, Store(path), f"rnnvanish sweep {path / STUDY} --out {path}")
+
+
+def collect(study: Study, store: Store, command: str) -> Results:
+    """Read the results of a study from its folder."""
+    trials = study.trials()
+    return _collected(study, {trial: store.read(trial) for trial in trials}, store.others(trials), command)
+
+
+def _from_file(path: Path) -> Results:
+    name = path.with_suffix(".yaml") if path.parent == COMMITTED else "STUDY.yaml"
+    command = f"rnnvanish sweep {name} --export {path}"
+    try:
+        content = from_json(path.read_text(encoding="utf-8"))
+        if content["schema"] != SCHEMA:
+            raise ValueError(f"it has schema {content['schema']}, and this rnnvanish reads {SCHEMA}")
+        study = parsed(content["study"])
+        rows, places, names = content["rows"], content["provenance"], content["columns"]
+    except FileNotFoundError as error:
+        raise ValueError(f"There is no {path}. Make it: {command}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no results of a study ({error!r}). Make it anew: {command}") from error
+    trials = study.trials()
+    known = {trial: _unpacked(trial, rows.get(trial.key), places, names) for trial in trials}
+    others = sorted(rows.keys() - {trial.key for trial in trials})
+    return _collected(study, known, others, command)
+
+
+def _unpacked(trial: Trial, row: list[Any] | None, places: list[dict[str, str]], names: list[str]) -> Record:
+    """What a line of a file of results is to a trial."""
+    if row is None:
+        return Record("missing", {})
+    if len(row) != len(names):
+        return Record("damaged", {})
+    values = dict(zip(names, row, strict=True))
+    content: dict[str, Any] = {"schema": SCHEMA, "trial": trial.configuration, "provenance": places[values.pop("made")]}
+    content["cost"] = {name: values.pop(name) for name in ("seconds", "peak_bytes")}
+    return checked(trial, content | {"result": values})
+
+
+def _collected(study: Study, known: dict[Trial, Record], others: list[str], command: str) -> Results:
+    done = {trial: record for trial, record in known.items() if record.state == "done"}
+    left = [trial for trial in known if trial not in done]
+    refused = refusals(left) if left else {}
+    missing = [trial for trial in left if trial not in refused]
+    return Results(
+        study,
+        [_row(trial, record) for trial, record in done.items()],
+        missing,
+        {trial: known[trial].content["failed"]["error"] for trial in missing if known[trial].state == "failed"},
+        refused,
+        [trial for trial in missing if known[trial].state == "damaged"],
+        others,
+        command,
+        {trial: record.content for trial, record in done.items()},
+    )
+
+
+def _row(trial: Trial, record: Record) -> dict[str, Any]:
+    """A trial and what came of it, side by side."""
+    configuration = asdict(trial)
+    result, cost, made = (dict(record.content[name]) for name in ("result", "cost", "provenance"))
+    configuration["budget"] = configuration.pop("steps")
+    measured = {
+        f"{name}_{when}": (result[when] or {}).get(name)
+        for when in ("before", "after")
+        for name in ("half_life", "decades_lost")
+    }
+    plain = {name: value for name, value in result.items() if name not in ("before", "after")}
+    origin = {"date": made.get("date"), "commit": made.get("commit"), "outdated": record.outdated}
+    return configuration | plain | measured | cost | origin
+
+
+def write_results(found: Results, path: Path) -> None:
+    """Write all results of a study into one file, small enough for git: what they share is said once.
+
+    Curves keep eight points. `results(path)` reads it.
+    """
+    places: list[dict[str, str]] = []
+    names = ["made", "seconds", "peak_bytes"]
+    rows = {}
+    for trial, content in found.records.items():
+        if content["provenance"] not in places:
+            places.append(content["provenance"])
+        result = content["result"]
+        result = result | {"curve": {name: thin(values, POINTS) for name, values in result["curve"].items()}}
+        names = [*names[:3], *result]
+        cost = content["cost"]
+        made = places.index(content["provenance"])
+        rows[trial.key] = [made, cost["seconds"], cost["peak_bytes"], *result.values()]
+    head = {"schema": SCHEMA, "study": vars(found.study), "provenance": places, "columns": names}
+    lines = [f'"{key}": {_compact(row)}' for key, row in rows.items()]
+    write_whole(path, to_json(head)[:-1] + ', "rows": {\n' + ",\n".join(lines) + "\n}}\n")
+
+
+def _compact(row: Sequence[Any]) -> str:
+    return json.dumps(json.loads(to_json(row)), separators=(",", ":"))
