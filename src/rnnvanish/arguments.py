@@ -76,10 +76,9 @@ def parsed(
             if getattr(action, "_typehint", None) is bool:  # --json alone means --json true
                 action.nargs, action.const = "?", True
         subcommands.add_subcommand(name, command, help=summary)
-    # --dry-run is --dry_run
     given = parser.parse_args(
-        [re.sub(r"^--[\w-]+", lambda name: "--" + name[0][2:].replace("-", "_"), each) for each in args]
-    )
+        ["--dry_run" if each == "--dry-run" else each for each in args]
+    )  # as other tools spell it
     return given.command, given[given.command].as_dict()
 
 

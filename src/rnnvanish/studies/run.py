@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rnnvanish.console import to_json
 from rnnvanish.records.files import write_whole
@@ -24,6 +24,7 @@ Outcomes = Iterator[tuple[Trial, dict[str, Any] | Exception]]
 PATIENCE, PAUSE = 60.0, 0.5
 
 
+@runtime_checkable
 class Runner(Protocol):
     """What runs trials: here, in other processes, on other machines."""
 
