@@ -164,6 +164,7 @@ def train(
     monitor: int = 50,
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam",
     momentum: float = 0.0,
+    trainer: dict[str, Any] | None = None,
     out: str | None = None,
     json: bool = False,
 ) -> Ending:
@@ -190,7 +191,9 @@ def train(
         seed: Decides weights, sequences and dropout.
         monitor: Steps from one measurement of the gradient's retention to the next. 0: none.
         optimizer: What takes the steps; its numbers but the rate and the momentum are torch's own.
-        momentum: That of sgd.
+        momentum: That of sgd, between 0 and 1.
+        trainer: Where it is trained, as Lightning's Trainer takes it: --trainer.devices 2 --trainer.strategy ddp has two
+            processes share each batch. Also accelerator, num_nodes, precision.
         out: Folder of the run; by default one in runs/ that is named by the options.
         json: Print the result as one line of JSON.
     """
@@ -198,6 +201,7 @@ def train(
     for name, default in {
         "optimizer": "adam",
         "momentum": 0.0,
+        "trainer": None,
     }.items():  # runs that were begun before there was a choice
         if options[name] == default:
             del options[name]
@@ -375,7 +379,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         with standard_output(process=args is None, alone=as_json) as out:
             code, document = _ended(given)
-            print_text(f"{to_json(document)}\n" if as_json else "", out)
+            print_text(f"{to_json(document)}\n" if as_json and document is not None else "", out)
     except WrongUse as error:
         complain(one_line(error))
         return 2

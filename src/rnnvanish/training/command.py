@@ -16,20 +16,22 @@ import torch
 from pytorch_lightning.callbacks import Callback, LambdaCallback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
-from rnnvanish.names import WrongUse, printable
+from rnnvanish.names import WrongUse, lookup, printable
 from rnnvanish.observe.restore.random_state import preserve_random_state
 from rnnvanish.training.checkpoints import WholeCheckpoints, read_checkpoint
 from rnnvanish.training.data import TaskData
 from rnnvanish.training.learner import Learner
 from rnnvanish.training.monitor import RetentionMonitor
-from rnnvanish.training.runs import MetricsLogger, RunFolder
+from rnnvanish.training.runs import MetricsLogger, RunFolder, is_first
 
 #: Options of a run that are not the Learner's.
-RUN_OPTIONS = ("epochs", "steps_per_epoch", "batch_size", "clip", "monitor")
+RUN_OPTIONS = ("epochs", "steps_per_epoch", "batch_size", "clip", "monitor", "trainer")
+#: Options of Lightning's Trainer that may be given: where a run is trained.
+WHERE = ("accelerator", "devices", "num_nodes", "precision", "strategy")
 ANEW = "Remove it to begin anew, or name another folder with --out."
 
 
-def train(options: dict[str, Any], out: str | None, as_json: bool) -> tuple[int, dict[str, Any]]:
+def train(options: dict[str, Any], out: str | None, as_json: bool) -> tuple[int, dict[str, Any] | None]:
     """Train, or go on training, or say that all is done.
 
     Args:
@@ -38,7 +40,8 @@ def train(options: dict[str, Any], out: str | None, as_json: bool) -> tuple[int,
         as_json: Whether to leave out the table that shows the result.
 
     Returns:
-        The exit code, and the result; where it was interrupted, what to do as "error".
+        The exit code, and the result; where it was interrupted, what to do as "error". None in the other processes of
+        several that train together.
 
     Raises:
         WrongUse: For options that do not fit, and for what stops a training.
@@ -48,13 +51,15 @@ def train(options: dict[str, Any], out: str | None, as_json: bool) -> tuple[int,
         folder = RunFolder(options, out)
         result: dict[str, Any] | int | None = folder.result
         if result is None:
-            rehearse(learner, data)
+            rehearse(learner, data, options.get("trainer", {}))
             with folder.held():
                 result = train_on(learner, data, folder, options)
         else:
             print(f"This run is finished: {printable(str(folder.path))}", file=sys.stderr)
     except (ValueError, ImportError, OSError, RuntimeError, MemoryError, OverflowError) as error:
         raise WrongUse(str(error) or type(error).__name__) from error
+    if not is_first():
+        return result if isinstance(result, int) else 0, None
     if isinstance(result, int):
         said = "Interrupted: the same command goes on from the last whole epoch."
         print(said, file=sys.stderr)
@@ -73,21 +78,24 @@ def build(options: dict[str, Any]) -> tuple[Learner, TaskData]:
     sizes = options["batch_size"], options["steps_per_epoch"]
     data = TaskData(learner.task, *sizes, options["seed"], learner.regimes)
     _ = learner.task.floor  # reads the data: where a package is missing, now rather than in the middle
+    for name in options.get("trainer", {}):
+        lookup("option of the trainer", name, dict.fromkeys(WHERE))
     for name, least in {"epochs": 1, "clip": 0, "monitor": 0}.items():
         if options[name] < least:
             raise ValueError(f"train needs {name} >= {least}, got {options[name]}.")
     return learner, data
 
 
-def rehearse(learner: Learner, data: TaskData) -> None:
+def rehearse(learner: Learner, data: TaskData, trainer: dict[str, Any]) -> None:
     """Take the first step in a copy: what cannot go together is refused before anything is kept.
 
     Raises:
         ValueError: Where it fails: says how.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    device = pl.Trainer(devices=1, logger=False, enable_checkpointing=False).strategy.root_device
     try:
+        where = {"devices": 1} | trainer
+        device = pl.Trainer(**where, logger=False, enable_checkpointing=False).strategy.root_device
         with preserve_random_state():
             copied = copy.deepcopy(learner).to(device)
             loss, penalty = copied.losses(copied.transfer_batch_to_device(data.train_batch(0, 0), device, 0))
@@ -106,6 +114,8 @@ def train_on(learner: Learner, data: TaskData, folder: RunFolder, options: dict[
     with contextlib.redirect_stdout(sys.stderr):  # the progress bar; the result has stdout for itself
         if code := fit(learner, data, folder, options, step):
             return code
+    if not is_first():
+        return 0
     loss, score = evaluate(learner, data)
     result = {
         **{name: options[name] for name in ("task", "cell", "seed")},
@@ -166,13 +176,14 @@ def fit(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, 
             default_root_dir=folder.path,
             max_epochs=options["epochs"],
             gradient_clip_val=options["clip"] or None,
-            devices=1,
+            use_distributed_sampler=False,
             logger=loggers(folder, step),
             callbacks=callbacks,
             plugins=WholeCheckpoints(),
             num_sanity_val_steps=0,
             log_every_n_steps=min(10, options["steps_per_epoch"]),
             enable_model_summary=False,
+            **{"devices": 1} | options.get("trainer", {}),
         )
         try:
             trainer.fit(learner, data, ckpt_path=folder.checkpoint if step else None, weights_only=True)

@@ -18,6 +18,10 @@ class TaskData(pl.LightningDataModule):
 
     Validation reads one batch of the test part, the same after every epoch.
 
+    Processes that train one network together (Lightning's strategies, such as "ddp") each take their share of a batch:
+    it is the batch that one process would have, and so is the mean of their gradients. Each validates on its own.
+    The Trainer needs `use_distributed_sampler=False`, which would deal out whole batches instead.
+
     Args:
         task: The task.
         batch_size: Sequences in a batch.
@@ -65,7 +69,8 @@ class TaskData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Load an epoch; Lightning tells the sampler which."""
-        return DataLoader(_Batches(self), batch_size=None, sampler=_Epoch(self.steps_per_epoch))
+        rank, count = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return DataLoader(_Batches(self, rank, count), batch_size=None, sampler=_Epoch(self.steps_per_epoch))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Load the batch of the test part."""
@@ -73,13 +78,26 @@ class TaskData(pl.LightningDataModule):
 
 
 class _Batches(Dataset[Batch]):
-    """Batches by (epoch, index)."""
+    """Batches by (epoch, index), or the share of one process of several."""
 
-    def __init__(self, data: TaskData) -> None:
-        self.data = data
+    def __init__(self, data: TaskData, rank: int, count: int) -> None:
+        self.data, self.rank, self.count = data, rank, count
 
     def __getitem__(self, place: tuple[int, int]) -> Batch:
-        return self.data.train_batch(*place)
+        batch = self.data.train_batch(*place)
+        if self.count == 1:
+            return batch
+        size, rest = divmod(batch.inputs.shape[1], self.count)
+        if rest:  # the mean over processes would count some sequences more than others
+            raise ValueError(
+                f"{self.count} processes need a batch_size that is a multiple of {self.count}, got {size * self.count + rest}."
+            )
+        first, by_sequence = self.rank * size, 1 if self.data.task.answer == "every" else 0
+        return batch._replace(
+            inputs=batch.inputs.narrow(1, first, size),
+            targets=batch.targets.narrow(by_sequence, first, size),
+            lengths=None if batch.lengths is None else batch.lengths.narrow(0, first, size),
+        )
 
 
 class _Epoch(Sampler[tuple[int, int]]):

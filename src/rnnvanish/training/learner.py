@@ -133,10 +133,10 @@ class Learner(pl.LightningModule):
         """Return the loss with what mitigations add to it; log both."""
         count = batch.inputs.shape[1]
         loss, penalty = self.losses(batch)
-        self.log("train_loss", loss, prog_bar=True, batch_size=count)
+        self.log("train_loss", loss, prog_bar=True, batch_size=count, sync_dist=True)
         if penalty is None:
             return loss
-        self.log("penalty", penalty, batch_size=count)
+        self.log("penalty", penalty, batch_size=count, sync_dist=True)
         return loss + penalty
 
     def configure_gradient_clipping(
@@ -154,9 +154,9 @@ class Learner(pl.LightningModule):
         """Log loss and score on the test part."""
         prediction = self(batch.inputs, batch.lengths)
         count = batch.inputs.shape[1]
-        self.log("val_loss", self.task.loss(prediction, batch), prog_bar=True, batch_size=count)
-        self.log("val_score", self.task.score(prediction, batch), prog_bar=True, batch_size=count)
-        self.log("floor", self.task.floor, batch_size=count)
+        self.log("val_loss", self.task.loss(prediction, batch), prog_bar=True, batch_size=count, sync_dist=True)
+        self.log("val_score", self.task.score(prediction, batch), prog_bar=True, batch_size=count, sync_dist=True)
+        self.log("floor", self.task.floor, batch_size=count, sync_dist=True)
 
     def on_fit_start(self) -> None:
         """See that the batches are those that the mitigations ask for.
@@ -172,7 +172,9 @@ class Learner(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
         """Seed each step by its place, so that an interrupted run drops the outputs that it would have dropped."""
-        torch.manual_seed(stream("step", self.hparams["seed"], self.current_epoch, index).initial_seed())
+        place = ("step", self.hparams["seed"], self.current_epoch, index)
+        others = (self.global_rank,) if self.global_rank else ()  # each process drops outputs of its own
+        torch.manual_seed(stream(*place, *others).initial_seed())
         for regime in self.regimes:
             regime.begin(self, self.current_epoch * int(self.trainer.num_training_batches) + index)
 

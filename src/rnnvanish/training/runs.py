@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 
 from rnnvanish.records.files import locked, write_whole
 
@@ -20,6 +21,11 @@ RESULT = {name: str for name in ("task", "cell", "checkpoint")} | {
     name: (int, float) for name in ("loss", "score", "floor", "steps", "seconds")
 }
 ELSEWHERE = "name another folder with --out."
+
+
+def is_first() -> bool:
+    """Whether this process is the first, or the only one, of those that train a network together."""
+    return not getattr(rank_zero_only, "rank", 0)
 
 
 class RunFolder:
@@ -51,9 +57,14 @@ class RunFolder:
     def held(self) -> Iterator[None]:
         """Begin the run, or go on with it, and let nobody else do so meanwhile.
 
+        Of several processes that train one network together the first holds it, and it alone writes.
+
         Raises:
             ValueError: Where another process does; what was killed holds nothing any more.
         """
+        if not is_first():
+            yield
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / LOCK).open("a") as file:
             if not locked(file.fileno()):
@@ -122,12 +133,13 @@ class MetricsLogger(Logger):
         super().__init__()
         self.path = path
         self.columns: list[str] = []
-        if path.exists():
+        if path.exists() and is_first():
             self._rewrite([], step)
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: the options stand beside the rows."""
 
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append a row."""
         row = {"step": step, **metrics}
