@@ -112,3 +112,10 @@ def test_a_trial_builds_what_the_options_say():
     assert learner.hparams["cell_options"] == {"nonlinearity": "relu"}
     assert data.batch_size == TINY.batch_size
     assert learner.configure_optimizers().param_groups[0]["momentum"] == 0.5
+
+
+def test_what_acts_while_a_network_trains_acts_in_a_trial():
+    learner, data = build(replace(TINY, mitigations="Curriculum(steps=20)"))
+    assert data.regimes == learner.regimes != []
+    assert [len(data.train_batch(0, step).inputs) for step in (0, 4)] != [5, 5]
+    assert run(replace(TINY, mitigations="Curriculum(steps=20)"))["result"] != run(TINY)["result"]

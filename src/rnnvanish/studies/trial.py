@@ -142,7 +142,7 @@ def build(trial: Trial) -> "tuple[Learner, TaskData]":
         momentum=trial.momentum,
     )
     _ = learner.task.floor  # reads the data
-    return learner, TaskData(learner.task, trial.batch_size, trial.check_every, trial.seed)
+    return learner, TaskData(learner.task, trial.batch_size, trial.check_every, trial.seed, learner.regimes)
 
 
 def refusals(trials: Iterable[Trial]) -> dict[Trial, str]:
