@@ -339,6 +339,10 @@ def sweep(
     stop: bool = False,
     retry: bool = False,
     tensorboard: bool = False,
+    workers: int | None = None,
+    address: str | None = None,
+    cpus: float = 1.0,
+    gpus: float = 0.0,
     export: str | None = None,
     plot: str | None = None,
     json: bool = False,
@@ -353,6 +357,10 @@ def sweep(
         stop: Ask whoever runs the study in this folder to stop after the trials that are running.
         retry: Run trials that failed again.
         tensorboard: Log each trial for TensorBoard, in the study's folder.
+        workers: Run so many trials at a time, each in a process of its own, on Ray; by default one, in this process.
+        address: Run them on the Ray cluster with this address, such as 10.0.0.1:6379; as many as it has room for.
+        cpus: Cores of a machine that a trial takes, or a part of one.
+        gpus: GPUs of a machine that a trial takes, or a part of one.
         export: A file for the results, a row a trial: .csv, .parquet, or .json for rnnvanish itself.
         plot: A file for a picture: which share of the seeds learns, by lag, a line for each network.
         json: Print how it ended as one line of JSON.
@@ -363,7 +371,10 @@ def sweep(
     from rnnvanish.studies import command
 
     mode = modes[0] if modes else "run"
-    return command.run(study, out, mode, json, retry=retry, tensorboard=tensorboard, exported=export, plotted=plot)
+    runner = command.runner(workers, address, cpus, gpus)
+    return command.run(
+        study, out, mode, json, retry=retry, tensorboard=tensorboard, exported=export, plotted=plot, runner=runner
+    )
 
 
 #: Every command by its name.

@@ -83,6 +83,22 @@ def run(
     return int(bool(found.failed)), _document(found, store)
 
 
+def runner(workers: int | None, address: str | None, cpus: float, gpus: float) -> Runner | None:
+    """Return what runs trials in processes of their own; None where nothing asks for that.
+
+    Raises:
+        WrongUse: For numbers out of range, and where Ray is not installed.
+    """
+    if (workers, address, cpus, gpus) == (None, None, 1.0, 0.0):
+        return None
+    from rnnvanish.studies.cluster import Cluster
+
+    try:
+        return Cluster(workers, address, cpus, gpus)
+    except (ValueError, ImportError) as error:
+        raise WrongUse(str(error)) from error
+
+
 def _sweep(
     study: Study, store: Store, runner: Runner | None, retry: bool, function: Attempt, as_json: bool
 ) -> Progress:
