@@ -17,7 +17,16 @@ try:
     from importlib.metadata import version
     from typing import TYPE_CHECKING, Any, Literal
 
-    from rnnvanish.console import complain, one_line, print_text, standard_output, to_json, wants_json
+    from rnnvanish.console import (
+        complain,
+        defaults,
+        labelled,
+        one_line,
+        print_text,
+        standard_output,
+        to_json,
+        wants_json,
+    )
     from rnnvanish.names import WrongUse, built, did_you_mean, listed, lookup
 
     if TYPE_CHECKING:
@@ -50,11 +59,7 @@ def cells(name: str | None = None, json: bool = False) -> Ending:
         raise WrongUse(str(error)) from error
     curve = _untrained_curve(cell)
     document = _summary(name, cell) | {
-        "options": {
-            option.name: option.default
-            for option in inspect.signature(cell).parameters.values()
-            if option.default is not inspect.Parameter.empty
-        },
+        "options": defaults(cell),
         "equations": (sys.modules[cell.__module__].__doc__ or "").strip(),
         "checked": cell.checked,
         "lag": curve.lag.tolist(),
@@ -105,7 +110,7 @@ def _described(document: dict[str, Any], summary: str, curve: "Curve") -> str:
         f"parameters   {document['parameters']:,} at a width of 64, one feature read",
         f"options      {options}",
         f"checked      {document['checked']}",
-        textwrap.fill(f"paper        {document['paper']}", 100, subsequent_indent=" " * 13, break_on_hyphens=False),
+        labelled("paper", document["paper"]),
         "",
         "How much of the gradient of the last output is left, so many steps back, as it is drawn",
         "(64 units, 8 features of random numbers, 4 sequences, seed 0):",
@@ -117,30 +122,64 @@ def _described(document: dict[str, Any], summary: str, curve: "Curve") -> str:
     return "\n".join(rows)
 
 
-def mitigations(json: bool = False) -> Ending:
-    """List the mitigations: what each keeps, when it acts, and its paper.
+def mitigations(name: str | None = None, json: bool = False) -> Ending:
+    """List the mitigations, or show one of them: what it does, when it acts, what it keeps, and how it is used.
 
     Args:
+        name: A mitigation's name. Without it all are listed: when each acts, what it needs of a model, what it does.
         json: Print one line of JSON.
     """
     from rnnvanish import mitigations as cures
 
-    rows = [
-        {
-            "name": name,
-            "options": str(inspect.signature(mitigation)).removesuffix(" -> None"),
-            "moment": mitigation.moment,
-            "invariant": mitigation.invariant,
-            "paper": str(mitigation.paper),
-        }
-        for name, mitigation in cures.ALL.items()
-    ]
+    if name is None:
+        rows = [_mitigation_summary(each, cure) for each, cure in cures.ALL.items()]
+        if not json:
+            print_text(_mitigation_table(rows))
+        return 0, rows
+    try:
+        cure = lookup("mitigation", name, cures.ALL)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    given = ", ".join(f"{each}=..." for each in inspect.signature(cure).parameters if each not in defaults(cure))
+    called = f"{name}({given})"
+    document = _mitigation_summary(name, cure) | {
+        "about": (sys.modules[cure.__module__].__doc__ or "").strip(),
+        "checked": cure.checked,
+        "usage": ["from rnnvanish import mitigations", cure.usage.format(f"mitigations.{called}")],
+        "train": f"rnnvanish train --cell LSTM --task copying --mitigations '{called}'",
+    }
     if not json:
-        for row in rows:
-            print_text(
-                f"{row['name']}{row['options']}: acts {row['moment']}\n  {row['invariant']}\n  {row['paper']}\n\n"
-            )
-    return 0, rows
+        labels = {"acts": "moment", "on": "needs", "options": "options", "keeps": "invariant", "checked": "checked"}
+        told = {label: document[key] for label, key in labels.items()} | {"paper": document["paper"]}
+        used = ["To use it:", *(f"    {line}" for line in (*document["usage"], document["train"]))]
+        said = [f"{name}: {document['summary']}", "", document["about"], "", *map(labelled, told, told.values()), ""]
+        print_text("\n".join([*said, *used, ""]))
+    return 0, document
+
+
+def _mitigation_summary(name: str, cure: Any) -> dict[str, Any]:
+    """What a list of mitigations says of each."""
+    return {
+        "name": name,
+        "options": str(inspect.signature(cure)).removesuffix(" -> None"),
+        "moment": cure.moment,
+        "needs": cure.needs,
+        "summary": (inspect.getdoc(cure) or "").partition("\n")[0],
+        "invariant": cure.invariant,
+        "paper": str(cure.paper),
+    }
+
+
+def _mitigation_table(rows: list[dict[str, Any]]) -> str:
+    """All mitigations by the moment at which they act, in 100 columns."""
+    width, lines = 3 + max(len(row["name"]) for row in rows), list[str]()
+    for moment in dict.fromkeys(row["moment"] for row in rows):
+        lines.append(f"Acts {moment}:")
+        for row in (row for row in rows if row["moment"] == moment):
+            said = f"{row['summary'].partition('; ')[0].removesuffix('.')}. Needs {row['needs']}."
+            lines.append(textwrap.fill(f"  {row['name']:<{width - 2}}{said}", 100, subsequent_indent=" " * width))
+        lines.append("")
+    return "\n".join([*lines, "rnnvanish mitigations NAME shows one of them.", ""])
 
 
 def train(

@@ -1,12 +1,14 @@
-"""What surrounds a command: where its output goes, and what its errors look like."""
+"""What surrounds a command: where its output goes, how it is set, and what its errors look like."""
 
 import contextlib
+import inspect
 import io
 import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -129,6 +131,17 @@ def complain(message: str) -> None:
 def one_line(error: object) -> str:
     """What an error says, in one line that a terminal shows as it is."""
     return printable(" ".join(str(error).split()))
+
+
+def defaults(build: Callable[..., Any]) -> dict[str, Any]:
+    """The options of what builds something, those that have a default, with it."""
+    options = inspect.signature(build).parameters.values()
+    return {option.name: option.default for option in options if option.default is not option.empty}
+
+
+def labelled(label: str, said: str) -> str:
+    """What something is called, and what is said of it, in 100 columns."""
+    return textwrap.fill(f"{label:<13}{said}", 100, subsequent_indent=" " * 13, break_on_hyphens=False)
 
 
 def to_json(value: Any) -> str:

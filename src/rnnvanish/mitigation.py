@@ -29,24 +29,24 @@ class Mitigation:
             these disagree, and where it departs from them.
         invariant: What is true of a network while it is treated, in words; a test trains a little and measures it.
         moment: When it acts, in words; the five kinds say so.
+        needs: What a model must have for it, in words.
+        usage: What a user types, with the cure itself in the place of {}, and `model`, `inputs`, `loss` for their own.
     """
 
     paper: ClassVar[Paper]
     checked: ClassVar[str]
     invariant: ClassVar[str]
     moment: ClassVar[str]
+    needs: ClassVar[str] = "a recurrent layer"
+    usage: ClassVar[str] = "model = {}(model)"
 
 
 @dataclass(frozen=True)
 class Draw(Mitigation):
-    """Acts when weights are drawn.
-
-    Attributes:
-        needs: What a cell must have for it, in words.
-    """
+    """Acts when weights are drawn; what it needs is one cell's."""
 
     moment = "when weights are drawn"
-    needs: ClassVar[str] = "weights that it can write to"
+    needs = "weights that it can write to"
 
     def draw(self, cell: Cell) -> bool:
         """Write new values into the weights of `cell`, without gradient; False where this does not suit the cell."""
@@ -318,6 +318,7 @@ class Penalty(Mitigation):
     """Acts as a part of the loss."""
 
     moment = "in the loss"
+    usage = "(loss(model(inputs)) + {}.penalty(model, inputs, loss)).backward()"
 
     def penalty(self, model: nn.Module, inputs: Any, loss: Callable[[Any], Tensor]) -> Tensor:
         """Compute what is added to `loss(model(*inputs))`, with a graph that leads to the weights."""
@@ -329,6 +330,8 @@ class Rule(Mitigation):
     """Acts on the gradient, between the backward pass and the step."""
 
     moment = "on the gradient"
+    needs = "a gradient, of any weights"
+    usage = "{}.apply(model.parameters())  # before optimizer.step()"
 
     def apply(self, parameters: Tensor | Iterable[Tensor]) -> None:
         """Change the `grad` of `parameters`, an iterable or a single tensor, as `torch.nn.utils` takes them."""

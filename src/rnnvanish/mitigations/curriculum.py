@@ -52,6 +52,8 @@ class Curriculum(Regime):
         "training stalls, here it grows with the steps alone, so that a run can be repeated. The paper finds a mixture "
         "(`blend`: one batch in five of any length) better than this"
     )
+    needs = "sequences that can be shorter"
+    usage = "steps = {}.length(step, full=100)  # of the sequences that you draw for this step"
     invariant = "The length never falls, is `start` of the full one at the first step, and full from `steps` on."
 
     def __post_init__(self) -> None:

@@ -50,6 +50,8 @@ class RecurrentRate(Regime):
         "no factor for recurrent networks. Orthogonal networks do the opposite: expRNN's paper takes a tenth for the recurrent "
         "matrix (section 5)"
     )
+    needs = "a cell that names the layers that read its state"
+    usage = "optimizer = torch.optim.Adam({}.parameter_groups(model, lr=1e-3))"
     invariant = (
         "A step of plain gradient descent moves the recurrent weights by `factor` times what it would move them."
     )

@@ -88,6 +88,8 @@ class WarmState(Regime):
         "(repackage_hidden) @ cd01f93000. Both run through one text for a whole epoch, here a sequence of the task is as long "
         "as its windows"
     )
+    needs = "layers that read forward, and an answer at every step"
+    usage = "warm = {}; model = warm(model)  # and before each window: warm.begin(model, step)"
     invariant = (
         "In training the output of windows in a row is that of the uncut sequence, and no gradient crosses a cut."
     )

@@ -81,11 +81,9 @@ def named(cure: Cure) -> str:
 
 def line(cure: Cure, seed: int | None = None) -> str:
     """What a user types to apply it, with the random numbers of a seed."""
-    if isinstance(cure, Rule):
-        return f"from rnnvanish import mitigations; {named(cure)}.apply(model.parameters())  # before optimizer.step()"
     known = named(cure).startswith("mitigations.")
     home = "rnnvanish import mitigations" if known else f"{type(cure).__module__} import {type(cure).__name__}"
-    applied = f"model = {named(cure)}(model)"
+    applied = cure.usage.format(named(cure))
     if seed is None:
         return f"from {home}; {applied}"
     return f"import torch; from {home}; torch.manual_seed({seed}); {applied}"
