@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import pytest
 import torch
+from torch import nn
 
 from rnnvanish import Recurrent, cells, mitigations, probes
 from rnnvanish.__main__ import COMMANDS, main
@@ -57,11 +58,44 @@ def test_mitigations_are_listed(capsys):
     assert listed["Chrono"]["moment"] == "when weights are drawn"
     assert listed["ClipNorm"]["moment"] == "on the gradient"
     for name, row in listed.items():
-        assert set(row) == {"name", "options", "moment", "invariant", "paper"}
+        assert set(row) == {"name", "options", "moment", "needs", "summary", "invariant", "paper"}
         assert mitigations.ALL[name].paper.title in row["paper"]
     assert main(["mitigations"]) == 0
-    printed = capsys.readouterr().out
-    assert all(row["name"] + row["options"] in printed and row["invariant"] in printed for row in listed.values())
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    begun = [line for line in lines if line.startswith("  ") and not line.startswith("   ")]
+    assert sorted(line.split()[0] for line in begun) == sorted(mitigations.ALL)
+    heads = [line for line in lines if line.startswith("Acts ")]
+    for name, row in listed.items():
+        line = next(line for line in begun if line.split()[0] == name)
+        above = [head for head in heads if lines.index(head) < lines.index(line)]
+        assert row["moment"] in above[-1]
+        assert " ".join(row["summary"].split()[:5]) in line
+
+
+@pytest.mark.parametrize("name", mitigations.ALL)
+def test_a_mitigation_is_shown_with_the_lines_to_use_it(name, capsys):
+    """The lines run, on a network that it takes, and all that the catalogue knows of it is said."""
+    assert main(["mitigations", name]) == 0
+    said = capsys.readouterr().out
+    assert main(["mitigations", name, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    cure, plain = mitigations.ALL[name], " ".join(said.split())
+    for told in (cure.moment, cure.needs, cure.invariant, cure.checked, document["options"], str(cure.paper)):
+        assert " ".join(told.split()) in plain
+    assert max(map(len, said.splitlines())) <= 120
+    assert all(line in said for line in (*document["usage"], document["train"]))
+    network = document["train"].partition("--cell ")[2].partition(" --task")[0]
+    kind = nn.RNN if network.startswith("Elman") else getattr(nn, network)
+    model = kind(1, 4, **({"nonlinearity": "relu"} if "relu" in network else {}))
+    typed = {"torch": torch, "model": model, "inputs": torch.randn(12, 2, 1), "loss": lambda output: output[0].sum()}
+    typed["loss"](model(typed["inputs"])).backward()
+    exec("\n".join(document["usage"]), typed)  # noqa: S102  (the lines that are shown)
+
+
+def test_a_mitigation_that_there_is_not(capsys):
+    assert main(["mitigations", "Crono"]) == 2
+    assert "There is no mitigation 'Crono'. Did you mean Chrono?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -78,7 +112,10 @@ def test_mitigations_are_listed(capsys):
         ("train --cell Elman --task adding --task_options.size 3", ["adding has no option 'size'", "length"]),
         ("train --cell Elman --task adding --out /dev/null", ["/dev/null holds something that is no run"]),
         ("train --cell LSTM --task recall --mitigations Crono(9)", ["no mitigation 'Crono'. Did you mean Chrono?"]),
-        ("train --cell LSTM --task recall --mitigations zebra", ["no mitigation 'zebra'. There are: AdaptiveClip, "]),
+        (
+            "train --cell LSTM --task recall --mitigations zebra",
+            ["no mitigation 'zebra'. There are: ActivationRegularisation, "],
+        ),
         ("train --cell LSTM --task recall --mitigations Chrono(spam=9)", ["no option 'spam'. Did you mean span?"]),
         ("train --cell LSTM --task recall --mitigations Chrono", ["Chrono(span: float)", "missing", "'span'"]),
         ("train --cell LSTM --task recall --mitigations OpenGate(1,2)", ["too many positional arguments"]),

@@ -9,18 +9,13 @@ prints. What takes long to import is imported where it is needed, so that Ctrl+C
 import sys
 
 try:
-    import inspect
-    import re
-    import textwrap
     import traceback
     from collections.abc import Callable
     from importlib.metadata import version
-    from typing import TYPE_CHECKING, Any, Literal
+    from typing import Any, Literal
 
     from rnnvanish.console import (
         complain,
-        defaults,
-        labelled,
         one_line,
         print_text,
         standard_output,
@@ -29,8 +24,6 @@ try:
     )
     from rnnvanish.names import WrongUse, built, did_you_mean, listed, lookup
 
-    if TYPE_CHECKING:
-        from rnnvanish.probes import Curve
 except KeyboardInterrupt:
     sys.exit(130)
 
@@ -45,81 +38,9 @@ def cells(name: str | None = None, json: bool = False) -> Ending:
         name: A cell's name. Without it all are listed, with their parameters at a width of 64 and one feature read.
         json: Print one line of JSON.
     """
-    from rnnvanish import cells as catalogue
+    from rnnvanish.catalogue import of_cells
 
-    if name is None:
-        rows = [_summary(each, cell) for each, cell in catalogue.ALL.items()]
-        lines = [f"{'cell':<23}{'state':<22}{'parameters':>10}  paper", *(_line(row) for row in rows), ""]
-        if not json:
-            print_text("\n".join(lines))
-        return 0, rows
-    try:
-        cell = lookup("cell", name, catalogue.ALL)
-    except ValueError as error:
-        raise WrongUse(str(error)) from error
-    curve = _untrained_curve(cell)
-    document = _summary(name, cell) | {
-        "options": defaults(cell),
-        "equations": (sys.modules[cell.__module__].__doc__ or "").strip(),
-        "checked": cell.checked,
-        "lag": curve.lag.tolist(),
-        "gain": curve.gain.tolist(),
-        "half_life": curve.half_life,
-    }
-    if not json:
-        print_text(_described(document, inspect.getdoc(cell) or "", curve))
-    return 0, document
-
-
-def _summary(name: str, cell: Any) -> dict[str, Any]:
-    """What a list of cells says of each."""
-    one = cell(1, 64)
-    parameters = sum(parameter.numel() for parameter in one.parameters())
-    return {"name": name, "state": list(one.state_names), "paper": str(one.paper), "parameters": parameters}
-
-
-def _line(row: dict[str, Any]) -> str:
-    """A cell in a line of 100 columns."""
-    state, paper = ", ".join(row["state"]), row["paper"].partition(").")[0] + ")"
-    state = state if len(state) < 22 else f"{', '.join(row['state'][:2])}, … ({len(row['state'])} parts)"
-    if len(paper) > 43:
-        paper = f"{re.split(r',| &', paper)[0]} et al. ({paper.rpartition('(')[2]}"
-    return f"{row['name']:<23}{state:<22}{row['parameters']:>10,}  {paper}"
-
-
-def _untrained_curve(cell: Any) -> "Curve":
-    """How much of the gradient of the last output is left at each distance: of a layer of 64 units as it is drawn."""
-    import torch
-
-    from rnnvanish import Recurrent, probes
-
-    torch.manual_seed(0)
-    layer, x = Recurrent(cell, 8, 64), torch.randn(101, 4, 8)
-    (curve,) = probes.retention(layer, x, lambda output: output[0][-1].sum()).values()
-    return curve
-
-
-def _described(document: dict[str, Any], summary: str, curve: "Curve") -> str:
-    """A cell as people read it."""
-    options = ", ".join(f"{name}={value!r}" for name, value in document["options"].items()) or "none"
-    shown = [lag for lag in (0, 1, 2, 5, 10, 20, 50, 100) if lag < len(curve.gain)]
-    rows = [
-        f"{document['name']}: {summary.partition(chr(10))[0]}",
-        *("", document["equations"], ""),
-        f"state        {', '.join(document['state'])}",
-        f"parameters   {document['parameters']:,} at a width of 64, one feature read",
-        f"options      {options}",
-        f"checked      {document['checked']}",
-        labelled("paper", document["paper"]),
-        "",
-        "How much of the gradient of the last output is left, so many steps back, as it is drawn",
-        "(64 units, 8 features of random numbers, 4 sequences, seed 0):",
-        f"{'steps back':<13}" + "".join(f"{lag:>10}" for lag in shown),
-        f"{'left':<13}" + "".join(f"{curve.gain[lag].item():>10.2g}" for lag in shown),
-        str(curve),
-        "",
-    ]
-    return "\n".join(rows)
+    return 0, _shown(of_cells.show, name, json)
 
 
 def mitigations(name: str | None = None, json: bool = False) -> Ending:
@@ -129,57 +50,16 @@ def mitigations(name: str | None = None, json: bool = False) -> Ending:
         name: A mitigation's name. Without it all are listed: when each acts, what it needs of a model, what it does.
         json: Print one line of JSON.
     """
-    from rnnvanish import mitigations as cures
+    from rnnvanish.catalogue import of_mitigations
 
-    if name is None:
-        rows = [_mitigation_summary(each, cure) for each, cure in cures.ALL.items()]
-        if not json:
-            print_text(_mitigation_table(rows))
-        return 0, rows
+    return 0, _shown(of_mitigations.show, name, json)
+
+
+def _shown(show: Callable[[str | None, bool], Any], name: str | None, as_json: bool) -> Any:
     try:
-        cure = lookup("mitigation", name, cures.ALL)
+        return show(name, as_json)
     except ValueError as error:
         raise WrongUse(str(error)) from error
-    given = ", ".join(f"{each}=..." for each in inspect.signature(cure).parameters if each not in defaults(cure))
-    called = f"{name}({given})"
-    document = _mitigation_summary(name, cure) | {
-        "about": (sys.modules[cure.__module__].__doc__ or "").strip(),
-        "checked": cure.checked,
-        "usage": ["from rnnvanish import mitigations", cure.usage.format(f"mitigations.{called}")],
-        "train": f"rnnvanish train --cell LSTM --task copying --mitigations '{called}'",
-    }
-    if not json:
-        labels = {"acts": "moment", "on": "needs", "options": "options", "keeps": "invariant", "checked": "checked"}
-        told = {label: document[key] for label, key in labels.items()} | {"paper": document["paper"]}
-        used = ["To use it:", *(f"    {line}" for line in (*document["usage"], document["train"]))]
-        said = [f"{name}: {document['summary']}", "", document["about"], "", *map(labelled, told, told.values()), ""]
-        print_text("\n".join([*said, *used, ""]))
-    return 0, document
-
-
-def _mitigation_summary(name: str, cure: Any) -> dict[str, Any]:
-    """What a list of mitigations says of each."""
-    return {
-        "name": name,
-        "options": str(inspect.signature(cure)).removesuffix(" -> None"),
-        "moment": cure.moment,
-        "needs": cure.needs,
-        "summary": (inspect.getdoc(cure) or "").partition("\n")[0],
-        "invariant": cure.invariant,
-        "paper": str(cure.paper),
-    }
-
-
-def _mitigation_table(rows: list[dict[str, Any]]) -> str:
-    """All mitigations by the moment at which they act, in 100 columns."""
-    width, lines = 3 + max(len(row["name"]) for row in rows), list[str]()
-    for moment in dict.fromkeys(row["moment"] for row in rows):
-        lines.append(f"Acts {moment}:")
-        for row in (row for row in rows if row["moment"] == moment):
-            said = f"{row['summary'].partition('; ')[0].removesuffix('.')}. Needs {row['needs']}."
-            lines.append(textwrap.fill(f"  {row['name']:<{width - 2}}{said}", 100, subsequent_indent=" " * width))
-        lines.append("")
-    return "\n".join([*lines, "rnnvanish mitigations NAME shows one of them.", ""])
 
 
 def train(
@@ -446,7 +326,7 @@ def _ended(args: list[str]) -> Ending:
             return 0, {"version": version("rnnvanish")}
         from rnnvanish.arguments import parsed
 
-        name, options = parsed(args, COMMANDS, (diagnose, cells, sweep))
+        name, options = parsed(args, COMMANDS, (diagnose, cells, mitigations, sweep))
         return COMMANDS[name](**options)
     except SystemExit as end:  # the parser's: --help, --version
         return (end.code if isinstance(end.code, int) else 2), None

@@ -220,3 +220,62 @@ def head_width(cell: Cell, heads: int) -> int:
             "give another, or another number of heads=..."
         )
     return cell.hidden_size // heads
+
+
+def gates(cell: Cell, weight: str = "from_h.weight") -> tuple[Tensor, ...]:
+    """What each gate of a cell has of a weight: live views, in the order of the cell's `gate_names`.
+
+    Args:
+        cell: The cell.
+        weight: A layer of the cell and its weight or bias, such as "from_x.bias".
+
+    Returns:
+        (hidden, inputs) or (hidden,) a gate; nothing where the cell does not name its gates, has no such weight, or
+        computes it from others (a parametrization): what is written into it would be lost.
+
+    Examples:
+        >>> from rnnvanish import cells
+        >>> [tuple(gate.shape) for gate in gates(cells.LSTM(2, 3))]
+        [(3, 3), (3, 3), (3, 3), (3, 3)]
+    """
+    layer, _, name = weight.partition(".")
+    whole = getattr(cell.get_submodule(layer), name) if layer in cell.gate_names else None
+    return whole.chunk(len(cell.gate_names[layer])) if isinstance(whole, nn.Parameter) else ()
+
+
+def keeping_bias(cell: Cell) -> Tensor | None:
+    """The bias of the gate that keeps the state, a live view; None where a cell has none that could be written to.
+
+    Where several layers have one they add up; this is the last one's.
+    """
+    biases = _biases(cell, cell.keeps.gate) if cell.keeps else []
+    return biases[-1] if biases else None
+
+
+def keep_by(cell: Cell, bias: Tensor | float, write: bool = False) -> None:
+    """Set how far the gate that keeps the state is open: before the sigmoid, as the sum of all biases.
+
+    Args:
+        cell: A cell that has a `keeping_bias`.
+        bias: Larger keeps more, whichever way the gate is open.
+        write: Whether the gate that lets new values in becomes the opposite, where it is another one.
+    """
+    assert cell.keeps is not None
+    _set_bias(cell, cell.keeps.gate, -bias if cell.keeps.closed else bias)
+    if write and cell.keeps.writes:
+        _set_bias(cell, cell.keeps.writes, -bias)
+
+
+def _set_bias(cell: Cell, gate: str, value: Tensor | float) -> None:
+    *others, last = _biases(cell, gate)
+    for bias in others:
+        bias.zero_()
+    last.copy_(torch.as_tensor(value))
+
+
+def _biases(cell: Cell, gate: str) -> list[Tensor]:
+    """The biases of a gate in all layers that have one; none where one of them is computed from others."""
+    layers = [layer for layer, names in cell.gate_names.items() if gate in names]
+    biased = [layer for layer in layers if getattr(cell.get_submodule(layer), "bias", None) is not None]
+    found = [(cell.gate_names[layer], gates(cell, f"{layer}.bias")) for layer in biased]
+    return [views[names.index(gate)] for names, views in found] if all(views for _, views in found) else []

@@ -9,8 +9,7 @@ from oracle import assert_scales, drawn, drawn_state
 from torch import nn
 
 from rnnvanish import cells
-from rnnvanish.cell import Cell, gates_of
-from rnnvanish.mitigation import keep_by
+from rnnvanish.cell import Cell, gates_of, keep_by
 
 every_cell = pytest.mark.parametrize("name", cells.ALL)
 

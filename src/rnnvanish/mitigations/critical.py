@@ -14,8 +14,8 @@ from typing import cast, final
 import torch
 from torch import nn
 
-from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import Draw, gates
+from rnnvanish.cell import Cell, Paper, gates
+from rnnvanish.mitigation import Draw
 
 
 @final

@@ -11,8 +11,8 @@ from typing import final
 
 from torch import nn
 
-from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import MatrixDraw, gates
+from rnnvanish.cell import Cell, Paper, gates
+from rnnvanish.mitigation import MatrixDraw
 
 DISTRIBUTIONS = {"uniform": nn.init.xavier_uniform_, "normal": nn.init.xavier_normal_}
 

@@ -11,8 +11,8 @@ from typing import final
 
 import torch
 
-from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import MatrixDraw, gates
+from rnnvanish.cell import Cell, Paper, gates
+from rnnvanish.mitigation import MatrixDraw
 from rnnvanish.mitigations.he import is_rectifier
 
 

@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import Draw, keep_by, keeping_bias
+from rnnvanish.cell import Cell, Paper, keep_by, keeping_bias
+from rnnvanish.mitigation import Draw
 
 
 @final

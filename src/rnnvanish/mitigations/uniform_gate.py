@@ -11,8 +11,8 @@ from typing import final
 
 import torch
 
-from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import Draw, keep_by, keeping_bias
+from rnnvanish.cell import Cell, Paper, keep_by, keeping_bias
+from rnnvanish.mitigation import Draw
 
 
 @final

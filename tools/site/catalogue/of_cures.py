@@ -67,7 +67,7 @@ def facts(cure: Any) -> dict[str, str]:
 def use(cure: Any) -> str:
     """The lines to use it: from Python, where its kind has a call, and by the command line."""
     cell = LAYERS[_network(cure.__name__)][2]
-    command = f"rnnvanish train --cell {cell} --task recall --mitigations '{cures.written(cure.__name__)}'"
+    command = f"rnnvanish train --cell {cell} --task copying --mitigations '{cures.written(cure.__name__)}'"
     code = python(cure.__name__)
     return (f"```python\n{code}```\n\n" if code else "") + f"```bash\n{command}\n```"
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from rnnvanish.backward.loss import Loss
-from rnnvanish.cell import Cell
+from rnnvanish.cell import Cell, keeping_bias
 from rnnvanish.diagnosis.advice.own_step import state_weights, steps_by_name
 from rnnvanish.diagnosis.advice.reasons import why_not, why_unknown
 from rnnvanish.diagnosis.advice.replace_cell import GATED_CELLS, Swap
@@ -15,7 +15,7 @@ from rnnvanish.diagnosis.advice.trial import Cure, Training, Trial, named
 from rnnvanish.diagnosis.advice.trial_runner import TrialRunner, distance
 from rnnvanish.diagnosis.progress import doing
 from rnnvanish.live import Cells, cells_of, live_cells, step_modules, unwrapped
-from rnnvanish.mitigation import Draw, innermost, keeping_bias
+from rnnvanish.mitigation import Draw, innermost
 from rnnvanish.mitigations import (
     Chrono,
     ClipNorm,
