@@ -25,15 +25,19 @@ from rnnvanish.mitigations.open_gate import OpenGate
 from rnnvanish.mitigations.orthogonal_constraint import OrthogonalConstraint
 from rnnvanish.mitigations.orthogonal_start import OrthogonalStart
 from rnnvanish.mitigations.recurrent_rate import RecurrentRate
+from rnnvanish.mitigations.rms_normalisation import RMSNormalisation
 from rnnvanish.mitigations.rotation_start import RotationStart
+from rnnvanish.mitigations.singular_value_band import SingularValueBand
 from rnnvanish.mitigations.skip_through_time import SkipThroughTime
 from rnnvanish.mitigations.soft_orthogonality import SoftOrthogonality
 from rnnvanish.mitigations.sparse_start import SparseStart
+from rnnvanish.mitigations.spectral_norm import SpectralNorm
 from rnnvanish.mitigations.temporal_activation_regularisation import TemporalActivationRegularisation
 from rnnvanish.mitigations.truncated_backpropagation import TruncatedBackpropagation
 from rnnvanish.mitigations.uniform_gate import UniformGate
 from rnnvanish.mitigations.variational_dropout import VariationalDropout
 from rnnvanish.mitigations.warm_state import WarmState
+from rnnvanish.mitigations.weight_norm import WeightNorm
 from rnnvanish.mitigations.zoneout import Zoneout
 
 __all__ = [
@@ -60,16 +64,20 @@ __all__ = [
     "OpenGate",
     "OrthogonalConstraint",
     "OrthogonalStart",
+    "RMSNormalisation",
     "RecurrentRate",
     "RotationStart",
+    "SingularValueBand",
     "SkipThroughTime",
     "SoftOrthogonality",
     "SparseStart",
+    "SpectralNorm",
     "TemporalActivationRegularisation",
     "TruncatedBackpropagation",
     "UniformGate",
     "VariationalDropout",
     "WarmState",
+    "WeightNorm",
     "Zoneout",
 ]
 

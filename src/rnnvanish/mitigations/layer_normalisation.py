@@ -20,7 +20,7 @@ from rnnvanish.mitigation import Build, innermost
 from rnnvanish.recurrent import Recurrent
 
 
-class _Normalised(nn.Linear):
+class NormalisedLinear(nn.Linear):
     """A linear layer over the weight and the bias of another, with its products normalised before the bias."""
 
     def __init__(self, plain: nn.Linear) -> None:
@@ -29,7 +29,17 @@ class _Normalised(nn.Linear):
         self.gain = nn.Parameter(torch.ones_like(plain.weight[:, 0]))
 
     def forward(self, input: Tensor) -> Tensor:
-        return layer_norm(linear(input, self.weight), (self.out_features,), self.gain, self.bias)
+        """Multiply, and normalise."""
+        return self.normalise(linear(input, self.weight))
+
+    def normalise(self, product: Tensor) -> Tensor:
+        """Normalise a product, scale it by the gain and add the bias."""
+        raise NotImplementedError(f"{type(self).__name__} needs a normalise(product) -> tensor.")
+
+
+class _Normalised(NormalisedLinear):
+    def normalise(self, product: Tensor) -> Tensor:
+        return layer_norm(product, (self.out_features,), self.gain, self.bias)
 
 
 @dataclass(frozen=True)
@@ -59,24 +69,28 @@ class LayerNormalisation(Build):
         Raises:
             ValueError: For a cell without them, with constrained ones (normalise first), or with one of a single number.
         """
-        found = [each for cell in layer.cells for each in _plain_layers(innermost(cast(Cell, cell)))]
-        for cell, name, plain in found:  # where one does not suit, none is changed
-            cell.set_submodule(name, _Normalised(plain))
-        return layer
+        return normalise_layers(layer, _Normalised, type(self).__name__)
 
 
-def _plain_layers(cell: Cell) -> Iterator[tuple[Cell, str, nn.Linear]]:
-    """The layers of a cell that can be normalised, with their names; a ValueError where one cannot."""
+def normalise_layers(layer: Recurrent, kind: type[NormalisedLinear], title: str) -> Recurrent:
+    """Put a normalised layer in the place of each linear layer that the cells name; a ValueError, for `title`, as above."""
+    found = [each for cell in layer.cells for each in plain_layers(innermost(cast(Cell, cell)), title)]
+    for cell, name, plain in found:  # where one does not suit, none is changed
+        if plain.out_features == 1:  # a single number is its own mean, or its own size, whatever is read
+            raise ValueError(
+                f"{title} needs layers of at least two numbers, got {name} of {type(cell).__name__} with one."
+            )
+    for cell, name, plain in found:
+        cell.set_submodule(name, kind(plain))
+    return layer
+
+
+def plain_layers(cell: Cell, title: str) -> Iterator[tuple[Cell, str, nn.Linear]]:
+    """The layers of a cell that are neither normalised nor constrained, with their names; a ValueError where one is not."""
     for name in cell.gate_names or ("from_x", "from_h"):
         plain = dict(cell.named_modules()).get(name)
         if not isinstance(plain, nn.Linear):
-            raise ValueError(
-                f"LayerNormalisation needs a cell that names its linear layers, got {type(cell).__name__}."
-            )
-        if isinstance(plain, _Normalised) or parametrize.is_parametrized(plain):
-            raise ValueError(f"LayerNormalisation needs a plain {name}: normalise once, and before constraints.")
-        if plain.out_features == 1:  # a single number is its own mean: 0, whatever is read
-            raise ValueError(
-                f"LayerNormalisation needs layers of at least two numbers, got {name} of {type(cell).__name__} with one."
-            )
+            raise ValueError(f"{title} needs a cell that names its linear layers, got {type(cell).__name__}.")
+        if isinstance(plain, NormalisedLinear) or parametrize.is_parametrized(plain):
+            raise ValueError(f"{title} needs a plain {name}: normalise once, and before constraints.")
         yield cell, name, plain

@@ -17,17 +17,19 @@ from rnnvanish.mitigation import Build, innermost
 from rnnvanish.recurrent import Recurrent
 
 
-class _Stacked(nn.Module):
-    """Gates that are kept apart, (gates, units, read), as cells read them: (gates * units, read)."""
+class Stacked(nn.Module):
+    """Gates that are kept apart, (gates, units, read), as cells read them: (gates * units, read); and the inverse."""
 
     def __init__(self, gates: int) -> None:
         super().__init__()
         self.gates = gates
 
     def forward(self, apart: Tensor) -> Tensor:
+        """Join the gates."""
         return apart.flatten(0, 1)
 
     def right_inverse(self, stacked: Tensor) -> Tensor:
+        """Take them apart."""
         return stacked.reshape(self.gates, -1, stacked.shape[1])
 
 
@@ -61,7 +63,7 @@ class OrthogonalConstraint(Build):
         Raises:
             ValueError: For a cell without one.
         """
-        found = [each for cell in layer.cells for each in _free_layers(innermost(cast(Cell, cell)))]
+        found = [each for cell in layer.cells for each in _tall_layers(innermost(cast(Cell, cell)))]
         for linear, stacked in found:  # where one does not suit, none is changed
             linear.weight = nn.Parameter(stacked.right_inverse(linear.weight.detach()))
             parametrizations.orthogonal(linear)
@@ -69,21 +71,29 @@ class OrthogonalConstraint(Build):
         return layer
 
 
-def _free_layers(cell: Cell) -> Iterator[tuple[nn.Linear, _Stacked]]:
-    """The layers of a cell that can be constrained, with their gates; a ValueError where one cannot."""
+def _tall_layers(cell: Cell) -> Iterator[tuple[nn.Linear, Stacked]]:
+    for linear, stacked in free_layers(cell, "OrthogonalConstraint"):
+        rows, read = linear.weight.shape
+        if rows < stacked.gates * read:
+            raise ValueError(
+                f"OrthogonalConstraint needs gates of at least as many units as they read, got {type(cell).__name__} with "
+                f"{rows // stacked.gates} x {read}."
+            )
+        yield linear, stacked
+
+
+def free_layers(cell: Cell, title: str) -> Iterator[tuple[nn.Linear, Stacked]]:
+    """The layers of a cell that can be constrained, with their gates; a ValueError, for `title`, where one cannot."""
     for name, blocks in (recurrent_layers(cell) or {"from_h": ()}).items():
         linear = dict(cell.named_modules()).get(name)
         if not isinstance(linear, nn.Linear):
             raise ValueError(
-                f"OrthogonalConstraint needs a cell whose state goes through a linear layer, got {type(cell).__name__}."
+                f"{title} needs a cell whose state goes through a linear layer, got {type(cell).__name__}."
             )
         if parametrize.is_parametrized(linear, "weight"):
-            raise ValueError("OrthogonalConstraint needs a recurrent matrix without a constraint: it has one.")
+            raise ValueError(f"{title} needs a recurrent matrix without a constraint: it has one.")
         rows, read = linear.weight.shape
-        stacked = _Stacked(len(blocks) or rows // read)
-        if rows < stacked.gates * read or rows % stacked.gates:
-            raise ValueError(
-                f"OrthogonalConstraint needs gates of at least as many units as they read, got {name} of "
-                f"{type(cell).__name__}: {rows // stacked.gates} x {read}."
-            )
+        stacked = Stacked(len(blocks) or rows // read)
+        if rows % stacked.gates:
+            raise ValueError(f"{title} needs gates of as many units each, got {name} of {type(cell).__name__}.")
         yield linear, stacked

@@ -1,0 +1,71 @@
+r"""Spectral normalisation: no direction of the state is stretched by the recurrent matrix, and one is kept.
+
+    U = V / σ(V)        σ: the largest singular value; one for each gate
+
+A plain network of it cannot make a gradient explode: a step back multiplies it by Uᵀ and by slopes of at most 1. What
+the other directions lose is not given back.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from rnnvanish.cell import Cell, Paper
+from rnnvanish.mitigation import Build, innermost
+from rnnvanish.mitigations.orthogonal_constraint import Stacked, free_layers
+from rnnvanish.recurrent import Recurrent
+
+
+class _Divided(nn.Module):
+    """Divides each gate's matrix by its largest singular value."""
+
+    def __init__(self, stacked: Stacked) -> None:
+        super().__init__()
+        self.stacked = stacked
+
+    def forward(self, weight: Tensor) -> Tensor:
+        apart = self.stacked.right_inverse(weight)
+        norm = torch.linalg.matrix_norm(apart, ord=2, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
+        return cast(Tensor, self.stacked(apart / norm))
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        return weight
+
+
+@dataclass(frozen=True)
+class SpectralNorm(Build):
+    """Keep the largest singular value of each gate's recurrent matrix at 1, by a parametrization.
+
+    The value is computed anew, and exactly, once in each run of the layer; in a user's own loop at each step.
+
+    Examples:
+        >>> layer = SpectralNorm()(nn.GRU(2, 8))
+        >>> [round(torch.linalg.matrix_norm(u, 2).item(), 4) for u in layer.cells[0].from_h.weight.split(8)]
+        [1.0, 1.0, 1.0]
+    """
+
+    paper = Paper(
+        "Miyato, Kataoka, Koyama & Yoshida",
+        2018,
+        "Spectral Normalization for Generative Adversarial Networks",
+        "https://arxiv.org/abs/1802.05957",
+    )
+    checked = (
+        "torch.nn.utils.parametrizations.spectral_norm, which follows the value by a step of power iteration at each access in "
+        "training, of all gates as one matrix: where a weight is read at each step it changes within a sequence"
+    )
+    invariant = "The largest singular value of each gate's recurrent matrix is 1."
+
+    def build(self, layer: Recurrent) -> Recurrent:
+        """Constrain the layers of each cell that multiply the state; of one that does not name them, `from_h`.
+
+        Raises:
+            ValueError: For a cell without one, or with a constraint.
+        """
+        found = [each for cell in layer.cells for each in free_layers(innermost(cast(Cell, cell)), type(self).__name__)]
+        for linear, stacked in found:  # where one does not suit, none is changed
+            parametrize.register_parametrization(linear, "weight", _Divided(stacked))
+        return layer
