@@ -106,6 +106,11 @@ class Cell(nn.Module):
         """Width of the output."""
         return self.hidden_size
 
+    @property
+    def hands_back_derivative(self) -> bool:
+        """Whether what a step hands back is its derivative, the same whenever it is taken again; a cure may change that."""
+        return True
+
     def forward(self, x: Inexact[Tensor, "batch input"], state: State) -> State:
         """Take one step: the state that follows `state` when `x` is read."""
         raise NotImplementedError(f"{type(self).__name__} needs a forward(x, state) -> state.")

@@ -1,5 +1,6 @@
 """Layers for cures to change, sequences for them to read, and a training that moves every weight."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -11,6 +12,16 @@ TORCH = {
     "LSTM": (cells.LSTM, lambda **options: nn.LSTM(INPUT, HIDDEN, **options).double()),
     "GRU": (cells.GRU, lambda **options: nn.GRU(INPUT, HIDDEN, **options).double()),
 }
+
+
+#: Builds, and the layers of torch's that they do not suit.
+UNSUITED = {("HDetach", "RNN")}
+
+
+def skip_unsuited(name, kind):
+    """Skip a test of a build on a layer that it refuses; that it does has a test of its own."""
+    if (name, kind) in UNSUITED:
+        pytest.skip(f"{name} refuses nn.{kind}")
 
 
 def sequences(time=TIME):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from builds import BATCH, HIDDEN, INPUT, TORCH, sequences
+from builds import BATCH, HIDDEN, INPUT, TORCH, sequences, skip_unsuited
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
@@ -30,6 +30,7 @@ def _seed():
 @pytest.mark.parametrize("name", BUILDS)
 def test_a_build_works_wherever_a_layer_works(name, kind):
     """Layers, directions, dropout, lengths, packing; two halves equal one run; each sequence as if it were alone."""
+    skip_unsuited(name, kind)
     theirs = TORCH[kind][1](num_layers=2, bidirectional=True, dropout=0.5)
     layer = BUILDS[name]()(theirs).eval()
     x, lengths = sequences(), torch.tensor([2, 7, 1, 5])
@@ -51,6 +52,7 @@ def test_a_build_works_wherever_a_layer_works(name, kind):
 @pytest.mark.parametrize("kind", TORCH)
 @pytest.mark.parametrize("name", STEPWISE)
 def test_two_halves_equal_one_run(name, kind):
+    skip_unsuited(name, kind)
     layer = BUILDS[name]()(TORCH[kind][1](num_layers=2))
     x = sequences(30)
     for training in (False,) if name == "Zoneout" else (False, True):
@@ -68,6 +70,7 @@ def test_two_halves_equal_one_run(name, kind):
 @pytest.mark.parametrize("name", STEPWISE)
 def test_retention_sees_through(name, kind):
     """What the probe says of a lag is the derivative with respect to a state that is handed in so many steps before."""
+    skip_unsuited(name, kind)
     layer = BUILDS[name]()(TORCH[kind][1]()).eval()
     x = sequences(30)[:, :1]
     (curve,) = probes.retention(layer, x, lambda returned: returned[0][-1].sum()).values()

@@ -75,6 +75,8 @@ FORWARD = {"WarmState"}
 
 def fits(row):
     cell, task, cure, structure = row
+    if structure == "compiled" and cure == "NormalisedBackpropagation":  # no compiled loop has its way back
+        return False
     forward = tasks.ALL[task].forward_only or cure in FORWARD
     asked = ASKED.get(cure, lambda task: True)
     return suits(cell, cure) and bool(asked(tasks.ALL[task])) and not (structure == "both ways" and forward)
@@ -134,6 +136,7 @@ def test_every_other_cell_trains(train):
 
 
 WRONG = [(cell, "recall", cure, "plain") for cell in CELLS for cure in CURES if not suits(cell, cure)]
+WRONG += [("GRU", "recall", "NormalisedBackpropagation", "compiled")]
 WRONG += [("GRU", task, "", "both ways") for task in tasks.ALL if tasks.ALL[task].forward_only]
 WRONG += [
     ("GRU", task, cure, "plain") for cure, asked in ASKED.items() for task in tasks.ALL if not asked(tasks.ALL[task])

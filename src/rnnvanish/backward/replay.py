@@ -210,9 +210,18 @@ class Replay:
         before: The state before every step.
         helpers: Its helpers, as the cell has them.
         after: The state after every step.
+
+    Raises:
+        UnrepeatableStep: Where a step hands back anything but its derivative, or draws that anew.
     """
 
     def __init__(self, run: Run) -> None:
+        changed = [each for each in run.cell.modules() if isinstance(each, Cell) and not each.hands_back_derivative]
+        if changed:
+            raise UnrepeatableStep(
+                f"{run.name}: a cure changes what its steps hand back, {type(changed[0]).__name__.lstrip('_')}: no Jacobian says what "
+                "training gets. Measure its retention, or the model without that cure."
+            )
         self.run, self.coordinates = run, Coordinates.of(run)
         before, after = recorded_states(run)
         self.before, self.after = self.coordinates.rows(before), self.coordinates.rows(after)

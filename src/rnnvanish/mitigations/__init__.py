@@ -15,15 +15,18 @@ from rnnvanish.mitigations.dilated import Dilated
 from rnnvanish.mitigations.glorot import Glorot
 from rnnvanish.mitigations.gradient_flossing import GradientFlossing
 from rnnvanish.mitigations.gradient_norm_penalty import GradientNormPenalty
+from rnnvanish.mitigations.h_detach import HDetach
 from rnnvanish.mitigations.he import He
 from rnnvanish.mitigations.identity import Identity
 from rnnvanish.mitigations.jacobian_penalty import JacobianPenalty
 from rnnvanish.mitigations.layer_normalisation import LayerNormalisation
 from rnnvanish.mitigations.norm_stabiliser import NormStabiliser
+from rnnvanish.mitigations.normalised_backpropagation import NormalisedBackpropagation
 from rnnvanish.mitigations.np_rnn import NpRNN
 from rnnvanish.mitigations.open_gate import OpenGate
 from rnnvanish.mitigations.orthogonal_constraint import OrthogonalConstraint
 from rnnvanish.mitigations.orthogonal_start import OrthogonalStart
+from rnnvanish.mitigations.random_truncation import RandomTruncation
 from rnnvanish.mitigations.recurrent_rate import RecurrentRate
 from rnnvanish.mitigations.rms_normalisation import RMSNormalisation
 from rnnvanish.mitigations.rotation_start import RotationStart
@@ -55,16 +58,19 @@ __all__ = [
     "Glorot",
     "GradientFlossing",
     "GradientNormPenalty",
+    "HDetach",
     "He",
     "Identity",
     "JacobianPenalty",
     "LayerNormalisation",
     "NormStabiliser",
+    "NormalisedBackpropagation",
     "NpRNN",
     "OpenGate",
     "OrthogonalConstraint",
     "OrthogonalStart",
     "RMSNormalisation",
+    "RandomTruncation",
     "RecurrentRate",
     "RotationStart",
     "SingularValueBand",

@@ -5,7 +5,8 @@ r"""Variational dropout: the same units are dropped at every step of a sequence,
 A mask drawn anew at each step would wear the memory away: after T steps a unit is still there with (1 − p)ᵀ.
 """
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -25,12 +26,7 @@ class _Masked(Wrapper):
     layers: tuple[str, ...] = ("from_h",)  # of a model that was saved whole before cells named theirs
 
     def __init__(self, cell: Cell, probability: float) -> None:
-        self.layers = tuple(recurrent_layers(innermost(cell))) or self.layers
-        modules = dict(innermost(cell).named_modules())
-        if not all(isinstance(modules.get(layer), nn.Linear) for layer in self.layers):
-            raise ValueError(
-                f"VariationalDropout needs a cell whose state goes through a linear layer, got {type(innermost(cell)).__name__}."
-            )
+        self.layers = state_layers(cell, "VariationalDropout")
         masks = tuple("mask" if width == cell.hidden_size else f"mask of {width}" for width in self._widths(cell))
         super().__init__(cell, masks, helpers=masks)
         self.probability = probability
@@ -46,11 +42,7 @@ class _Masked(Wrapper):
             return (*self.cell(x, own, **wanted), *masks)
         of_width = dict(zip(self._widths(self.cell), masks, strict=True))
         # Into the matrix alone: a gate that hands on the state must find it whole.
-        with ExitStack() as hooks:
-            for layer in self.layers:
-                matrix = cast(nn.Linear, innermost(self).get_submodule(layer))
-                mask = of_width[matrix.in_features]
-                hooks.enter_context(matrix.register_forward_pre_hook(partial(_drop, mask)))
+        with reading_through(self, self.layers, lambda matrix, read: _masked(of_width[matrix.in_features], read)):
             return (*self.cell(x, own, **wanted), *masks)
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
@@ -60,9 +52,36 @@ class _Masked(Wrapper):
         return (*self.cell.initial_state(x), *masks)
 
 
-def _drop(mask: Tensor, matrix: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    (read,) = args
-    return (read * mask.view(len(read), *[1] * (read.dim() - 2), -1),)
+def _masked(mask: Tensor, read: Tensor) -> Tensor:
+    return read * mask.view(len(read), *[1] * (read.dim() - 2), -1)
+
+
+def state_layers(cell: Cell, cure: str) -> tuple[str, ...]:
+    """The linear layers of a cell that multiply its state; of one that does not name them, `from_h`.
+
+    Raises:
+        ValueError: Where there is none: says what `cure` needs.
+    """
+    layers = tuple(recurrent_layers(innermost(cell))) or ("from_h",)
+    modules = dict(innermost(cell).named_modules())
+    if not all(isinstance(modules.get(layer), nn.Linear) for layer in layers):
+        raise ValueError(
+            f"{cure} needs a cell whose state goes through a linear layer, got {type(innermost(cell)).__name__}."
+        )
+    return layers
+
+
+@contextmanager
+def reading_through(cell: Cell, layers: Iterable[str], change: Callable[[nn.Linear, Tensor], Tensor]) -> Iterator[None]:
+    """While a cell takes a step, have each of these layers read what `change` makes of what it would read."""
+
+    def changed(matrix: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (change(cast(nn.Linear, matrix), *args),)
+
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.enter_context(innermost(cell).get_submodule(layer).register_forward_pre_hook(changed))
+        yield
 
 
 @dataclass(frozen=True)
