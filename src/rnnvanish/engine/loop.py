@@ -191,33 +191,41 @@ class _LoopFunction(torch.autograd.Function):
         staged, (steps, batch, _) = program.staged, x.shape
         known = program.invariant_tensors(invariants)
         vectors, matrices = program.operands(known, x)
-        all_steps = _input_buffers(x, ended, noise)
-        for index, part in enumerate(state):
-            all_steps[f"state{index}"] = whole = in_large_pages(x.new_empty(steps + 1, *part.shape))
-            whole[0] = part
+        all_steps, chunks = _input_buffers(x, ended, noise), program.chunks(steps, batch)
+        names = [f"state{index}" for index in range(len(state))]
+        kept = {"state0", *(names if record is not None else staged.saved if differentiated else ())}
+        carried: dict[str, Tensor] = {}  # what the next step alone reads lies in the same memory for every chunk
+        for name, part in zip(names, state, strict=True):
+            length = steps if name in kept else chunks[0][1]
+            (all_steps if name in kept else carried)[name] = states = in_large_pages(
+                x.new_empty(length + 1, *part.shape)
+            )
+            states[0] = part
         saved_chunks: list[dict[str, Tensor]] = []
-        for start, stop in program.chunks(steps, batch):
-            buffers, rows = _buffers_between(all_steps, start, stop) | vectors, (stop - start) * batch
+        for start, stop in chunks:
+            buffers, rows = _buffers_between(all_steps, start, stop) | carried | vectors, (stop - start) * batch
             early = program.compute(program.early, known, buffers, stop - start, batch)
             own = {
                 name: as_rows(tensor, rows).contiguous() for (_, name), tensor in zip(staged.early, early, strict=True)
             } | _allocate(x, staged.forward.widths, batch, rows)
             program.forward_loop(stop - start, batch, buffers | own, matrices, 1)
+            for states in carried.values():
+                states[0] = states[stop - start]
             saved_chunks.append(
                 {name: each for name, each in own.items() if name in staged.saved} if differentiated else {}
             )
         ctx.program, ctx.record, ctx.counts = program, record, (draws, count)
         if record is not None:
-            record.states = program.unpack_state(all_steps[f"state{index}"] for index in range(len(state)))
-        states = {name: each for name, each in all_steps.items() if name.startswith("state") and name in staged.saved}
-        ctx.names = list(states), list(saved_chunks[0])
-        ctx.save_for_backward(*tensors, *states.values(), *(each for part in saved_chunks for each in part.values()))
+            record.states = program.unpack_state(all_steps[name] for name in names)
+        saved = {name: all_steps[name] for name in names if name in all_steps and name in staged.saved}
+        ctx.names = list(saved), list(saved_chunks[0])
+        ctx.save_for_backward(*tensors, *saved.values(), *(each for part in saved_chunks for each in part.values()))
         ctx.set_materialize_grads(False)
         y = all_steps["state0"][1:]
         # Its user may change it in any way, also by `.data` or as a numpy array: it is copied then, and not before.
         # What the backward pass does not read is theirs as it is, but no view: torch would refuse to have it changed.
-        y = lazy_clone(y) if differentiated and "state0" in states else y.data
-        return y, *(all_steps[f"state{index}"][-1].clone() for index in range(len(state)))
+        y = lazy_clone(y) if differentiated and "state0" in saved else y.data
+        return y, *((carried[name][0] if name in carried else all_steps[name][-1]).clone() for name in names)
 
     @staticmethod
     def backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Any:
