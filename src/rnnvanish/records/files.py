@@ -1,6 +1,7 @@
 """Files are written whole or not at all, and held by one process at a time."""
 
 import os
+import secrets
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
     """Write `content` beside `path` and move it there: a reader, or a run that is cut off, never sees half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")  # of this thread, and of this machine
     try:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
         draft.replace(path)

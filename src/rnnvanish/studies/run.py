@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -111,75 +112,80 @@ def sweep(
         DiskFull: Where there was no room for a result for a minute.
     """
     trials = study.trials()
-    refused = refusals(trials)
-    progress = Progress(total=len(trials) - len(refused), refused=refused)
     todo: dict[Trial, tuple[int, ...]] = {}
+    ended: list[Trial] = []
     for trial in trials:
-        if trial not in refused:
-            version, record = store.version(trial), store.read(trial)
-            if record.state in ("missing", "damaged") or (retry and record.state == "failed"):
-                todo[trial] = version
-            else:
-                progress.count(trial, record.content)
-    if not todo:
-        report(progress)
-        return progress
-    write_whole(store.folder / STUDY, to_json(vars(study)) + "\n")
+        version, state = store.version(trial), store.read(trial).state
+        if state in ("missing", "damaged") or (retry and state == "failed"):
+            todo[trial] = version
+        else:
+            ended.append(trial)
+    refused = refusals(todo)
+    todo = {trial: version for trial, version in todo.items() if trial not in refused}
+    progress = Progress(total=len(todo) + len(ended), refused=refused)
+    for trial in ended:
+        progress.count(trial, store.read(trial).content)
+    if todo:
+        write_whole(store.folder / STUDY, to_json(vars(study)) + "\n")
     progress.begin()
     report(progress)
-    before = store.stop_asked()
+    work = _Work(store, runner or InProcess(), function, progress, report, store.stop_asked())
     while todo and not progress.stopped:
-        todo = _round(store, runner or InProcess(), function, todo, before, progress, report)
-        if todo:
+        todo = work.run_what_nobody_has(todo)
+        if todo and not progress.stopped:
             time.sleep(PAUSE)
-            progress.stopped = store.stop_asked() != before
     return progress
 
 
-def _round(
-    store: Store,
-    runner: Runner,
-    function: Attempt,
-    todo: dict[Trial, tuple[int, ...]],
-    before: tuple[int, ...],
-    progress: Progress,
-    report: Callable[[Progress], None],
-) -> dict[Trial, tuple[int, ...]]:
-    """Run what nobody else has; returns what others have."""
-    held: dict[Trial, Hold] = {}
-    others: dict[Trial, tuple[int, ...]] = {}
+@dataclass
+class _Work:
+    """One sweep's share in a folder."""
 
-    def handed_out() -> Iterator[Trial]:
+    store: Store
+    runner: Runner
+    function: Attempt
+    progress: Progress
+    report: Callable[[Progress], None]
+    stop_asked_before: tuple[int, ...]
+    held: dict[Trial, Hold] = field(default_factory=dict)
+
+    def run_what_nobody_has(self, todo: dict[Trial, tuple[int, ...]]) -> dict[Trial, tuple[int, ...]]:
+        """Run trials, given with the versions of their files; returns those that other sweeps have."""
+        others: dict[Trial, tuple[int, ...]] = {}
+        try:
+            with closing(_generator(self.runner.map(self.function, self._handed_out(todo, others)))) as outcomes:
+                for trial, outcome in outcomes:
+                    content = _record(trial) | failure(outcome) if isinstance(outcome, Exception) else outcome
+                    _write(self.store, trial, content)
+                    self._let_go(trial)
+                    self.progress.count(trial, content, here=True)
+                    self.report(self.progress)
+        finally:
+            for trial in list(self.held):
+                self._let_go(trial)
+        return others
+
+    def _handed_out(self, todo: dict[Trial, tuple[int, ...]], others: dict[Trial, tuple[int, ...]]) -> Iterator[Trial]:
         for trial, version in todo.items():
-            if store.stop_asked() != before:
-                progress.stopped = True
+            if self.store.stop_asked() != self.stop_asked_before:
+                self.progress.stopped = True
                 return
-            hold = store.hold(trial)
+            hold = self.store.hold(trial)
             if hold is None:
                 others[trial] = version
-            elif store.version(trial) != version:  # another sweep has done it meanwhile
+            elif self.store.version(trial) != version:  # another sweep has done it meanwhile
                 hold.release()
-                progress.count(trial, store.read(trial).content)
+                self.progress.count(trial, self.store.read(trial).content)
+                self.report(self.progress)
             else:
-                held[trial] = hold
-                progress.running = len(held)
-                report(progress)
+                self.held[trial] = hold
+                self.progress.running = len(self.held)
+                self.report(self.progress)
                 yield trial
 
-    try:
-        with closing(_generator(runner.map(function, handed_out()))) as outcomes:
-            for trial, outcome in outcomes:
-                content = _record(trial) | failure(outcome) if isinstance(outcome, Exception) else outcome
-                _write(store, trial, content)
-                held.pop(trial).release()
-                progress.running = len(held)
-                progress.count(trial, content, here=True)
-                report(progress)
-    finally:
-        for hold in held.values():
-            hold.release()
-        progress.running = 0
-    return others
+    def _let_go(self, trial: Trial) -> None:
+        self.held.pop(trial).release()
+        self.progress.running = len(self.held)
 
 
 def _generator(outcomes: Outcomes) -> Generator[tuple[Trial, dict[str, Any] | Exception], None, None]:

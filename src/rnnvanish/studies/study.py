@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -82,16 +82,31 @@ class Study:
                 raise ValueError("A grid of a study has no name and no grids of its own.")
             parsed(self._with(grid))  # says what is wrong in it
         if not self.grids:
-            self._check()
+            self._check_names()
+            self._check_lists()
 
-    def _check(self) -> None:
+    def _check_names(self) -> None:
         for kind, known, names in (("cell", CELLS, self.cells), ("task", TASKS, self.tasks)):
             for each in names:
                 one = named(kind, each)
-                check_options(f"{kind} {one.name}", lookup(kind, one.name, known), one.options)
+                build = lookup(kind, one.name, known)
+                check_options(f"{kind} {one.name}", build, one.options, ours=("input_size", "hidden_size"))
         for cures in self.mitigations:
             for cure in written(cures.replace("{lag}", "1")):
                 check_options(f"mitigation {cure.name}", lookup("mitigation", cure.name, MITIGATIONS), cure.options)
+        for optimizer in self.optimizers:
+            lookup("optimizer", optimizer, dict.fromkeys(OPTIMIZERS))
+            if isinstance(self.lrs, dict) and not self.lrs.get(optimizer):
+                raise ValueError(f"{self.name} needs lrs of {optimizer}, got those of {listed(self.lrs)}.")
+
+    def _check_lists(self) -> None:
+        for name in ("cells", "tasks", "mitigations", "hidden_sizes", "num_layers", "optimizers", "lrs", "seeds"):
+            if not getattr(self, name):
+                raise ValueError(f"{self.name} needs {name}: the list is empty.")
+        if any(not self._lags(task) for task in self.tasks):
+            raise ValueError(f"{self.name} needs lags: the list is empty.")
+        if wrong := [lag for lag in self.lags if lag < 1]:
+            raise ValueError(f"{self.name} needs lags >= 1, got {wrong[0]}.")
 
     def trials(self) -> list[Trial]:
         """Every combination once, in a fixed order: one seed of everything comes first."""
@@ -99,39 +114,44 @@ class Study:
             found = [trial for grid in self.grids for trial in parsed(self._with(grid)).trials()]
             seeds = list(dict.fromkeys(trial.seed for trial in found))
             return sorted(dict.fromkeys(found), key=lambda trial: seeds.index(trial.seed))
-        return [
-            Trial(
-                cell,
-                task,
-                lag,
-                cures,
-                width,
-                layers,
-                optimizer,
-                self.momentum if optimizer == "sgd" else 0.0,
-                lr,
-                seed,
-                self.steps,
-                self.batch_size,
-                self.clip,
-                self.check_every,
-                self.share,
-                self.accelerator,
+        one = Trial(
+            "",
+            "",
+            steps=self.steps,
+            batch_size=self.batch_size,
+            clip=None if self.clip is None else float(self.clip),
+            check_every=self.check_every,
+            share=self.share,
+            accelerator=self.accelerator,
+        )
+        lists = (
+            self.seeds,
+            self.cells,
+            self.mitigations,
+            self.hidden_sizes,
+            self.num_layers,
+            self.optimizers,
+            self.tasks,
+        )
+        every = [
+            replace(
+                one,
+                cell=cell,
+                task=task,
+                lag=lag,
+                mitigations=cures,
+                hidden_size=width,
+                num_layers=layers,
+                optimizer=optimizer,
+                momentum=float(self.momentum) if optimizer == "sgd" else 0.0,
+                lr=float(lr),
+                seed=seed,
             )
-            for seed, cell, cures, width, layers, optimizer, task in product(
-                *(
-                    self.seeds,
-                    self.cells,
-                    self.mitigations,
-                    self.hidden_sizes,
-                    self.num_layers,
-                    self.optimizers,
-                    self.tasks,
-                )
-            )
+            for seed, cell, cures, width, layers, optimizer, task in product(*lists)
             for lr in (self.lrs if isinstance(self.lrs, list) else self.lrs[optimizer])
             for lag in self._lags(task)
         ]
+        return list(dict.fromkeys(every))
 
     def every(self, name: str) -> list[Any]:
         """The values of one of its lists, such as "tasks", in all grids."""
