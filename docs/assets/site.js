@@ -119,18 +119,27 @@
   }
   customElements.define("rv-slider", Slider);
 
-  // The table of all claims, to sort and to filter. Without JavaScript it is a table.
-  class Claims extends HTMLElement {
+  // A table to sort and to filter; without JavaScript it is a table.
+  //
+  //   <rv-table counted="claims" choices="Section, Verdict"> <table> ... </table> </rv-table>
+  //
+  // `choices` names the columns to choose from: a cell's `data-choice`, or its text, holds one value or several with commas
+  // between. An element with `data-size` in a cell, or the cell itself, says by which number it is sorted.
+  class Table extends HTMLElement {
     connectedCallback() {
       if (this.filter) return;
       this.body = this.querySelector("tbody");
       this.rows = [...this.body.rows];
+      const counted = this.getAttribute("counted");
       this.filter = html("form", { className: "rv-filter" });
       this.filter.setAttribute("role", "search");
-      this.filter.setAttribute("aria-label", "Claims");
-      const all = (cells) => [...new Set(cells)];
-      this.section = this.choice("Section", all(this.rows.map((row) => row.dataset.title)));
-      this.verdict = this.choice("Verdict", all(this.rows.map((row) => row.cells[2].textContent)));
+      this.filter.setAttribute("aria-label", counted[0].toUpperCase() + counted.slice(1));
+      const heads = [...this.querySelector("thead tr").cells];
+      const named = (this.getAttribute("choices") ?? "").split(", ");
+      this.choices = heads
+        .map((head, column) => [head.textContent, column])
+        .filter(([name]) => named.includes(name))
+        .map(([name, column]) => [column, this.choice(name, this.rows.flatMap((row) => this.values(row.cells[column])))]);
       this.text = this.field("Text", html("input", { type: "search" }));
       this.status = html("p");
       this.status.setAttribute("role", "status");
@@ -138,7 +147,8 @@
       this.filter.addEventListener("input", () => this.sift());
       this.filter.addEventListener("submit", (event) => event.preventDefault());
       this.prepend(this.filter);
-      [...this.querySelector("thead tr").cells].forEach((head, column) => {
+      heads.forEach((head, column) => {
+        for (const row of this.rows) row.cells[column].dataset.label = head.textContent; // for a row that is a card
         const button = html("button", { type: "button", textContent: head.textContent });
         button.addEventListener("click", () => this.sort(head, column));
         head.replaceChildren(button);
@@ -155,35 +165,42 @@
 
     choice(name, values) {
       const select = this.field(name, html("select"));
-      select.append(new Option("all", ""), ...values.map((value) => new Option(value, value)));
+      select.append(new Option("all", ""), ...[...new Set(values)].map((value) => new Option(value, value)));
       return select;
+    }
+
+    values(cell) {
+      return cell.dataset.choice ? [cell.dataset.choice] : cell.textContent.split(", ");
     }
 
     sift() {
       const words = this.text.value.toLowerCase();
       for (const row of this.rows)
         row.hidden =
-          (this.section.value && row.dataset.title !== this.section.value) ||
-          (this.verdict.value && row.cells[2].textContent !== this.verdict.value) ||
+          this.choices.some(([column, { value }]) => value && !this.values(row.cells[column]).includes(value)) ||
           !row.textContent.toLowerCase().includes(words);
       const left = this.rows.filter((row) => !row.hidden).length;
-      this.status.textContent = `${left} of ${this.rows.length} claims`;
+      this.status.textContent = `${left} of ${this.rows.length} ${this.getAttribute("counted")}`;
     }
 
-    // Numbers by size, also where words follow them; the order of the pages stays within what is equal.
+    // Numbers by size, before what is none; the order of the page stays within what is equal.
     sort(head, column) {
       const down = head.getAttribute("aria-sort") === "ascending";
       for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (row) => row.cells[column].dataset.size ?? row.cells[column].textContent;
+      const key = (row) => {
+        const cell = row.cells[column];
+        return (cell.querySelector("[data-size]") ?? cell).dataset.size ?? cell.textContent;
+      };
       const compare = (a, b) => {
-        const [x, y] = [parseFloat(key(a)), parseFloat(key(b))];
-        return column !== 6 && x === x && y === y ? x - y : key(a).localeCompare(key(b));
+        const [x, y] = [Number(key(a)), Number(key(b))];
+        if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y) || key(a).localeCompare(key(b));
+        return x < y ? -1 : x > y ? 1 : 0;
       };
       this.body.append(...[...this.rows].sort((a, b) => (down ? compare(b, a) : compare(a, b))));
     }
   }
-  customElements.define("rv-claims", Claims);
+  customElements.define("rv-table", Table);
 
   // "Predict first": a numbered list of answers and the fold behind it become a question. The guess stays on this
   // device. A button, because arrow keys choose while they move. Without JavaScript the list and the fold remain.

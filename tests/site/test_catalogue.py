@@ -33,3 +33,44 @@ def test_a_file_is_one_entry_and_every_name_is_in_one():
         listed = [name for entry in entries for name in entry.kinds]
         assert sorted(listed) == sorted(set(listed))
         assert all(entry.sentence.endswith(".") for entry in entries)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("file", [False, True], ids=["served", "file"])
+def test_cures_are_chosen_and_sorted_by_keyboard(visit, site, file):
+    seen = visit(site, "cures.html", file=file)
+    page, table = seen.page, seen.page.locator("rv-table")
+    for choice, key in {"When it acts": "when weights are drawn", "Acts on": "GRU"}.items():
+        page.get_by_role("combobox", name=choice, exact=True).focus()
+        page.keyboard.type(key)
+    shown = table.locator("tbody tr:visible").all_inner_texts()
+    assert 0 < len(shown) < len(mitigations.ALL)
+    assert all("when weights are drawn" in row and "GRU" in row for row in shown)
+    assert table.locator("[role=status]").inner_text() == f"{len(shown)} of {len(mitigations.ALL)} cures"
+    head = table.locator("th", has_text="LSTM")
+    head.locator("button").focus()
+    page.keyboard.press("Enter")
+    sizes = table.locator("tbody tr:visible td:nth-child(7) [data-size]").evaluate_all(
+        "all => all.map(e => +e.dataset.size)"
+    )
+    assert sizes == sorted(sizes)
+    assert len(sizes) > 2
+    assert not seen.complaints
+
+
+def test_the_table_of_cures_is_there_without_javascript(visit, site):
+    page = visit(site, "cures.html", java_script_enabled=False).page
+    assert page.locator("rv-table tbody tr:visible").count() == len(mitigations.ALL)
+    assert page.locator("rv-table select").count() == 0
+
+
+def test_the_page_of_a_cure_says_what_the_table_measured(visit, site):
+    table = visit(site, "cures.html", java_script_enabled=False).page
+    before, after, arrives = re.match(
+        r"(.+) → (.+)\n(.+)",
+        table.locator("tr", has=table.get_by_role("link", name="Chrono")).locator("td").nth(6).inner_text(),
+    ).groups()
+    page = visit(site, "reference/mitigations/chrono.html").page
+    said = page.locator("tr", has=page.get_by_role("rowheader", name="LSTM")).locator("td").all_inner_texts()
+    assert said[:2] == [f"{before} steps", f"{after} steps"]
+    assert said[3] == arrives

@@ -10,13 +10,13 @@ pytestmark = pytest.mark.timeout(1800)
 
 
 def column(page, number):
-    return page.locator(f"rv-claims tbody tr:visible > :nth-child({number})").all_inner_texts()
+    return page.locator(f"rv-table tbody tr:visible > :nth-child({number})").all_inner_texts()
 
 
 @pytest.mark.parametrize("file", [False, True], ids=["served", "file"])
 def test_claims_are_sorted_by_keyboard(visit, sample, file):
     page = visit(sample, "page.html", file=file).page
-    head = page.locator("rv-claims th", has_text="Result")
+    head = page.locator("rv-table th", has_text="Result")
     head.locator("button").focus()
     page.keyboard.press("Enter")
     assert head.get_attribute("aria-sort") == "ascending"
@@ -26,12 +26,12 @@ def test_claims_are_sorted_by_keyboard(visit, sample, file):
     assert column(page, 4) == ["10 steps", "9 steps", "-1 steps"]
     page.get_by_role("button", name="Section").click()
     assert column(page, 1) == ["1", "2", "10"]
-    assert page.locator("rv-claims [aria-sort]").count() == 1
+    assert page.locator("rv-table [aria-sort]").count() == 1
 
 
 def test_claims_are_filtered(visit, sample):
     page = visit(sample, "page.html").page
-    said = page.locator("rv-claims [role=status]")
+    said = page.locator("rv-table [role=status]")
     assert said.inner_text() == "3 of 3 claims"
     page.get_by_role("combobox", name="Verdict", exact=True).select_option("holds")
     assert column(page, 1) == ["1", "10"]
@@ -50,12 +50,12 @@ def test_a_stored_claim_says_so_and_whether_it_is_old(visit, sample):
     assert measured[0] == "2026-01-02, abc"
     assert measured[1] == "2026-01-02, abc (stored). The code has changed since."
     assert page.is_visible("text=2026-01-02, commit abc: a <b>, one thread, torch 2, Python 3")
-    assert page.locator("rv-claims code").count() == 3
+    assert page.locator("rv-table code").count() == 3
 
 
 def test_a_row_leads_to_its_box(visit, sample):
     page = visit(sample, "page.html").page
-    page.locator("rv-claims a").nth(1).click()
+    page.locator("rv-table a").nth(1).click()
     assert page.url.endswith("page.html#control.claim2")
     assert page.evaluate("document.querySelector(':target').textContent") == "A box."
 

@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path, PurePath
 from typing import Any
 
-from rnnvanish.claim import MIME
+#: What outputs carry for this site alone.
+OURS = "application/vnd.rnnvanish."
 
 
 def offer(name: str) -> str:
@@ -25,7 +26,8 @@ def write_downloads(source: Path, notebook: dict[str, Any], target: Path) -> Non
     shutil.copyfile(source, target.with_suffix(".py"))
     for cell in notebook["cells"]:
         for output in cell.get("outputs", ()):
-            output.get("data", {}).pop(MIME, None)
+            for kind in [kind for kind in output.get("data", {}) if kind.startswith(OURS)]:
+                del output["data"][kind]
     target.with_suffix(".ipynb").write_text(json.dumps(notebook, indent=1), encoding="utf-8")
 
 

@@ -25,6 +25,7 @@ import import_map
 import mathematics
 import mkdocs_jupyter.plugin as jupyter
 import notebook
+from catalogue import measured
 from catalogue import pages as catalogue
 from execute import digest, execute, set_up
 from markdown import Extension
@@ -37,16 +38,16 @@ _executed: set[str] = set()
 _outputs: dict[str, list[str]] = {}
 _claims: list[collected.Shown] = []
 _notebooks: dict[str, dict] = {}
-WORDS = "glossary.md"
+WORDS, CURES = "glossary.md", "cures.py"
 UNEXPLAINED = re.compile(r"(glossary|changelog|contributing|architecture)\.md|reference/.*")
 
 
 class Components(Extension):
-    """Let a figure to drag be written in Markdown: what is inside of it is not Markdown."""
+    """Let a figure to drag be written in Markdown, whose inside is not Markdown, and a table to filter, whose inside is."""
 
     def extendMarkdown(self, md):
         """Treat our element as Markdown treats a <div>."""
-        md.block_level_elements += ["rv-slider", "template"]
+        md.block_level_elements += ["rv-slider", "rv-table", "template"]
 
 
 def on_config(config):
@@ -125,6 +126,7 @@ def on_page_content(html, page, config, files):
         raise PluginError(f"{page.file.src_uri}: {error}") from error
     html = benchmarks.put(html, Path(config.config_file_path).parent)
     html = import_map.put(html, Path(config.config_file_path).parent / "src/rnnvanish")
+    html = measured.put(html, _notebooks.get(CURES, {}), get_relative_url(CURES.replace(".py", ".html"), page.url))
     html = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)  # Markdown knows no corner of a table
     if (words := files.get_file_from_path(WORDS)) and not UNEXPLAINED.fullmatch(page.file.src_uri):
         known = glossary.read(Path(words.abs_src_path))

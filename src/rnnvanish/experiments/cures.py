@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -68,6 +69,22 @@ def _takes(cure: Draw | Build, network: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def told(name: str) -> str:
+    """What a cure is, in a sentence: that of its file, or of its class where the file has several."""
+    cure = mitigations.ALL[name]
+    alone = sum(other.__module__ == cure.__module__ for other in mitigations.ALL.values()) == 1
+    doc = inspect.getdoc(sys.modules[cure.__module__] if alone else cure) or ""
+    return " ".join(doc.partition("\n\n")[0].split())
+
+
+def measured(cure: Mitigation) -> dict[str, Kept]:
+    """What is kept with a cure, by network; of the two plain ones the first that it takes. Of one that acts in training nothing."""
+    if not isinstance(cure, Draw | Build):
+        return {}
+    suits = suited(cure)
+    return {network: kept(network, cure) for network in suits if network != "ReLU" or "tanh" not in suits}
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-ALL = "All cells"
+ALL = "cells"
 HEAD = ["Cell", "What it is", "Year", "What it keeps"]
 #: Methods that every cell has.
 HIDDEN = "forward|initial_state|output|output_size|scales|parallel|paper|small"

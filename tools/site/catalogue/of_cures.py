@@ -7,7 +7,7 @@ from typing import Any
 from rnnvanish.experiments import cures
 from rnnvanish.mitigation import Build, Draw, Penalty, Rule
 
-ALL = "All cures"
+ALL = "cures"
 HEAD = ["Cure", "What it is", "Year", "When it acts"]
 #: What the kinds themselves say.
 HIDDEN = "draw|build|penalty|apply|paper|checked|invariant|moment|needs"
@@ -60,25 +60,30 @@ def columns(cure: Any) -> tuple[str, ...]:
 def facts(cure: Any) -> dict[str, str]:
     """What is told of it at once."""
     suited = ", ".join(cures.suited(cures.example(cure.__name__)))
-    needs = {"Needs": cure.needs} if issubclass(cure, Draw) else {}
-    return {"When it acts": cure.moment, "Acts on": suited, **needs, "What it keeps": cure.invariant}
+    return {
+        "When it acts": cure.moment,
+        "Acts on": suited,
+        "Needs": cure.needs,
+        "What it keeps": cure.invariant,
+    }
 
 
 def use(cure: Any) -> str:
-    """The lines to use it: from Python, where its kind has a call, and by the command line."""
+    """The lines to use it, from Python, where its kind has a call, and by the command line; what was measured of it."""
     cell = LAYERS[_network(cure.__name__)][2]
     command = f"rnnvanish train --cell {cell} --task copying --mitigations '{cures.written(cure.__name__)}'"
     code = python(cure.__name__)
-    return (f"```python\n{code}```\n\n" if code else "") + f"```bash\n{command}\n```"
+    lines = (f"```python\n{code}```\n\n" if code else "") + f"```bash\n{command}\n```"
+    return f'{lines}\n\n<div data-rv-cure="{cure.__name__}"></div>'
 
 
 def python(name: str) -> str:
     """How it is used from Python; empty where its kind has no call of its own."""
     made = cures.example(name)
-    call = next((call for kind, call in CALLS.items() if isinstance(made, kind)), "")
-    written = cures.written(name)
+    code = next((code for kind, code in CALLS.items() if isinstance(made, kind)), "")
+    call = cures.written(name)
     ours, theirs, _ = LAYERS[_network(name)]
-    return call.format(cure=written if written.endswith(")") else f"{written}()", ours=ours, theirs=theirs)
+    return code.format(cure=call if call.endswith(")") else f"{call}()", ours=ours, theirs=theirs)
 
 
 def _network(name: str) -> str:

@@ -104,7 +104,8 @@ def _table(found: list[Entry], page: str) -> str:
     for entry in found:
         of_each = zip(*map(entry.says.columns, entry.kinds.values()), strict=True)
         rows.append([_links(entry, page), entry.sentence, *("<br>".join(dict.fromkeys(column)) for column in of_each)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f'<rv-table counted="rows" markdown="1">\n\n{table}\n\n</rv-table>'
 
 
 def _links(entry: Entry, page: str) -> str:
@@ -119,7 +120,7 @@ def _page(entry: Entry, page: str) -> str:
         f"# {entry.title}",
         entry.text,
         *(_section(kind, entry.says) for kind in entry.kinds.values()),
-        f"[{entry.says.ALL}](../{PurePosixPath(page).name})",
+        f"[All {entry.says.ALL}](../{PurePosixPath(page).name})",
     ]
     return "\n\n".join(parts) + "\n"
 
