@@ -41,7 +41,7 @@ class Cluster:
         workers: At most so many trials at a time; None: as many as there is room for.
         address: Of the head of a Ray cluster, such as "10.0.0.1:6379"; None: this machine.
         cpus: Cores that a trial takes, or a part of one.
-        gpus: GPUs that a trial takes, or a part of one. Where it takes none it sees none.
+        gpus: GPUs that a trial takes, or a part of one; it sees no others. For trials whose accelerator is "gpu".
 
     Raises:
         ImportError: Ray is not installed: says how to install it.

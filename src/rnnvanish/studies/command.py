@@ -4,7 +4,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -102,7 +102,7 @@ def runner(workers: int | None, address: str | None, cpus: float, gpus: float) -
 def _sweep(
     study: Study, store: Store, runner: Runner | None, retry: bool, function: Attempt, as_json: bool
 ) -> Progress:
-    with _terminated(), shown(study.name) as report:
+    with _terminated(), shown(study.name) as report, redirect_stdout(sys.stderr):  # what Ray says of lost processes
         progress = sweep(study, store, runner, retry=retry, function=function, report=report)
     if progress.refused and not as_json:
         for why, count in Counter(progress.refused.values()).items():
