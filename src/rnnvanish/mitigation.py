@@ -117,7 +117,7 @@ class MatrixDraw(Draw):
             ValueError: Where what they are to be scaled to has no meaning for the cell.
         """
         gain = gain_for_slope(cell) if self.slope_gain else 1.0  # refused before anything is drawn
-        matrices = recurrent_matrices(cell)
+        matrices = free_matrices(cell)
         if self.radius is not None and any(len(matrix) != matrix.shape[1] for matrix in matrices):
             raise ValueError(f"{type(cell).__name__} has recurrent matrices that are not square: they have no radius.")
         if not self.draw_matrices(cell):
@@ -127,7 +127,7 @@ class MatrixDraw(Draw):
         return True
 
 
-def recurrent_matrices(cell: Cell) -> list[Tensor]:
+def free_matrices(cell: Cell) -> list[Tensor]:
     """What each gate of a cell multiplies the state by: live views, none of a matrix that is computed from others."""
     return [block for layer in recurrent_layers(cell) for block in gates(cell, f"{layer}.weight")]
 
@@ -299,6 +299,13 @@ class Wrapper(Cell):
         """What each part of the state is to be multiplied with to be what it stands for."""
         own = len(self.cell.state_names)
         return (*self.cell.scales(state[:own]), *(1.0 for _ in state[own:]))
+
+    def rescaled(self, before: State, after: State) -> State:
+        """The state before a step in the units of the one after it, so that the two can be mixed."""
+        scales = zip(self.cell.scales(before), self.cell.scales(after), strict=True)
+        return tuple(
+            old if scale is now else old * (scale / now) for old, (scale, now) in zip(before, scales, strict=True)
+        )
 
 
 def wrap(layer: Recurrent, wrapper: Callable[[Cell], Cell]) -> Recurrent:

@@ -15,7 +15,7 @@ TORCH = {
 
 
 #: Builds, and the layers of torch's that they do not suit.
-UNSUITED = {("HDetach", "RNN")}
+UNSUITED = {("HDetach", "RNN"), ("CoupledGates", "RNN"), ("CoupledGates", "GRU")}
 
 
 def skip_unsuited(name, kind):

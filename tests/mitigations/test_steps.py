@@ -40,7 +40,15 @@ def twins(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "cure",
-    [mitigations.LayerNormalisation(), mitigations.OrthogonalConstraint(), mitigations.Zoneout(0.3, 0.4)],
+    [
+        mitigations.LayerNormalisation(),
+        mitigations.LeakyStep(),
+        mitigations.MultiplicativeIntegration(),
+        mitigations.OrthogonalConstraint(),
+        mitigations.ResidualThroughTime(),
+        mitigations.SpectralNorm(),
+        mitigations.Zoneout(0.3, 0.4),
+    ],
     ids=repr,
 )
 def test_a_changed_cell_computes_as_the_changed_layer(kind, cure):

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from rnnvanish import Recurrent, cells
-from rnnvanish.mitigations import RMSNormalisation, SingularValueBand, SpectralNorm, WeightNorm
+from rnnvanish.mitigations import RMSNormalisation, SingularValueBand, SingularValuePenalty, SpectralNorm, WeightNorm
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +87,38 @@ def test_the_band_starts_where_it_can():
         torch.testing.assert_close(gate, within, rtol=1e-9, atol=1e-9)
     left, _, right = torch.linalg.svd(start[3 * HIDDEN :])
     torch.testing.assert_close(found[3], left @ right, rtol=1e-9, atol=1e-9)
+
+
+def test_a_singular_value_outside_of_the_band_costs_its_distance_squared():
+    """By the eigenvalues of UᵀU, gate by gate; what lies in the band costs nothing; the margin of 0 is the authors'."""
+    layer = nn.GRU(INPUT, HIDDEN, num_layers=2).double()
+    for margin in (0.0, 0.2):
+        expected = 0.0
+        for weight in (layer.weight_hh_l0, layer.weight_hh_l1):
+            for u in weight.detach().split(HIDDEN):
+                for eigenvalue in torch.linalg.eigvalsh(u.T @ u):
+                    s = max(eigenvalue.item(), 0.0) ** 0.5
+                    expected += max(1 - margin - s, s - 1 - margin, 0.0) ** 2
+        found = SingularValuePenalty(margin, 3.0).penalty(layer, None, torch.sum)
+        assert found.item() == pytest.approx(3 * expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.5])
+def test_the_penalty_brings_singular_values_into_the_band(gain):
+    layer = nn.RNN(INPUT, HIDDEN).double()
+    layer.weight_hh_l0.data.copy_(gain * nn.init.orthogonal_(torch.empty(HIDDEN, HIDDEN).double()))
+    rule, cure = torch.optim.SGD([layer.weight_hh_l0], lr=0.2), SingularValuePenalty(0.1)
+    for _ in range(40):
+        rule.zero_grad()
+        cure.penalty(layer, None, torch.sum).backward()
+        rule.step()
+    s = torch.linalg.svdvals(layer.weight_hh_l0.detach())
+    assert (s - 1).abs().max().item() == pytest.approx(0.1, abs=1e-3)
+    assert cure.penalty(layer, None, torch.sum) < 1e-6
+    with pytest.raises(ValueError, match="margin >= 0, got -1"):
+        SingularValuePenalty(-1)
+    with pytest.raises(ValueError, match="goes through a linear layer, which Linear has not"):
+        cure.penalty(nn.Linear(2, 2), None, torch.sum)
 
 
 @pytest.mark.parametrize("kind", ["RNN", "LSTM"])

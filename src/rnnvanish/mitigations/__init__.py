@@ -9,6 +9,7 @@ from rnnvanish.mitigations.attention_over_past import AttentionOverPast
 from rnnvanish.mitigations.auxiliary_reconstruction import AuxiliaryReconstruction
 from rnnvanish.mitigations.chrono import Chrono
 from rnnvanish.mitigations.clipping import AdaptiveClip, ClipNorm, ClipValue
+from rnnvanish.mitigations.coupled_gates import CoupledGates
 from rnnvanish.mitigations.critical import Critical
 from rnnvanish.mitigations.curriculum import Curriculum
 from rnnvanish.mitigations.dilated import Dilated
@@ -17,9 +18,12 @@ from rnnvanish.mitigations.gradient_flossing import GradientFlossing
 from rnnvanish.mitigations.gradient_norm_penalty import GradientNormPenalty
 from rnnvanish.mitigations.h_detach import HDetach
 from rnnvanish.mitigations.he import He
+from rnnvanish.mitigations.highway_through_time import HighwayThroughTime
 from rnnvanish.mitigations.identity import Identity
 from rnnvanish.mitigations.jacobian_penalty import JacobianPenalty
 from rnnvanish.mitigations.layer_normalisation import LayerNormalisation
+from rnnvanish.mitigations.leaky_step import LeakyStep
+from rnnvanish.mitigations.multiplicative_integration import MultiplicativeIntegration
 from rnnvanish.mitigations.norm_stabiliser import NormStabiliser
 from rnnvanish.mitigations.normalised_backpropagation import NormalisedBackpropagation
 from rnnvanish.mitigations.np_rnn import NpRNN
@@ -28,9 +32,11 @@ from rnnvanish.mitigations.orthogonal_constraint import OrthogonalConstraint
 from rnnvanish.mitigations.orthogonal_start import OrthogonalStart
 from rnnvanish.mitigations.random_truncation import RandomTruncation
 from rnnvanish.mitigations.recurrent_rate import RecurrentRate
+from rnnvanish.mitigations.residual_through_time import ResidualThroughTime
 from rnnvanish.mitigations.rms_normalisation import RMSNormalisation
 from rnnvanish.mitigations.rotation_start import RotationStart
 from rnnvanish.mitigations.singular_value_band import SingularValueBand
+from rnnvanish.mitigations.singular_value_penalty import SingularValuePenalty
 from rnnvanish.mitigations.skip_through_time import SkipThroughTime
 from rnnvanish.mitigations.soft_orthogonality import SoftOrthogonality
 from rnnvanish.mitigations.sparse_start import SparseStart
@@ -40,6 +46,7 @@ from rnnvanish.mitigations.truncated_backpropagation import TruncatedBackpropaga
 from rnnvanish.mitigations.uniform_gate import UniformGate
 from rnnvanish.mitigations.variational_dropout import VariationalDropout
 from rnnvanish.mitigations.warm_state import WarmState
+from rnnvanish.mitigations.weight_drop import WeightDrop
 from rnnvanish.mitigations.weight_norm import WeightNorm
 from rnnvanish.mitigations.zoneout import Zoneout
 
@@ -52,6 +59,7 @@ __all__ = [
     "Chrono",
     "ClipNorm",
     "ClipValue",
+    "CoupledGates",
     "Critical",
     "Curriculum",
     "Dilated",
@@ -60,9 +68,12 @@ __all__ = [
     "GradientNormPenalty",
     "HDetach",
     "He",
+    "HighwayThroughTime",
     "Identity",
     "JacobianPenalty",
     "LayerNormalisation",
+    "LeakyStep",
+    "MultiplicativeIntegration",
     "NormStabiliser",
     "NormalisedBackpropagation",
     "NpRNN",
@@ -72,8 +83,10 @@ __all__ = [
     "RMSNormalisation",
     "RandomTruncation",
     "RecurrentRate",
+    "ResidualThroughTime",
     "RotationStart",
     "SingularValueBand",
+    "SingularValuePenalty",
     "SkipThroughTime",
     "SoftOrthogonality",
     "SparseStart",
@@ -83,6 +96,7 @@ __all__ = [
     "UniformGate",
     "VariationalDropout",
     "WarmState",
+    "WeightDrop",
     "WeightNorm",
     "Zoneout",
 ]

@@ -13,7 +13,7 @@ from typing import final
 from torch import nn
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import MatrixDraw, recurrent_matrices
+from rnnvanish.mitigation import MatrixDraw, free_matrices
 
 
 @final
@@ -47,7 +47,7 @@ class OrthogonalStart(MatrixDraw):
 
     def draw_matrices(self, cell: Cell) -> bool:
         """Draw the recurrent weights, gate by gate."""
-        blocks = recurrent_matrices(cell)
+        blocks = free_matrices(cell)
         for block in blocks:
             nn.init.orthogonal_(block, self.gain)
         return bool(blocks)

@@ -41,6 +41,7 @@ class RMSNormalisation(Build):
         "authors' code, bzhangGo/rmsnorm layers.py @ c6691f20ec, for recurrent layers: 1e-5 under the root, gain 1, and the "
         "candidate of a GRU apart; its rmsnorm_torch.py adds 1e-8 to the root instead"
     )
+    needs = "a cell that names its linear layers, of two numbers at least"
     invariant = "Scaling a weight matrix changes no output."
 
     def build(self, layer: Recurrent) -> Recurrent:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import MatrixDraw, recurrent_matrices
+from rnnvanish.mitigation import MatrixDraw, free_matrices
 
 #: From where to where the angles are uniform.
 ANGLES = {"henaff": (-math.pi, math.pi), "cayley": (0.0, math.pi / 2)}
@@ -61,7 +61,7 @@ class RotationStart(MatrixDraw):
         Raises:
             ValueError: For a radius or a gain, where the matrix is orthogonal whatever its parameters are.
         """
-        matrices = recurrent_matrices(cell)
+        matrices = free_matrices(cell)
         if any(len(matrix) != matrix.shape[1] for matrix in matrices):
             return False
         if cell.skew and (self.radius is not None or self.slope_gain):

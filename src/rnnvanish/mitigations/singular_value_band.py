@@ -79,6 +79,7 @@ class SingularValueBand(Build):
         "the paper's s = 2 m (σ(p) − 0.5) + 1; authors' code, veugene/spectre_release geodesic_sgd.py @ fc3d4ee089, moves P and "
         "Q by a Cayley step of plain gradient descent, where here any optimiser moves the antisymmetric matrix of an exponential"
     )
+    needs = "a cell whose state goes through a linear layer, square for each gate"
     invariant = "All singular values of each gate's recurrent matrix lie within 1 ± margin."
     margin: float = 0.1
 

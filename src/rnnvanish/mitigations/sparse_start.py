@@ -11,7 +11,7 @@ from typing import final
 import torch
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import MatrixDraw, recurrent_matrices
+from rnnvanish.mitigation import MatrixDraw, free_matrices
 
 
 @final
@@ -57,7 +57,7 @@ class SparseStart(MatrixDraw):
 
     def draw_matrices(self, cell: Cell) -> bool:
         """Draw the recurrent weights, gate by gate."""
-        matrices = recurrent_matrices(cell)
+        matrices = free_matrices(cell)
         for matrix in matrices:
             chosen = torch.rand_like(matrix).topk(min(self.connections, matrix.shape[1]), dim=1).indices
             matrix.zero_().scatter_(1, chosen, torch.randn_like(matrix))

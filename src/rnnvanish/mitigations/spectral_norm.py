@@ -57,6 +57,7 @@ class SpectralNorm(Build):
         "torch.nn.utils.parametrizations.spectral_norm, which follows the value by a step of power iteration at each access in "
         "training, of all gates as one matrix: where a weight is read at each step it changes within a sequence"
     )
+    needs = "a cell whose state goes through a linear layer"
     invariant = "The largest singular value of each gate's recurrent matrix is 1."
 
     def build(self, layer: Recurrent) -> Recurrent:

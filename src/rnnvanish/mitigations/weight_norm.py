@@ -35,6 +35,7 @@ class WeightNorm(Build):
         "https://arxiv.org/abs/1602.07868",
     )
     checked = "torch.nn.utils.parametrizations.weight_norm, which it is; the paper's start from data is left out"
+    needs = "a cell that names its linear layers"
     invariant = "Scaling v changes no output; the length of each row of weights is its g."
 
     def build(self, layer: Recurrent) -> Recurrent:

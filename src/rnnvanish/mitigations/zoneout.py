@@ -29,8 +29,7 @@ class _ZonedOut(Wrapper):
 
     def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
         after = self.cell(x, state, **wanted)
-        scales = zip(self.cell.scales(state), self.cell.scales(after), strict=True)
-        before = (old if scale is now else old * (scale / now) for old, (scale, now) in zip(state, scales, strict=True))
+        before = self.rescaled(state, after)
         return tuple(
             self._mix(p, old, new) if p else new for p, old, new in zip(self.probabilities, before, after, strict=True)
         )
