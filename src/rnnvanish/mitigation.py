@@ -216,12 +216,8 @@ class Build(Mitigation):
         if has_own_forward(module):
             raise ValueError(f"{title} has a forward of its own, which what {own} puts in its place would not have.")
         (cell,) = cells_of(module)
-        computed = [
-            weight
-            for linear in cell.modules()
-            for weight, value in linear._parameters.items()
-            if value is not None and not isinstance(value, nn.Parameter)
-        ]
+        held = [each for linear in cell.modules() for each in linear._parameters.items()]
+        computed = [weight for weight, value in held if not isinstance(value, nn.Parameter | None)]
         if computed:
             raise ValueError(
                 f"{title} computes its {', '.join(computed)} from other parameters, which {own} would lose."
@@ -334,11 +330,20 @@ class Penalty(Mitigation):
 
 @dataclass(frozen=True)
 class Rule(Mitigation):
-    """Acts on the gradient, between the backward pass and the step."""
+    """Acts on the gradient, between the backward pass and the step.
+
+    Attributes:
+        seen: What it keeps of the steps so far, if it does: numbers, and lists of them, that belong into a checkpoint.
+    """
 
     moment = "on the gradient"
     needs = "a gradient, of any weights"
     usage = "{}.apply(model.parameters())  # before optimizer.step()"
+    seen: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def scale(self, loss: Tensor) -> Tensor:
+        """Return what the backward pass starts from in the place of `loss`."""
+        return loss
 
     def apply(self, parameters: Tensor | Iterable[Tensor]) -> None:
         """Change the `grad` of `parameters`, an iterable or a single tensor, as `torch.nn.utils` takes them."""

@@ -10,7 +10,7 @@ from rnnvanish.mitigations import auxiliary_reconstruction
 from rnnvanish.mitigations.auxiliary_reconstruction import AuxiliaryReconstruction
 from rnnvanish.mitigations.gradient_flossing import GradientFlossing
 from rnnvanish.mitigations.gradient_norm_penalty import GradientNormPenalty
-from rnnvanish.mitigations.soft_orthogonality import recurrent_matrices
+from rnnvanish.mitigations.soft_orthogonality import gate_matrices
 from rnnvanish.mitigations.truncated_backpropagation import TruncatedBackpropagation
 from rnnvanish.mitigations.variational_dropout import VariationalDropout
 
@@ -121,7 +121,7 @@ def test_a_penalty_takes_a_state_of_any_kind(name, cell):
     kind, options = cells.ALL[cell], {"GradientFlossing": {"count": 2}, "AuxiliaryReconstruction": {"reach": 2}}
     layer, x = Recurrent(kind, INPUT, HIDDEN, **kind.small).double(), torch.randn(TIME, BATCH, INPUT).double()
     cure = PENALTIES[name](**options.get(name, {}))
-    if name in ("SoftOrthogonality", "SingularValuePenalty") and not any(map(recurrent_matrices, layer.cells)):
+    if name in ("SoftOrthogonality", "SingularValuePenalty") and not any(map(gate_matrices, layer.cells)):
         with pytest.raises(ValueError, match="needs a cell whose state goes through a linear layer"):
             cure.penalty(layer, x, every_step)
         return

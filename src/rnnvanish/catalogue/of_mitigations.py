@@ -34,7 +34,10 @@ def show(name: str | None, as_json: bool) -> Any:
     document = _summary(name, cure) | {
         "about": (sys.modules[cure.__module__].__doc__ or "").strip(),
         "checked": cure.checked,
-        "usage": ["from rnnvanish import mitigations", cure.usage.format(f"mitigations.{example(name)!r}")],
+        "usage": [
+            "from rnnvanish import mitigations",
+            *cure.usage.format(f"mitigations.{example(name)!r}").splitlines(),
+        ],
         "train": f"rnnvanish train --cell {cell} --task copying --mitigations '{called}'",
     }
     if not as_json:

@@ -6,6 +6,7 @@ A new one is its file, one import and its name in `__all__`.
 from rnnvanish.mitigation import Mitigation
 from rnnvanish.mitigations.activation_regularisation import ActivationRegularisation
 from rnnvanish.mitigations.attention_over_past import AttentionOverPast
+from rnnvanish.mitigations.auto_clip import AutoClip
 from rnnvanish.mitigations.auxiliary_reconstruction import AuxiliaryReconstruction
 from rnnvanish.mitigations.chrono import Chrono
 from rnnvanish.mitigations.clipping import AdaptiveClip, ClipNorm, ClipValue
@@ -15,6 +16,7 @@ from rnnvanish.mitigations.curriculum import Curriculum
 from rnnvanish.mitigations.dilated import Dilated
 from rnnvanish.mitigations.glorot import Glorot
 from rnnvanish.mitigations.gradient_flossing import GradientFlossing
+from rnnvanish.mitigations.gradient_noise import GradientNoise
 from rnnvanish.mitigations.gradient_norm_penalty import GradientNormPenalty
 from rnnvanish.mitigations.h_detach import HDetach
 from rnnvanish.mitigations.he import He
@@ -23,6 +25,7 @@ from rnnvanish.mitigations.identity import Identity
 from rnnvanish.mitigations.jacobian_penalty import JacobianPenalty
 from rnnvanish.mitigations.layer_normalisation import LayerNormalisation
 from rnnvanish.mitigations.leaky_step import LeakyStep
+from rnnvanish.mitigations.loss_scaling import LossScaling
 from rnnvanish.mitigations.multiplicative_integration import MultiplicativeIntegration
 from rnnvanish.mitigations.norm_stabiliser import NormStabiliser
 from rnnvanish.mitigations.normalised_backpropagation import NormalisedBackpropagation
@@ -55,6 +58,7 @@ __all__ = [
     "ActivationRegularisation",
     "AdaptiveClip",
     "AttentionOverPast",
+    "AutoClip",
     "AuxiliaryReconstruction",
     "Chrono",
     "ClipNorm",
@@ -65,6 +69,7 @@ __all__ = [
     "Dilated",
     "Glorot",
     "GradientFlossing",
+    "GradientNoise",
     "GradientNormPenalty",
     "HDetach",
     "He",
@@ -73,6 +78,7 @@ __all__ = [
     "JacobianPenalty",
     "LayerNormalisation",
     "LeakyStep",
+    "LossScaling",
     "MultiplicativeIntegration",
     "NormStabiliser",
     "NormalisedBackpropagation",

@@ -13,7 +13,7 @@ A norm that is infinite shortens as in `torch.nn.utils`: finite numbers become 0
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -53,14 +53,10 @@ class ClipNorm(Rule):
     @torch.no_grad()
     def apply(self, parameters: Tensor | Iterable[Tensor]) -> None:
         """Scale."""
-        gradients = [gradient for _, gradient in _with_gradient(parameters)]
+        gradients = [gradient for _, gradient in with_gradient(parameters)]
         if not gradients:
             return
-        home = gradients[0].device
-        largest = torch.stack([_wide(gradient).abs().amax().to(home) for gradient in gradients])
-        scale = _scale(largest.amax())
-        lengths = [torch.linalg.vector_norm(_wide(each) / scale.to(each.device)).to(home) for each in gradients]
-        length = torch.linalg.vector_norm(torch.stack(lengths))
+        scale, length = total_norm(gradients)
         for gradient in gradients:
             limit = torch.full_like(scale, self.threshold, device=gradient.device)
             _shorten(gradient, limit, scale.to(gradient.device), length.to(gradient.device))
@@ -92,7 +88,7 @@ class ClipValue(Rule):
     @torch.no_grad()
     def apply(self, parameters: Tensor | Iterable[Tensor]) -> None:
         """Cut off."""
-        for _, gradient in _with_gradient(parameters):
+        for _, gradient in with_gradient(parameters):
             if gradient.is_complex():
                 parts = (part.clamp(-self.threshold, self.threshold) for part in (gradient.real, gradient.imag))
                 gradient.copy_(torch.complex(*parts))
@@ -131,13 +127,13 @@ class AdaptiveClip(Rule):
     @torch.no_grad()
     def apply(self, parameters: Tensor | Iterable[Tensor]) -> None:
         """Scale, unit by unit."""
-        for weight, gradient in _with_gradient(parameters):
+        for weight, gradient in with_gradient(parameters):
             scale, length = _norm(weight)
             limit = self.ratio * (scale * length).clamp(min=self.least)
             _shorten(gradient, limit, *_norm(gradient))
 
 
-def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
+def with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Every tensor that has a gradient, once, and that gradient; of a sparse one the rows that are there."""
     found: dict[int, tuple[Tensor, Tensor]] = {}
     for parameter in [parameters] if isinstance(parameters, Tensor) else parameters:
@@ -155,6 +151,14 @@ def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, 
         if pair is not None and pair[1].numel():
             found[id(parameter)] = pair
     return list(found.values())
+
+
+def total_norm(gradients: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The norm over all gradients, of which there is one at least, as a product of two numbers."""
+    home = gradients[0].device
+    scale = _scale(torch.stack([_wide(gradient).abs().amax().to(home) for gradient in gradients]).amax())
+    lengths = [torch.linalg.vector_norm(_wide(each) / scale.to(each.device)).to(home) for each in gradients]
+    return scale, torch.linalg.vector_norm(torch.stack(lengths))
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rnnvanish.cell import Paper
 from rnnvanish.live import live_cells
 from rnnvanish.mitigation import Penalty, innermost
-from rnnvanish.mitigations.soft_orthogonality import recurrent_matrices
+from rnnvanish.mitigations.soft_orthogonality import gate_matrices
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class SingularValuePenalty(Penalty):
         Raises:
             ValueError: For a model without a recurrent matrix.
         """
-        matrices = [matrix for cell in live_cells(model) for matrix in recurrent_matrices(innermost(cell))]
+        matrices = [matrix for cell in live_cells(model) for matrix in gate_matrices(innermost(cell))]
         if not matrices:
             raise ValueError(f"SingularValuePenalty needs {self.needs}, which {type(model).__name__} has not.")
         values = torch.cat([torch.linalg.svdvals(matrix) for matrix in matrices])

@@ -52,13 +52,13 @@ class SoftOrthogonality(Penalty):
         Raises:
             ValueError: For a model without a recurrent matrix.
         """
-        matrices = [matrix for cell in live_cells(model) for matrix in recurrent_matrices(innermost(cell))]
+        matrices = [matrix for cell in live_cells(model) for matrix in gate_matrices(innermost(cell))]
         if not matrices:
             raise ValueError(f"SoftOrthogonality needs {self.needs}, which {type(model).__name__} has not.")
         return self.weight * torch.stack([_distance(matrix) for matrix in matrices]).sum()
 
 
-def recurrent_matrices(cell: Cell) -> list[Tensor]:
+def gate_matrices(cell: Cell) -> list[Tensor]:
     """The matrices that multiply the state, one for each gate; of a cell that does not name its layers, `from_h`."""
     modules, found = dict(cell.named_modules()), list[Tensor]()
     for name, blocks in (recurrent_layers(cell) or {"from_h": ()}).items():

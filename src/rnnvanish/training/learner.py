@@ -1,5 +1,6 @@
 """A recurrent network that learns a task, for Lightning."""
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -111,7 +112,9 @@ class Learner(pl.LightningModule):
         for build in (*builds, *self.regimes):
             self.recurrent = build(self.recurrent)
         self.penalties = [mitigation for mitigation in chosen if isinstance(mitigation, Penalty)]
-        self.rules = [mitigation for mitigation in chosen if isinstance(mitigation, Rule)]
+        rules = [mitigation for mitigation in chosen if isinstance(mitigation, Rule)]
+        # What one has scaled the loss by is taken out of the gradient before another reads it.
+        self.rules = sorted(rules, key=lambda rule: type(rule).scale is Rule.scale)
 
     def forward(
         self, inputs: Float[Tensor, "time batch features"], lengths: Int[Tensor, " batch"] | None = None
@@ -134,10 +137,12 @@ class Learner(pl.LightningModule):
         count = batch.inputs.shape[1]
         loss, penalty = self.losses(batch)
         self.log("train_loss", loss, prog_bar=True, batch_size=count, sync_dist=True)
-        if penalty is None:
-            return loss
-        self.log("penalty", penalty, batch_size=count, sync_dist=True)
-        return loss + penalty
+        if penalty is not None:
+            self.log("penalty", penalty, batch_size=count, sync_dist=True)
+            loss = loss + penalty
+        for rule in self.rules:
+            loss = rule.scale(loss)
+        return loss
 
     def configure_gradient_clipping(
         self,
@@ -149,6 +154,16 @@ class Learner(pl.LightningModule):
         for rule in self.rules:
             rule.apply(self.parameters())
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what rules have seen."""
+        checkpoint["rules"] = [dict(rule.seen) for rule in self.rules]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Give rules back what they had seen; one that has kept nothing begins anew."""
+        for rule, seen in zip(self.rules, checkpoint.get("rules", []), strict=False):
+            rule.seen.clear()
+            rule.seen.update(copy.deepcopy(seen))
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Log loss and score on the test part."""
