@@ -12,32 +12,18 @@ import time
 from dataclasses import replace
 
 import pytest
+from pretended import pretend
 
 from rnnvanish.__main__ import main
 from rnnvanish.studies import run as module
 from rnnvanish.studies.progress import Progress
 from rnnvanish.studies.run import DiskFull, attempt, sweep
-from rnnvanish.studies.store import SCHEMA, Store, code_of
-from rnnvanish.studies.study import Study
+from rnnvanish.studies.store import SCHEMA, Store
+from rnnvanish.studies.study import Study, read
 
 STUDY = Study(
     "small", ["GRU"], ["recall"], [3, 4], seeds=[0, 1, 2], hidden_sizes=[3], steps=20, check_every=10, batch_size=4
 )
-
-
-def pretend(trial):
-    """What a trial would leave, without training."""
-    return {
-        "schema": SCHEMA,
-        "trial": trial.configuration,
-        "provenance": {"code": code_of(trial), "date": "2026-01-01", "commit": "0"},
-        "result": {
-            "solved": 10 * trial.lag, "diverged": None, "steps": 20, "loss": 0.5, "score": 0.9, "floor": 0.7, "parameters": 9,
-            "before": {"half_life": float("inf"), "decades_lost": 1.0}, "after": None,
-            "curve": {name: [1.0] for name in ("step", "train_loss", "loss", "score")},
-        },
-        "cost": {"seconds": 0.1, "peak_bytes": None},
-    }  # fmt: skip
 
 
 def counted(calls, also=lambda trial: None):
@@ -294,8 +280,7 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path
     """SIGKILL at one moment after another: the numbers are those of a sweep that nobody has touched, in another order."""
     file, whole, broken = tmp_path / "study.yaml", tmp_path / "whole", tmp_path / "broken"
     file.write_text(KILLED)
-    trials = module_trials(file)
-    for trial in reversed(trials):  # each alone, in the opposite order, in this process
+    for trial in reversed(read(file).trials()):  # each alone, in the opposite order, in this process
         Store(whole).write(trial, attempt(trial))
     command = ["sweep", str(file), "--out", str(broken), "--json"]
     draw = random.Random(0)
@@ -311,9 +296,3 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path
     assert (document["done"], document["missing"], document["failed"], document["running"]) == (6, 0, [], 0)
     assert numbers(broken) == numbers(whole)
     assert len(numbers(whole)) == 6
-
-
-def module_trials(file):
-    from rnnvanish.studies.study import read
-
-    return read(file).trials()

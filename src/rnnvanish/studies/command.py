@@ -176,7 +176,7 @@ def _document(found: Results, store: Store) -> dict[str, Any]:
         "done": len(found.rows),
         "solved": sum(row["solved"] is not None for row in found.rows),
         "diverged": sum(row["diverged"] is not None for row in found.rows),
-        "outdated": sum(row["outdated"] for row in found.rows),
+        "outdated": len(found.outdated),
         "missing": len(found.missing),
         "running": sum(store.is_held(trial) for trial in found.missing),
         "failed": [{"trial": str(trial), "error": error} for trial, error in found.failed.items()],

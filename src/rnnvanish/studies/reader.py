@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rnnvanish.console import to_json
 from rnnvanish.records.files import write_whole
-from rnnvanish.studies.store import SCHEMA, STUDY, Record, Store, checked, from_json
+from rnnvanish.studies.store import SCHEMA, STUDY, Record, Store, checked, code_of, from_json
 from rnnvanish.studies.study import Study, parsed
 from rnnvanish.studies.trial import Trial, refusals, thin
 
@@ -27,7 +28,7 @@ class Results:
         rows: A row for each trial that has a result, in the order of the study: its configuration, with the most steps that
             it had as "budget"; what came of it as "solved", "diverged", "steps", "loss", "score", "floor", "parameters",
             "half_life_before", "decades_lost_before", "half_life_after", "decades_lost_after", "curve"; "seconds",
-            "peak_bytes"; "date", "commit", and whether other code than today's made it, "outdated".
+            "peak_bytes"; "date" and "commit" of the code that made it.
         missing: The trials without a result, those that failed among them.
         failed: The errors of those that failed.
         refused: The trials that cannot be, and why; not among the missing ones.
@@ -46,6 +47,11 @@ class Results:
     others: list[str]
     command: str
     records: dict[Trial, dict[str, Any]] = field(repr=False)
+
+    @cached_property
+    def outdated(self) -> list[Trial]:
+        """The trials whose results were made by other code than today's; it takes seconds to read all of that."""
+        return [trial for trial, content in self.records.items() if content["provenance"]["code"] != code_of(trial)]
 
     def where(self, **fields: Any) -> list[dict[str, Any]]:
         """Return the rows that have these values."""
@@ -78,8 +84,8 @@ class Results:
             said.append(f"{len(self.failed)} failed: run them again with --retry.")
         if self.damaged:
             said.append(f"{len(self.damaged)} files are damaged, and their trials count as missing.")
-        if outdated := sum(row["outdated"] for row in self.rows):
-            said.append(f"{outdated} results were made by other code than today's.")
+        if self.outdated:
+            said.append(f"{len(self.outdated)} results were made by other code than today's.")
         if self.others:
             said.append(f"{len(self.others)} files hold nothing of this study, and are left out.")
         if self.missing:
@@ -182,7 +188,7 @@ def _row(trial: Trial, record: Record) -> dict[str, Any]:
         for name in ("half_life", "decades_lost")
     }
     plain = {name: value for name, value in result.items() if name not in ("before", "after")}
-    origin = {"date": made.get("date"), "commit": made.get("commit"), "outdated": record.outdated}
+    origin = {"date": made.get("date"), "commit": made.get("commit")}
     return configuration | plain | measured | cost | origin
 
 

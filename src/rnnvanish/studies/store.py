@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -34,12 +34,6 @@ class Record(NamedTuple):
 
     state: State
     content: dict[str, Any]
-
-    @property
-    def outdated(self) -> bool:
-        """Whether other code than today's made it."""
-        trial = Trial(**self.content["trial"])
-        return bool(self.content["provenance"]["code"] != code_of(trial))
 
 
 class Store:
@@ -186,8 +180,3 @@ def _numbers(value: Any) -> Any:
     if isinstance(value, list):
         return [_numbers(each) for each in value]
     return {"infinity": math.inf, "-infinity": -math.inf}.get(value, value) if isinstance(value, str) else value
-
-
-def records(store: Store, trials: Iterable[Trial]) -> Iterator[tuple[Trial, Record]]:
-    """Read what is stored of each trial."""
-    return ((trial, store.read(trial)) for trial in trials)
