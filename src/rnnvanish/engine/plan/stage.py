@@ -9,6 +9,7 @@ from rnnvanish.engine.ir.lowering.lower import Lowering
 from rnnvanish.engine.ir.operations import OPERATIONS
 from rnnvanish.engine.ir.trace import Traced, trace
 from rnnvanish.engine.ir.values import Kind, Stage, Value, Values, walk
+from rnnvanish.engine.plan.joint_products import join_early, join_gradients
 from rnnvanish.engine.plan.memory import save_in_place
 from rnnvanish.engine.plan.phases import Place, schedule
 from rnnvanish.engine.plan.staged_step import StagedStep
@@ -32,9 +33,8 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, a
     carried = {value: Place(f"carry{index}", shift=1) for index, value in enumerate(gradients)}
     after = [input_gradient, *invariant_gradients]
     inside = _inside(new, old, after)
-    frontier = _early([*new, *old, *inside], at)
-    early = tuple((value, f"early{index}") for index, value in enumerate(frontier))
-    at |= {value: Place(name) for value, name in early}
+    early, places = join_early(values, _early([*new, *old, *inside], at), live)
+    at |= places
     forward = schedule([(value, Place(f"state{index}", shift=1)) for index, value in enumerate(new)], at, "kept", live)
 
     at |= forward.kept | carried
@@ -50,11 +50,12 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, a
     tape = [value for value in _reach(after, at, inside) if value in inside and value not in at and _is_row(value)]
     computed = [*old, *tape, *(value.args[0] for value in sums)]
     saved = {at[value].buffer for value in [*_reach(computed, at, ()), *_reach(after, at, inside)] if value in at}
-    stores = [(value, Place(f"tape{index}")) for index, value in enumerate(tape)]
+    after, tapes = join_gradients(values, after, tape, at)
+    stores = [(value, tapes[value]) for value in tape]
     stores += [(value.args[0], place) for value, place in totals.items()]
     stores += [(value, Place(f"carry{index}")) for index, value in enumerate(old)]
     backward = schedule(stores, at, "scratch", live)
-    at |= {value: place for value, place in stores[: len(tape)] if value not in at}
+    at |= tapes
     return StagedStep(
         traced.parts.prologue,
         traced.parts.input_stage,
@@ -70,8 +71,8 @@ def stage(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, a
         states,
         tuple(new),
         at,
-        input_gradient,
-        tuple(invariant_gradients),
+        after[0],
+        tuple(after[1:]),
         frozenset(saved),
         keeps_carries=any(value.op == "gradient" for value in _reach(after, at, set())),
     )
