@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from bench.common import inference_step, interleaved, one_thread, ratio, training_step
+from bench.goals.verdicts import WITHOUT_PRODUCT
 from rnnvanish import Recurrent, cells
 from rnnvanish.cell import Cell
 from rnnvanish.records.files import write_whole
@@ -122,6 +123,37 @@ def against_reference() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
             return against(ours, {"reference": plain}, torch.randn(steps, batch, width))
 
         yield f"{name} steps={steps} batch={batch} hidden={width}", measure
+
+
+def layers_of_input(blocks: int, x: torch.Tensor, width: int) -> Callable[[], None]:
+    """The products of a training step of so many layers of the input, and nothing else."""
+    rows = x.detach().flatten(0, 1)
+    w, dz = torch.randn(blocks * width, rows.shape[1]), torch.randn(len(rows), blocks * width)
+    z, back, of_w = torch.empty_like(dz), torch.empty_like(rows), torch.empty_like(w.t())
+
+    def step() -> None:
+        torch.mm(rows, w.t(), out=z)
+        torch.mm(dz, w, out=back)
+        torch.mm(rows.t(), dz, out=of_w)
+
+    return step
+
+
+def against_gru() -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """Loops without a product in them: over a GRU, and over their own products with the input, which nothing can beat."""
+    for (size, width), name in product(((16, 64), (64, 64), (256, 256)), ("MinGRU", "MinLSTM", "QRNN", "SRU")):
+
+        def measure(name: str = name, size: int = size, width: int = width) -> dict[str, float]:
+            ours, x = Recurrent(cells.ALL[name], size, width), torch.randn(256, 32, size)
+            blocks = sum(each.out_features for each in ours.modules() if isinstance(each, nn.Linear)) // width
+            others = {"gru": Recurrent(cells.GRU, size, width), "products": layers_of_input(blocks, x, width)}
+            row = against(ours, others, x)
+            share = row["gru"] / row["products"]
+            return (
+                row | {"blocks": blocks, "share": share} | ({"possible": row["gru"]} if share < WITHOUT_PRODUCT else {})
+            )
+
+        yield f"{name} steps=256 batch=32 input={size} hidden={width}", measure
 
 
 def numbers(name: str, width: int) -> int:
@@ -256,6 +288,7 @@ TABLES = {
     "looks": looks,
     "threads": two_threads,
     "reference": against_reference,
+    "gru": against_gru,
     "parallel": parallel_forms,
     "first": first_calls,
 }

@@ -36,6 +36,7 @@ TITLES = {
 GOALS = {
     "torch": "Training step against torch.nn and against the bare matrix products",
     "reference": "Training step against our own plain loop",
+    "gru": "Training step of loops without a product in them, 32 sequences",
     "parallel": "What is chosen by itself, against step by step and all steps at once",
     "threads": "Training step on two threads, by the clock on the wall",
     "looks": "A look at the retention, 32 sequences and 64 units",
@@ -49,6 +50,9 @@ AGAINST = {
     "floor": "Against bare products, times",
     "torch": "Against torch.nn, times",
     "reference": "Against our plain loop, times",
+    "gru": "Against a GRU, times",
+    "products": "Against its own products with the input, times",
+    "share": "These products against a GRU, times",
     "step": "Against step by step, times",
     "parallel": "Against all steps at once, times",
     "peer": "Against torchrecurrent, times",

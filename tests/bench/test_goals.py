@@ -58,6 +58,17 @@ def test_every_cell_has_a_row_at_every_size_and_large_states_fewer_steps():
     assert len({tuple(each) for each in sizes.values()}) == 1
 
 
+def test_a_gru_is_a_goal_where_products_alone_leave_room_for_it(monkeypatch):
+    monkeypatch.setattr(goals, "BUDGET", 0.0)
+    monkeypatch.setattr(goals, "layers_of_input", lambda blocks, x, width: lambda: sum(range(1000 * blocks)))
+    measure = dict(goals.against_gru())["SRU steps=256 batch=32 input=16 hidden=64"]
+    row = measure()
+    assert row["blocks"] == 4
+    assert row["possible"] == row["gru"]
+    monkeypatch.setattr(goals, "WITHOUT_PRODUCT", row["share"] / 1000)
+    assert "possible" not in measure()
+
+
 def test_a_parallel_form_is_measured_beside_steps_that_never_become_it(monkeypatch):
     monkeypatch.setattr(goals, "BUDGET", 0.0)
     rows = dict(goals.parallel_forms())
