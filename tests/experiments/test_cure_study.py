@@ -1,0 +1,115 @@
+"""What is read from the study of cures: from results whose answer is known, and what becomes of those that are missing."""
+
+from dataclasses import replace
+
+import pytest
+
+from rnnvanish import mitigations
+from rnnvanish.experiments.cure_study import CELLS, Trained, cure_of, difference, trained
+from rnnvanish.studies.reader import COMMITTED, Results
+from rnnvanish.studies.study import Study, read
+from rnnvanish.studies.trial import Trial
+
+STUDY = Study("cures", cells=["GRU"], tasks=["recall"], lags=[20, 60], lrs=[0.1, 0.2], seeds=[0, 1, 2])
+#: Which seeds solved it, by cure, lag and rate.
+SOLVED = {
+    ("", 20, 0.1): {0}, ("", 20, 0.2): {1, 2}, ("", 60, 0.1): {0}, ("", 60, 0.2): {1},
+    ("Chrono(span={lag})", 20, 0.1): set(), ("Chrono(span={lag})", 20, 0.2): {1},
+    ("Chrono(span={lag})", 60, 0.1): {0, 1, 2}, ("Chrono(span={lag})", 60, 0.2): set(),
+}  # fmt: skip
+FIELDS = vars(Trial("GRU", "recall"))
+SCORES = {("", 0.1): (0.2, 0.3, 0.9), ("", 0.2): (0.4, 0.5, 0.45), ("Chrono(span=64)", 0.1): (0.8, 0.82, 0.81)}
+
+
+def row(trial, solved=None, score=0.5, diverged=None):
+    values = {"solved": solved, "score": score, "diverged": diverged, "parameters": 99 if trial.lag else 7}
+    return vars(trial) | values
+
+
+def found(missing=()):
+    rows = [
+        row(Trial("GRU", "recall", lag, cure, lr=lr, seed=seed), 25 if seed in seeds else None)
+        for (cure, lag, lr), seeds in SOLVED.items()
+        for seed in range(3)
+    ] + [
+        row(Trial("GRU", "digits", None, cure, lr=lr, seed=seed), score=score)
+        for (cure, lr), scores in SCORES.items()
+        for seed, score in enumerate(scores)
+    ]
+    left = [each for each in rows if not any(all(each[k] == v for k, v in one.items()) for one in missing)]
+    gone = [Trial(**{name: each[name] for name in FIELDS}) for each in rows if each not in left]
+    return Results(STUDY, left, gone, {}, {}, [], [], "again", {})
+
+
+def test_each_side_counts_at_its_best_rate_and_two_seeds_have_to_learn():
+    plain, cured = trained("GRU", "", found()), trained("GRU", "Chrono", found())
+    assert plain.learnt == {20: True, 60: False}
+    assert cured.learnt == {20: False, 60: True}
+    assert (plain.longest, cured.longest) == (20, 60)
+    assert plain.scores == (0.4, 0.5, 0.45)
+    assert (plain.score, cured.score) == (0.45, 0.81)
+    assert plain.parameters == 99  # of the network that remembers
+    assert plain.missing == 0
+
+
+def test_what_is_missing_is_no_failure():
+    one = trained("GRU", "", found([{"lag": 60, "lr": 0.2, "seed": 2, "mitigations": ""}]))
+    assert one.learnt == {20: True, 60: None}
+    assert one.longest is None
+    assert one.missing == 1
+    solved = trained("GRU", "", found([{"lag": 20, "lr": 0.1, "mitigations": ""}]))
+    assert solved.learnt == {20: True, 60: False}  # two seeds at the other rate are enough
+    assert solved.longest == 20
+    beyond = trained("GRU", "Chrono", found([{"lag": 20, "lr": 0.2, "mitigations": "Chrono(span={lag})"}]))
+    assert beyond.longest == 60  # what is missing at a shorter lag changes nothing
+    scores = trained("GRU", "", found([{"task": "digits", "lr": 0.1, "seed": 0, "mitigations": ""}]))
+    assert scores.score is None
+    assert scores.longest == 20
+    nothing = trained("GRU", "", found([{"mitigations": ""}]))
+    assert (nothing.longest, nothing.score, nothing.parameters) == (None, None, None)
+    assert nothing.missing == 18
+
+
+def test_a_network_that_diverged_scores_nothing():
+    results = found()
+    for each in results.rows:
+        if each["task"] == "digits" and each["mitigations"]:
+            each.update(diverged=20, score=None)
+    assert trained("GRU", "Chrono", results).scores == (0.0, 0.0, 0.0)
+
+
+def test_why_there_is_none_is_said():
+    refused = {Trial("LSTM", "recall", 20, "Critical"): "Critical needs tanh."}
+    results = replace(found(), refused=refused)
+    assert trained("LSTM", "Critical", results).refused == "Critical needs tanh."
+    assert trained("LSTM", "Critical", results).longest is None
+    partly = {Trial("GRU", "digits", None, "Chrono(span={lag})"): "no lag"}
+    assert trained("GRU", "Chrono", replace(found(), refused=partly)).refused == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ((0.4, 0.5, 0.45), (0.8, 0.82, 0.81), "helps"),
+        ((0.8, 0.82, 0.81), (0.4, 0.5, 0.45), "hurts"),
+        ((0.4, 0.5, 0.45), (0.55, 0.6, 0.57), "no difference"),  # apart, but not by more than both spread
+        ((0.4, 0.4, 0.4), (0.4, 0.4, 0.4), "no difference"),
+        ((), (0.8, 0.82, 0.81), None),
+    ],
+)
+def test_a_difference_is_larger_than_the_spread_of_seeds(before, after, said):
+    assert difference(Trained({}, before), Trained({}, after)) == said
+
+
+def test_a_cure_is_known_whatever_its_options():
+    assert cure_of("Chrono(span={lag})") == cure_of("Chrono(span=64)") == "Chrono"
+    assert cure_of("") == ""
+
+
+def test_every_cure_is_in_the_study():
+    trials = read(COMMITTED / "cures.yaml").trials()
+    assert {trial.cell for trial in trials} == set(CELLS.values())
+    known = {cure_of(trial.mitigations) for trial in trials}
+    left_out = set(mitigations.ALL) - known
+    assert not left_out, f"Name it in {COMMITTED / 'cures.yaml'}, a line each: {', '.join(sorted(left_out))}."
+    assert "" in known
