@@ -1,0 +1,121 @@
+# ---
+# description: Compare cells and cures on a task with rnnvanish sweep, from one process on a laptop to a cluster.
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Guide: compare networks
+#
+# Which network learns your task? One run says little. Another seed, or another learning rate, and the answer may be
+# another one. So one trains many networks, and counts. A **study** says which. `rnnvanish sweep` trains them, and loses
+# nothing.
+#
+# ## Write down what you compare
+#
+# A study is a small file of lists. Each combination of what the lists hold is a *trial*: one network that is trained once.
+#
+# ```yaml
+# # mine.yaml
+# name: mine
+# cells: [GRU]
+# mitigations: ["", "Chrono(span={lag})"]  # as it is drawn, and with a cure
+# tasks: [recall]
+# lags: [5, 20]     # steps between what is to be remembered and the question for it
+# lrs: [0.01]       # learning rates
+# seeds: [0, 1]
+# hidden_sizes: [16]
+# steps: 100        # of training, at most; who has solved the task stops
+# ```
+#
+# ```sh
+# rnnvanish sweep mine.yaml --dry-run  # how many trials, and how long they take at most
+# rnnvanish sweep mine.yaml
+# ```
+#
+# [All cells](../reference/cells.md), [all cures](../cures.py) and [all tasks](../reference/tasks.md) of this package can
+# stand in the lists. A misspelt name is refused, with the names there are.
+#
+# The same from Python:
+
+# %%
+from rnnvanish import studies
+from rnnvanish.studies.run import sweep
+
+study = studies.Study(
+    "mine",
+    cells=["GRU"],
+    mitigations=["", "Chrono(span={lag})"],
+    tasks=["recall"],
+    lags=[5, 20],
+    lrs=[0.01],
+    seeds=[0, 1],
+    hidden_sizes=[16],
+    steps=100,
+)
+sweep(study, studies.Store("studies/mine"))
+found = studies.results("mine")
+print(found)
+
+# %% [markdown]
+# ## Look at what came out
+#
+# `found.rows` has a row for each trial. The share of seeds that learnt the task, by lag:
+
+# %%
+for network, by_lag in found.success("recall").items():
+    print(f"{network:<25}", {lag: f"{share:.0%}" for lag, share in by_lag.items()})
+
+# %% [markdown]
+# Where a study has several learning rates, each network is shown at the one at which most of its seeds learnt. The rule is
+# the same for all of them. So none is beaten by a rate that suits another.
+#
+# ```sh
+# rnnvanish sweep mine.yaml --plot mine.svg      # the same as a picture
+# rnnvanish sweep mine.yaml --export mine.csv    # a row a trial; .parquet, too
+# rnnvanish sweep mine.yaml --status             # how far it is, from another window
+# rnnvanish sweep mine.yaml --tensorboard        # each trial for TensorBoard
+# ```
+#
+# ## Stop it, kill it, go on
+#
+# Each result is a file of its own. It is written whole when its trial ends. So you may press Ctrl+C, close the laptop or
+# lose the power: the same command goes on, and does no finished trial again. `--stop`, from another window, lets the
+# trials end that are running.
+#
+# A trial that fails does not stop the others. Its error is kept. `--retry` runs it again.
+#
+# Add a seed or a lag to the file, and only the new trials are run. Results that older code made are named as such.
+#
+# ## Use all cores
+#
+# ```sh
+# pip install ".[cluster]"               # brings Ray
+# rnnvanish sweep mine.yaml --workers 4  # four trials at a time
+# ```
+#
+# You can also just start the same command twice. Two sweeps in one folder share the work, and do no trial twice.
+#
+# ## Use a cluster
+#
+# ```sh
+# ray start --head --port 6379             # on the first machine
+# ray start --address 10.0.0.1:6379        # on each of the others
+# rnnvanish sweep mine.yaml --address 10.0.0.1:6379
+# ```
+#
+# Each machine needs this package, and nothing else: results come back to the one where the sweep runs. A trial whose
+# machine is lost begins again on another. `--cpus 2` gives each trial two cores, `--gpus 0.25` a quarter of a GPU; the
+# study says `accelerator: gpu` then.
+#
+# No cluster, but several machines? Sweep on each a study with other seeds, and copy the files of the folders into one. Then
+# a study that names all the seeds finds its trials done. A trial is named by all that it is made of. So results never mix.
+#
+# ??? info "For engineers"
+#     A trial is a function of its configuration alone. Its file is named by the hash of that, and holds steps until solved,
+#     curves of loss and accuracy, half-life before and after, parameters, seconds and memory, and where, when and by which
+#     commit it was made. Solved means: 95 % of the answers to a classification, or a tenth of the floor of a regression, in
+#     two validations in a row. `studies.results` also reads a folder, or a file that `--export mine.json` wrote.
