@@ -270,6 +270,7 @@ class Wrapper(Cell):
         if not any(key.startswith(prefix + "cell.") for key in state_dict):
             for key in [key for key in state_dict if key.startswith(prefix)]:
                 state_dict[f"{prefix}cell.{key.removeprefix(prefix)}"] = state_dict.pop(key)
+            state_dict.update({prefix + name: own for name, own in (self._parameters | self._buffers).items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
@@ -384,6 +385,9 @@ class Regime(Mitigation):
 
     def begin(self, model: nn.Module, step: int) -> None:
         """Say that the step of this number begins, on a model that this has been called with."""
+
+    def observe(self, model: nn.Module, step: int, inputs: Any, loss: Callable[[Any], Tensor]) -> None:
+        """Look at what the step reads: `inputs` as the model takes them, and the `loss` of what it returns."""
 
     def rates(self, model: nn.Module) -> dict[Tensor, float]:
         """By what the learning rate of a parameter is multiplied; one that is not named keeps its own."""

@@ -5,6 +5,7 @@ A new one is its file, one import and its name in `__all__`.
 
 from rnnvanish.mitigation import Mitigation
 from rnnvanish.mitigations.activation_regularisation import ActivationRegularisation
+from rnnvanish.mitigations.adaptive_truncation import AdaptiveTruncation
 from rnnvanish.mitigations.attention_over_past import AttentionOverPast
 from rnnvanish.mitigations.auto_clip import AutoClip
 from rnnvanish.mitigations.auxiliary_reconstruction import AuxiliaryReconstruction
@@ -57,6 +58,7 @@ __all__ = [
     "ALL",
     "ActivationRegularisation",
     "AdaptiveClip",
+    "AdaptiveTruncation",
     "AttentionOverPast",
     "AutoClip",
     "AuxiliaryReconstruction",

@@ -190,8 +190,10 @@ class Learner(pl.LightningModule):
         place = ("step", self.hparams["seed"], self.current_epoch, index)
         others = (self.global_rank,) if self.global_rank else ()  # each process drops outputs of its own
         torch.manual_seed(stream(*place, *others).initial_seed())
+        step = self.current_epoch * int(self.trainer.num_training_batches) + index
         for regime in self.regimes:
-            regime.begin(self, self.current_epoch * int(self.trainer.num_training_batches) + index)
+            regime.begin(self, step)
+            regime.observe(self, step, (batch.inputs, batch.lengths), partial(self.task.loss, batch=batch))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Build the optimiser."""
