@@ -8,6 +8,7 @@ from rnnvanish.mitigations.activation_regularisation import ActivationRegularisa
 from rnnvanish.mitigations.adaptive_truncation import AdaptiveTruncation
 from rnnvanish.mitigations.attention_over_past import AttentionOverPast
 from rnnvanish.mitigations.auto_clip import AutoClip
+from rnnvanish.mitigations.auxiliary_prediction import AuxiliaryPrediction
 from rnnvanish.mitigations.auxiliary_reconstruction import AuxiliaryReconstruction
 from rnnvanish.mitigations.chrono import Chrono
 from rnnvanish.mitigations.clipping import AdaptiveClip, ClipNorm, ClipValue
@@ -45,9 +46,11 @@ from rnnvanish.mitigations.skip_through_time import SkipThroughTime
 from rnnvanish.mitigations.soft_orthogonality import SoftOrthogonality
 from rnnvanish.mitigations.sparse_start import SparseStart
 from rnnvanish.mitigations.spectral_norm import SpectralNorm
+from rnnvanish.mitigations.synthetic_gradients import SyntheticGradients
 from rnnvanish.mitigations.temporal_activation_regularisation import TemporalActivationRegularisation
 from rnnvanish.mitigations.truncated_backpropagation import TruncatedBackpropagation
 from rnnvanish.mitigations.uniform_gate import UniformGate
+from rnnvanish.mitigations.uoro import UORO
 from rnnvanish.mitigations.variational_dropout import VariationalDropout
 from rnnvanish.mitigations.warm_state import WarmState
 from rnnvanish.mitigations.weight_drop import WeightDrop
@@ -56,11 +59,13 @@ from rnnvanish.mitigations.zoneout import Zoneout
 
 __all__ = [
     "ALL",
+    "UORO",
     "ActivationRegularisation",
     "AdaptiveClip",
     "AdaptiveTruncation",
     "AttentionOverPast",
     "AutoClip",
+    "AuxiliaryPrediction",
     "AuxiliaryReconstruction",
     "Chrono",
     "ClipNorm",
@@ -99,6 +104,7 @@ __all__ = [
     "SoftOrthogonality",
     "SparseStart",
     "SpectralNorm",
+    "SyntheticGradients",
     "TemporalActivationRegularisation",
     "TruncatedBackpropagation",
     "UniformGate",
@@ -110,4 +116,4 @@ __all__ = [
 ]
 
 #: Every mitigation by its name.
-ALL: dict[str, type[Mitigation]] = {name: globals()[name] for name in __all__ if name != "ALL"}
+ALL: dict[str, type[Mitigation]] = {name: globals()[name] for name in sorted(__all__) if name != "ALL"}

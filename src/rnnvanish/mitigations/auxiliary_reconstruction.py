@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.backward.coordinates import Coordinates
@@ -67,22 +68,31 @@ def lost(run: Run, lag: int) -> Tensor:
     """Compute the part of the variance of x_(t-lag) that no linear read-out of s_t finds; 1 where none is so old."""
     if lag >= len(run.x):
         return run.x.new_ones(())
-    coordinates = Coordinates.of(run)
-    states = torch.stack(
-        [torch.cat([coordinates.row(state[place], place) for place in coordinates.places], -1) for state in run.states]
-    )[lag:]
+    states = memory_of(run)[lag:]
     steps = torch.arange(lag, len(run.x), device=run.x.device)[:, None]
     there = steps <= run.ends
     if run.resets is not None:  # nothing is left of what was read before
         begun = torch.arange(len(run.x), device=run.x.device)[:, None].where(run.resets, 0).cummax(0).values
         there = there & (steps - lag >= begun[lag:])
     s, x = states[there], pack(features_of(run.step, run.x)).detach()[: len(states)][there]
+    return unexplained(s, x)
+
+
+def memory_of(run: Run) -> Float[Tensor, "time batch numbers"]:
+    """Every state of a run, as one row of numbers for each step of each sequence."""
+    coordinates = Coordinates.of(run)
+    rows = [[coordinates.row(state[place], place) for place in coordinates.places] for state in run.states]
+    return torch.stack([torch.cat(parts, -1) for parts in rows])
+
+
+def unexplained(s: Float[Tensor, "rows numbers"], x: Float[Tensor, "rows features"]) -> Tensor:
+    """Compute the part of the variance of `x` that no linear read-out of `s` finds; 1 for fewer than two rows."""
     if len(s) < 2:
-        return run.x.new_ones(())
+        return x.new_ones(())
     s, x = s - s.mean(0), x - x.mean(0)
     covariance = s.T @ s
     ridge = RIDGE * covariance.diagonal().mean() + torch.finfo(s.dtype).tiny
     eye = torch.eye(len(covariance), dtype=s.dtype, device=s.device)
     read = s @ torch.linalg.solve(covariance + ridge * eye, s.T @ x)
-    unexplained: Tensor = (x - read).square().sum() / x.square().sum().clamp(min=torch.finfo(s.dtype).tiny)
-    return unexplained
+    part: Tensor = (x - read).square().sum() / x.square().sum().clamp(min=torch.finfo(s.dtype).tiny)
+    return part
