@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State, gates, recurrent_layers
 from rnnvanish.live import RecurrentStep, cells_of, has_own_forward, live_cells, recurrent_modules, step_modules
+from rnnvanish.numerics.norms import spectral_radius
 from rnnvanish.recurrent import Recurrent
 
 
@@ -47,14 +48,20 @@ class Draw(Mitigation):
 
     moment = "when weights are drawn"
     needs = "weights that it can write to"
+    #: Whether it is drawn from data: then it is called with them, as `inputs`.
+    reads_inputs: ClassVar[bool] = False
 
     def draw(self, cell: Cell) -> bool:
         """Write new values into the weights of `cell`, without gradient; False where this does not suit the cell."""
         raise NotImplementedError(f"{type(self).__name__} needs a draw(cell) -> bool.")
 
     @torch.no_grad()
-    def __call__(self, model: nn.Module) -> nn.Module:
+    def __call__(self, model: nn.Module, inputs: Any = None) -> nn.Module:
         """Draw anew in every recurrent layer, and every step of a loop, of `model` that this suits, and return `model`.
+
+        Args:
+            model: The model.
+            inputs: What it is called with; read by a draw from data alone.
 
         Raises:
             ValueError: Where it suits none.
@@ -130,15 +137,6 @@ class MatrixDraw(Draw):
 def free_matrices(cell: Cell) -> list[Tensor]:
     """What each gate of a cell multiplies the state by: live views, none of a matrix that is computed from others."""
     return [block for layer in recurrent_layers(cell) for block in gates(cell, f"{layer}.weight")]
-
-
-def spectral_radius(matrix: Float[Tensor, "units units"]) -> float:
-    """Compute the largest absolute eigenvalue of a matrix; a ValueError where there is none but 0."""
-    wide = matrix.detach().to(torch.promote_types(matrix.dtype, torch.double))
-    radius = float(torch.linalg.eigvals(wide).abs().amax())
-    if radius <= torch.finfo(matrix.dtype).eps * matrix.abs().amax().item():
-        raise ValueError("A matrix without an eigenvalue other than 0 cannot be scaled to a radius: draw more of it.")
-    return radius
 
 
 def gain_for_slope(cell: Cell) -> float:

@@ -51,6 +51,12 @@ def built(cure):
     return mitigations.ALL[cure](**({"span": 9} if cure == "Chrono" else {}))
 
 
+def _tried(cure, layer):
+    if cure in ("SoftOrthogonality", "SingularValuePenalty"):
+        return built(cure).penalty(layer, None, torch.sum)
+    return built(cure)(layer, torch.randn(4, 3, 2)) if cure == "LinearAutoencoderStart" else built(cure)(layer)
+
+
 @cache
 def suits(cell, cure):
     """Whether a mitigation finds something to act on in a layer of this cell; rules and other penalties act on any."""
@@ -59,7 +65,11 @@ def suits(cell, cure):
     try:
         kind, options = cells.ALL[cell.split()[0]], {"nonlinearity": "relu"} if cell == RELU else {}
         layer = Recurrent(kind, 2, 3, **kind.small, **options)
-        treated = built(cure).penalty(layer, None, torch.sum) if cure == "SoftOrthogonality" else built(cure)(layer)
+        treated = (
+            built(cure).penalty(layer, None, torch.sum)
+            if cure in ("SoftOrthogonality", "SingularValuePenalty")
+            else built(cure)(layer)
+        )
         if issubclass(mitigations.ALL[cure], Regime):
             built(cure).rates(treated)
     except ValueError:

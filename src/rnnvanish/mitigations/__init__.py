@@ -27,6 +27,7 @@ from rnnvanish.mitigations.identity import Identity
 from rnnvanish.mitigations.jacobian_penalty import JacobianPenalty
 from rnnvanish.mitigations.layer_normalisation import LayerNormalisation
 from rnnvanish.mitigations.leaky_step import LeakyStep
+from rnnvanish.mitigations.linear_autoencoder_start import LinearAutoencoderStart
 from rnnvanish.mitigations.loss_scaling import LossScaling
 from rnnvanish.mitigations.multiplicative_integration import MultiplicativeIntegration
 from rnnvanish.mitigations.norm_stabiliser import NormStabiliser
@@ -85,6 +86,7 @@ __all__ = [
     "JacobianPenalty",
     "LayerNormalisation",
     "LeakyStep",
+    "LinearAutoencoderStart",
     "LossScaling",
     "MultiplicativeIntegration",
     "NormStabiliser",

@@ -72,3 +72,12 @@ def _nan_below(norms: Float[Tensor, "parts lags sequences"], resolution: float) 
     nonzero[:, 0] = -1
     last = torch.where(nonzero >= 0, norms.gather(1, nonzero.clamp(min=0)), torch.inf)
     return torch.where(small & ~((norms == 0) & (last >= resolution)), torch.nan, norms)
+
+
+def spectral_radius(matrix: Float[Tensor, "units units"]) -> float:
+    """Compute the largest absolute eigenvalue of a matrix; a ValueError where there is none but 0."""
+    wide = matrix.detach().to(torch.promote_types(matrix.dtype, torch.double))
+    radius = float(torch.linalg.eigvals(wide).abs().amax())
+    if radius <= torch.finfo(matrix.dtype).eps * matrix.abs().amax().item():
+        raise ValueError("A matrix without an eigenvalue other than 0 cannot be scaled to a radius: draw more of it.")
+    return radius

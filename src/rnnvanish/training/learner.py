@@ -105,7 +105,7 @@ class Learner(pl.LightningModule):
         # After all other weights are drawn, so that they are those of a run without mitigations.
         for mitigation in chosen:
             if isinstance(mitigation, Draw):
-                mitigation(layer)
+                mitigation(layer, self._sample(seed) if mitigation.reads_inputs else None)
         self.recurrent: nn.Module = layer
         self.regimes = [mitigation for mitigation in chosen if isinstance(mitigation, Regime)]
         builds: list[Build | Regime] = [mitigation for mitigation in chosen if isinstance(mitigation, Build)]
@@ -123,6 +123,11 @@ class Learner(pl.LightningModule):
         output, _ = self.recurrent(inputs, lengths=lengths)
         prediction: Tensor = self.readout(self._last(output, lengths) if self.task.answer == "last" else output)
         return prediction
+
+    def _sample(self, seed: int) -> tuple[Tensor, None, Tensor | None]:
+        """What a draw from data is given: sequences of the train part, as a layer takes them."""
+        batch = self.task.sample(64, torch.Generator().manual_seed(seed))
+        return batch.inputs, None, batch.lengths
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Compute the loss of a batch, and what mitigations add to it; None where there are none that do."""

@@ -44,7 +44,7 @@ class OrthogonalBlocks(Draw):
     invariant = OrthogonalStart.invariant
 
     @torch.no_grad()
-    def __call__(self, model: nn.Module) -> nn.Module:
+    def __call__(self, model: nn.Module, inputs: Any = None) -> nn.Module:
         """Draw them, and return `model`."""
         for name, first, size in self.weights:
             weight = model.get_parameter(name)
