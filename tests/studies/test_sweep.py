@@ -180,7 +180,15 @@ def full(monkeypatch, times):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(self, trial, content)
 
+    def hold(self, trial):
+        if left[0] and trial.seed == 1:
+            left[0] -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return held(self, trial)
+
+    held = Store.hold
     monkeypatch.setattr(Store, "write", write)
+    monkeypatch.setattr(Store, "hold", hold)
     monkeypatch.setattr(module, "PAUSE", 0.001)
 
 

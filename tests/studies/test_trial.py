@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from rnnvanish.probes import retention
+from rnnvanish.studies.command import attempt_with_tensorboard
 from rnnvanish.studies.trial import Trial, build, refusals, run
 from rnnvanish.training.learner import Learner
 
@@ -119,3 +121,21 @@ def test_what_acts_while_a_network_trains_acts_in_a_trial():
     assert data.regimes == learner.regimes != []
     assert [len(data.train_batch(0, step).inputs) for step in (0, 4)] != [5, 5]
     assert run(replace(TINY, mitigations="Curriculum(steps=20)"))["result"] != run(TINY)["result"]
+
+
+def test_a_trial_that_is_logged_has_the_same_numbers(tmp_path):
+    assert attempt_with_tensorboard(tmp_path, TINY)["result"] == run(TINY)["result"]
+    assert list((tmp_path / "tensorboard" / TINY.key).glob("events*"))
+
+
+def test_half_life_and_decades_are_those_of_the_loop_that_loses_most():
+    """Two layers: of the lower the gradient of the answer comes through the upper, from its own last state."""
+    trial = replace(TINY, num_layers=2)
+    before = run(trial)["result"]["before"]
+    torch.manual_seed(trial.seed)
+    learner, data = build(trial)
+    curves = retention(learner, (data.test_batch().inputs[:, :16], None))
+    worst = min(curves.values(), key=lambda curve: curve.gain[trial.lag])
+    assert len(curves) == 2
+    assert before["half_life"] == pytest.approx(worst.half_life, rel=1e-4)
+    assert before["decades_lost"] == pytest.approx(-math.log10(worst.gain[trial.lag]), rel=1e-4)

@@ -6,8 +6,8 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, Protocol, runtime_checkable
+from functools import cache, partial
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rnnvanish.console import to_json
 from rnnvanish.records.files import write_whole
@@ -17,6 +17,7 @@ from rnnvanish.studies.store import SCHEMA, STUDY, Hold, Store, code_of
 from rnnvanish.studies.study import Study
 from rnnvanish.studies.trial import Trial, refusals, run
 
+T = TypeVar("T")
 #: Takes a trial, returns what is stored of it.
 Attempt = Callable[[Trial], dict[str, Any]]
 #: Trials and what came of them; an exception where their process was lost.
@@ -126,7 +127,7 @@ def sweep(
     for trial in ended:
         progress.count(trial, store.read(trial).content)
     if todo:
-        write_whole(store.folder / STUDY, to_json(vars(study)) + "\n")
+        _patiently(partial(write_whole, store.folder / STUDY, to_json(vars(study)) + "\n"), store)
     progress.begin()
     report(progress)
     work = _Work(store, runner or InProcess(), function, progress, report, store.stop_asked())
@@ -156,7 +157,7 @@ class _Work:
             with closing(_generator(self.runner.map(self.function, self._handed_out(todo, others)))) as outcomes:
                 for trial, outcome in outcomes:
                     content = _record(trial) | failure(outcome) if isinstance(outcome, Exception) else outcome
-                    _write(self.store, trial, content)
+                    _patiently(partial(self.store.write, trial, content), self.store)
                     self._let_go(trial)
                     self.progress.count(trial, content, here=True)
                     self.report(self.progress)
@@ -170,7 +171,7 @@ class _Work:
             if self.store.stop_asked() != self.stop_asked_before:
                 self.progress.stopped = True
                 return
-            hold = self.store.hold(trial)
+            hold = _patiently(partial(self.store.hold, trial), self.store)
             if hold is None:
                 others[trial] = version
             elif self.store.version(trial) != version:  # another sweep has done it meanwhile
@@ -197,12 +198,12 @@ def _generator(outcomes: Outcomes) -> Generator[tuple[Trial, dict[str, Any] | Ex
             outcomes.close()  # type: ignore[attr-defined]
 
 
-def _write(store: Store, trial: Trial, content: dict[str, Any]) -> None:
-    """Keep a result; a full disk is waited for."""
+def _patiently(do: Callable[[], T], store: Store) -> T:
+    """Do what needs room on a disk; a full one is waited for."""
     until = time.monotonic() + PATIENCE
     while True:
         try:
-            return store.write(trial, content)
+            return do()
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise

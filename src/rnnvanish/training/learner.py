@@ -194,7 +194,9 @@ class Learner(pl.LightningModule):
         """Seed each step by its place, so that an interrupted run drops the outputs that it would have dropped."""
         place = ("step", self.hparams["seed"], self.current_epoch, index)
         others = (self.global_rank,) if self.global_rank else ()  # each process drops outputs of its own
-        torch.manual_seed(stream(*place, *others).initial_seed())
+        # Where there is no GPU torch.manual_seed keeps a traceback of each call, which takes as long as a small step.
+        seeded = torch.default_generator if self.device.type == "cpu" else torch
+        seeded.manual_seed(stream(*place, *others).initial_seed())
         step = self.current_epoch * int(self.trainer.num_training_batches) + index
         for regime in self.regimes:
             regime.begin(self, step)

@@ -1,0 +1,35 @@
+"""The studies that come with the package: whole, small enough for git, and what the code of today gives, too."""
+
+import pytest
+
+from rnnvanish.studies.reader import COMMITTED, results
+from rnnvanish.studies.run import attempt
+from rnnvanish.studies.trial import Trial
+
+NAMES = sorted(path.stem for path in COMMITTED.glob("*.yaml"))
+
+
+def test_there_is_one():
+    assert "first" in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_missing_and_it_is_small(name):
+    from rnnvanish.studies.study import read
+
+    found = results(name)
+    assert found.study == read(COMMITTED / f"{name}.yaml")
+    assert (found.missing, found.others) == ([], [])
+    assert (COMMITTED / f"{name}.json").stat().st_size < 500_000
+    assert {row["task"] for row in found.rows} == set(found.study.every("tasks"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shortest_trial_still_gives_its_numbers(name):
+    """Processors round in their own ways, so at the first validation, before that has grown."""
+    found = results(name)
+    trial = min(found.records, key=lambda each: found.records[each]["result"]["steps"] * (each.lag or 1))
+    stored, today = found.records[trial]["result"], attempt(Trial(**trial.configuration))["result"]
+    assert today["curve"]["loss"][0] == pytest.approx(stored["curve"]["loss"][0], rel=1e-2)
+    assert today["before"] == pytest.approx(stored["before"], rel=1e-2)
+    assert today["parameters"] == stored["parameters"]
