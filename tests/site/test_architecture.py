@@ -82,7 +82,9 @@ def test_every_place_where_something_is_added_is_there():
     assert len(named) > 25
     places = (PACKAGE, ROOT, PACKAGE / "diagnosis")
     gone = [
-        name for name in named if not any((place / re.sub(r"(FOLDER/)?NAME\.(py|yaml|json)", "", name)).exists() for place in places)
+        name
+        for name in named
+        if not any((place / re.sub(r"(FOLDER/)?NAME\.(py|yaml|json)", "", name)).exists() for place in places)
     ]
     assert not gone
 

@@ -4,19 +4,21 @@ import pytest
 
 from rnnvanish.studies.reader import COMMITTED, results
 from rnnvanish.studies.run import attempt
+from rnnvanish.studies.study import read
 from rnnvanish.studies.trial import Trial
 
-NAMES = sorted(path.stem for path in COMMITTED.glob("*.yaml"))
+NAMES = sorted(path.stem for path in COMMITTED.glob("*.json"))
 
 
-def test_there_is_one():
-    assert "first" in NAMES
+@pytest.mark.parametrize("file", sorted(COMMITTED.glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_study_can_be_read(file):
+    study = read(file)
+    assert study.name == file.stem
+    assert study.trials()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_missing_and_it_is_small(name):
-    from rnnvanish.studies.study import read
-
     found = results(name)
     assert found.study == read(COMMITTED / f"{name}.yaml")
     assert (found.missing, found.others) == ([], [])
