@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from rnnvanish import mitigations
-from rnnvanish.experiments.cure_study import CELLS, Trained, cure_of, difference, trained
+from rnnvanish.experiments.cure_study import (
+    CELLS,
+    Trained,
+    cure_of,
+    reach_effect,
+    reaches,
+    score_effect,
+    trained,
+)
 from rnnvanish.studies.reader import COMMITTED, Results
 from rnnvanish.studies.study import Study, read
 from rnnvanish.studies.trial import Trial
@@ -45,29 +53,29 @@ def test_each_side_counts_at_its_best_rate_and_two_seeds_have_to_learn():
     plain, cured = trained("GRU", "", found()), trained("GRU", "Chrono", found())
     assert plain.learnt == {20: True, 60: False}
     assert cured.learnt == {20: False, 60: True}
-    assert (plain.longest, cured.longest) == (20, 60)
+    assert (plain.longest(), cured.longest()) == (20, 60)
     assert plain.scores == (0.4, 0.5, 0.45)
     assert (plain.score, cured.score) == (0.45, 0.81)
     assert plain.parameters == 99  # of the network that remembers
-    assert plain.missing == 0
+    assert sum(plain.missing.values()) == 0
 
 
 def test_what_is_missing_is_no_failure():
     one = trained("GRU", "", found([{"lag": 60, "lr": 0.2, "seed": 2, "mitigations": ""}]))
     assert one.learnt == {20: True, 60: None}
-    assert one.longest is None
-    assert one.missing == 1
+    assert one.longest() is None
+    assert one.missing == {"recall": 1}
     solved = trained("GRU", "", found([{"lag": 20, "lr": 0.1, "mitigations": ""}]))
     assert solved.learnt == {20: True, 60: False}  # two seeds at the other rate are enough
-    assert solved.longest == 20
+    assert solved.longest() == 20
     beyond = trained("GRU", "Chrono", found([{"lag": 20, "lr": 0.2, "mitigations": "Chrono(span={lag})"}]))
-    assert beyond.longest == 60  # what is missing at a shorter lag changes nothing
+    assert beyond.longest() == 60  # what is missing at a shorter lag changes nothing
     scores = trained("GRU", "", found([{"task": "digits", "lr": 0.1, "seed": 0, "mitigations": ""}]))
     assert scores.score is None
-    assert scores.longest == 20
+    assert scores.longest() == 20
     nothing = trained("GRU", "", found([{"mitigations": ""}]))
-    assert (nothing.longest, nothing.score, nothing.parameters) == (None, None, None)
-    assert nothing.missing == 18
+    assert (nothing.longest(), nothing.score, nothing.parameters) == (None, None, None)
+    assert nothing.missing == {"recall": 12, "digits": 6}
 
 
 def test_a_network_that_diverged_scores_nothing():
@@ -82,7 +90,7 @@ def test_why_there_is_none_is_said():
     refused = {Trial("LSTM", "recall", 20, "Critical"): "Critical needs tanh."}
     results = replace(found(), refused=refused)
     assert trained("LSTM", "Critical", results).refused == "Critical needs tanh."
-    assert trained("LSTM", "Critical", results).longest is None
+    assert trained("LSTM", "Critical", results).longest() is None
     partly = {Trial("GRU", "digits", None, "Chrono(span={lag})"): "no lag"}
     assert trained("GRU", "Chrono", replace(found(), refused=partly)).refused == ""
 
@@ -98,7 +106,18 @@ def test_why_there_is_none_is_said():
     ],
 )
 def test_a_difference_is_larger_than_the_spread_of_seeds(before, after, said):
-    assert difference(Trained({}, before), Trained({}, after)) == said
+    assert score_effect(Trained({}, before), Trained({}, after)) == said
+
+
+PLAIN = Trained({20: True, 60: False, 180: False}, (0.4, 0.5, 0.45))
+
+
+def test_a_reach_is_compared_at_lags_that_were_tried_both_ways():
+    assert reaches(PLAIN, Trained({20: True, 60: True, 180: False})) == (20, 60)
+    assert reaches(Trained({20: True, 60: True}), Trained({20: True})) == (20, 20)
+    assert reach_effect(PLAIN, Trained({20: True, 60: True, 180: None})) is None
+    assert reach_effect(PLAIN, Trained({})) is None
+    assert reach_effect(PLAIN, Trained({20: False, 60: False, 180: False})) == "hurts"
 
 
 def test_a_cure_is_known_whatever_its_options():

@@ -1,8 +1,9 @@
 """What the study `cures` found: with each cure and without, how far back a network learns, and how it does on real data."""
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -29,29 +30,34 @@ class Trained:
     Attributes:
         learnt: By the lag, whether it was learnt: by two of three seeds at least, at one rate; None where that hangs on
             results that are missing.
-        scores: On the real data, a score a seed at the rate whose middle score is best; empty where results are missing.
+        scores: On the real data, a score a seed at the rate whose middle score is best; empty where there are none, or
+            some are missing.
         parameters: Of the network that remembers; None without results.
-        missing: How many trials have no result yet.
+        missing: How many trials have no result yet, by the task.
         refused: Why there is none of these networks; empty where there is.
     """
 
     learnt: Mapping[int, bool | None]
     scores: tuple[float, ...] = ()
     parameters: int | None = None
-    missing: int = 0
+    missing: Mapping[str, int] = field(default_factory=dict)
     refused: str = ""
 
     @property
-    def longest(self) -> int | None:
-        """The longest lag that was learnt, 0 where none was; None where results are missing that could change it."""
-        known = max((lag for lag, solved in self.learnt.items() if solved), default=0)
-        open_ = [lag for lag, solved in self.learnt.items() if solved is None and lag > known]
-        return None if open_ or not self.learnt else known
-
-    @property
     def score(self) -> float | None:
-        """The middle score on the real data; None where results are missing."""
+        """The middle score on the real data; None where there is none."""
         return statistics.median(self.scores) if self.scores else None
+
+    def longest(self, lags: Iterable[int] | None = None) -> int | None:
+        """The longest lag that was learnt, 0 where none was; None where results are missing that could change it.
+
+        Args:
+            lags: Those that count; None for all.
+        """
+        counted = {lag: self.learnt[lag] for lag in (self.learnt if lags is None else lags)}
+        known = max((lag for lag, solved in counted.items() if solved), default=0)
+        hanging = any(solved is None and lag > known for lag, solved in counted.items())
+        return None if hanging or not counted else known
 
 
 @cache
@@ -90,9 +96,9 @@ def trained(network: str, cure: str = "", found: Results | None = None) -> Train
         {lag for lag in (*(row["lag"] for row in rows), *(trial.lag for trial in missing)) if lag is not None}
     )
     learnt = {lag: _learnt(rows, missing, lag) for lag in lags}
-    real = not any(trial.task == REAL for trial in missing)
+    count = Counter(trial.task for trial in missing)
     remembered = next((row["parameters"] for row in rows if row["task"] == REMEMBERED), None)
-    return Trained(learnt, _scores(rows) if real else (), remembered, len(missing), "" if rows else refused)
+    return Trained(learnt, () if count[REAL] else _scores(rows), remembered, count, "" if rows else refused)
 
 
 def _learnt(rows: list[dict[str, Any]], missing: Iterable[Trial], lag: int) -> bool | None:
@@ -115,8 +121,8 @@ def _scores(rows: list[dict[str, Any]]) -> tuple[float, ...]:
     return tuple(max(rates.values(), key=statistics.median, default=[]))
 
 
-def difference(before: Trained, after: Trained) -> str | None:
-    """What a cure does to the score on real data: "helps", "hurts", "no difference"; None where results are missing.
+def score_effect(before: Trained, after: Trained) -> str | None:
+    """What a cure does to the score on real data: "helps", "hurts", "no difference"; None without results.
 
     It makes a difference where the middle scores lie further apart than all seeds of both sides together spread.
     """
@@ -126,3 +132,17 @@ def difference(before: Trained, after: Trained) -> str | None:
     if abs(after.score - before.score) <= spread:
         return "no difference"
     return "helps" if after.score > before.score else "hurts"
+
+
+def reaches(before: Trained, after: Trained) -> tuple[int | None, int | None]:
+    """The longest lags that were learnt without a cure and with it, of those that were tried both ways."""
+    lags = before.learnt.keys() & after.learnt.keys()
+    return before.longest(lags), after.longest(lags)
+
+
+def reach_effect(before: Trained, after: Trained) -> str | None:
+    """What a cure does to the longest lag that is learnt: "helps", "hurts", "no difference"; None without results."""
+    without, treated = reaches(before, after)
+    if without is None or treated is None:
+        return None
+    return "no difference" if without == treated else "helps" if treated > without else "hurts"

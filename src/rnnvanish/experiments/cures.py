@@ -3,7 +3,7 @@
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -88,20 +88,25 @@ def measured(cure: Mitigation) -> dict[str, Kept]:
 
 
 @cache
-def kept(network: str, cure: Draw | Build | None = None) -> Kept:
-    """Measure a network of 64 units, with a cure or without: of three draws the one whose half-life is the middle one."""
+def kept(network: str, *cures: Draw | Build) -> Kept:
+    """Measure a network of 64 units, with cures or without: of three draws the one whose half-life is the middle one.
+
+    Raises:
+        ValueError: For a cure that does not take the network, or what another one has made of it.
+    """
     curves = sorted(
-        (curve(lambda: _drawn(network, cure), seed, STEPS) for seed in SEEDS), key=lambda each: each.half_life
+        (curve(lambda: _drawn(network, cures), seed, STEPS) for seed in SEEDS), key=lambda each: each.half_life
     )
     middle = curves[len(SEEDS) // 2]
     return Kept(middle.half_life, float(middle.gain[LAG]))
 
 
-def _drawn(network: str, cure: Draw | Build | None) -> nn.Module:
+def _drawn(network: str, cures: Sequence[Draw | Build]) -> nn.Module:
     layer = NETWORKS[network](1, HIDDEN)
-    if cure is None:
-        return layer
-    layer = cure(layer)
+    for cure in sorted(
+        cures, key=lambda each: isinstance(each, Build)
+    ):  # as in training: what is built has its weights
+        layer = cure(layer)
     for each in layer.modules():
         if isinstance(each, Recurrent):
             each.engine = "reference"  # to compile it would take longer than to measure it
