@@ -252,6 +252,26 @@ def test_linear_autoencoder_start_holds_the_last_inputs_without_an_error():
         torch.testing.assert_close(read / (a.T @ a)[0, 0], short[3 - lag], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["torch RNN", "Elman"])
+def test_linear_autoencoder_start_without_data_is_a_line_of_delays(name):
+    """A linear state is the last inputs, newest first, times the size; what does not fit is gone, and other units stay."""
+    for hidden, steps in ((8, 4), (5, 4), (11, 4)):
+        module = LAYERS[name](2, hidden).double()
+        before = {key: value.clone() for key, value in module.state_dict().items()}
+        LinearAutoencoderStart(steps)(module)
+        x, h = torch.randn(9, 1, 2).double(), torch.zeros(1, hidden).double()
+        (cell,) = live_cells(module)
+        for now in x:
+            h = cell.from_x(now) + cell.from_h(h)
+        held = min(hidden, 8)
+        torch.testing.assert_close(h[0, :held], 0.3 * x.flip(0).flatten()[:held])
+        (block,), (was,) = (
+            blocks(module, "h"),
+            [before["weight_hh_l0" if name == "torch RNN" else "cells.0.from_h.weight"]],
+        )
+        assert torch.equal(block[8:], was[8:])
+
+
 def test_linear_autoencoder_start_keeps_what_most_of_the_data_is():
     """Five units hold what a slow sequence was 14 steps ago; drawn as torch does, or for other data, they hold less.
 
@@ -295,8 +315,6 @@ def test_linear_autoencoder_start_sets_each_layer_for_what_it_reads(build):
         name = "weight_hh_l0" if isinstance(module, nn.RNN) else "cells.0.from_h.weight"
         assert torch.equal(u[6:], before[name][6:])
     assert all(not torch.equal(value, before[name]) for name, value in module.state_dict().items())
-    with pytest.raises(ValueError, match=r"call it with \(model, inputs\)"):
-        LinearAutoencoderStart()(module)
     with pytest.raises(ValueError, match="suits no layer of this model: it needs tanh units"):
         LinearAutoencoderStart()(nn.LSTM(2, 3), x.float())
 
