@@ -26,6 +26,9 @@ TITLES = {
     "diagnose.Looking.track_overhead": "Cost of a look, in training steps",
     "diagnose.Parts.track_overhead": "Cost of the parts of a diagnosis, in training steps",
     "diagnose.Monitor.track_overhead": "Training that is watched, against one that is not",
+    "studies.Sweep.track_cost": "What a trial that takes no time costs on two workers",
+    "studies.Sweep.track_memory": "Memory that a sweep gains after its first trial",
+    "studies.Sweep.track_overhead": "Trials of a tenth of a second on two workers, against their own time",
     "claims.Claims.track_strain": "Claims: how near they are to their threshold",
     "claims.Claims.track_statistic": "Claims: what their verdict hangs on",
     "site.Site.track_heaviest_page": "Heaviest page",
@@ -87,6 +90,7 @@ GROUPS = {
     "retention": "What is left of the gradient",
     "learning": "Learning",
     "diagnose": "Looking at a model",
+    "studies": "Studies",
     "claims": "Claims",
     "site": "This site",
 }

@@ -21,10 +21,11 @@ NOISY = {
     "x plain loop",
     "x training step",
     "x unwatched training",
+    "x its trials",
     "of the way to its threshold",
 }
 #: Absolute times say more of the machine than of the code, and of a claim's statistic less may be worse: never judged.
-NEVER = {"seconds", "bytes", "microseconds per step", "in the unit of its claim"}
+NEVER = {"seconds", "bytes", "microseconds per step", "microseconds per trial", "in the unit of its claim"}
 BEFORE = 5
 
 

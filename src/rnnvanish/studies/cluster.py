@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,14 +78,18 @@ class Cluster:
         with self._connected() as ray:
             self._check_room(ray)
             task = ray.remote(_call).options(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=RETRIES)
+            looked, ended = -math.inf, list[tuple[Trial, Any]]()
             while True:
-                room = max(1, self._room(ray))  # where all machines are lost, one trial waits for another machine
+                if time.monotonic() > looked + LOOK:
+                    room = max(1, self._room(ray))  # where all machines are lost, one trial waits for another machine
+                    looked = time.monotonic()
                 for trial in islice(waiting, max(0, room - len(running))):
                     running[task.remote(function, trial)] = trial
+                for trial, reference in ended:  # after others were handed out, so that no worker waits for this process
+                    yield trial, _outcome(ray, reference)
                 if not running:
                     return
-                for ended in ray.wait(list(running), timeout=LOOK)[0]:
-                    yield running.pop(ended), _outcome(ray, ended)
+                ended = [(running.pop(each), each) for each in ray.wait(list(running), timeout=LOOK)[0]]
 
     @contextmanager
     def _connected(self) -> Iterator[Any]:
