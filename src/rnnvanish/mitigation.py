@@ -268,7 +268,7 @@ class Wrapper(Cell):
         if not any(key.startswith(prefix + "cell.") for key in state_dict):
             for key in [key for key in state_dict if key.startswith(prefix)]:
                 state_dict[f"{prefix}cell.{key.removeprefix(prefix)}"] = state_dict.pop(key)
-            state_dict.update({prefix + name: own for name, own in (self._parameters | self._buffers).items()})
+            state_dict.update({prefix + name: own for name, own in self._buffers.items()})
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:

@@ -75,7 +75,7 @@ def test_retention_sees_through(name, kind):
     layer = BUILDS[name]()(TORCH[kind][1]()).eval()
     x = sequences(30)[:, :1]
     (curve,) = probes.retention(layer, x, lambda returned: returned[0][-1].sum()).values()
-    assert curve.names == tuple(each for each in layer.state_names if each not in ("clock", "mask"))
+    assert curve.names == tuple(each for each in layer.state_names if each not in ("clock", "counts", "mask"))
     for lag in (1, 2, 7):
         state = [part.detach().requires_grad_() for part in state_parts(layer(x[:-lag])[1])]
         handed = tuple(state) if len(state) > 1 else state[0]

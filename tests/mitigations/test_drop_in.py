@@ -17,7 +17,13 @@ WORDS, HIDDEN, BATCH, TIME = 11, 6, 4, 7
 BUILDS = {name: cure() for name, cure in mitigations.ALL.items() if issubclass(cure, Build) and name != "UORO"}
 CURES = {"from_torch": None, "Swap": Swap(), **BUILDS}
 #: Those that add parts to a state: a model that takes the state apart has to be changed, as they say.
-ADD_PARTS = ("Dilated", "SkipThroughTime", "VariationalDropout", "TruncatedBackpropagation")
+ADD_PARTS = (
+    "Dilated",
+    "SkipThroughTime",
+    "VariationalDropout",
+    "TruncatedBackpropagation",
+    "SparseAttentiveBacktracking",
+)
 #: Those that add parameters.
 ADD_PARAMETERS = (
     "SyntheticGradients",
@@ -28,6 +34,7 @@ ADD_PARAMETERS = (
     "MultiplicativeIntegration",
     "RMSNormalisation",
     "ResidualThroughTime",
+    "SparseAttentiveBacktracking",
 )
 
 
@@ -171,7 +178,7 @@ def test_a_checkpoint_from_before_the_cure_loads_after_it(name, kind):
     torch.manual_seed(0)
     expected = cured(name, old)
     for mine, other in zip(model.named_modules(), expected.named_modules(), strict=True):
-        if mine[0].endswith(("attention", "transform_x", "transform_h")):  # with numbers of its own
+        if mine[0].endswith(("attention", "match", "transform_x", "transform_h")):  # with numbers of its own
             other[1].load_state_dict(mine[1].state_dict())
     assert values(model, words) == pytest.approx(values(expected, words), rel=1e-6)
     assert abs(values(model, words) - before) > 1e-3

@@ -45,6 +45,7 @@ from rnnvanish.mitigations.singular_value_band import SingularValueBand
 from rnnvanish.mitigations.singular_value_penalty import SingularValuePenalty
 from rnnvanish.mitigations.skip_through_time import SkipThroughTime
 from rnnvanish.mitigations.soft_orthogonality import SoftOrthogonality
+from rnnvanish.mitigations.sparse_attentive_backtracking import SparseAttentiveBacktracking
 from rnnvanish.mitigations.sparse_start import SparseStart
 from rnnvanish.mitigations.spectral_norm import SpectralNorm
 from rnnvanish.mitigations.synthetic_gradients import SyntheticGradients
@@ -104,6 +105,7 @@ __all__ = [
     "SingularValuePenalty",
     "SkipThroughTime",
     "SoftOrthogonality",
+    "SparseAttentiveBacktracking",
     "SparseStart",
     "SpectralNorm",
     "SyntheticGradients",

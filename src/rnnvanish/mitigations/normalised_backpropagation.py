@@ -115,9 +115,12 @@ class NormalisedBackpropagation(Build):
         Raises:
             ValueError: For a layer that is told to run compiled.
         """
-        if layer.engine not in ("auto", "reference"):
-            raise ValueError(
-                f"NormalisedBackpropagation needs the plain loop, got engine={layer.engine!r}: engine='auto' has it."
-            )
-        layer.engine = "reference"
+        run_as_plain_loop(layer, "NormalisedBackpropagation")
         return wrap(layer, _Normalised)
+
+
+def run_as_plain_loop(layer: Recurrent, cure: str) -> None:
+    """Have a layer run as a plain loop; a ValueError where it is told to run compiled."""
+    if layer.engine not in ("auto", "reference"):
+        raise ValueError(f"{cure} needs the plain loop, got engine={layer.engine!r}: engine='auto' has it.")
+    layer.engine = "reference"
