@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State, gates, recurrent_layers
 from rnnvanish.live import RecurrentStep, cells_of, has_own_forward, live_cells, recurrent_modules, step_modules
-from rnnvanish.numerics.norms import spectral_radius
+from rnnvanish.numerics.norms import gain_for_slope, spectral_radius
 from rnnvanish.recurrent import Recurrent
 
 
@@ -90,7 +90,8 @@ class MatrixDraw(Draw):
     Args:
         radius: The spectral radius, the largest absolute eigenvalue, that each gate's recurrent matrix is scaled to
             (Jaeger 2001, for echo states); None leaves it as it is drawn.
-        slope_gain: Whether each is multiplied by what makes up for the slope of the activation, see `gain_for_slope`.
+        slope_gain: Whether each is multiplied by what makes up for the slope of the activation: 1.47 for tanh, √2 for
+            ReLU, and so for any other.
 
     Raises:
         ValueError: For a radius that is not above 0, and for both.
@@ -123,7 +124,11 @@ class MatrixDraw(Draw):
         Raises:
             ValueError: Where what they are to be scaled to has no meaning for the cell.
         """
-        gain = gain_for_slope(cell) if self.slope_gain else 1.0  # refused before anything is drawn
+        if self.slope_gain and not cell.plain:
+            raise ValueError(
+                f"slope_gain=True needs a cell of one activation without gates, got {type(cell).__name__}."
+            )
+        gain = gain_for_slope(cast(nn.Module, cell.nonlinearity)) if self.slope_gain else 1.0
         matrices = free_matrices(cell)
         if self.radius is not None and any(len(matrix) != matrix.shape[1] for matrix in matrices):
             raise ValueError(f"{type(cell).__name__} has recurrent matrices that are not square: they have no radius.")
@@ -137,27 +142,6 @@ class MatrixDraw(Draw):
 def free_matrices(cell: Cell) -> list[Tensor]:
     """What each gate of a cell multiplies the state by: live views, none of a matrix that is computed from others."""
     return [block for layer in recurrent_layers(cell) for block in gates(cell, f"{layer}.weight")]
-
-
-def gain_for_slope(cell: Cell) -> float:
-    """Compute 1 / √E[φ′(z)²], z standard normal: a matrix times that keeps the gradient's length in a wide network.
-
-    That is the rule of He et al. (2015): √2 for ReLU. For tanh it is 1.47; `torch.nn.init.calculate_gain` has 5/3.
-
-    Raises:
-        ValueError: For a cell with gates.
-    """
-    if not cell.plain:
-        raise ValueError(f"slope_gain=True needs a cell of one activation without gates, got {type(cell).__name__}.")
-    activation = cast(nn.Module, cell.nonlinearity)
-    like = next(activation.parameters(), torch.empty((), dtype=torch.double))
-    with torch.enable_grad():
-        z = torch.linspace(
-            -8, 8, 4000, dtype=like.dtype, device=like.device, requires_grad=True
-        )  # 0, a kink, is none of it
-        (slope,) = torch.autograd.grad(activation(z).sum(), z)
-    weight = torch.exp(-z.detach().square() / 2)
-    return float((weight.sum() / (weight * slope.square()).sum()).sqrt())
 
 
 @dataclass(frozen=True)

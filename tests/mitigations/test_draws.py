@@ -8,7 +8,6 @@ from torch import nn
 
 from rnnvanish import Recurrent, cells, probes
 from rnnvanish.live import live_cells
-from rnnvanish.mitigation import gain_for_slope
 from rnnvanish.mitigations import (
     Chrono,
     Critical,
@@ -24,6 +23,7 @@ from rnnvanish.mitigations import (
     UniformGate,
 )
 from rnnvanish.mitigations.critical import critical_gain
+from rnnvanish.numerics.norms import gain_for_slope
 
 #: A module of torch and the same of this package, for each kind of layer.
 LAYERS = {
@@ -348,7 +348,7 @@ def test_a_radius_is_that_of_each_gate(draw):
 )
 def test_slope_gain_of_a_rectifier_is_torchs(nonlinearity, gain):
     cell = cells.Elman(2, 3, nonlinearity=nonlinearity)
-    assert gain_for_slope(cell) == pytest.approx(gain, rel=1e-5)
+    assert gain_for_slope(cell.nonlinearity) == pytest.approx(gain, rel=1e-5)
     slope = {"relu": None, "leaky_relu": 0.01, "prelu": 0.25}[nonlinearity]
     theirs = nn.init.calculate_gain("relu" if slope is None else "leaky_relu", slope)
     assert gain == pytest.approx(theirs)

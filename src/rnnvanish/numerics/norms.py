@@ -1,11 +1,11 @@
-"""Norms of gradients lag by lag, of numbers whose squares no format holds, and what a format cannot tell from zero."""
+"""Norms of gradients lag by lag, of numbers whose squares no format holds; how large a matrix is, or has to be."""
 
 from collections.abc import Sequence
 from functools import reduce
 
 import torch
 from jaxtyping import Float, Inexact
-from torch import Tensor
+from torch import Tensor, nn
 
 #: Norms of the gradient at each lag, sequence by sequence; nan beyond a sequence's beginning.
 Norms = Float[Tensor, "lags sequences"]
@@ -81,3 +81,16 @@ def spectral_radius(matrix: Float[Tensor, "units units"]) -> float:
     if radius <= torch.finfo(matrix.dtype).eps * matrix.abs().amax().item():
         raise ValueError("A matrix without an eigenvalue other than 0 cannot be scaled to a radius: draw more of it.")
     return radius
+
+
+def gain_for_slope(activation: nn.Module) -> float:
+    """Compute 1 / √E[φ′(z)²], z standard normal: a matrix times that keeps the gradient's length in a wide network.
+
+    That is the rule of He et al. (2015): √2 for ReLU. For tanh it is 1.47; `torch.nn.init.calculate_gain` has 5/3.
+    """
+    like = next(activation.parameters(), torch.empty((), dtype=torch.double))
+    with torch.enable_grad():
+        z = torch.linspace(-8, 8, 4000, dtype=like.dtype, device=like.device, requires_grad=True)  # no kink at 0 is met
+        (slope,) = torch.autograd.grad(activation(z).sum(), z)
+    weight = torch.exp(-z.detach().square() / 2)
+    return float((weight.sum() / (weight * slope.square()).sum()).sqrt())
