@@ -77,9 +77,10 @@ table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 begin = '<rv-table class="rv-cures" counted="cures" choices="When it acts, Acts on" markdown="1">'
 for_pages = {
     name: [
-        [names[network], f"{in_words(each.half_life)} steps", one_in(each.arrives)]
+        {"network": names[network], "half_lives": [in_words(each.half_life) for each in pair]}
+        | {"arrives": [one_in(each.arrives) for each in pair], "gains": [each.gain for each in pair]}
         for network, after in kept.items()
-        for each in (bare[network], after)
+        for pair in [(bare[network], after)]
     ]
     for name, kept in found.items()
 }

@@ -16,6 +16,7 @@ def test_the_middle_draw_is_told():
     (middle,) = [each for each in curves if min(half_lives) < each.half_life < max(half_lives)]
     found = kept("GRU", UniformGate())
     assert found.half_life == middle.half_life
+    assert found.gain == tuple(middle.gain[: LAG + 1].tolist())
     assert found.arrives == float(middle.gain[LAG])
 
 
@@ -31,7 +32,7 @@ def test_networks_that_a_cure_takes(monkeypatch):
     assert suited(OpenGate()) == ("LSTM", "GRU")
     assert suited(Identity()) == ("ReLU",)
     assert suited(ClipNorm()) == tuple(cures.NETWORKS)
-    monkeypatch.setattr(cures, "kept", lambda network, cure: cures.Kept(1.0, 1.0))
+    monkeypatch.setattr(cures, "kept", lambda network, cure: cures.Kept(1.0, (1.0,)))
     assert list(measured(Identity())) == ["ReLU"]
     assert list(measured(TruncatedBackpropagation())) == ["tanh", "LSTM", "GRU"]
     assert measured(ClipNorm()) == {}

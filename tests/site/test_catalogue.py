@@ -8,7 +8,7 @@ import pytest
 from rnnvanish import mitigations
 from rnnvanish.mitigation import Penalty, Rule
 from rnnvanish.training.learner import Learner
-from tools.site.catalogue import of_cures, pages
+from tools.site.catalogue import measured, of_cures, pages
 
 
 @pytest.mark.parametrize("name", mitigations.ALL)
@@ -72,5 +72,17 @@ def test_the_page_of_a_cure_says_what_the_table_measured(visit, site):
     ).groups()
     page = visit(site, "reference/mitigations/chrono.html").page
     said = page.locator("tr", has=page.get_by_role("rowheader", name="LSTM")).locator("td").all_inner_texts()
-    assert said[:2] == [f"{before} steps", f"{after} steps"]
+    assert said[:2] == [before, after]
     assert said[3] == arrives
+    label = page.get_by_role("img", name="Line chart, LSTM").get_attribute("aria-label")
+    assert label.endswith(f"with it {arrives}.")
+
+
+def test_the_lines_of_a_picture_stand_where_they_should():
+    halves = [0.5**lag for lag in range(101)]
+    ((kept, lost), grid) = measured._picture([[1.0] * 101, halves])
+    heights = {words: y for y, words in grid}
+    assert {point.split()[1] for point in kept[1:].split("L")} == {str(heights["all"])}
+    points = [tuple(map(float, point.split())) for point in lost[1:].split("L")]
+    assert len(points) == 44  # 2⁻⁴³ is the last above 10⁻¹³
+    assert points[20] == pytest.approx((measured.WIDTH * 0.2, heights["1 in a million"]), abs=0.3)

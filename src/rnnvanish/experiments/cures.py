@@ -1,6 +1,7 @@
 """What each cure changes before any training: of plain, LSTM and GRU networks the half-life, and what arrives from 100 steps back."""
 
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ LAG = 100
 #: One more step than fits a hundred, so that no cut of a truncation falls just before the end.
 STEPS = LAG + 11
 SEEDS = (0, 1, 2)
+ENDLESS = 1e6  # steps
 #: The networks that cures are tried on, as torch draws them; the first two are plain ones, by their activation.
 NETWORKS: Mapping[str, Callable[[int, int], nn.Module]] = {
     "tanh": nn.RNN,
@@ -33,12 +35,17 @@ class Kept:
     """How much of a gradient a network keeps.
 
     Attributes:
-        half_life: In steps; infinite where nothing is lost.
-        arrives: The part that arrives from `LAG` steps back.
+        half_life: In steps; infinite where less than half is lost in a million.
+        gain: The part that is left at each lag, from 0 to `LAG`.
     """
 
     half_life: float
-    arrives: float
+    gain: tuple[float, ...]
+
+    @property
+    def arrives(self) -> float:
+        """The part that arrives from `LAG` steps back."""
+        return self.gain[LAG]
 
 
 def written(name: str) -> str:
@@ -98,7 +105,8 @@ def kept(network: str, *cures: Draw | Build) -> Kept:
         (curve(lambda: _drawn(network, cures), seed, STEPS) for seed in SEEDS), key=lambda each: each.half_life
     )
     middle = curves[len(SEEDS) // 2]
-    return Kept(middle.half_life, float(middle.gain[LAG]))
+    half_life = middle.half_life if middle.half_life < ENDLESS else math.inf
+    return Kept(half_life, tuple(middle.gain[: LAG + 1].tolist()))
 
 
 def _drawn(network: str, cures: Sequence[Draw | Build]) -> nn.Module:
