@@ -59,7 +59,7 @@ class _Before(torch.autograd.Function):
 
 def _length(gradients: tuple[Tensor, ...]) -> Float[Tensor, " batch"]:
     """In double precision: no square of a single number is lost."""
-    norms = [torch.linalg.vector_norm(each.flatten(1), dim=-1).double() for each in map(_double, gradients)]
+    norms = [torch.linalg.vector_norm(each.flatten(1), dim=-1) for each in map(_double, gradients)]
     length: Tensor = torch.linalg.vector_norm(torch.stack(norms), dim=0)
     return length
 

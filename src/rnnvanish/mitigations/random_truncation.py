@@ -30,7 +30,8 @@ class _RandomlyTruncated(Wrapper):
 
     def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
         if self.training:
-            passed = torch.where(torch.rand_like(x.real[:, :1]) < self.cut, 0.0, 1 / (1 - self.cut))
+            drawn = torch.rand_like(x.real[:, :1])
+            passed = (drawn >= self.cut).to(drawn.dtype) / (1 - self.cut)
             state = tuple(_scale_gradient(part, passed) if is_number(part) else part for part in state)
         return super().forward(x, state, **wanted)
 
