@@ -13,6 +13,7 @@ from rnnvanish.mitigations import (
     LeakyStep,
     MultiplicativeIntegration,
     ResidualThroughTime,
+    RMSNormalisation,
     WeightDrop,
 )
 
@@ -148,6 +149,22 @@ def test_multiplicative_integration_step_by_step(kind):
             z = torch.sigmoid(xz + hz)
             h = (1 - z) * torch.tanh(xn + torch.sigmoid(xr + hr) * hn) + z * h
     torch.testing.assert_close(layer(x)[0][-1], h, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("normalised_first", [True, False])
+def test_multiplicative_integration_of_what_is_normalised(normalised_first):
+    """Both products are then the normalised ones, whichever cure came first."""
+    cures = (RMSNormalisation(), MultiplicativeIntegration(0.7, 0.4))
+    layer = nn.RNN(INPUT, HIDDEN).double()
+    for cure in cures if normalised_first else reversed(cures):
+        layer = cure(layer)
+    cell, x, h = layer.cells[0].cell, sequences(1)[0], torch.randn(BATCH, HIDDEN).double()
+    wx, uh = (
+        product / (product.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+        for product in (x @ cell.from_x.weight.T, h @ cell.from_h.weight.T)
+    )
+    expected = torch.tanh(0.7 * wx * uh + 0.4 * (wx + uh) + cell.from_x.bias + cell.from_h.bias)
+    torch.testing.assert_close(layer.cells[0](x, (h,))[0], expected)
 
 
 def test_multiplicative_integration_after_training_scales_what_the_state_does():

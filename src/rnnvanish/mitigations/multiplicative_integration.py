@@ -13,7 +13,6 @@ from typing import cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from rnnvanish.cell import Cell, Paper, State
 from rnnvanish.mitigation import Build, Wrapper, innermost, wrap
@@ -31,7 +30,7 @@ class _Integrated(Wrapper):
 
     def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
         from_x, from_h = _layers(self)
-        product = linear(x, from_x.weight)
+        product = from_x(x) if from_x.bias is None else from_x(x) - from_x.bias  # normalised, where it is
         with ExitStack() as hooks:
             hooks.enter_context(from_x.register_forward_hook(partial(_scale, self.beta_x)))
             hooks.enter_context(from_h.register_forward_hook(partial(_scale, self.alpha * product + self.beta_h)))

@@ -28,8 +28,9 @@ class _Divided(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         apart = self.stacked.right_inverse(weight)
-        norm = torch.linalg.matrix_norm(apart, ord=2, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
-        return cast(Tensor, self.stacked(apart / norm))
+        wide = apart.to(torch.promote_types(weight.dtype, torch.float32))  # of 16 bits there are no singular values
+        norm = torch.linalg.matrix_norm(wide, ord=2, keepdim=True).clamp(min=torch.finfo(wide.dtype).tiny)
+        return cast(Tensor, self.stacked((wide / norm).to(weight.dtype)))
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         return weight
