@@ -84,3 +84,13 @@ def test_a_small_state_goes_through_the_compiled_loop_where_there_is_one(monkeyp
     monkeypatch.setattr(run, "PARALLEL_NUMBERS", BATCH * HIDDEN**2)
     layer(x)
     assert len(calls) == 2
+
+
+def test_a_few_steps_of_a_small_state_are_taken_at_once_and_more_of_them_one_by_one(monkeypatch):
+    layer, x = Recurrent(cells.DeltaNet, INPUT, HIDDEN, heads=1).double(), torch.randn(17, 16, INPUT).double()
+    calls = counted(monkeypatch, layer, 2**18)
+    few, _ = layer(x[:16])
+    assert len(calls) == 1
+    more, _ = layer(x)
+    assert len(calls) == 1
+    torch.testing.assert_close(more[:16], few, rtol=1e-9, atol=1e-11)

@@ -22,8 +22,10 @@ ENGINES = ("auto", "reference", "cpu", "gpu")
 SMALLEST = 2048
 #: From so many steps on a parallel form is faster than a plain loop.
 PARALLEL_STEPS = 4
-#: From so many real numbers of state on, more than a core's cache holds, it is faster than a compiled one.
-PARALLEL_NUMBERS = 2**16
+#: Up to so many it is faster than a compiled one, which takes longer to begin.
+SHORT_STEPS = 16
+#: From so many real numbers of state on, more than a core's cache holds, it is faster than that over any steps.
+PARALLEL_NUMBERS = 2**18
 
 _programs: Programs = {}
 _logged: set[tuple[str, str]] = set()
@@ -63,7 +65,7 @@ def run(
     wants_program = _wants_program(engine, x, state, record)
     at_once = engine == "auto" and record is None and lengths is None and not columns
     at_once = at_once and _has_all_steps_at_once(cell, modules, x)
-    if at_once and (not wants_program or _outgrows_cache(x, state)):
+    if at_once and (not wants_program or _is_slow_step_by_step(x, state)):
         return cast(Cell, substitute_weights(cell, parametrized)).parallel(x, state)
     given, state = state, form.begin(cell, x, state)
     if wants_program:
@@ -100,9 +102,10 @@ def _has_all_steps_at_once(cell: Cell, modules: Mapping[str, nn.Module], x: Tens
         return False
 
 
-def _outgrows_cache(x: Tensor, state: State) -> bool:
-    """Whether a loop over a state is held up by memory, so that all steps at once are faster than a compiled loop."""
-    return x.device.type != "cpu" or sum(part.numel() << part.is_complex() for part in state) >= PARALLEL_NUMBERS
+def _is_slow_step_by_step(x: Tensor, state: State) -> bool:
+    """Whether all steps at once are faster than a compiled loop, by what `bench.goals` found on a CPU."""
+    numbers = sum(part.numel() << part.is_complex() for part in state)
+    return x.device.type != "cpu" or len(x) <= SHORT_STEPS or numbers >= PARALLEL_NUMBERS
 
 
 def _wants_program(engine: str, x: Tensor, state: State, record: StateRecord | None) -> bool:
