@@ -169,6 +169,20 @@ def _own_step(module: nn.Module, model: nn.Module) -> list[Cell]:
     return [] if held else [module]
 
 
+def kind_of(cell: Cell) -> str:
+    """What a cell is known as: by the layer that torch has of it, and what a plain one is made of."""
+    twin = type(cell).torch_twin
+    name = type(cell).__name__ if twin is None else twin.__name__
+    return f"{name} ({type(cell.nonlinearity).__name__.lower()})" if cell.plain else name
+
+
+def replace_module(model: nn.Module, module: nn.Module, other: nn.Module) -> None:
+    """Put another module in the place of one, wherever `model` holds it."""
+    for parent in list(model.modules()):
+        for attribute in [name for name, child in parent._modules.items() if child is module]:
+            setattr(parent, attribute, other)
+
+
 def torch_suffixes(module: nn.RNNBase) -> list[str]:
     """What torch appends to the names of the weights of each loop."""
     sides = ("", "_reverse") if module.bidirectional else ("",)

@@ -15,7 +15,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State, gates, recurrent_layers
-from rnnvanish.live import RecurrentStep, cells_of, has_own_forward, live_cells, recurrent_modules, step_modules
+from rnnvanish.live import (
+    RecurrentStep,
+    cells_of,
+    has_own_forward,
+    kind_of,
+    live_cells,
+    recurrent_modules,
+    replace_module,
+    step_modules,
+)
 from rnnvanish.numerics.norms import gain_for_slope, spectral_radius
 from rnnvanish.recurrent import Recurrent
 
@@ -69,18 +78,11 @@ class Draw(Mitigation):
         cells = [innermost(cell) for cell in live_cells(model)]
         treated = [self.draw(cell) for cell in cells]
         if not any(treated):
-            kinds = sorted({_kind(cell) for cell in cells}) or ["no recurrent layer"]
+            kinds = sorted({kind_of(cell) for cell in cells}) or ["no recurrent layer"]
             raise ValueError(
                 f"{type(self).__name__} suits no layer of this model, which has {', '.join(kinds)}: it needs {self.needs}."
             )
         return model
-
-
-def _kind(cell: Cell) -> str:
-    """What a cell is known as: by the layer that torch has of it, and what a plain one is made of."""
-    twin = type(cell).torch_twin
-    name = type(cell).__name__ if twin is None else twin.__name__
-    return f"{name} ({type(cell.nonlinearity).__name__.lower()})" if cell.plain else name
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,11 +183,11 @@ class Build(Mitigation):
             layer.register_weights()  # what is changed may be no longer what torch can hold
             if module is model:
                 return changed
-            _replace(model, module, changed)
+            replace_module(model, module, changed)
         refused = []
         for name, module in steps.items():
             try:
-                _replace(model, module, self._changed_step(name, cast(nn.RNNCellBase, module)))
+                replace_module(model, module, self._changed_step(name, cast(nn.RNNCellBase, module)))
             except ValueError as error:
                 refused.append(error)
         if steps and not modules and len(refused) == len(steps):
@@ -216,12 +218,6 @@ class Build(Mitigation):
                 f"and the loop that calls it hands on {' and '.join(cell.state_names)}: change that loop, or use a layer."
             )
         return step.train(module.training)
-
-
-def _replace(model: nn.Module, module: nn.Module, other: nn.Module) -> None:
-    for parent in list(model.modules()):
-        for attribute in [name for name, child in parent._modules.items() if child is module]:
-            setattr(parent, attribute, other)
 
 
 class Wrapper(Cell):
