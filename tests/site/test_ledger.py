@@ -107,7 +107,7 @@ def test_without_javascript_the_question_is_a_list_and_a_fold(visit, sample):
 
 def test_every_claim_is_shown_and_every_row_leads_to_its_box(site):
     text = (site / "claims.html").read_text(encoding="utf-8")
-    found = re.findall(r'<td>\d+</td><td><a href="([^"#]+)#([^"]+)"', text)
+    found = re.findall(r'<td data-choice="[^"]+">\d+</td><td><a href="([^"#]+)#([^"]+)"', text)
     assert {name for _, name in found} == {claim.id for claim in experiments.claims()}
     for page, name in found:
         assert f'id="{name}"' in (site / page).read_text(encoding="utf-8"), f"{page} shows no box {name}"
