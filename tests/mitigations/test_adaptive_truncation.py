@@ -1,6 +1,5 @@
 """Adaptively truncated backpropagation: the window in closed form, by brute force, and while a network trains."""
 
-import json
 import math
 
 import pytest
@@ -9,7 +8,6 @@ from builds import HIDDEN, INPUT, TORCH, sequences, train_a_little
 from torch import nn
 
 from rnnvanish import Recurrent, cells, probes
-from rnnvanish.__main__ import main
 from rnnvanish.mitigations.adaptive_truncation import AdaptiveTruncation, shortest_window
 from rnnvanish.mitigations.truncated_backpropagation import TruncatedBackpropagation
 
@@ -121,21 +119,6 @@ def test_the_window_is_saved_with_the_model_and_a_plain_checkpoint_loads():
     assert window_of(other) == 7
     other.load_state_dict(Recurrent(cells.GRU, INPUT, HIDDEN).state_dict())
     assert window_of(other) == 7
-
-
-def test_it_trains_from_the_command_line(tmp_path, capsys):
-    """Gradients of an interrupted run are those of the whole one only if its window went into the checkpoint."""
-    words = (
-        "train --cell Elman --task adding --task_options.length 12 --hidden_size 3 --batch_size 4 --steps_per_epoch 3"
-    )
-    cure = "AdaptiveTruncation(bias=0.3, every=4)"
-    command = [*words.split(), "--epochs", "2", "--json", "--out", str(tmp_path), "--mitigations", cure]
-    assert main(command) == 0
-    capsys.readouterr()
-    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
-    (window,) = [float(value) for name, value in checkpoint.items() if name.endswith("window")]
-    assert 1 <= window <= 12
-    assert json.loads((tmp_path / "result.json").read_text())["steps"] == 6
 
 
 @pytest.mark.parametrize("options", [{"bias": 0.0}, {"bias": 1.0}, {"every": 0}])

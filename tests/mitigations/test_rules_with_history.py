@@ -93,8 +93,9 @@ def test_a_checkpoint_keeps_what_it_has_seen(rule):
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path, capsys, monkeypatch):
-    """Stopped after its second epoch of three; the rules come in an order of their own."""
-    cures = "GradientNoise(eta=0.1), AutoClip(50), LossScaling(interval=2)"
+    """Stopped in its third epoch: with all that rules have seen, with a window that was measured, with coins for each step."""
+    cures = "GradientNoise(eta=0.1), AutoClip(50), LossScaling(interval=2), "
+    cures += "HDetach, RandomTruncation(5), AdaptiveTruncation(bias=0.3, every=4)"
     words = "train --cell GRU --task adding --task_options.length 8 --hidden_size 3 --steps_per_epoch 3 --batch_size 4"
     results = []
     for folder, stop in (("whole", False), ("parts", True)):
@@ -114,9 +115,12 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path, capsys,
         assert main(command) == 0
         results.append(json.loads(capsys.readouterr().out))
     assert results[0]["loss"] == results[1]["loss"]
-    kept = [torch.load(tmp_path / folder / "last.ckpt", weights_only=True)["rules"] for folder in ("whole", "parts")]
-    assert kept[0] == kept[1]
-    assert {"steps": 9} in kept[0]
+    kept = [torch.load(tmp_path / folder / "last.ckpt", weights_only=True) for folder in ("whole", "parts")]
+    assert kept[0]["rules"] == kept[1]["rules"]
+    assert {"steps": 9} in kept[0]["rules"]
+    torch.testing.assert_close(kept[0]["state_dict"], kept[1]["state_dict"], rtol=0, atol=0)
+    (window,) = [float(value) for name, value in kept[0]["state_dict"].items() if name.endswith("window")]
+    assert 1 <= window <= 8
 
 
 # AutoClip.
