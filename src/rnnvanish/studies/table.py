@@ -10,7 +10,7 @@ from rnnvanish.console import complain
 from rnnvanish.studies.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 #: Seconds from one line to the next where no terminal shows a table.
 EVERY = 60.0
@@ -61,7 +61,8 @@ def duration(seconds: float) -> str:
     return " ".join(f"{count} {unit}" for unit, count in units[:2] if count) or "less than a second"
 
 
-def _table(name: str, progress: Progress) -> "Table":
+def _table(name: str, progress: Progress) -> "RenderableType":
+    from rich.console import Group
     from rich.table import Table
 
     table = Table(title=f"Study {name}", title_justify="left")
@@ -73,12 +74,11 @@ def _table(name: str, progress: Progress) -> "Table":
         "solved": str(progress.solved),
         "diverged": str(progress.diverged),
         "time left": left,
-        "best so far": "\n".join(best(progress)),
     }
     for title in columns:
-        table.add_column(title, overflow="fold")
+        table.add_column(title)
     table.add_row(*columns.values())
-    return table
+    return Group(table, *(f"Best so far: {line}" for line in best(progress)))
 
 
 def best(progress: Progress) -> list[str]:
