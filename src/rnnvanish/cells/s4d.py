@@ -82,7 +82,9 @@ class S4D(Cell):
         (s,), outputs = state, []
         c, rate = torch.complex(self.c_re, self.c_im), torch.complex(-self.log_a.exp(), self.omega)
         decay, length = torch.exp(self.log_dt.exp() * rate), min(self.chunk, x.shape[0])
-        write, powers = (decay - 1) / rate, torch.cumprod(decay.expand(length, -1, -1), 0)  # Ā, Ā², …
+        write, powers = (decay - 1) / rate, decay[None]  # Ā, Ā², …
+        for _ in range((length - 1).bit_length()):
+            powers = torch.cat([powers, powers[-1] * powers])[:length]
         written = write * torch.cat([torch.ones_like(powers[:1]), powers[:-1]])  # by a step, so many steps ago
         kernel = torch.fft.rfft(2 * (c * written).sum(-1).real, 2 * length, 0)[:, None]
         for u in self.from_x(x).split(length):
