@@ -109,7 +109,7 @@ for network, by_lag in found.success("recall").items():
 #
 # Each machine needs this package, and nothing else: results come back to the one where the sweep runs. A trial whose
 # machine is lost begins again on another. `--cpus 2` gives each trial two cores, `--gpus 0.25` a quarter of a GPU; the
-# study says `accelerator: gpu` then.
+# study says `accelerator: gpu` then. `--gpus 2 --devices 2` lets two GPUs share each batch of a trial.
 #
 # No cluster, but several machines? Sweep on each a study with other seeds, and copy the files of the folders into one. Then
 # a study that names all the seeds finds its trials done. A trial is named by all that it is made of. So results never mix.
@@ -120,7 +120,7 @@ for network, by_lag in found.success("recall").items():
 # in a second. With trials of ten seconds that keeps 4,500 workers busy. So the sweep is not what breaks first.
 #
 # The folder is. A million results are a million files, and the same command reads all of them when it goes on: three
-# minutes on a disk of this machine, an hour over a slow network. So cut the study into parts, by its seeds, for example:
+# minutes on a disk of this machine, an hour where each file takes four thousandths of a second, over a network. So cut the study into parts, by its seeds, for example:
 # each part has a file, a sweep and a folder of its own. Copy the folders into one in the end, and write all results into
 # one file: `--export all.json`. What reads them later reads that.
 #
@@ -133,7 +133,7 @@ for network, by_lag in found.success("recall").items():
 #     | memory for the list of trials | 0.46 kB | 0.5 GB |
 #     | memory that the sweep gains beside it | 5 MB after 1,000 trials, 10 after 10,000, 14 after 30,000 | levels off |
 #     | the file | 1.2 kB, 4.1 kB on disk | 4.1 GB, a million files |
-#     | to read it when the sweep goes on | 0.17 ms; 4 ms over a slow network | 3 min; 67 min |
+#     | to read it when the sweep goes on | 0.17 ms; 4 ms, say, over a network | 3 min; 67 min |
 #     | to read it for `studies.results` | 0.16 ms, 2 kB of memory | 3 min, 2 GB |
 #
 #     With trials of a tenth of a second on two workers that is 5 % of their time, with trials of a second half a percent.
@@ -141,8 +141,9 @@ for network, by_lag in found.success("recall").items():
 #     What breaks, in this order: reading the folder, the memory of `studies.results`, the one process that hands out. The
 #     key of a trial is the hash of its configuration, so sweeps can share a study by it: of k sweeps each takes the trials
 #     whose key leaves its number when divided by k, into a folder of its own. Folders by the first two digits of the key
-#     hold 3,900 files each. Both are changes of a line or two in `studies/store.py`. So is an object store, by fsspec: a put
-#     is whole or not there, as a file that was renamed is. It has no locks; the parts by hash take their place.
+#     hold 3,900 files each. Both are changes of a few lines in `studies/store.py`. An object store, by fsspec, takes its
+#     place behind the same five methods: a put is whole or not there, as a file that was renamed is. It has no locks; the
+#     parts by hash take their place.
 #
 # ??? info "For engineers"
 #     A trial is a function of its configuration alone. Its file is named by the hash of that, and holds steps until solved,

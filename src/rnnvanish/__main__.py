@@ -262,6 +262,7 @@ def sweep(
     address: str | None = None,
     cpus: float = 1.0,
     gpus: float = 0.0,
+    devices: int = 1,
     export: str | None = None,
     plot: str | None = None,
     json: bool = False,
@@ -280,6 +281,7 @@ def sweep(
         address: Run them on the Ray cluster with this address, such as 10.0.0.1:6379; as many as it has room for.
         cpus: Cores of a machine that a trial takes, or a part of one.
         gpus: GPUs of a machine that a trial takes, or a part of one.
+        devices: Share each batch of a trial between so many processes, each on a device, by Lightning's strategy ddp.
         export: A file for the results, a row a trial: .csv, .parquet, or .json for rnnvanish itself.
         plot: A file for a picture: which share of the seeds learns, by lag, a line for each network.
         json: Print how it ended as one line of JSON.
@@ -292,7 +294,16 @@ def sweep(
     mode = modes[0] if modes else "run"
     runner = command.runner(workers, address, cpus, gpus)
     return command.run(
-        study, out, mode, json, retry=retry, tensorboard=tensorboard, exported=export, plotted=plot, runner=runner
+        study,
+        out,
+        mode,
+        json,
+        retry=retry,
+        tensorboard=tensorboard,
+        devices=devices,
+        exported=export,
+        plotted=plot,
+        runner=runner,
     )
 
 

@@ -21,6 +21,7 @@ from rnnvanish.studies.run import Attempt, Runner, attempt, sweep
 from rnnvanish.studies.store import Store
 from rnnvanish.studies.study import Study, read
 from rnnvanish.studies.table import best, duration, shown
+from rnnvanish.studies.together import attempt_together
 from rnnvanish.studies.trial import Trial, refusals
 
 #: How the command ends: its exit code, and what `--json` prints.
@@ -35,6 +36,7 @@ def run(
     *,
     retry: bool = False,
     tensorboard: bool = False,
+    devices: int = 1,
     exported: str | None = None,
     plotted: str | None = None,
     runner: Runner | None = None,
@@ -48,6 +50,7 @@ def run(
         as_json: Whether to leave out what is for people.
         retry: Whether trials that failed are run again.
         tensorboard: Whether each trial is logged for TensorBoard.
+        devices: Processes that share each batch of a trial.
         exported: A file for the results.
         plotted: A file for the picture.
         runner: Where trials run.
@@ -66,7 +69,7 @@ def run(
             return 0, {"study": known.name, "folder": str(store.folder), "asked": "to stop"}
         progress = None
         if mode == "run":
-            progress = _sweep(known, store, runner, retry, _attempt(store, tensorboard), as_json)
+            progress = _sweep(known, store, runner, retry, _attempt(store, tensorboard, devices), as_json)
         found = collect(known, store, f"rnnvanish sweep {study}" + (f" --out {out}" if out else ""))
         if exported:
             export(found, exported)
@@ -110,7 +113,11 @@ def _sweep(
     return progress
 
 
-def _attempt(store: Store, tensorboard: bool) -> Attempt:
+def _attempt(store: Store, tensorboard: bool, devices: int) -> Attempt:
+    if devices < 1 or (tensorboard and devices > 1):
+        raise ValueError(f"sweep needs devices >= 1, and 1 with --tensorboard, got {devices}.")
+    if devices > 1:
+        return partial(attempt_together, devices)
     if not tensorboard:
         return attempt
     if find_spec("tensorboard") is None:

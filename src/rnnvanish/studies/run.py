@@ -65,13 +65,13 @@ def attempt(trial: Trial, **trainer: Any) -> dict[str, Any]:
     try:
         return _record(trial) | run(trial, **trainer)
     except Exception as error:  # noqa: BLE001  # a trial that fails must not end the study
-        return _record(trial) | failure(error)
+        return failure(trial, error)
 
 
-def failure(error: BaseException) -> dict[str, Any]:
-    """What is stored of a trial that failed, beside where and when."""
+def failure(trial: Trial, error: BaseException) -> dict[str, Any]:
+    """What is stored of a trial that failed."""
     told = "".join(traceback.format_exception(error))
-    return {"failed": {"error": f"{type(error).__name__}: {error}", "traceback": told}}
+    return _record(trial) | {"failed": {"error": f"{type(error).__name__}: {error}", "traceback": told}}
 
 
 def _record(trial: Trial) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class _Work:
         try:
             with closing(_generator(self.runner.map(self.function, self._handed_out(todo, others)))) as outcomes:
                 for trial, outcome in outcomes:
-                    content = _record(trial) | failure(outcome) if isinstance(outcome, Exception) else outcome
+                    content = failure(trial, outcome) if isinstance(outcome, Exception) else outcome
                     _patiently(partial(self.store.write, trial, content), self.store)
                     self._let_go(trial)
                     self.progress.count(trial, content, here=True)

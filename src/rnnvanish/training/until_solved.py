@@ -37,7 +37,7 @@ class UntilSolved(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         """End it where the loss is no finite number."""
-        self._losses.append(outputs["loss"].item())
+        self._losses.append(trainer.strategy.reduce(outputs["loss"]).item())  # of all processes, if there are several
         if not math.isfinite(self._losses[-1]) and self.diverged is None:
             self._end(trainer, diverged=trainer.global_step)
 
