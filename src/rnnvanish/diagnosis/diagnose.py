@@ -118,7 +118,8 @@ def _diagnose(
     }
     if unknown := [layer for layer in layers if not any(is_named(name, layer) for name in curves)]:
         raise ValueError(f"There is no layer {unknown[0]!r} to judge. There are: {', '.join(curves)}.")
-    trials = trials_of(model, calls, loss, curves, lag, train, cells=cells, segment=segment, quick=quick)
+    mainly = {name: cause.main for name, cause in seen.items() if cause is not None and cause.main}
+    trials = trials_of(model, calls, loss, curves, lag, train, cells=cells, segment=segment, quick=quick, mainly=mainly)
     advised = {
         name: replace(
             _explained(curve, seen.get(name)),
@@ -139,6 +140,7 @@ def _diagnose(
         trials.unfit,
         {name: {"low": low, "high": high} for name, (_, low, high) in measured.items() if low is not None},
         tuple(layers),
+        trials.untried,
     )
 
 

@@ -41,6 +41,7 @@ class Diagnosis:
         layers: Names of the modules or loops that are judged; all if empty.
         intervals: Of several batches the ends of the 95 % interval of every number of `measures`, "low" and "high", by
             the names of its fields.
+        untried: For each layer that is ill and whose cause is known the cures that suit it and were not tried, by name.
     """
 
     model: str
@@ -52,9 +53,20 @@ class Diagnosis:
     unfit: Mapping[str, str] = field(default_factory=dict)
     intervals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
+    untried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     #: What JSON has of it, besides of every layer its curve, measures and intervals.
-    in_json: ClassVar = ("model", "answer", "healthy", "unread", "findings", "outlook", "unfit", "provenance")
+    in_json: ClassVar = (
+        "model",
+        "answer",
+        "healthy",
+        "unread",
+        "findings",
+        "outlook",
+        "unfit",
+        "untried",
+        "provenance",
+    )
 
     @property
     def healthy(self) -> bool:
@@ -108,7 +120,9 @@ class Diagnosis:
 
     def _told(self, name: str, curve: Curve) -> Layer:
         measured = self.measures.get(name, Measures())
-        return Layer(name, curve, main_rows(curve, measured, self.unfit), more_rows(curve, measured))
+        untried = ", ".join(self.untried.get(name, ()))
+        named = [("not tried", f"{untried}: they show their worth in training")] if untried else []
+        return Layer(name, curve, main_rows(curve, measured, self.unfit), [*more_rows(curve, measured), *named])
 
     def __str__(self) -> str:
         return to_text(self.contents())

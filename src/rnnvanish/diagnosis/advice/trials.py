@@ -1,13 +1,16 @@
 """Mitigations, each tried on a copy of the user's own model: nothing is advised that was not measured."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from torch import nn
 
 from rnnvanish.backward.loss import Loss
 from rnnvanish.cell import Cell, keeping_bias
+from rnnvanish.diagnosis.advice.by_cause import IN_TRAINING, kind_of, ordered
 from rnnvanish.diagnosis.advice.own_step import state_weights, steps_by_name
 from rnnvanish.diagnosis.advice.reasons import why_not, why_unknown
 from rnnvanish.diagnosis.advice.replace_cell import GATED_CELLS, Swap
@@ -56,11 +59,13 @@ class Trials:
             that help first, the best of them first, and those with which it explodes last.
         unfit: Cures that could not be tried on this model, and why.
         untreated: What the same training did without any cure; None where none was asked for.
+        untried: For each of these layers whose cause is known the cures that suit it and were not tried, by name.
     """
 
     layers: dict[str, tuple[Trial, ...]]
     unfit: dict[str, str] = field(default_factory=dict)
     untreated: Training | None = None
+    untried: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def advice(self, layer: str) -> tuple[Trial, ...]:
         """The cures that help a layer; none is an answer, too."""
@@ -123,15 +128,23 @@ def trials_of(
     cells: Cells = (),
     segment: int | None = None,
     quick: bool = False,
+    mainly: Mapping[str, str] = MappingProxyType({}),
 ) -> Trials:
-    """Try what `try_cures` tries, on batches that have been drawn: those that `before` was measured on."""
+    """Try what `try_cures` tries, on batches that have been drawn: those that `before` was measured on.
+
+    Args:
+        mainly: For each loop whose cause is known the part of a step that loses most, as `Cause.main` names it: what suits
+            that is tried first, the cheapest before what has to be trained anew, and the rest is named.
+    """
     if train and loss is None:
         raise ValueError(f"To try {train} steps of training, the loss is needed that you train with: loss=...")
     bad = {name: curve for name, curve in before.items() if curve.verdict in ("vanishing", "exploding")}
     bad = {name: curve for name, curve in bad.items() if not curve.joined}
     model = unwrapped(model)
     cells = steps_by_name(model, cells)
-    cures = _cures(bad, lag)
+    kinds = {name: kind_of(curve, mainly[name]) for name, curve in bad.items() if name in mainly}
+    cures, left_out = ordered(_cures(bad, lag), kinds.values())
+    untried = {name: (*map(named, left_out), *IN_TRAINING.get(kind, ())) for name, kind in kinds.items()}
     known = live_cells(model)
     own = [name for name, step in step_modules(model, cells).items() if not cells_of(step) and step not in known]
     weights = state_weights(model, calls[0], loss, cells, [name for name in bad if name.partition(" (")[0] in own])
@@ -145,7 +158,7 @@ def trials_of(
             untreated = runner.trained(copy_model(model))
         except Exception as error:  # noqa: BLE001  # the user's own code runs where it did not before
             why = f"Training without a cure: {why_not(error, model)}"
-            return Trials(dict.fromkeys(bad, ()), {named(cure): why for cure in cures})
+            return Trials(dict.fromkeys(bad, ()), {named(cure): why for cure in cures}, untried=untried)
     found: dict[str, list[Trial]] = {name: [] for name in bad}
     for number, cure in enumerate(cures):
         doing(f"trying cure {number + 1} of {len(cures)}: {named(cure)}")
@@ -159,7 +172,8 @@ def trials_of(
             continue
         for name in bad:
             found[name].append(measured[name])
-    return Trials({name: tuple(sorted(trials, key=_rank)) for name, trials in found.items()}, unfit, untreated)
+    ranked = {name: tuple(sorted(trials, key=_rank)) for name, trials in found.items()}
+    return Trials(ranked, unfit, untreated, untried)
 
 
 def _is_there(swap: Swap, cells: list[Cell]) -> bool:
