@@ -1,7 +1,7 @@
 """A cell: one step of a recurrence, written as its paper writes it."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -27,6 +27,57 @@ class Paper:
     def __str__(self) -> str:
         where = f", {self.where}" if self.where else ""
         return f"{self.authors} ({self.year}). {self.title}{where}. {self.link}"
+
+
+class ModReLU(nn.Module):
+    """sign(a) max(|a| + b, 0), with a b for each unit that is learnt, from 0: Arjovsky, Shah & Bengio (2016)."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(units))
+
+    def forward(self, a: Tensor) -> Tensor:
+        """Bring each number nearer to 0, or further away, by the b of its unit."""
+        return torch.sign(a) * torch.relu(a.abs() + self.bias)
+
+
+class SoftsignGate(nn.Module):
+    """(1 + a / (1 + |a|)) / 2: a gate whose slope falls with the square of a, where that of a sigmoid falls with its power."""
+
+    def forward(self, a: Tensor) -> Tensor:
+        """Squash to between 0 and 1."""
+        return 0.5 + 0.5 * nn.functional.softsign(a)
+
+
+class Hardsigmoid(nn.Module):
+    """That of `torch.nn`, a/6 + 1/2 between 0 and 1, as a hardtanh: of that a loop can be compiled."""
+
+    def forward(self, a: Tensor) -> Tensor:
+        """Squash to between 0 and 1."""
+        return nn.functional.hardtanh(a / 6 + 0.5, 0.0, 1.0)
+
+
+#: The functions of units, by torch's names; what each is made for is the number of units.
+NONLINEARITIES: Mapping[str, Callable[[int], nn.Module]] = {
+    "tanh": lambda units: nn.Tanh(),
+    "sigmoid": lambda units: nn.Sigmoid(),
+    "relu": lambda units: nn.ReLU(),
+    "leaky_relu": lambda units: nn.LeakyReLU(),
+    "prelu": lambda units: nn.PReLU(),  # its slope below zero is learnt, one for all units, and starts at 1/4
+    "selu": lambda units: nn.SELU(),
+    "gelu": lambda units: nn.GELU(),
+    "softsign": lambda units: nn.Softsign(),
+    "hardsigmoid": lambda units: Hardsigmoid(),
+    "hardtanh": lambda units: nn.Hardtanh(),
+    "modrelu": ModReLU,
+}
+#: Those of gates. A gate of ReLU has no upper end, so that a state can grow: Chandar et al. (2019).
+GATES: Mapping[str, Callable[[], nn.Module]] = {
+    "sigmoid": nn.Sigmoid,
+    "hardsigmoid": Hardsigmoid,
+    "softsign": SoftsignGate,
+    "relu": nn.ReLU,
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +146,20 @@ class Cell(nn.Module):
                 raise ValueError(f"{type(self).__name__} needs {name} >= 1, got {size}.")
         self.input_size = input_size
         self.hidden_size = hidden_size
+
+    def activation(self, name: str) -> nn.Module:
+        """Make the function of its units, one of `NONLINEARITIES`; a ValueError for another name."""
+        if name not in NONLINEARITIES:
+            raise ValueError(
+                f"{type(self).__name__} needs a nonlinearity of {', '.join(NONLINEARITIES)}, got {name!r}."
+            )
+        return NONLINEARITIES[name](self.hidden_size)
+
+    def gate_function(self, name: str) -> nn.Module:
+        """Make the function of its gates, one of `GATES`; a ValueError for another name."""
+        if name not in GATES:
+            raise ValueError(f"{type(self).__name__} needs a gate_nonlinearity of {', '.join(GATES)}, got {name!r}.")
+        return GATES[name]()
 
     @property
     def innermost(self) -> "Cell":

@@ -59,12 +59,20 @@ WeightPlace = tuple[nn.Module, str]
 
 def mode_of(cell: nn.Module) -> str | None:
     """The `mode` of torch's module with the equations of `cell`; None for a cell that torch has not."""
+    if not _is_torchs(cell):
+        return None
     if type(cell) is cells.ProjectedLSTM:
         return "LSTM"
     twin = vars(type(cell)).get("torch_twin")  # a subclass may compute something else
     if twin is nn.RNN:
         return {nn.Tanh: "RNN_TANH", nn.ReLU: "RNN_RELU"}.get(type(cell.nonlinearity))
     return None if twin is None else twin.__name__
+
+
+def _is_torchs(cell: nn.Module) -> bool:
+    """Whether units and gates of a cell are squashed as torch's are."""
+    unit, gate = (type(getattr(cell, name, None)) for name in ("nonlinearity", "gate"))
+    return gate is type(None) or (unit is nn.Tanh and gate is nn.Sigmoid)
 
 
 def torch_mode(module: nn.RNNBase | nn.RNNCellBase) -> str:

@@ -45,6 +45,12 @@ SPLIT = "SplitBackward0"
 SQUASHING = {"SigmoidBackward0": (0.0, 1.0), "TanhBackward0": (-1.0, 1.0), "ReluBackward0": (0.0, math.inf)}
 
 
+#: Other functions of a number: what reads what they give says nothing of the block that they read.
+OTHER_FUNCTIONS = frozenset(
+    f"{name}Backward0" for name in ("Gelu", "Elu", "Hardtanh", "Hardsigmoid", "LeakyRelu", "PreluKernel", "Softplus")
+)
+
+
 def title(gate: str) -> str:
     """What a gate is called in a report."""
     return "units" if gate == "h" else gate
@@ -188,10 +194,22 @@ def _names(node: Any, cell: Cell, graph: _StepGraph, call: InnermostCall) -> set
 
 def _columns(edge: Edge | None, graph: _StepGraph, column: int = 0) -> Iterator[tuple[str, int]]:
     """Where in the sums of which layers a value begins, back to the functions that squashed what it reads."""
-    if edge is None or edge[0].name() in SQUASHING or graph.made_of(edge) == FIXED:
+    if edge is None or edge[0].name() in {*SQUASHING, *OTHER_FUNCTIONS} or graph.made_of(edge) == FIXED:
         return
     node, output = edge
     if layer := graph.layer(node):
         yield layer, column
-    for source in () if layer else graph.sources(node):
+        return
+    sources = graph.sources(node)
+    if node.name() == "DivBackward0" and len(sources) > 1 and sources[1] and _reads_size(sources[1]):
+        return  # a / (1 + |a|)
+    for source in sources:
         yield from _columns(source, graph, column + (output * node._saved_split_size if node.name() == SPLIT else 0))
+
+
+def _reads_size(edge: Edge) -> bool:
+    """Whether a value is a sum of a size, |a|, and constants."""
+    node = edge[0]
+    if node.name() == "AddBackward0":
+        return any(source is not None and source.name() == "AbsBackward0" for source, _ in node.next_functions)
+    return bool(node.name() == "AbsBackward0")

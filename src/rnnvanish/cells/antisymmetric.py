@@ -54,6 +54,7 @@ class AntisymmetricRNN(Cell):
         hidden_size: Width of `h`.
         epsilon: Size of a step; the paper tries 0.01, 0.1 and 1.
         gamma: Diffusion.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
         >>> cell = AntisymmetricRNN(input_size=2, hidden_size=8)
@@ -67,8 +68,11 @@ class AntisymmetricRNN(Cell):
     checked = CHECKED
     gate_names = {"from_x": ("n",)}
 
-    def __init__(self, input_size: int, hidden_size: int, epsilon: float = 0.01, gamma: float = 0.01) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, epsilon: float = 0.01, gamma: float = 0.01, nonlinearity: str = "tanh"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
         self.epsilon, self.gamma = epsilon, gamma
         self.from_x = nn.Linear(input_size, hidden_size)
         self.m = _draw(self.from_x, hidden_size)
@@ -77,7 +81,7 @@ class AntisymmetricRNN(Cell):
         """Take one step."""
         (h,) = state
         a = _antisymmetric(self.m, self.gamma)
-        return (h + self.epsilon * torch.tanh(h @ a.T + self.from_x(x)),)
+        return (h + self.epsilon * self.nonlinearity(h @ a.T + self.from_x(x)),)
 
 
 @final
@@ -89,6 +93,8 @@ class GatedAntisymmetricRNN(Cell):
         hidden_size: Width of `h`.
         epsilon: Size of a step; the paper tries 0.01, 0.1 and 1.
         gamma: Diffusion.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = GatedAntisymmetricRNN(input_size=2, hidden_size=8)
@@ -102,8 +108,18 @@ class GatedAntisymmetricRNN(Cell):
     checked = CHECKED
     gate_names = {"from_x": ("z", "n")}
 
-    def __init__(self, input_size: int, hidden_size: int, epsilon: float = 0.01, gamma: float = 0.01) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        epsilon: float = 0.01,
+        gamma: float = 0.01,
+        nonlinearity: str = "tanh",
+        gate_nonlinearity: str = "sigmoid",
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.epsilon, self.gamma = epsilon, gamma
         self.from_x = nn.Linear(input_size, 2 * hidden_size)
         self.m = _draw(self.from_x, hidden_size)
@@ -113,4 +129,4 @@ class GatedAntisymmetricRNN(Cell):
         (h,) = state
         turned = h @ _antisymmetric(self.m, self.gamma).T
         xz, xn = self.from_x(x).chunk(2, dim=-1)
-        return (h + self.epsilon * torch.sigmoid(turned + xz) * torch.tanh(turned + xn),)
+        return (h + self.epsilon * self.gate(turned + xz) * self.nonlinearity(turned + xn),)

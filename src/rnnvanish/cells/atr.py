@@ -11,7 +11,6 @@ one by the state closes the other.
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -27,6 +26,7 @@ class ATR(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = ATR(input_size=2, hidden_size=8)
@@ -45,8 +45,9 @@ class ATR(Cell):
     checked = "authors' code, bzhangGo/ATR lm/pytorch-lm/rnn/atr.py @ 4283f69aad"
     gate_names = {"from_x": ("p",), "from_h": ("q",)}
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, gate_nonlinearity: str = "sigmoid") -> None:
         super().__init__(input_size, hidden_size)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, hidden_size)
         self.from_h = nn.Linear(hidden_size, hidden_size)
         draw_uniform(0.08, self.from_x, self.from_h)
@@ -55,4 +56,4 @@ class ATR(Cell):
         """Take one step."""
         (h,) = state
         p, q = self.from_x(x), self.from_h(h)
-        return (torch.sigmoid(p + q) * p + torch.sigmoid(p - q) * h,)
+        return (self.gate(p + q) * p + self.gate(p - q) * h,)

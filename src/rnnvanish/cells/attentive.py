@@ -27,6 +27,7 @@ class AttentiveRNN(Cell):
         input_size: Features read at each step.
         hidden_size: Width of `s`.
         span: Past outputs that are attended to; `past` is (batch, span, hidden), the newest first.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
         >>> cell = AttentiveRNN(input_size=2, hidden_size=8)
@@ -49,8 +50,9 @@ class AttentiveRNN(Cell):
     gate_names = {"from_x": ("h",), "from_s": ("h",), "query": ("query",), "key": ("key",)}
     small = {"span": 3}
 
-    def __init__(self, input_size: int, hidden_size: int, span: int = 25) -> None:
+    def __init__(self, input_size: int, hidden_size: int, span: int = 25, nonlinearity: str = "tanh") -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
         self.span = span
         self.from_x = nn.Linear(input_size, hidden_size)
         self.from_s = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -72,7 +74,7 @@ class AttentiveRNN(Cell):
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
         s, past, t = state
-        h = torch.tanh(self.from_x(x) + self.from_s(s))
+        h = self.nonlinearity(self.from_x(x) + self.from_s(s))
         past, t = torch.cat([h[:, None], past[:, :-1]], dim=1), t + 1
         e = (self.score * torch.tanh(self.query(s)[:, None] + self.key(past))).sum(-1)
         e = e.masked_fill(torch.arange(self.span, device=x.device) + 0.5 > t, -math.inf)  # not reached yet

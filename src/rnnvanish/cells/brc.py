@@ -35,6 +35,8 @@ class BRC(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = BRC(input_size=2, hidden_size=8)
@@ -49,8 +51,12 @@ class BRC(Cell):
     gate_names = {"from_x": ("a", "c"), "from_x_to_n": ("n",)}
     keeps = Keeps("c", "h", called="update")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 2 * hidden_size)
         self.from_x_to_n = nn.Linear(input_size, hidden_size, bias=False)
         self.memory_a = nn.Parameter(torch.ones(hidden_size))
@@ -63,8 +69,8 @@ class BRC(Cell):
         (h,) = state
         a, c = self.from_x(x).chunk(2, dim=-1)
         a = 1 + torch.tanh(a + self.memory_a * h)
-        c = torch.sigmoid(c + self.memory_c * h)
-        return (c * h + (1 - c) * torch.tanh(self.from_x_to_n(x) + a * h),)
+        c = self.gate(c + self.memory_c * h)
+        return (c * h + (1 - c) * self.nonlinearity(self.from_x_to_n(x) + a * h),)
 
 
 @final
@@ -74,6 +80,8 @@ class NBRC(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = NBRC(input_size=2, hidden_size=8)
@@ -88,8 +96,12 @@ class NBRC(Cell):
     gate_names = {"from_x": ("a", "c", "n"), "from_h": ("a", "c")}
     keeps = Keeps("c", "h", called="update")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 3 * hidden_size, bias=False)
         self.from_h = nn.Linear(hidden_size, 2 * hidden_size)
         draw_glorot(hidden_size, self.from_x)
@@ -101,5 +113,5 @@ class NBRC(Cell):
         xa, xc, xn = self.from_x(x).chunk(3, dim=-1)
         ha, hc = self.from_h(h).chunk(2, dim=-1)
         a = 1 + torch.tanh(xa + ha)
-        c = torch.sigmoid(xc + hc)
-        return (c * h + (1 - c) * torch.tanh(xn + a * h),)
+        c = self.gate(xc + hc)
+        return (c * h + (1 - c) * self.nonlinearity(xn + a * h),)

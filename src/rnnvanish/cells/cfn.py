@@ -11,7 +11,6 @@ begins at 1, so θ at 0.73, and h stays small.
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -27,6 +26,8 @@ class CFN(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = CFN(input_size=2, hidden_size=8)
@@ -48,8 +49,12 @@ class CFN(Cell):
     )
     gate_names = {"from_x": ("theta", "eta", "n"), "from_h": ("theta", "eta")}
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 3 * hidden_size, bias=False)
         self.from_h = nn.Linear(hidden_size, 2 * hidden_size)
         draw_uniform(0.07, self.from_x, self.from_h)
@@ -61,6 +66,6 @@ class CFN(Cell):
         (h,) = state
         x_theta, x_eta, x_n = self.from_x(x).chunk(3, dim=-1)
         h_theta, h_eta = self.from_h(h).chunk(2, dim=-1)
-        theta = torch.sigmoid(x_theta + h_theta)
-        eta = torch.sigmoid(x_eta + h_eta)
-        return (theta * torch.tanh(h) + eta * torch.tanh(x_n),)
+        theta = self.gate(x_theta + h_theta)
+        eta = self.gate(x_eta + h_eta)
+        return (theta * self.nonlinearity(h) + eta * self.nonlinearity(x_n),)

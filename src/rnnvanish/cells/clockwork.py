@@ -32,6 +32,7 @@ class ClockworkRNN(Cell):
         hidden_size: Width of `h`. All modules have as many units, but for one more in each of the first where some are
             left over.
         periods: Of each module, in steps, the fastest first.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Raises:
         ValueError: Where a period is no step long, or there is none.
@@ -53,7 +54,9 @@ class ClockworkRNN(Cell):
     period: Tensor
     reads: Tensor
 
-    def __init__(self, input_size: int, hidden_size: int, periods: Sequence[int] = EXPONENTIAL) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, periods: Sequence[int] = EXPONENTIAL, nonlinearity: str = "tanh"
+    ) -> None:
         super().__init__(input_size, hidden_size)
         if not periods or min(periods) < 1:
             raise ValueError(f"ClockworkRNN needs periods of at least one step, got {periods}.")
@@ -61,6 +64,7 @@ class ClockworkRNN(Cell):
         self.from_h = nn.Parameter(torch.empty(hidden_size, hidden_size))
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.1)
+        self.nonlinearity = self.activation(nonlinearity)
         modules = torch.empty(hidden_size).tensor_split(len(periods))
         period = torch.cat([torch.full_like(units, each) for units, each in zip(modules, periods, strict=True)])
         self.register_buffer("period", period, persistent=False)
@@ -74,5 +78,5 @@ class ClockworkRNN(Cell):
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
         h, t = state
-        new = torch.tanh(self.from_x(x) + h @ (self.from_h * self.reads).T)
+        new = self.nonlinearity(self.from_x(x) + h @ (self.from_h * self.reads).T)
         return torch.where(t % self.period == 0, new, h), (t + 1) % self.cycle

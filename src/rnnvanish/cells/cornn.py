@@ -9,7 +9,6 @@ small steps, and the tanh adds only Δt times its slope. Why it fades all the sa
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -26,6 +25,7 @@ class CoRNN(Cell):
         dt: Size of a step.
         gamma: Frequency: how hard an oscillator is pulled back.
         epsilon: Damping. The three defaults are the authors' for pixels of MNIST; other tasks have others.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
         >>> cell = CoRNN(input_size=2, hidden_size=8)
@@ -47,9 +47,16 @@ class CoRNN(Cell):
     gate_names = dict.fromkeys(("from_x", "from_y", "from_z"), ("n",))
 
     def __init__(
-        self, input_size: int, hidden_size: int, dt: float = 0.042, gamma: float = 2.7, epsilon: float = 4.7
+        self,
+        input_size: int,
+        hidden_size: int,
+        dt: float = 0.042,
+        gamma: float = 2.7,
+        epsilon: float = 4.7,
+        nonlinearity: str = "tanh",
     ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
         self.dt, self.gamma, self.epsilon = dt, gamma, epsilon
         self.from_x = nn.Linear(input_size, hidden_size)
         self.from_y = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -60,7 +67,7 @@ class CoRNN(Cell):
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
         y, z = state
-        n = torch.tanh(self.from_x(x) + self.from_y(y) + self.from_z(z))
+        n = self.nonlinearity(self.from_x(x) + self.from_y(y) + self.from_z(z))
         z = z + self.dt * (n - self.gamma * y - self.epsilon * z)
         y = y + self.dt * z
         return y, z

@@ -11,7 +11,6 @@ kept, the less can be written; c never leaves the range of tanh.
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -28,6 +27,8 @@ class CoupledLSTM(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h` and of `c`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = CoupledLSTM(input_size=2, hidden_size=8)
@@ -49,8 +50,12 @@ class CoupledLSTM(Cell):
     gate_names = dict.fromkeys(("from_x", "from_h"), ("f", "g", "o"))
     keeps = Keeps("f", "c", called="forget", memory="cell")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 3 * hidden_size)
         self.from_h = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
         draw_glorot(3 * hidden_size, self.from_x, self.from_h)
@@ -60,7 +65,7 @@ class CoupledLSTM(Cell):
         """Take one step."""
         h, c = state
         f, g, o = (self.from_x(x) + self.from_h(h)).chunk(3, dim=-1)
-        f = torch.sigmoid(f)
-        c = f * c + (1 - f) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
+        f = self.gate(f)
+        c = f * c + (1 - f) * self.nonlinearity(g)
+        h = self.gate(o) * self.nonlinearity(c)
         return h, c

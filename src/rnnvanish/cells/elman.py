@@ -13,14 +13,6 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State, draw_as_torch
 
-NONLINEARITIES = {
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "prelu": nn.PReLU,  # its slope below zero is learnt, one for all units, and starts at 1/4
-}
-
 
 @final
 class Elman(Cell):
@@ -29,7 +21,7 @@ class Elman(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
-        nonlinearity: One of tanh, sigmoid, relu, leaky_relu, prelu.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
         bias: Whether to add biases, two of them as in `torch.nn.RNN`.
 
     Examples:
@@ -50,11 +42,9 @@ class Elman(Cell):
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", bias: bool = True) -> None:
         super().__init__(input_size, hidden_size)
-        if nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"Elman needs a nonlinearity of {', '.join(NONLINEARITIES)}, got {nonlinearity!r}.")
         self.from_x = nn.Linear(input_size, hidden_size, bias)
         self.from_h = nn.Linear(hidden_size, hidden_size, bias)
-        self.nonlinearity = NONLINEARITIES[nonlinearity]()
+        self.nonlinearity = self.activation(nonlinearity)
         draw_as_torch(hidden_size, self.from_x, self.from_h)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:

@@ -37,6 +37,7 @@ class FastRNN(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
         >>> cell = FastRNN(input_size=2, hidden_size=8)
@@ -50,8 +51,9 @@ class FastRNN(Cell):
     checked = CHECKED
     gate_names = dict.fromkeys(("from_x", "from_h"), ("h",))
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
         self.from_x = nn.Linear(input_size, hidden_size)
         self.from_h = nn.Linear(hidden_size, hidden_size, bias=False)
         nn.init.normal_(self.from_x.weight, std=0.1)
@@ -63,7 +65,7 @@ class FastRNN(Cell):
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
         (h,) = state
-        n = torch.tanh(self.from_x(x) + self.from_h(h))
+        n = self.nonlinearity(self.from_x(x) + self.from_h(h))
         return (torch.sigmoid(self.alpha) * n + torch.sigmoid(self.beta) * h,)
 
 
@@ -74,6 +76,8 @@ class FastGRNN(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = FastGRNN(input_size=2, hidden_size=8)
@@ -87,8 +91,12 @@ class FastGRNN(Cell):
     checked = CHECKED
     gate_names = dict.fromkeys(("from_x", "from_h"), ("p",))
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, hidden_size, bias=False)
         self.from_h = nn.Linear(hidden_size, hidden_size, bias=False)
         nn.init.normal_(self.from_x.weight, std=0.1)
@@ -102,6 +110,6 @@ class FastGRNN(Cell):
         """Take one step."""
         (h,) = state
         p = self.from_x(x) + self.from_h(h)
-        z = torch.sigmoid(p + self.bias_z)
-        n = torch.tanh(p + self.bias_n)
+        z = self.gate(p + self.bias_z)
+        n = self.nonlinearity(p + self.bias_n)
         return ((torch.sigmoid(self.zeta) * (1 - z) + torch.sigmoid(self.nu)) * n + z * h,)

@@ -10,7 +10,6 @@ draw z is about one half.
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -25,6 +24,8 @@ class GRU(Cell):
         input_size: Features read at each step.
         hidden_size: Width of `h`.
         bias: Whether to add biases, two of them as in `torch.nn.GRU`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = GRU(input_size=2, hidden_size=8)
@@ -47,8 +48,17 @@ class GRU(Cell):
     keeps = Keeps("z", "h", called="update")
     torch_twin = nn.GRU
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        gate_nonlinearity: str = "sigmoid",
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 3 * hidden_size, bias)
         self.from_h = nn.Linear(hidden_size, 3 * hidden_size, bias)
         draw_as_torch(hidden_size, self.from_x, self.from_h)
@@ -58,7 +68,7 @@ class GRU(Cell):
         (h,) = state
         xr, xz, xn = self.from_x(x).chunk(3, dim=-1)
         hr, hz, hn = self.from_h(h).chunk(3, dim=-1)
-        r = torch.sigmoid(xr + hr)
-        z = torch.sigmoid(xz + hz)
-        n = torch.tanh(xn + r * hn)
+        r = self.gate(xr + hr)
+        z = self.gate(xz + hz)
+        n = self.nonlinearity(xn + r * hn)
         return ((1 - z) * n + z * h,)

@@ -10,7 +10,6 @@ recurrent matrices are orthogonal: the way through n is shortened by its gates a
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -27,6 +26,8 @@ class GRUResetBefore(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = GRUResetBefore(input_size=2, hidden_size=8)
@@ -47,8 +48,12 @@ class GRUResetBefore(Cell):
     gate_names = {"from_x": ("r", "z", "n"), "from_h": ("r", "z"), "from_reset": ("n",)}
     keeps = Keeps("z", "h", called="update")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 3 * hidden_size)
         self.from_h = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
         self.from_reset = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -61,7 +66,7 @@ class GRUResetBefore(Cell):
         (h,) = state
         xr, xz, xn = self.from_x(x).chunk(3, dim=-1)
         hr, hz = self.from_h(h).chunk(2, dim=-1)
-        r = torch.sigmoid(xr + hr)
-        z = torch.sigmoid(xz + hz)
-        n = torch.tanh(xn + self.from_reset(r * h))
+        r = self.gate(xr + hr)
+        z = self.gate(xz + hz)
+        n = self.nonlinearity(xn + self.from_reset(r * h))
         return (z * h + (1 - z) * n,)

@@ -25,6 +25,7 @@ class IndRNN(Cell):
         hidden_size: Width of `h`.
         bound: The largest |u|, such as 2^(1/T) for sequences of T steps: u is drawn from 0 to it, and used as if it were
             there where training takes it beyond. None draws from 0 to 1 and bounds nothing, as the authors' cell does.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
         >>> cell = IndRNN(input_size=2, hidden_size=8, bound=2 ** (1 / 100))
@@ -44,8 +45,11 @@ class IndRNN(Cell):
     checked = "authors' code, Sunnydreamrain/IndRNN_pytorch IndRNN_onlyrecurrent.py and Indrnn_plainnet.py @ 9b9cb4cd6b"
     gate_names = {"from_x": ("h",)}
 
-    def __init__(self, input_size: int, hidden_size: int, bound: float | None = None) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, bound: float | None = None, nonlinearity: str = "relu"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
         if bound is not None and bound <= 0:
             raise ValueError(f"IndRNN needs a bound above 0, or None, got {bound}.")
         self.bound = bound
@@ -58,4 +62,4 @@ class IndRNN(Cell):
         """Take one step."""
         (h,) = state
         u = self.u if self.bound is None else self.u.clamp(-self.bound, self.bound)
-        return (torch.relu(self.from_x(x) + u * h),)
+        return (self.nonlinearity(self.from_x(x) + u * h),)

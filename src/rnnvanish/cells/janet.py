@@ -10,7 +10,6 @@ at 1, so σ(s) at 0.73. The paper draws b_s for long memories, which `mitigation
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -24,6 +23,8 @@ class JANET(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = JANET(input_size=2, hidden_size=8)
@@ -43,8 +44,12 @@ class JANET(Cell):
     gate_names = dict.fromkeys(("from_x", "from_h"), ("s", "g"))
     keeps = Keeps("s", "h", called="forget")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 2 * hidden_size)
         self.from_h = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
         draw_glorot(2 * hidden_size, self.from_x)
@@ -55,4 +60,4 @@ class JANET(Cell):
         """Take one step."""
         (h,) = state
         s, g = (self.from_x(x) + self.from_h(h)).chunk(2, dim=-1)
-        return (torch.sigmoid(s) * h + (1 - torch.sigmoid(s - 1)) * torch.tanh(g),)
+        return (self.gate(s) * h + (1 - self.gate(s - 1)) * self.nonlinearity(g),)

@@ -9,7 +9,6 @@ that is (1 − a)ᵏ of it after k steps, so a memory of about 1/a steps, which 
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ class LeakyRNN(Cell):
         input_size: Features read at each step.
         hidden_size: Width of `h`.
         leak: a, from 0 (nothing moves) to 1 (the plain network).
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
         >>> cell = LeakyRNN(input_size=2, hidden_size=8)
@@ -42,8 +42,9 @@ class LeakyRNN(Cell):
     checked = "minimalESN.py of Lukoševičius (2012): a = 0.3; weights, there fixed, as torch.nn.RNN draws them"
     gate_names = dict.fromkeys(("from_x", "from_h"), ("h",))
 
-    def __init__(self, input_size: int, hidden_size: int, leak: float = 0.3) -> None:
+    def __init__(self, input_size: int, hidden_size: int, leak: float = 0.3, nonlinearity: str = "tanh") -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
         if not 0 < leak <= 1:
             raise ValueError(f"LeakyRNN needs a leak above 0 and at most 1, got {leak}.")
         self.leak = leak
@@ -54,5 +55,5 @@ class LeakyRNN(Cell):
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
         (h,) = state
-        n = torch.tanh(self.from_x(x) + self.from_h(h))
+        n = self.nonlinearity(self.from_x(x) + self.from_h(h))
         return ((1 - self.leak) * h + self.leak * n,)

@@ -10,7 +10,6 @@ the default draw Δ̄ is about one half.
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -25,6 +24,8 @@ class LEM(Cell):
         input_size: Features read at each step.
         hidden_size: Width of `y` and of `z`.
         dt: The longest time step.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = LEM(input_size=2, hidden_size=8)
@@ -46,8 +47,17 @@ class LEM(Cell):
     gate_names = {"from_x": ("Δy", "Δz", "y", "z"), "from_y": ("Δy", "Δz", "z"), "from_z": ("y",)}
     keeps: Keeps | None = Keeps("Δy", "y", called="update", closed=True)
 
-    def __init__(self, input_size: int, hidden_size: int, dt: float = 1.0) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        dt: float = 1.0,
+        nonlinearity: str = "tanh",
+        gate_nonlinearity: str = "sigmoid",
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.dt = dt
         if dt != 1:  # what is kept is then no longer one minus the gate
             self.keeps = None
@@ -61,8 +71,8 @@ class LEM(Cell):
         y, z = state
         x1, x2, xy, xz = self.from_x(x).chunk(4, dim=-1)
         y1, y2, yz = self.from_y(y).chunk(3, dim=-1)
-        dy = self.dt * torch.sigmoid(x1 + y1)
-        dz = self.dt * torch.sigmoid(x2 + y2)
-        z = (1 - dz) * z + dz * torch.tanh(xz + yz)
-        y = (1 - dy) * y + dy * torch.tanh(xy + self.from_z(z))
+        dy = self.dt * self.gate(x1 + y1)
+        dz = self.dt * self.gate(x2 + y2)
+        z = (1 - dz) * z + dz * self.nonlinearity(xz + yz)
+        y = (1 - dy) * y + dy * self.nonlinearity(xy + self.from_z(z))
         return y, z

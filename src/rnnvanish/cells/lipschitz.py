@@ -28,6 +28,7 @@ class LipschitzRNN(Cell):
         beta: How antisymmetric the matrices are: 1 wholly, 0 symmetric.
         gamma: Diffusion.
         gated: Whether a gate says how far a unit goes.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
         >>> cell = LipschitzRNN(input_size=2, hidden_size=8)
@@ -53,8 +54,10 @@ class LipschitzRNN(Cell):
         beta: float = 0.8,
         gamma: float = 0.01,
         gated: bool = False,
+        nonlinearity: str = "tanh",
     ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
         self.epsilon, self.beta, self.gamma, self.gated = epsilon, beta, gamma, gated
         self.from_x = nn.Linear(input_size, 2 * hidden_size if gated else hidden_size)
         self.gate_names = {"from_x": ("n", "g") if gated else ("n",)}
@@ -71,7 +74,7 @@ class LipschitzRNN(Cell):
         (h,) = state
         turned = h @ self.matrix(self.n)
         xn, *xg = self.from_x(x).split(self.hidden_size, dim=-1)
-        change = h @ self.matrix(self.m) + torch.tanh(turned + xn)
+        change = h @ self.matrix(self.m) + self.nonlinearity(turned + xn)
         if self.gated:
             change = change * torch.sigmoid(turned + xg[0])
         return (h + self.epsilon * change,)

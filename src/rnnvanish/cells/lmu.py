@@ -27,6 +27,7 @@ class LMU(Cell):
         hidden_size: Width of `h`.
         order: Polynomials, width of `m`.
         theta: Length of the window, in steps.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
         >>> cell = LMU(input_size=2, hidden_size=8)
@@ -48,8 +49,11 @@ class LMU(Cell):
     gate_names = dict.fromkeys(("from_x", "from_h", "from_m"), ("h",))
     small = {"order": 3, "theta": 5.0}
 
-    def __init__(self, input_size: int, hidden_size: int, order: int = 256, theta: float = 784.0) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, order: int = 256, theta: float = 784.0, nonlinearity: str = "tanh"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
         self.order = order
         self.e_x = nn.Parameter(torch.empty(input_size).uniform_(-1, 1) * math.sqrt(3 / input_size))
         self.e_h = nn.Parameter(torch.empty(hidden_size).uniform_(-1, 1) * math.sqrt(3 / hidden_size))
@@ -77,4 +81,4 @@ class LMU(Cell):
         h, m = state
         u = x @ self.e_x + h @ self.e_h + m @ self.e_m
         m = m @ self.a.T + u[:, None] * self.b
-        return torch.tanh(self.from_x(x) + self.from_h(h) + self.from_m(m)), m
+        return self.nonlinearity(self.from_x(x) + self.from_h(h) + self.from_m(m)), m

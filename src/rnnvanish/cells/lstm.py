@@ -12,7 +12,6 @@ open gate (a positive bias of f) is what makes the memory long.
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -27,6 +26,8 @@ class LSTM(Cell):
         input_size: Features read at each step.
         hidden_size: Width of `h` and of `c`.
         bias: Whether to add biases, two of them as in `torch.nn.LSTM`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = LSTM(input_size=2, hidden_size=8)
@@ -49,8 +50,17 @@ class LSTM(Cell):
     keeps = Keeps("f", "c", called="forget", memory="cell", writes="i")
     torch_twin = nn.LSTM
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        gate_nonlinearity: str = "sigmoid",
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 4 * hidden_size, bias)
         self.from_h = nn.Linear(hidden_size, 4 * hidden_size, bias)
         draw_as_torch(hidden_size, self.from_x, self.from_h)
@@ -59,6 +69,6 @@ class LSTM(Cell):
         """Take one step."""
         h, c = state
         i, f, g, o = (self.from_x(x) + self.from_h(h)).chunk(4, dim=-1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
+        c = self.gate(f) * c + self.gate(i) * self.nonlinearity(g)
+        h = self.gate(o) * self.nonlinearity(c)
         return h, c

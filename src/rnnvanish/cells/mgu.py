@@ -10,7 +10,6 @@ the candidate sees, so a unit that remembers does not look.
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -24,6 +23,8 @@ class MGU(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = MGU(input_size=2, hidden_size=8)
@@ -43,8 +44,12 @@ class MGU(Cell):
     gate_names = {"from_x": ("f", "n"), "from_h": ("f",), "from_forgotten": ("n",)}
     keeps = Keeps("f", "h", called="forget", closed=True)
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 2 * hidden_size)
         self.from_h = nn.Linear(hidden_size, hidden_size, bias=False)
         self.from_forgotten = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -54,6 +59,6 @@ class MGU(Cell):
         """Take one step."""
         (h,) = state
         xf, xn = self.from_x(x).chunk(2, dim=-1)
-        f = torch.sigmoid(xf + self.from_h(h))
-        n = torch.tanh(xn + self.from_forgotten(f * h))
+        f = self.gate(xf + self.from_h(h))
+        n = self.nonlinearity(xn + self.from_forgotten(f * h))
         return ((1 - f) * h + f * n,)

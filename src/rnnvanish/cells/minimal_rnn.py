@@ -25,6 +25,8 @@ class MinimalRNN(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = MinimalRNN(input_size=2, hidden_size=8)
@@ -44,8 +46,12 @@ class MinimalRNN(Cell):
     gate_names = {"from_x": ("z",), "from_h": ("u",)}
     keeps = Keeps("u", "h", called="update")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, hidden_size)
         self.from_h = nn.Linear(hidden_size, hidden_size)
         self.from_z = nn.Parameter(torch.empty(hidden_size, hidden_size))
@@ -54,6 +60,6 @@ class MinimalRNN(Cell):
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
         (h,) = state
-        z = torch.tanh(self.from_x(x))
-        u = torch.sigmoid(self.from_h(h) + linear(z, self.from_z))
+        z = self.nonlinearity(self.from_x(x))
+        u = self.gate(self.from_h(h) + linear(z, self.from_z))
         return (u * h + (1 - u) * z,)

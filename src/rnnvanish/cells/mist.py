@@ -28,6 +28,8 @@ class MIST(Cell):
         input_size: Features read at each step.
         hidden_size: Width of `h`, and of each state that is remembered.
         delays: How many steps ago the states that are mixed were.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Raises:
         ValueError: For a delay of no step, or none at all.
@@ -51,8 +53,17 @@ class MIST(Cell):
     gate_names = {"from_x": ("r", "n"), "from_h": ("r",), "from_past": ("n",)}
     small = {"delays": (1, 2, 4)}
 
-    def __init__(self, input_size: int, hidden_size: int, delays: Sequence[int] = EXPONENTIAL) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        delays: Sequence[int] = EXPONENTIAL,
+        nonlinearity: str = "tanh",
+        gate_nonlinearity: str = "sigmoid",
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         if not delays or min(delays) < 1:
             raise ValueError(f"MIST needs delays of at least one step, got {delays}.")
         self.delays = tuple(delays)
@@ -80,6 +91,6 @@ class MIST(Cell):
         share = torch.softmax(self.share_from_x(x) + self.share_from_h(h), dim=-1)
         mixed = sum(share[:, place, None] * history[:, delay - 1] for place, delay in enumerate(self.delays))
         xr, xn = self.from_x(x).chunk(2, dim=-1)
-        r = torch.sigmoid(xr + self.from_h(h))
-        new = torch.tanh(xn + self.from_past(r * mixed))
+        r = self.gate(xr + self.from_h(h))
+        new = self.nonlinearity(xn + self.from_past(r * mixed))
         return (new, history[:, :-1])[: len(state)]

@@ -49,6 +49,8 @@ class MUT1(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = MUT1(input_size=2, hidden_size=8)
@@ -63,8 +65,12 @@ class MUT1(Cell):
     gate_names = {"from_x": ("z", "r"), "from_h": ("r",), "from_reset": ("n",)}
     keeps = Keeps("z", "h", called="update", closed=True)
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.lift = Lift(input_size, hidden_size)
         self.from_x = nn.Linear(input_size, 2 * hidden_size)
         self.from_h = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -76,9 +82,9 @@ class MUT1(Cell):
         """Take one step."""
         (h,) = state
         z, r = self.from_x(x).chunk(2, dim=-1)
-        z = torch.sigmoid(z)
-        r = torch.sigmoid(r + self.from_h(h))
-        n = torch.tanh(self.from_reset(r * h) + torch.tanh(self.lift(x)))
+        z = self.gate(z)
+        r = self.gate(r + self.from_h(h))
+        n = self.nonlinearity(self.from_reset(r * h) + self.nonlinearity(self.lift(x)))
         return (z * n + (1 - z) * h,)
 
 
@@ -89,6 +95,8 @@ class MUT2(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = MUT2(input_size=2, hidden_size=8)
@@ -103,8 +111,12 @@ class MUT2(Cell):
     gate_names = {"from_x": ("z", "n"), "from_h": ("z", "r"), "from_reset": ("n",)}
     keeps = Keeps("z", "h", called="update", closed=True)
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.lift = Lift(input_size, hidden_size)
         self.from_x = nn.Linear(input_size, 2 * hidden_size, bias=False)
         self.from_h = nn.Linear(hidden_size, 2 * hidden_size)
@@ -117,9 +129,9 @@ class MUT2(Cell):
         (h,) = state
         xz, xn = self.from_x(x).chunk(2, dim=-1)
         hz, hr = self.from_h(h).chunk(2, dim=-1)
-        z = torch.sigmoid(xz + hz)
-        r = torch.sigmoid(self.lift(x) + hr)
-        n = torch.tanh(self.from_reset(r * h) + xn)
+        z = self.gate(xz + hz)
+        r = self.gate(self.lift(x) + hr)
+        n = self.nonlinearity(self.from_reset(r * h) + xn)
         return (z * n + (1 - z) * h,)
 
 
@@ -130,6 +142,8 @@ class MUT3(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = MUT3(input_size=2, hidden_size=8)
@@ -144,8 +158,12 @@ class MUT3(Cell):
     gate_names = {"from_x": ("z", "r", "n"), "from_squashed": ("z",), "from_h": ("r",), "from_reset": ("n",)}
     keeps = Keeps("z", "h", called="update", closed=True)
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 3 * hidden_size)
         self.from_squashed = nn.Linear(hidden_size, hidden_size, bias=False)
         self.from_h = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -157,7 +175,7 @@ class MUT3(Cell):
         """Take one step."""
         (h,) = state
         xz, xr, xn = self.from_x(x).chunk(3, dim=-1)
-        z = torch.sigmoid(xz + self.from_squashed(torch.tanh(h)))
-        r = torch.sigmoid(xr + self.from_h(h))
-        n = torch.tanh(self.from_reset(r * h) + xn)
+        z = self.gate(xz + self.from_squashed(self.nonlinearity(h)))
+        r = self.gate(xr + self.from_h(h))
+        n = self.nonlinearity(self.from_reset(r * h) + xn)
         return (z * n + (1 - z) * h,)

@@ -29,6 +29,8 @@ class ONLSTM(Cell):
         input_size: Features read at each step.
         hidden_size: Width of `h` and of `c`.
         chunk_size: Units that share the numbers of the master gates; the last chunk may have fewer.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Raises:
         ValueError: Where there is one chunk alone: it would never be written.
@@ -54,8 +56,17 @@ class ONLSTM(Cell):
     small = {"chunk_size": 2}
     chunk: Tensor
 
-    def __init__(self, input_size: int, hidden_size: int, chunk_size: int = 10) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        chunk_size: int = 10,
+        nonlinearity: str = "tanh",
+        gate_nonlinearity: str = "sigmoid",
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         if not 1 <= chunk_size < hidden_size:
             raise ValueError(f"ONLSTM needs 1 <= chunk_size < hidden_size, got {chunk_size} and {hidden_size}.")
         chunks = -(-hidden_size // chunk_size)
@@ -73,7 +84,7 @@ class ONLSTM(Cell):
         wide_i = 1 - wide_i
         o, g, i, f = (self.from_x(x) + self.from_h(h)).chunk(4, dim=-1)
         both = wide_f * wide_i
-        f = torch.sigmoid(f) * both + wide_f - both
-        i = torch.sigmoid(i) * both + wide_i - both
-        c = f * c + i * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(c), c
+        f = self.gate(f) * both + wide_f - both
+        i = self.gate(i) * both + wide_i - both
+        c = f * c + i * self.nonlinearity(g)
+        return self.gate(o) * self.nonlinearity(c), c

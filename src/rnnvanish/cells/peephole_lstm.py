@@ -28,6 +28,8 @@ class PeepholeLSTM(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h` and of `c`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = PeepholeLSTM(input_size=2, hidden_size=8)
@@ -49,8 +51,12 @@ class PeepholeLSTM(Cell):
     gate_names = dict.fromkeys(("from_x", "from_h"), ("i", "f", "g", "o"))
     keeps = Keeps("f", "c", called="forget", memory="cell", writes="i")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 4 * hidden_size)
         self.from_h = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
         draw_glorot(4 * hidden_size, self.from_x, self.from_h)
@@ -64,8 +70,8 @@ class PeepholeLSTM(Cell):
         h, c = state
         i, f, g, o = (self.from_x(x) + self.from_h(h)).chunk(4, dim=-1)
         to_i, to_f, to_o = self.peepholes
-        i = torch.sigmoid(i + to_i * c)
-        f = torch.sigmoid(f + to_f * c)
-        c = f * c + i * torch.tanh(g)
-        h = torch.sigmoid(o + to_o * c) * torch.tanh(c)
+        i = self.gate(i + to_i * c)
+        f = self.gate(f + to_f * c)
+        c = f * c + i * self.nonlinearity(g)
+        h = self.gate(o + to_o * c) * self.nonlinearity(c)
         return h, c

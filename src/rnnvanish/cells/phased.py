@@ -36,6 +36,8 @@ class PhasedLSTM(Cell):
         hidden_size: Width of `h` and of `c`.
         ratio: r, the part of its period during which a unit is open.
         leak: α, in training.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = PhasedLSTM(input_size=2, hidden_size=8)
@@ -60,8 +62,18 @@ class PhasedLSTM(Cell):
     wants = ("times",)
     small = {"ratio": 0.8}
 
-    def __init__(self, input_size: int, hidden_size: int, ratio: float = 0.05, leak: float = 0.001) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        ratio: float = 0.05,
+        leak: float = 0.001,
+        nonlinearity: str = "tanh",
+        gate_nonlinearity: str = "sigmoid",
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         if not 0 < ratio <= 1:
             raise ValueError(f"PhasedLSTM needs a ratio in (0, 1], got {ratio}.")
         self.ratio, self.leak = ratio, leak
@@ -93,6 +105,6 @@ class PhasedLSTM(Cell):
         k = torch.where(phase <= self.ratio / 2, slope, torch.where(phase <= self.ratio, 2 - slope, leak * phase))
         i, f, g, o = (self.from_x(x) + self.from_h(h)).chunk(4, dim=-1)
         p_i, p_f, p_o = self.peepholes
-        new_c = torch.sigmoid(f + p_f * c) * c + torch.sigmoid(i + p_i * c) * torch.tanh(g)
-        new_h = torch.sigmoid(o + p_o * new_c) * torch.tanh(new_c)
+        new_c = self.gate(f + p_f * c) * c + self.gate(i + p_i * c) * self.nonlinearity(g)
+        new_h = self.gate(o + p_o * new_c) * self.nonlinearity(new_c)
         return k * new_h + (1 - k) * h, k * new_c + (1 - k) * c, t + 1 if times is None else t

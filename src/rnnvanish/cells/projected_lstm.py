@@ -11,7 +11,6 @@ what comes back by it has the rank of P at most.
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -29,6 +28,8 @@ class ProjectedLSTM(Cell):
         hidden_size: Width of `c`.
         proj_size: Width of `h`; None is a quarter of the cells, as in the paper's networks of 1024 and of 2048.
         bias: Whether to add biases, two of them as in `torch.nn.LSTM`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Raises:
         ValueError: For a `proj_size` below 1.
@@ -54,8 +55,18 @@ class ProjectedLSTM(Cell):
     keeps = Keeps("f", "c", called="forget", memory="cell", writes="i")
     small = {"proj_size": 2}
 
-    def __init__(self, input_size: int, hidden_size: int, proj_size: int | None = None, bias: bool = True) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        proj_size: int | None = None,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        gate_nonlinearity: str = "sigmoid",
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.proj_size = max(hidden_size // 4, 1) if proj_size is None else proj_size
         if self.proj_size < 1:
             raise ValueError(f"ProjectedLSTM needs proj_size >= 1, got {proj_size}.")
@@ -77,6 +88,6 @@ class ProjectedLSTM(Cell):
         """Take one step."""
         h, c = state
         i, f, g, o = (self.from_x(x) + self.from_h(h)).chunk(4, dim=-1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = self.project(torch.sigmoid(o) * torch.tanh(c))
+        c = self.gate(f) * c + self.gate(i) * self.nonlinearity(g)
+        h = self.project(self.gate(o) * self.nonlinearity(c))
         return h, c

@@ -11,7 +11,6 @@ way. At the start f is one half.
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -25,6 +24,8 @@ class RAN(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h` and of `c`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = RAN(input_size=2, hidden_size=8)
@@ -40,8 +41,12 @@ class RAN(Cell):
     gate_names = {"from_x": ("i", "f", "g"), "from_h": ("i", "f")}
     keeps = Keeps("f", "c", called="forget", memory="cell", writes="i")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 3 * hidden_size, bias=False)
         self.from_h = nn.Linear(hidden_size, 2 * hidden_size)
         draw_uniform(0.05, self.from_x, self.from_h)
@@ -52,5 +57,5 @@ class RAN(Cell):
         h, c = state
         xi, xf, g = self.from_x(x).chunk(3, dim=-1)
         hi, hf = self.from_h(h).chunk(2, dim=-1)
-        c = torch.sigmoid(xf + hf) * c + torch.sigmoid(xi + hi) * g
-        return torch.tanh(c), c
+        c = self.gate(xf + hf) * c + self.gate(xi + hi) * g
+        return self.nonlinearity(c), c

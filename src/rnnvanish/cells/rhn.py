@@ -12,7 +12,6 @@ Why the gradient survives: where t is near 0 a layer hands the state on as it is
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -28,6 +27,8 @@ class RHN(Cell):
         hidden_size: Width of `h`.
         depth: L, layers within a step.
         bias: At what the biases of the gates t start.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = RHN(input_size=2, hidden_size=8)
@@ -46,8 +47,18 @@ class RHN(Cell):
     checked = "authors' code, jzilly/RecurrentHighwayNetworks rhn.py and rhn_train.py @ 9ab03a36ed"
     small = {"depth": 2}
 
-    def __init__(self, input_size: int, hidden_size: int, depth: int = 4, bias: float = -2.0) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        depth: int = 4,
+        bias: float = -2.0,
+        nonlinearity: str = "tanh",
+        gate_nonlinearity: str = "sigmoid",
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         if depth < 1:
             raise ValueError(f"RHN needs depth >= 1, got {depth}.")
         self.depth = depth
@@ -69,5 +80,5 @@ class RHN(Cell):
             if level == 1:
                 mixed = mixed + self.from_x(x)
             g, t = mixed.chunk(2, dim=-1)
-            s = (torch.tanh(g) - s) * torch.sigmoid(t) + s
+            s = (self.nonlinearity(g) - s) * self.gate(t) + s
         return (s,)

@@ -26,6 +26,7 @@ class SCRN(Cell):
         hidden_size: Width of `h`.
         context_size: Width of the slow part `s`.
         alpha: How much of `s` a step keeps; it is not trained.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
         >>> cell = SCRN(input_size=2, hidden_size=8)
@@ -46,7 +47,14 @@ class SCRN(Cell):
     gate_names = dict.fromkeys(("from_x", "from_h"), ("h",))
     small = {"context_size": 3}
 
-    def __init__(self, input_size: int, hidden_size: int, context_size: int = 20, alpha: float = 0.95) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        context_size: int = 20,
+        alpha: float = 0.95,
+        nonlinearity: str = "sigmoid",
+    ) -> None:
         super().__init__(input_size, hidden_size)
         if context_size < 1:
             raise ValueError(f"SCRN needs context_size >= 1, got {context_size}.")
@@ -57,6 +65,7 @@ class SCRN(Cell):
         self.b = nn.Parameter(torch.empty(context_size, input_size))
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.05)
+        self.nonlinearity = self.activation(nonlinearity)
 
     @property
     def output_size(self) -> int:
@@ -70,7 +79,7 @@ class SCRN(Cell):
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
         h, s = state
-        h = torch.sigmoid(self.from_x(x) + s @ self.p.T + self.from_h(h))
+        h = self.nonlinearity(self.from_x(x) + s @ self.p.T + self.from_h(h))
         s = (1 - self.alpha) * (x @ self.b.T) + self.alpha * s
         return h, s
 

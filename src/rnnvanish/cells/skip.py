@@ -35,6 +35,8 @@ class SkipRNN(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`; δ (`delta`) and ũ (`total`) are one number each.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = SkipRNN(input_size=2, hidden_size=8)
@@ -59,8 +61,12 @@ class SkipRNN(Cell):
     gate_names = {"from_x": ("r", "z", "n"), "from_h": ("r", "z"), "from_reset": ("n",)}
     keeps = Keeps("z", "h", called="update")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 3 * hidden_size)
         self.from_h = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
         self.from_reset = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -86,7 +92,7 @@ class SkipRNN(Cell):
         u = total + (torch.round(total) - total).detach()
         xr, xz, xn = self.from_x(x).chunk(3, dim=-1)
         hr, hz = self.from_h(h).chunk(2, dim=-1)
-        r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
-        new = z * h + (1 - z) * torch.tanh(xn + self.from_reset(r * h))
+        r, z = self.gate(xr + hr), self.gate(xz + hz)
+        new = z * h + (1 - z) * self.nonlinearity(xn + self.from_reset(r * h))
         new_delta = torch.sigmoid(self.to_delta(new))
         return u * new + (1 - u) * h, u * new_delta + (1 - u) * delta, (1 - u) * total

@@ -29,6 +29,8 @@ class STAR(Cell):
         input_size: Features read at each step.
         hidden_size: Width of `h`.
         t_max: The longest memory, in steps, that the biases of the gate are drawn for.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = STAR(input_size=2, hidden_size=8)
@@ -47,8 +49,17 @@ class STAR(Cell):
     checked = "authors' code, 0zgur0/STAR_Network star.py @ b8030e5552"
     gate_names = {"from_x": ("z", "f"), "from_h": ("f",)}
 
-    def __init__(self, input_size: int, hidden_size: int, t_max: float = 784.0) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        t_max: float = 784.0,
+        nonlinearity: str = "tanh",
+        gate_nonlinearity: str = "sigmoid",
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 2 * hidden_size)
         self.from_h = nn.Linear(hidden_size, hidden_size, bias=False)
         draw_orthogonal(hidden_size, self.from_x, self.from_h)
@@ -60,4 +71,4 @@ class STAR(Cell):
         (h,) = state
         z, f = self.from_x(x).chunk(2, dim=-1)
         f = f + self.from_h(h)
-        return (torch.tanh(torch.sigmoid(f) * h + (1 - torch.sigmoid(f - 1)) * torch.tanh(z)),)
+        return (self.nonlinearity(self.gate(f) * h + (1 - self.gate(f - 1)) * self.nonlinearity(z)),)

@@ -9,7 +9,6 @@ Why the gradient survives: where g is near 1 the state is handed on as it is. b_
 
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -23,6 +22,8 @@ class UGRNN(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = UGRNN(input_size=2, hidden_size=8)
@@ -42,8 +43,12 @@ class UGRNN(Cell):
     gate_names = dict.fromkeys(("from_x", "from_h"), ("g", "n"))
     keeps = Keeps("g", "h", called="update")
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 2 * hidden_size)
         self.from_h = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
         draw_glorot(2 * hidden_size, self.from_x, self.from_h)
@@ -53,5 +58,5 @@ class UGRNN(Cell):
         """Take one step."""
         (h,) = state
         g, n = (self.from_x(x) + self.from_h(h)).chunk(2, dim=-1)
-        g = torch.sigmoid(g)
-        return (g * h + (1 - g) * torch.tanh(n),)
+        g = self.gate(g)
+        return (g * h + (1 - g) * self.nonlinearity(n),)

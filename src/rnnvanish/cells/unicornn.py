@@ -25,6 +25,7 @@ class UnICORNN(Cell):
         hidden_size: Width of `y` and of `z`.
         dt: Size of a step.
         alpha: How hard an oscillator is pulled back. Both defaults are the authors' for permuted pixels of MNIST.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
         >>> cell = UnICORNN(input_size=2, hidden_size=8)
@@ -44,8 +45,11 @@ class UnICORNN(Cell):
     state_names = ("y", "z")
     gate_names = {"from_x": ("n",)}
 
-    def __init__(self, input_size: int, hidden_size: int, dt: float = 0.19, alpha: float = 30.65) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, dt: float = 0.19, alpha: float = 30.65, nonlinearity: str = "tanh"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
         self.dt, self.alpha = dt, alpha
         self.from_x = nn.Linear(input_size, hidden_size)
         nn.init.kaiming_uniform_(self.from_x.weight, a=8)
@@ -57,6 +61,6 @@ class UnICORNN(Cell):
         """Take one step."""
         y, z = state
         dt = self.dt * torch.sigmoid(self.c)
-        z = z - dt * (torch.tanh(self.w * y + self.from_x(x)) + self.alpha * y)
+        z = z - dt * (self.nonlinearity(self.w * y + self.from_x(x)) + self.alpha * y)
         y = y + dt * z
         return y, z

@@ -30,6 +30,8 @@ class URLSTM(Cell):
     Args:
         input_size: Features read at each step.
         hidden_size: Width of `h` and of `c`.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
+        gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
         >>> cell = URLSTM(input_size=2, hidden_size=8)
@@ -53,8 +55,12 @@ class URLSTM(Cell):
     state_names = ("h", "c")
     gate_names = dict.fromkeys(("from_x", "from_h"), ("f", "r", "u", "o"))
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
+    ) -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, 4 * hidden_size)
         self.from_h = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
         draw_as_torch(hidden_size, self.from_x, self.from_h)
@@ -67,8 +73,8 @@ class URLSTM(Cell):
         """Take one step."""
         h, c = state
         f, r, u, o = (self.from_x(x) + self.from_h(h)).chunk(4, dim=-1)
-        f, r = torch.sigmoid(f), torch.sigmoid(r)
+        f, r = self.gate(f), self.gate(r)
         g = r * (1 - (1 - f) ** 2) + (1 - r) * f**2
-        c = g * c + (1 - g) * torch.tanh(u)
-        h = torch.sigmoid(o) * torch.tanh(c)
+        c = g * c + (1 - g) * self.nonlinearity(u)
+        h = self.gate(o) * self.nonlinearity(c)
         return h, c

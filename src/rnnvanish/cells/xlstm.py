@@ -46,6 +46,7 @@ class SLSTM(Cell):
         input_size: Features read at each step.
         hidden_size: Width of `h`, `c`, `n` and `m`.
         heads: Groups of units that read each other; they divide the hidden size.
+        nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
         >>> cell = SLSTM(input_size=2, hidden_size=8)
@@ -63,8 +64,9 @@ class SLSTM(Cell):
     keeps = Keeps("f", "c", called="forget", memory="cell", writes="i")
     small = {"heads": 1}
 
-    def __init__(self, input_size: int, hidden_size: int, heads: int = 4) -> None:
+    def __init__(self, input_size: int, hidden_size: int, heads: int = 4, nonlinearity: str = "tanh") -> None:
         super().__init__(input_size, hidden_size)
+        self.nonlinearity = self.activation(nonlinearity)
         width = head_width(self, heads)
         self.from_x = nn.Linear(input_size, 4 * hidden_size)
         self.from_h = nn.Parameter(torch.zeros(4, heads, width, width))
@@ -82,7 +84,7 @@ class SLSTM(Cell):
         kept = logsigmoid(f) + m
         m = torch.maximum(kept, i)
         i, f = torch.exp(i - m), torch.exp(kept - m)
-        c, n = f * c + i * torch.tanh(z), f * n + i
+        c, n = f * c + i * self.nonlinearity(z), f * n + i
         return torch.sigmoid(o) * c / n, c, n, m
 
     def scales(self, state: State) -> tuple[Tensor | float, ...]:

@@ -8,6 +8,10 @@ OPTIONS = {
 }
 
 
+def sigmoid(a):
+    return 1 / (1 + math.exp(-a))
+
+
 def dot(weights, values):
     return sum(weight * value for weight, value in zip(weights, values, strict=True))
 
@@ -33,5 +37,5 @@ def GatedAntisymmetricRNN(w, x, state, epsilon=0.01, gamma=0.01):
         push = turned(w["m"], h, unit, gamma)
         gate = push + dot(w["from_x.weight"][unit], x) + w["from_x.bias"][unit]
         drive = push + dot(w["from_x.weight"][n + unit], x) + w["from_x.bias"][n + unit]
-        new.append(old + epsilon * math.tanh(drive) / (1 + math.exp(-gate)))
+        new.append(old + epsilon * sigmoid(gate) * math.tanh(drive))
     return new, [new]

@@ -1,6 +1,7 @@
 """Kerg et al. (2020), section 3, number by number, with the half of their code and a window."""
 
 import math
+from math import tanh
 
 
 def dot(a, b):
@@ -18,7 +19,7 @@ def AttentiveRNN(w, x, state, span):
     past = [h, *past[:-1]]
     query, exponentials = product(w["query.weight"], s), []
     for one in past[: round(t) + 1]:
-        fit = [math.tanh(a + b) for a, b in zip(query, product(w["key.weight"], one), strict=True)]
+        fit = [tanh(a + b) for a, b in zip(query, product(w["key.weight"], one), strict=True)]
         exponentials.append(math.exp(dot(w["score"][0], fit)))
     new = []
     for unit, value in enumerate(h):

@@ -1,6 +1,7 @@
 """The authors' code of Vecoven, Ernst & Drion (2021), unit by unit."""
 
 import math
+from math import tanh
 
 
 def sigmoid(a):
@@ -18,7 +19,7 @@ def BRC(w, x, state):
     n = len(h)
     new = []
     for unit in range(n):
-        a = 1 + math.tanh(row(w, "from_x", unit, x) + w["memory_a"][unit] * h[unit])
+        a = 1 + tanh(row(w, "from_x", unit, x) + w["memory_a"][unit] * h[unit])
         c = sigmoid(row(w, "from_x", n + unit, x) + w["memory_c"][unit] * h[unit])
         candidate = math.tanh(row(w, "from_x_to_n", unit, x) + a * h[unit])
         new.append(c * h[unit] + (1 - c) * candidate)
@@ -30,7 +31,7 @@ def NBRC(w, x, state):
     n = len(h)
     new = []
     for unit in range(n):
-        a = 1 + math.tanh(row(w, "from_x", unit, x) + row(w, "from_h", unit, h))
+        a = 1 + tanh(row(w, "from_x", unit, x) + row(w, "from_h", unit, h))
         c = sigmoid(row(w, "from_x", n + unit, x) + row(w, "from_h", n + unit, h))
         candidate = math.tanh(row(w, "from_x", 2 * n + unit, x) + a * h[unit])
         new.append(c * h[unit] + (1 - c) * candidate)

@@ -19,6 +19,6 @@ def CoupledLSTM(w, x, state):
     new_h, new_c = [], []
     for unit in range(n):
         f, g, o = (row(w, "from_x", k * n + unit, x) + row(w, "from_h", k * n + unit, h) for k in range(3))
-        new_c.append(sigmoid(f) * c[unit] + sigmoid(-f) * math.tanh(g))
+        new_c.append(sigmoid(f) * c[unit] + (1 - sigmoid(f)) * math.tanh(g))
         new_h.append(sigmoid(o) * math.tanh(new_c[unit]))
     return new_h, [new_h, new_c]

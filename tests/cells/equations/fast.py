@@ -7,13 +7,17 @@ def sigmoid(a):
     return 1 / (1 + math.exp(-a))
 
 
+def share(a):
+    return 1 / (1 + math.exp(-a))
+
+
 def dot(weights, values):
     return sum(weight * value for weight, value in zip(weights, values, strict=True))
 
 
 def FastRNN(w, x, state):
     (h,) = state
-    α, β = sigmoid(w["alpha"]), sigmoid(w["beta"])
+    α, β = share(w["alpha"]), share(w["beta"])
     new = []
     for unit, old in enumerate(h):
         pre = dot(w["from_x.weight"][unit], x) + dot(w["from_h.weight"][unit], h) + w["from_x.bias"][unit]
@@ -23,7 +27,7 @@ def FastRNN(w, x, state):
 
 def FastGRNN(w, x, state):
     (h,) = state
-    ζ, ν = sigmoid(w["zeta"]), sigmoid(w["nu"])
+    ζ, ν = share(w["zeta"]), share(w["nu"])
     new = []
     for unit, old in enumerate(h):
         pre = dot(w["from_x.weight"][unit], x) + dot(w["from_h.weight"][unit], h)

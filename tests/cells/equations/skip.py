@@ -11,6 +11,10 @@ def product(row, values):
     return sum(a * b for a, b in zip(row, values, strict=True))
 
 
+def probability(a):
+    return 1 / (1 + math.exp(-a))
+
+
 def SkipRNN(w, x, state):
     h, (delta,), (total,) = state
     n = len(h)
@@ -24,7 +28,7 @@ def SkipRNN(w, x, state):
         candidate.append(z[unit] * h[unit] + (1 - z[unit]) * new)
     v = total + min(delta, 1 - total)
     u = round(v)
-    new_delta = sigmoid(product(w["to_delta.weight"][0], candidate) + w["to_delta.bias"][0])
+    new_delta = probability(product(w["to_delta.weight"][0], candidate) + w["to_delta.bias"][0])
     new_h = [u * new + (1 - u) * old for new, old in zip(candidate, h, strict=True)]
     return new_h, [new_h, [u * new_delta + (1 - u) * delta], [(1 - u) * v]]
 
