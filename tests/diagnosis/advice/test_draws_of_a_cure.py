@@ -91,9 +91,9 @@ def test_a_cure_that_draws_nothing_is_measured_once():
     assert {trial.draws for trial in quick.values()} == {1}
     assert quick["mitigations.Chrono(span=30)"].seed == 0
     assert "torch.manual_seed(0)" in quick["mitigations.Chrono(span=30)"].apply
-    assert diagnose(model, x, quick=True).curves["LSTM/layer0/forward"].advice == tuple(
-        trial for trial in quick.values() if trial.helps
-    )
+    advised = diagnose(model, x, quick=True).curves["LSTM/layer0/forward"].advice  # tries what suits the cause, too
+    helping = tuple(trial for trial in quick.values() if trial.helps)
+    assert tuple(trial for trial in advised if trial.cure in quick) == helping
 
 
 @pytest.mark.parametrize("lag", [None, 8, 500])
