@@ -153,6 +153,15 @@ def test_compiled_loops_have_them_too(name):
         assert_same(*(everything(layer, x, state) for layer in layers))
 
 
+@pytest.mark.parametrize("name", UNITS)
+def test_what_a_function_learns_starts_as_it_says(name):
+    """No draw of a cell's weights reaches it."""
+    for unit, start in {"modrelu": 0.0, "prelu": 0.25}.items():
+        kind = cells.ALL[name]
+        (learnt,) = kind(3, 8, **{**kind.small, "nonlinearity": unit}).nonlinearity.parameters()
+        assert learnt.eq(start).all()
+
+
 def test_every_function_is_a_cells_own():
     assert set(FUNCTIONS) == set(NONLINEARITIES)
     assert set(GATE_FUNCTIONS) == set(GATES)

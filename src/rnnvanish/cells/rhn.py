@@ -57,8 +57,6 @@ class RHN(Cell):
         gate_nonlinearity: str = "sigmoid",
     ) -> None:
         super().__init__(input_size, hidden_size)
-        self.nonlinearity = self.activation(nonlinearity)
-        self.gate = self.gate_function(gate_nonlinearity)
         if depth < 1:
             raise ValueError(f"RHN needs depth >= 1, got {depth}.")
         self.depth = depth
@@ -71,6 +69,8 @@ class RHN(Cell):
             nn.init.uniform_(parameter, -0.04, 0.04)
             if name.endswith("bias"):
                 nn.init.constant_(parameter[hidden_size:], bias)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""
