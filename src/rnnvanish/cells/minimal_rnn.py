@@ -50,12 +50,12 @@ class MinimalRNN(Cell):
         self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", gate_nonlinearity: str = "sigmoid"
     ) -> None:
         super().__init__(input_size, hidden_size)
-        self.nonlinearity = self.activation(nonlinearity)
-        self.gate = self.gate_function(gate_nonlinearity)
         self.from_x = nn.Linear(input_size, hidden_size)
         self.from_h = nn.Linear(hidden_size, hidden_size)
         self.from_z = nn.Parameter(torch.empty(hidden_size, hidden_size))
         draw_as_torch(hidden_size, self)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
 
     def forward(self, x: Float[Tensor, "batch input"], state: State) -> State:
         """Take one step."""

@@ -62,8 +62,6 @@ class MIST(Cell):
         gate_nonlinearity: str = "sigmoid",
     ) -> None:
         super().__init__(input_size, hidden_size)
-        self.nonlinearity = self.activation(nonlinearity)
-        self.gate = self.gate_function(gate_nonlinearity)
         if not delays or min(delays) < 1:
             raise ValueError(f"MIST needs delays of at least one step, got {delays}.")
         self.delays = tuple(delays)
@@ -75,6 +73,8 @@ class MIST(Cell):
         self.share_from_h = nn.Linear(hidden_size, len(delays), bias=False)
         for name, parameter in self.named_parameters():
             nn.init.normal_(parameter, std=0.0 if name.endswith("bias") else hidden_size**-0.5)
+        self.nonlinearity = self.activation(nonlinearity)
+        self.gate = self.gate_function(gate_nonlinearity)
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         """Return the state before the first step: zeros, also for those long ago, the latest first."""
