@@ -68,7 +68,9 @@ class ONLSTM(Cell):
         self.nonlinearity = self.activation(nonlinearity)
         self.gate = self.gate_function(gate_nonlinearity)
         if not 1 <= chunk_size < hidden_size:
-            raise ValueError(f"ONLSTM needs 1 <= chunk_size < hidden_size, got {chunk_size} and {hidden_size}.")
+            raise ValueError(
+                f"ONLSTM needs a chunk_size >= 1, less than its hidden size {hidden_size}, got {chunk_size}."
+            )
         chunks = -(-hidden_size // chunk_size)
         self.from_x = nn.Linear(input_size, 4 * hidden_size)
         self.from_h = nn.Linear(hidden_size, 4 * hidden_size)
