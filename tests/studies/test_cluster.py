@@ -242,7 +242,14 @@ def test_a_sweep_whose_workers_driver_and_machine_are_killed_gives_what_an_unint
     def workers():
         return [each for each, name in below().items() if name.startswith("ray::_call")]
 
-    with forked(lambda: sweep(STUDY, store, Cluster(workers=2))) as (driver, below):
+    def on_two_workers():
+        tempfile.tempdir = folder  # what is killed leaves Ray's logs
+        sweep(STUDY, store, Cluster(workers=2))
+
+    with (
+        tempfile.TemporaryDirectory(prefix="rv-", ignore_cleanup_errors=True) as folder,
+        forked(on_two_workers) as (driver, below),
+    ):
         for done in (1, 3):
             until(lambda done=done: len(finished()) >= done and workers())
             os.kill(workers()[0], signal.SIGKILL)

@@ -201,11 +201,18 @@ def _reasons(refused: Mapping[Trial, str]) -> list[dict[str, Any]]:
 def _terminated() -> Iterator[None]:
     """End by SIGTERM as by Ctrl+C, but with its own exit code."""
 
+    received: list[int] = []
+
     def end(number: int, frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)
+        received.append(128 + number)
+        sys.exit(received[0])
 
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except SystemExit:  # while Ray waits it comes out as its own, whose exit code is 1
+        if received:
+            sys.exit(received[0])
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
