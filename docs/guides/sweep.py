@@ -150,3 +150,5 @@ for network, by_lag in found.success("recall").items():
 #     curves of loss and accuracy, half-life before and after, parameters, seconds and memory, and where, when and by which
 #     commit it was made. Solved means: 95 % of the answers to a classification, or a tenth of the floor of a regression, in
 #     two validations in a row. `studies.results` also reads a folder, or a file that `--export mine.json` wrote.
+#
+# A real study, and what came of it: [Who learns to remember](../beyond/study.py).
