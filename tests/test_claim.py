@@ -1,5 +1,6 @@
 """Claims: the median decides, the stated verdict is held against it, nothing slips through undecided."""
 
+import dataclasses
 import html
 
 import pytest
@@ -100,3 +101,12 @@ def test_json_has_everything():
 def test_ids_are_unique():
     ids = [claim_.id for claim_ in experiments.claims()]
     assert len(set(ids)) == len(ids)
+
+
+def test_numbers_that_are_read_from_a_study_say_when_they_were_made():
+    place = {"date": "2001-02-03", "commit": "abc", "processor": "Abacus", "torch": "2", "python": "3"}
+    read = dataclasses.replace(made((12,)), origin=lambda: place)
+    measurement = read.measure()
+    assert measurement.provenance == place
+    assert "Measured on 2001-02-03, commit abc, Abacus" in read.to_html(measurement)
+    assert "2001" not in made((12,)).to_html(made((12,)).measure())

@@ -116,6 +116,7 @@ class Claim:
         detail: What a page draws beside a stored claim: seed -> anything that JSON can hold. Stored with the
             measurement; a function that shares its work with `sample` by a cache costs nothing more.
         control: With what it must come out otherwise.
+        origin: Where its numbers come from, as `provenance` says it, where it reads them from a study and measures nothing.
     """
 
     id: str
@@ -131,6 +132,7 @@ class Claim:
     stored: bool = False
     detail: Callable[[int], Any] | None = None
     control: Control | None = None
+    origin: Callable[[], dict[str, str]] | None = None
 
     def measure(self, seeds: int | None = None, first: int = 0) -> Measurement:
         """Measure the statistic at `seeds` seeds, from `first` on."""
@@ -235,6 +237,8 @@ class Claim:
             facts["Control"] = f"It comes out otherwise {self.control.words}."
         if self.stored:
             facts["Stored"] = _stored(measurement)
+        if self.origin is not None:
+            facts["Trained"] = f"In a study that is kept with the package. {_made(measurement)}."
         facts["Reproduce"] = f"`rnnvanish claims --only {self.id}`"
         kind, verdict = measurement.verdict.name.lower(), measurement.verdict.capitalize()
         said = {"sentence": self.sentence, "finding": self.finding, "facts": facts}
@@ -267,7 +271,8 @@ class Claim:
         start = time.perf_counter()
         values = tuple(float(self.sample(seed, **ingredients)) for seed in seeds)
         seconds = time.perf_counter() - start
-        return Measurement(values, self._judge(statistics.median(values)), seconds)
+        made = provenance() if self.origin is None else self.origin()
+        return Measurement(values, self._judge(statistics.median(values)), seconds, made)
 
     def _judge(self, value: float) -> Verdict:
         return next((verdict for verdict, bounds in self.bounds.items() if value in bounds), Verdict.UNDECIDED)
@@ -288,6 +293,7 @@ def claim(
     stored: bool = False,
     detail: Callable[[int], Any] | None = None,
     control: Control | None = None,
+    origin: Callable[[], dict[str, str]] | None = None,
 ) -> Callable[[Callable[..., float]], Claim]:
     """Turn a function, seed -> value, into a `Claim` named after it and its module."""
     given = {Verdict.HOLDS: holds, Verdict.CAVEAT: caveat, Verdict.FAILS: fails}
@@ -298,7 +304,7 @@ def claim(
     def decorate(sample: Callable[..., float]) -> Claim:
         name = f"{sample.__module__.rpartition('.')[2]}.{sample.__name__}"
         said = (name, section, sentence, finding, statistic, unit)
-        return Claim(*said, sample, bounds, stated, seeds, stored, detail, control)
+        return Claim(*said, sample, bounds, stated, seeds, stored, detail, control, origin)
 
     return decorate
 
@@ -312,13 +318,18 @@ def _spread(measurement: Measurement, unit: str) -> str:
 
 def _stored(measurement: Measurement) -> str:
     """Say when and where a stored measurement was made, and whether the code has changed since."""
-    known = measurement.provenance
     minutes = measurement.seconds / 60
     took = f"{minutes:.0f} min" if minutes >= 1.5 else f"{measurement.seconds:.0f} s"
     since = " The code has changed since then: `make claims` measures it anew." if measurement.outdated else ""
+    return f"Too dear to measure at every build ({took}). {_made(measurement)}.{since}"
+
+
+def _made(measurement: Measurement) -> str:
+    """Say when, where and from which code its numbers were made."""
+    known = measurement.provenance
     return (
-        f"Too dear to measure at every build ({took}). Measured on {known['date']}, commit {known.get('commit', 'unknown')}, "
-        f"{known['processor']}, torch {known['torch']}, Python {known['python']}.{since}"
+        f"Measured on {known['date']}, commit {known.get('commit', 'unknown')}, "
+        f"{known['processor']}, torch {known['torch']}, Python {known['python']}"
     )
 
 

@@ -1,5 +1,6 @@
 """What is read from the study of cures: from results whose answer is known, and what becomes of those that are missing."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,10 +9,14 @@ from rnnvanish import mitigations
 from rnnvanish.experiments.cure_study import (
     CELLS,
     Trained,
+    compared,
     cure_of,
+    longest_of,
+    origin,
     reach_effect,
     reaches,
     score_effect,
+    score_of,
     trained,
 )
 from rnnvanish.studies.reader import COMMITTED, Results
@@ -118,6 +123,32 @@ def test_a_reach_is_compared_at_lags_that_were_tried_both_ways():
     assert reach_effect(PLAIN, Trained({20: True, 60: True, 180: None})) is None
     assert reach_effect(PLAIN, Trained({})) is None
     assert reach_effect(PLAIN, Trained({20: False, 60: False, 180: False})) == "hurts"
+
+
+def test_one_seed_counts_at_whichever_rate():
+    assert [longest_of(seed, "GRU", "", found()) for seed in range(3)] == [60, 60, 20]
+    assert [longest_of(seed, "GRU", "Chrono", found()) for seed in range(3)] == [60, 60, 60]
+    assert [score_of(seed, "GRU", "", found()) for seed in range(3)] == [0.4, 0.5, 0.9]
+    assert longest_of(0, "GRU", "", found([{"lag": 20, "lr": 0.1, "seed": 1}])) == 60  # another seed's is missing
+    without = found([{"lr": 0.1, "seed": 0}])
+    assert math.isnan(longest_of(0, "GRU", "", without))
+    assert math.isnan(score_of(0, "GRU", "", without))
+    assert math.isnan(longest_of(0, "LSTM", "", found()))
+
+
+def test_each_network_is_compared_with_itself_untreated():
+    both = compared("Chrono", found())
+    assert list(both) == ["GRU"]
+    assert both["GRU"] == (trained("GRU", "", found()), trained("GRU", "Chrono", found()))
+    results = found()
+    results.rows.extend(row(Trial(cell, "recall", 20, "He")) for cell in ("Elman", "Elman(nonlinearity='relu')", "GRU"))
+    assert list(compared("He", results)) == ["tanh", "GRU"]
+
+
+def test_where_results_come_from_is_said():
+    places = [{"date": "2026-01-02", "torch": "2", "code": "a"}, {"date": "2026-01-01", "torch": "2", "code": "b"}]
+    records = {Trial("GRU", "recall", lag): {"provenance": place} for lag, place in enumerate(places)}
+    assert origin(replace(found(), records=records)) == {"date": "2026-01-01, 2026-01-02", "torch": "2"}
 
 
 def test_a_cure_is_known_whatever_its_options():

@@ -39,7 +39,7 @@ def test_a_file_is_one_entry_and_every_name_is_in_one():
 @pytest.mark.parametrize("file", [False, True], ids=["served", "file"])
 def test_cures_are_chosen_and_sorted_by_keyboard(visit, site, file):
     seen = visit(site, "cures.html", file=file)
-    page, table = seen.page, seen.page.locator("rv-table")
+    page, table = seen.page, seen.page.locator(".rv-cures")
     for choice, key in {"When it acts": "when weights are drawn", "Acts on": "GRU"}.items():
         page.get_by_role("combobox", name=choice, exact=True).focus()
         page.keyboard.type(key)
@@ -60,7 +60,7 @@ def test_cures_are_chosen_and_sorted_by_keyboard(visit, site, file):
 
 def test_the_table_of_cures_is_there_without_javascript(visit, site):
     page = visit(site, "cures.html", java_script_enabled=False).page
-    assert page.locator("rv-table tbody tr:visible").count() == len(mitigations.ALL)
+    assert page.locator(".rv-cures tbody tr:visible").count() == len(mitigations.ALL)
     assert page.locator("rv-table select").count() == 0
 
 
@@ -68,7 +68,7 @@ def test_the_page_of_a_cure_says_what_the_table_measured(visit, site):
     table = visit(site, "cures.html", java_script_enabled=False).page
     before, after, arrives = re.match(
         r"(.+) → (.+)\n(.+)",
-        table.locator("tr", has=table.get_by_role("link", name="Chrono")).locator("td").nth(6).inner_text(),
+        table.locator(".rv-cures tr", has=table.get_by_role("link", name="Chrono")).locator("td").nth(6).inner_text(),
     ).groups()
     page = visit(site, "reference/mitigations/chrono.html").page
     said = page.locator("tr", has=page.get_by_role("rowheader", name="LSTM")).locator("td").all_inner_texts()

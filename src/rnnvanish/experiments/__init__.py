@@ -9,6 +9,7 @@ from rnnvanish.experiments import (
     beyond,
     bptt,
     clipping,
+    cures,
     depth,
     emerges,
     exploding,
@@ -52,6 +53,7 @@ ALL: tuple[ModuleType, ...] = (
     exploding,
     beyond,
     real,
+    cures,
 )
 
 

@@ -68,6 +68,21 @@ def record() -> dict[str, Any]:
     return ledger.read(RECORD)
 
 
+def names(network: str) -> list[str]:
+    """The cures whose pairs are stored, the strongest first."""
+    return list(record()["networks"][network]["alone"])
+
+
+def verdicts(network: str) -> dict[tuple[str, str], str]:
+    """What each two of them do together: as `verdict` says, or "do not go together"."""
+    known = record()["networks"][network]
+    alone = known["alone"]
+    return {
+        (one, other): "do not go together" if both is None else verdict(alone[one], alone[other], both)
+        for one, other, both in known["pairs"]
+    }
+
+
 def measure(network: str, names: list[str]) -> dict[str, Any]:
     """Measure these cures, each alone and each with each other; None where two do not go together."""
     alone = {name: kept(network, example(name)).arrives for name in names}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -14,8 +15,7 @@ from torch import nn
 
 from rnnvanish import mitigations
 from rnnvanish.experiments.cure_study import CELLS
-from rnnvanish.experiments.cures import suited, written
-from rnnvanish.names import built
+from rnnvanish.experiments.cures import written
 from rnnvanish.records import ledger
 from rnnvanish.records.provenance import provenance
 from rnnvanish.studies.trial import Trial, build
@@ -97,11 +97,13 @@ def main() -> None:
     """Measure every cure on every network that it takes, and store it."""
     torch.set_num_threads(1)
     prices: dict[str, dict[str, Price]] = {}
-    for name in mitigations.ALL:
-        (cure,) = built("mitigation", written(name), mitigations.ALL)
-        for network in suited(cure):
-            prices.setdefault(name, {})[network] = Price(*(round(each, 3) for each in measure(written(name), network)))
-            print(name, network, *prices[name][network], flush=True)
+    for name, network in product(mitigations.ALL, CELLS):
+        try:
+            found = measure(written(name), network)
+        except ValueError:  # it does not take this network
+            continue
+        prices.setdefault(name, {})[network] = Price(*(round(each, 3) for each in found))
+        print(name, network, *prices[name][network], flush=True)
     ledger.write(RECORD, {"prices": prices, "lag": LAG, "repeats": REPEATS, "provenance": provenance()})
 
 

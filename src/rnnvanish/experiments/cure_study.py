@@ -1,5 +1,6 @@
 """What the study `cures` found: with each cure and without, how far back a network learns, and how it does on real data."""
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -84,21 +85,17 @@ def trained(network: str, cure: str = "", found: Results | None = None) -> Train
         cure: Its name; empty for the network as it is drawn.
         found: The results; None for those that come with the package.
     """
-    found, cell = found or study(), CELLS[network]
-
-    def ours(trial: Trial) -> bool:
-        return trial.cell == cell and cure_of(trial.mitigations) == cure
-
-    rows = [row for row in found.rows if row["cell"] == cell and cure_of(row["mitigations"]) == cure]
-    missing = [trial for trial in found.missing if ours(trial)]
-    refused = next((why for trial, why in found.refused.items() if ours(trial)), "")
+    found = found or study()
+    rows, missing = _rows(found, network, cure), _missing(found, network, cure)
+    kind = CELLS[network], cure
+    refused = (why for trial, why in found.refused.items() if (trial.cell, cure_of(trial.mitigations)) == kind)
     lags = sorted(
         {lag for lag in (*(row["lag"] for row in rows), *(trial.lag for trial in missing)) if lag is not None}
     )
     learnt = {lag: _learnt(rows, missing, lag) for lag in lags}
     count = Counter(trial.task for trial in missing)
     remembered = next((row["parameters"] for row in rows if row["task"] == REMEMBERED), None)
-    return Trained(learnt, () if count[REAL] else _scores(rows), remembered, count, "" if rows else refused)
+    return Trained(learnt, () if count[REAL] else _scores(rows), remembered, count, "" if lags else next(refused, ""))
 
 
 def _learnt(rows: list[dict[str, Any]], missing: Iterable[Trial], lag: int) -> bool | None:
@@ -117,7 +114,7 @@ def _scores(rows: list[dict[str, Any]]) -> tuple[float, ...]:
     rates: dict[float, list[float]] = {}
     for row in rows:
         if row["task"] == REAL:
-            rates.setdefault(row["lr"], []).append(0.0 if row["diverged"] is not None else row["score"])
+            rates.setdefault(row["lr"], []).append(_score(row))
     return tuple(max(rates.values(), key=statistics.median, default=[]))
 
 
@@ -146,3 +143,54 @@ def reach_effect(before: Trained, after: Trained) -> str | None:
     if without is None or treated is None:
         return None
     return "no difference" if without == treated else "helps" if treated > without else "hurts"
+
+
+def compared(cure: str, found: Results | None = None) -> dict[str, tuple[Trained, Trained]]:
+    """What became of each network without a cure and with it; of the two plain ones the first that it takes."""
+    results = {network: trained(network, cure, found) for network in CELLS}
+    taken = [network for network, each in results.items() if each.learnt]
+    return {
+        network: (trained(network, "", found), results[network])
+        for network in taken
+        if network != "ReLU" or "tanh" not in taken
+    }
+
+
+def longest_of(seed: int, network: str, cure: str = "", found: Results | None = None) -> float:
+    """The longest lag that one seed learnt, at whichever rate; 0 where it learnt none, nan where results are missing."""
+    found, tried = found or study(), dict[int, bool]()
+    for row in _rows(found, network, cure):
+        if row["seed"] == seed and row["task"] == REMEMBERED:
+            tried[row["lag"]] = tried.get(row["lag"], False) or row["solved"] is not None
+    missing = [each for each in _missing(found, network, cure) if each.seed == seed and each.task == REMEMBERED]
+    return math.nan if missing or not tried else float(max(lag * solved for lag, solved in tried.items()))
+
+
+def score_of(seed: int, network: str, cure: str = "", found: Results | None = None) -> float:
+    """The score of one seed on real data, at the rate at which it is best; nan where results are missing."""
+    found = found or study()
+    scores = [_score(row) for row in _rows(found, network, cure) if row["seed"] == seed and row["task"] == REAL]
+    missing = [each for each in _missing(found, network, cure) if each.seed == seed and each.task == REAL]
+    return math.nan if missing or not scores else max(scores)
+
+
+def origin(found: Results | None = None) -> dict[str, str]:
+    """When, where and with what the results were made, as `provenance` says it; several of a kind with commas between."""
+    places = [record["provenance"] for record in (found or study()).records.values()]
+    names = dict.fromkeys(name for place in places for name in place if name != "code")
+    return {name: ", ".join(sorted({place[name] for place in places if name in place})) for name in names}
+
+
+def _rows(found: Results, network: str, cure: str) -> list[dict[str, Any]]:
+    cell = CELLS[network]
+    return [row for row in found.rows if row["cell"] == cell and cure_of(row["mitigations"]) == cure]
+
+
+def _missing(found: Results, network: str, cure: str) -> list[Trial]:
+    cell = CELLS[network]
+    return [trial for trial in found.missing if trial.cell == cell and cure_of(trial.mitigations) == cure]
+
+
+def _score(row: dict[str, Any]) -> float:
+    """The score of a trial; one that diverged has 0."""
+    return 0.0 if row["diverged"] is not None else float(row["score"])

@@ -11,6 +11,8 @@ from functools import cache
 from torch import nn
 
 from rnnvanish import mitigations
+from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import cure_study
 from rnnvanish.experiments.workbench import HIDDEN, curve
 from rnnvanish.mitigation import Build, Draw, Mitigation
 from rnnvanish.names import built
@@ -119,3 +121,22 @@ def _drawn(network: str, cures: Sequence[Draw | Build]) -> nn.Module:
         if isinstance(each, Recurrent):
             each.engine = "reference"  # to compile it would take longer than to measure it
     return layer
+
+
+@claim(
+    section=23,
+    sentence="A plain network cannot learn what lies 180 steps back.",
+    finding="It can, as it is drawn, if it takes large steps. One sign is all that it has to hold, and its state may fall to "
+    "one of two sides and stay there. An LSTM as it is drawn learnt no distance that we tried.",
+    statistic="longest of 20, 60 and 180 steps that a plain network learnt as it is drawn, at the best of three learning rates",
+    unit="steps",
+    stated=Verdict.FAILS,
+    holds=at_most(60),
+    fails=at_least(180),
+    seeds=3,
+    control=control("for an LSTM", network="LSTM"),
+    origin=cure_study.origin,
+)
+def plain_learns_far(seed: int, network: str = "tanh") -> float:
+    """Read it from the study."""
+    return cure_study.longest_of(seed, network)

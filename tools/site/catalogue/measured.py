@@ -24,15 +24,14 @@ def put(page: str, notebook: Mapping[str, Any], address: str) -> str:
     """Fill the places that the page of a cure keeps; `notebook` is the executed page of all, which stands at `address`."""
     outputs = [output for cell in notebook.get("cells", ()) for output in cell.get("outputs", ())]
     found = next((output["data"][MIME] for output in outputs if MIME in output.get("data", {})), {})
-    return PLACE.sub(lambda place: _measured(found.get(place[1], []), address), page)
+    return PLACE.sub(lambda place: _measured(found.get(place[1], {}), address), page)
 
 
-def _measured(networks: list[dict[str, Any]], address: str) -> str:
-    """A picture of each network, and the numbers in a table; nothing where nothing was measured."""
-    if not networks:
-        return ""
-    pictures = [(each, *_picture(each["gains"])) for each in networks]
-    return render("cure.html", pictures=pictures, address=address, width=WIDTH, height=HEIGHT)
+def _measured(cure: Mapping[str, list[Any]], address: str) -> str:
+    """A picture of each network before training, and its numbers in a table; what training showed, in sentences."""
+    pictures = [(each, *_picture(each["gains"])) for each in cure.get("before", [])]
+    trained = cure.get("trained", [])
+    return render("cure.html", pictures=pictures, trained=trained, address=address, width=WIDTH, height=HEIGHT)
 
 
 def _picture(gains: Sequence[Sequence[float]]) -> tuple[list[str], list[tuple[float, str]]]:
