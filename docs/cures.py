@@ -22,6 +22,8 @@
 # after how many steps half of it is gone.
 
 # %% tags=["remove-input"]
+import math
+
 from rnnvanish import mitigations, plots
 from rnnvanish.experiments import cures
 from rnnvanish.numerals import in_words, one_in
@@ -202,3 +204,60 @@ cures.plain_learns_far.show()
 #     The study is `cures`: `rnnvanish sweep cures` repeats it. The time of a step was measured in turns with the network
 #     without the cure, 61 steps of one feature, the fastest of many; on a processor, with this package's compiled loops where
 #     they take the cure.
+
+# %% [markdown]
+# ## Which go together
+#
+# Two cures are not always better than one. Of those that act before training, we took the twelve with which most nearly
+# the whole gradient arrives from a hundred steps back. Then we tried every two of them on one fresh network.
+
+# %% tags=["remove-input"] alt="Two maps of pairs, for a plain network and for an LSTM: twelve cures by twelve. A sign in each square says whether the pair is better than either alone, as good as the better one, worse than that, or worse than both. The lists below say which cancel."
+import matplotlib.pyplot as plt
+from matplotlib.colors import ListedColormap
+
+from rnnvanish.experiments import cure_pairs
+
+signs = {
+    "better than either": "+",
+    "as the better one": "=",
+    "worse than the better one": "–",
+    "worse than either": "×",
+    "do not go together": "",
+}
+pairs = {network: cure_pairs.verdicts(network) for network in cure_pairs.record()["networks"]}
+for network, verdicts in pairs.items():
+    figure, ax = plt.subplots(figsize=(6.4, 6.2), layout="constrained")
+    cures_of_it = cure_pairs.names(network)
+    levels = [[math.nan] * len(cures_of_it) for _ in cures_of_it]
+    for (one, other), said_of_both in verdicts.items():
+        places = cures_of_it.index(one), cures_of_it.index(other)
+        for row_, column in (places, places[::-1]):
+            levels[row_][column] = list(signs).index(said_of_both)
+            ax.text(column, row_, signs[said_of_both], ha="center", va="center")
+    ax.imshow(levels, cmap=ListedColormap(["#7fc8a9", "#dfe7ee", "#f4d58d", "#e88b7d", "#ffffff00"]), vmin=0, vmax=4)
+    ax.set_xticks(range(len(cures_of_it)), cures_of_it, rotation=90)
+    ax.set_yticks(range(len(cures_of_it)), cures_of_it)
+    ax.set_title(names[network])
+    ax.grid(visible=False)
+plt.show()
+
+# %% tags=["remove-input"]
+lists = []
+for network, verdicts in pairs.items():
+    for kind, word in {"better than either": "combine", "worse than either": "cancel"}.items():
+        which = [f"{one} and {other}" for (one, other), each in verdicts.items() if each == kind]
+        lists.append(f"- **{names[network]}, {word}:** {'; '.join(which) or 'none'}.")
+plots.say("\n".join(lists) or "No pair is measured yet.")
+
+# %% [markdown]
+# - **+** better than either: more nearly the whole gradient arrives than with the better one of the two.
+# - **=** as the better one: the other adds nothing, and takes nothing.
+# - **–** worse than the better one alone.
+# - **×** worse than either alone. They cancel.
+# - An empty square: the two do not go together in one network.
+#
+# ??? info "For engineers"
+#     What counts is the distance of the gain at lag 100 from 1, in powers of ten; less than a factor of two is no
+#     difference. Draws act before builds; of two draws of the same weights the later one counts. No network was trained for
+#     this: what two cures do to learning is not measured here. Stored; `python -m rnnvanish.experiments.cure_pairs` measures
+#     it anew.

@@ -3,7 +3,7 @@
 import pytest
 
 from rnnvanish.experiments import cure_pairs
-from rnnvanish.experiments.cure_pairs import measure, verdict
+from rnnvanish.experiments.cure_pairs import measure, names, verdict, verdicts
 from rnnvanish.experiments.cures import kept
 from rnnvanish.mitigations import Chrono, TruncatedBackpropagation
 
@@ -37,3 +37,10 @@ def test_a_pair_is_measured_as_training_would_have_it():
 def test_two_that_do_not_go_together_are_none():
     assert measure("tanh", ["Critical", "Chrono"][:1])["pairs"] == []
     assert cure_pairs._both("tanh", "Critical", "Chrono") is None
+
+
+def test_all_pairs_are_stored():
+    for network in cure_pairs.record()["networks"]:
+        strongest = names(network)
+        assert len(strongest) == cure_pairs.STRONGEST
+        assert len(verdicts(network)) == len(strongest) * (len(strongest) - 1) / 2
