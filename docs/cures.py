@@ -225,8 +225,8 @@ signs = {
     "do not go together": "",
 }
 pairs = {network: cure_pairs.verdicts(network) for network in cure_pairs.record()["networks"]}
-for network, verdicts in pairs.items():
-    figure, ax = plt.subplots(figsize=(6.4, 6.2), layout="constrained")
+figure, panels = plt.subplots(len(pairs), 1, figsize=(6.4, 6.2 * len(pairs)), layout="constrained")
+for ax, (network, verdicts) in zip(panels, pairs.items(), strict=True):
     cures_of_it = cure_pairs.names(network)
     levels = [[math.nan] * len(cures_of_it) for _ in cures_of_it]
     for (one, other), said_of_both in verdicts.items():
@@ -247,7 +247,7 @@ for network, verdicts in pairs.items():
     for kind, word in {"better than either": "combine", "worse than either": "cancel"}.items():
         which = [f"{one} and {other}" for (one, other), each in verdicts.items() if each == kind]
         lists.append(f"- **{names[network]}, {word}:** {'; '.join(which) or 'none'}.")
-plots.say("\n".join(lists) or "No pair is measured yet.")
+plots.say("\n".join(lists))
 
 # %% [markdown]
 # - **+** better than either: more nearly the whole gradient arrives than with the better one of the two.
