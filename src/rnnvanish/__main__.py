@@ -105,7 +105,7 @@ def train(
         batch_size: Sequences in a step.
         lr: Learning rate of the optimiser.
         clip: Largest norm of the gradient; a larger one is scaled down to it, after any mitigation. 0: any norm. By
-            default 1, or 0 where a mitigation acts on the gradient.
+            default 1, or 0 where a mitigation clips it.
         mitigations: Cures, as Python writes them: "Chrono(span=100), ClipNorm"; `rnnvanish mitigations` lists them.
         seed: Decides weights, sequences and dropout.
         monitor: Steps from one measurement of the gradient's retention to the next. 0: none.

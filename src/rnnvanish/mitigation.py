@@ -312,11 +312,13 @@ class Rule(Mitigation):
     """Acts on the gradient, between the backward pass and the step.
 
     Attributes:
+        clips: Whether it bounds the gradient, so that nothing else has to.
         seen: What it keeps of the steps so far, if it does: numbers, and lists of them, that belong into a checkpoint.
     """
 
     moment = "on the gradient"
     needs = "a gradient, of any weights"
+    clips: ClassVar[bool] = False
     usage = "{}.apply(model.parameters())  # before optimizer.step()"
     seen: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 

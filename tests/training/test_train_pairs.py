@@ -6,7 +6,6 @@ It trains, or refuses before its first step.
 import itertools
 import json
 import warnings
-from collections import Counter
 from functools import cache
 
 import pytest
@@ -50,12 +49,6 @@ OTHERS = [name for name in cells.ALL if name not in CELLS]
 
 def built(cure):
     return mitigations.ALL[cure](**({"span": 9} if cure == "Chrono" else {}))
-
-
-def _tried(cure, layer):
-    if cure in ("SoftOrthogonality", "SingularValuePenalty"):
-        return built(cure).penalty(layer, None, torch.sum)
-    return built(cure)(layer)
 
 
 @cache
@@ -103,16 +96,23 @@ def pairs(row):
     return set(itertools.combinations(enumerate(row), 2))
 
 
+@cache
 def table():
-    """Rows in which every pair of values that fit stands at least once: the row with most new pairs first."""
+    """A row for each cure and each task that it takes, with the cell and structure that add most new pairs; then the rest."""
     rows = [row for row in itertools.product(CELLS, tasks.ALL, CURES, STRUCTURES) if fits(row)]
-    left = set().union(*map(pairs, rows))
-    chosen = []
-    while left:
-        row = max(rows, key=lambda row: len(pairs(row) & left))
+    left, chosen = set().union(*map(pairs, rows)), []
+    alike = {both: list(each) for both, each in itertools.groupby(sorted(rows, key=cure_and_task), cure_and_task)}
+    for candidates in itertools.chain(alike.values(), itertools.repeat(rows)):
+        if not left:
+            return chosen
+        row = max(candidates, key=lambda row: len(pairs(row) & left))
         chosen.append(row)
         left -= pairs(row)
-    return chosen
+    raise AssertionError
+
+
+def cure_and_task(row):
+    return row[2], row[1]
 
 
 def command(row, folder):
@@ -139,12 +139,12 @@ def train(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_every_pair_trains(train):
-    chosen = table()
+@pytest.mark.parametrize("task", tasks.ALL)
+def test_every_pair_trains(task, train):
+    chosen = [row for row in table() if row[1] == task]
     for row in chosen:
         train(row)
-    counts = Counter(value for row in chosen for value in row)
-    assert set(counts) == {*CELLS, *tasks.ALL, *CURES, *STRUCTURES}
+    assert {*CELLS, *STRUCTURES} - {"both ways"} <= {value for row in chosen for value in row}
 
 
 def test_every_other_cell_trains(train):

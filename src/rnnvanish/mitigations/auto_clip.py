@@ -47,6 +47,7 @@ class AutoClip(Rule):
         "norms that are zero or no number count, too. ZClip (2025), by a mean and a spread that fade, was the other candidate"
     )
     usage = "rule = {}  # once\nrule.apply(model.parameters())  # before each optimizer.step()"
+    clips = True
     invariant = (
         "After clipping the norm is at most the percentile of the norms so far; a gradient below it is not changed."
     )

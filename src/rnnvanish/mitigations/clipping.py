@@ -45,6 +45,7 @@ class ClipNorm(Rule):
         "the paper's algorithm 1; torch.nn.utils.clip_grad_norm_, which adds 1e-6 to the norm. The paper "
         "gives no threshold for all tasks"
     )
+    clips = True
     invariant = "After clipping the norm is the smaller of threshold and norm; a gradient below it is not changed."
 
     def __post_init__(self) -> None:
@@ -80,6 +81,7 @@ class ClipValue(Rule):
         "https://www.fit.vut.cz/study/phd-thesis/283/.en",
     )
     checked = "torch.nn.utils.clip_grad_value_; the thesis cuts at 15, where gradients are sums over a batch"
+    clips = True
     invariant = "After clipping no number is larger than the threshold, and none below it is changed."
 
     def __post_init__(self) -> None:
@@ -116,6 +118,7 @@ class AdaptiveClip(Rule):
         "https://arxiv.org/abs/2102.06171",
     )
     checked = "authors' code, google-deepmind/deepmind-research nfnets/optim.py @ 68473a2243: ratio 0.01, least 1e-3"
+    clips = True
     invariant = (
         "After clipping each unit's gradient is at most the ratio times its weights; a smaller one is not changed."
     )

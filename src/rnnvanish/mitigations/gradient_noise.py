@@ -45,7 +45,7 @@ class GradientNoise(Rule):
         "https://arxiv.org/abs/1511.06807",
         where="section 3",
     )
-    checked = "the paper's schedule, with γ = 0.55 and the least of its η (0.01, 0.3, 1)"
+    checked = "the schedule as others quote the paper, with γ = 0.55 and the least of its η (0.01, 0.3, 1)"
     usage = "rule = {}  # once\nrule.apply(model.parameters())  # before each optimizer.step()"
     invariant = "What is added has mean 0 and variance η / (1 + t)^γ, and is the same whenever the step is taken again."
 

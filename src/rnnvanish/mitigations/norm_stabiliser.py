@@ -37,7 +37,8 @@ class NormStabiliser(Penalty):
         where="section 1",
     )
     checked = (
-        "the paper's formula, whose sum begins with the state before the first step; robertostling/bnas, which leaves that "
+        "the paper's abstract, and the formula as others quote it, whose sum begins with the state before the first step; "
+        "robertostling/bnas, which leaves that "
         "out as we do, has its β = 50"
     )
     invariant = "Trained on the penalty alone, the norm of the output comes to change less from step to step."

@@ -65,7 +65,8 @@ class RandomTruncation(Build):
         "https://arxiv.org/abs/1705.08209",
     )
     checked = (
-        "the paper's abstract and factor 1 / (1 − c): of its choices of c the constant one; theirs may also fall with the "
+        "the paper's abstract; the factor 1 / (1 − c) is what makes the mean right, which a test adds up. Of its choices "
+        "of c the constant one; theirs may also fall with the "
         "distance from the last cut, and one cut serves the whole batch there, so that memory is saved"
     )
     invariant = (

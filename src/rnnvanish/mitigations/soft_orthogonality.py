@@ -39,7 +39,8 @@ class SoftOrthogonality(Penalty):
         where="section 3.1",
     )
     checked = (
-        "the paper's formula; authors' code, VITA-Group/Orthogonality-in-CNNs @ 99897ee, has the spectral norm in place of "
+        "the formula as others quote the paper; authors' code, VITA-Group/Orthogonality-in-CNNs @ 99897ee, has the "
+        "spectral norm in place of "
         "Frobenius' alone; that each gate has a matrix of its own is ours"
     )
     invariant = "Trained on the penalty alone, the singular values of every recurrent matrix come closer to 1."

@@ -39,7 +39,7 @@ class Study:
         seeds: Of weights and sequences.
         steps: Optimiser steps of a trial at most; a multiple of `check_every`.
         batch_size: Sequences in a step.
-        clip: Largest norm of the gradient. 0: any. None: 1, or any where a mitigation acts on the gradient.
+        clip: Largest norm of the gradient. 0: any. None: 1, or any where a mitigation clips it.
         check_every: Steps from one validation to the next.
         share: Of the answers to a classification that must be right, in two validations in a row, for it to be solved; of
             a regression the loss must be a tenth of the task's floor at most.

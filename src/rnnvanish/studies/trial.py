@@ -46,7 +46,7 @@ class Trial:
         seed: Of weights and sequences.
         steps: Optimiser steps at most; a multiple of `check_every`.
         batch_size: Sequences in a step.
-        clip: Largest norm of the gradient. 0: any. None: 1, or any where a mitigation acts on the gradient.
+        clip: Largest norm of the gradient. 0: any. None: 1, or any where a mitigation clips it.
         check_every: Steps from one validation to the next.
         share: Of the answers to a classification that must be right for it to be solved, as `UntilSolved` says.
         accelerator: Where it runs, which decides how sums are rounded.
@@ -200,7 +200,7 @@ def _train(trial: Trial, learner: "Learner", data: "TaskData", options: dict[str
     from rnnvanish.training.until_solved import UntilSolved
 
     until_solved = UntilSolved(learner.task, trial.share)
-    clip = (0.0 if learner.rules else 1.0) if trial.clip is None else trial.clip
+    clip = learner.default_clip if trial.clip is None else trial.clip
     settings: dict[str, Any] = {
         "accelerator": trial.accelerator,
         "devices": 1,

@@ -74,7 +74,7 @@ def build(options: dict[str, Any]) -> tuple[Learner, TaskData]:
     pl.seed_everything(options["seed"], verbose=False)  # before anything is built
     learner = Learner(**{name: value for name, value in options.items() if name not in RUN_OPTIONS})
     if options["clip"] is None:
-        options["clip"] = 0.0 if learner.rules else 1.0
+        options["clip"] = learner.default_clip
     sizes = options["batch_size"], options["steps_per_epoch"]
     data = TaskData(learner.task, *sizes, options["seed"], learner.regimes)
     _ = learner.task.floor  # reads the data: where a package is missing, now rather than in the middle

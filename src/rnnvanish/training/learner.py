@@ -116,6 +116,11 @@ class Learner(pl.LightningModule):
         # What one has scaled the loss by is taken out of the gradient before another reads it.
         self.rules = sorted(rules, key=lambda rule: type(rule).scale is Rule.scale)
 
+    @property
+    def default_clip(self) -> float:
+        """Largest norm of the gradient where none is asked for: 1, or 0 for any where a mitigation clips it."""
+        return 0.0 if any(rule.clips for rule in self.rules) else 1.0
+
     def forward(
         self, inputs: Float[Tensor, "time batch features"], lengths: Int[Tensor, " batch"] | None = None
     ) -> Tensor:
