@@ -290,6 +290,13 @@ def wrap(layer: Recurrent, wrapper: Callable[[Cell], Cell]) -> Recurrent:
     return layer
 
 
+def run_as_plain_loop(layer: Recurrent, cure: str) -> None:
+    """Have a layer run as a plain loop; a ValueError where it is told to run compiled."""
+    if layer.engine not in ("auto", "reference"):
+        raise ValueError(f"{cure} needs the plain loop, got engine={layer.engine!r}: engine='auto' has it.")
+    layer.engine = "reference"
+
+
 def innermost(cell: Cell) -> Cell:
     """Return the cell that all wrappers are around."""
     return cell.innermost if isinstance(cell, Wrapper) else cell

@@ -13,7 +13,7 @@ from engine_steps import STEPS, Step, assert_memory_of_their_own
 from torch import nn
 
 from rnnvanish import Recurrent, cells, mitigations
-from rnnvanish.cell import Cell
+from rnnvanish.cell import NONLINEARITIES, Cell
 
 INPUT, HIDDEN = 5, 6
 
@@ -86,7 +86,7 @@ OPTIONS = {
     for name, cell in TORCHS.items()
     if "bias" in inspect.signature(cell).parameters
 }
-OPTIONS |= {f"Elman-{phi}": partial(cells.Elman, nonlinearity=phi) for phi in cells.elman.NONLINEARITIES}
+OPTIONS |= {f"Elman-{phi}": partial(cells.Elman, nonlinearity=phi) for phi in NONLINEARITIES}
 CELLS = {
     **TORCHS,
     **OPTIONS,

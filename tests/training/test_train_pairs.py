@@ -14,7 +14,7 @@ import torch
 from rnnvanish import Recurrent, cells, mitigations, tasks
 from rnnvanish.__main__ import main
 from rnnvanish.mitigation import Build, Draw, Regime
-from rnnvanish.mitigations import SoftOrthogonality
+from rnnvanish.mitigations import SingularValuePenalty, SoftOrthogonality
 
 #: Options that make a task small; one without a size of its own is as large as its data.
 SMALL = {
@@ -51,17 +51,21 @@ def built(cure):
     return mitigations.ALL[cure](**({"span": 9} if cure == "Chrono" else {}))
 
 
+#: Penalties that need recurrent matrices to act on.
+OF_MATRICES = SoftOrthogonality | SingularValuePenalty
+
+
 @cache
 def suits(cell, cure):
     """Whether a mitigation finds something to act on in a layer of this cell; rules and other penalties act on any."""
-    if not cure or not issubclass(mitigations.ALL[cure], Draw | Build | Regime | SoftOrthogonality):
+    if not cure or not issubclass(mitigations.ALL[cure], Draw | Build | Regime | OF_MATRICES):
         return True
     try:
         kind, options = cells.ALL[cell.split()[0]], {"nonlinearity": "relu"} if cell == RELU else {}
         layer = Recurrent(kind, 2, 3, **kind.small, **options)
         treated = (
             built(cure).penalty(layer, None, torch.sum)
-            if cure in ("SoftOrthogonality", "SingularValuePenalty")
+            if issubclass(mitigations.ALL[cure], OF_MATRICES)
             else built(cure)(layer)
         )
         if issubclass(mitigations.ALL[cure], Regime):
@@ -74,11 +78,11 @@ def suits(cell, cure):
 #: What a mitigation that acts while it trains asks of a task.
 ASKED = {"Curriculum": lambda task: task.length_field, "WarmState": lambda task: task.answer == "every"}
 #: Mitigations that no compiled loop has.
-PLAIN_LOOPS = {"NormalisedBackpropagation", "SparseAttentiveBacktracking", "SyntheticGradients", "UORO"}
+PLAIN_LOOPS = ("NormalisedBackpropagation", "SparseAttentiveBacktracking", "SyntheticGradients", "UORO")
 #: Mitigations that need layers which read forward.
-FORWARD = {"UORO", "WarmState"}
+FORWARD = ("UORO", "WarmState")
 #: Mitigations that take one layer alone.
-SINGLE = {"UORO"}
+SINGLE = ("UORO",)
 
 
 def fits(row):

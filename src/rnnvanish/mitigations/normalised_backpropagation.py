@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from rnnvanish.cell import Paper, State
-from rnnvanish.mitigation import Build, Wrapper, wrap
+from rnnvanish.mitigation import Build, Wrapper, run_as_plain_loop, wrap
 from rnnvanish.numerics.real_view import is_number
 from rnnvanish.recurrent import Recurrent
 
@@ -117,10 +117,3 @@ class NormalisedBackpropagation(Build):
         """
         run_as_plain_loop(layer, "NormalisedBackpropagation")
         return wrap(layer, _Normalised)
-
-
-def run_as_plain_loop(layer: Recurrent, cure: str) -> None:
-    """Have a layer run as a plain loop; a ValueError where it is told to run compiled."""
-    if layer.engine not in ("auto", "reference"):
-        raise ValueError(f"{cure} needs the plain loop, got engine={layer.engine!r}: engine='auto' has it.")
-    layer.engine = "reference"

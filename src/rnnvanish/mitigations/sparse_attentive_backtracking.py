@@ -14,8 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State
-from rnnvanish.mitigation import Build, Wrapper, innermost, wrap
-from rnnvanish.mitigations.normalised_backpropagation import run_as_plain_loop
+from rnnvanish.mitigation import Build, Wrapper, innermost, run_as_plain_loop, wrap
 from rnnvanish.recurrent import Recurrent
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State
-from rnnvanish.mitigation import Build, Wrapper, wrap
+from rnnvanish.mitigation import Build, Wrapper, run_as_plain_loop, wrap
 from rnnvanish.numerics.real_view import pack_part, unpack_part
 from rnnvanish.recurrent import Recurrent
 
@@ -101,5 +101,10 @@ class SyntheticGradients(Build):
             raise ValueError(f"SyntheticGradients needs a window >= 1, got {self.window}.")
 
     def build(self, layer: Recurrent) -> Recurrent:
-        """Wrap each cell."""
+        """Wrap each cell.
+
+        Raises:
+            ValueError: For a layer that is told to run compiled.
+        """
+        run_as_plain_loop(layer, "SyntheticGradients")
         return wrap(layer, partial(_Guessing, window=self.window))

@@ -67,7 +67,10 @@ class _Forward(Wrapper):
             after = functional_call(self.cell, weights, (x, before), given)
             return torch.cat([part.flatten(1) for part in after], dim=-1)
 
-        def projected(weights: dict[str, Tensor], x: Tensor, before: State, given: Any, signs: Tensor) -> Tensor:
+        def projected(
+            weights: dict[str, Tensor], x: Tensor, before: tuple[Tensor, ...], given: Any, signs: Tensor
+        ) -> Tensor:
+            """Of one sequence."""
             alone = step(weights, x[None], tuple(part[None] for part in before), {n: v[None] for n, v in given.items()})
             return (alone[0] * signs).sum()
 
