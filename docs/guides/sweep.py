@@ -133,10 +133,11 @@ for network, by_lag in found.success("recall").items():
 #     | memory for the list of trials | 0.46 kB | 0.5 GB |
 #     | memory that the sweep gains beside it | 5 MB after 1,000 trials, 10 after 10,000, 14 after 30,000 | levels off |
 #     | the file | 1.2 kB, 4.1 kB on disk | 4.1 GB, a million files |
-#     | to read it when the sweep goes on | 0.17 ms; 4 ms, say, over a network | 3 min; 67 min |
+#     | to read it when the sweep goes on | 0.17 ms; over a network it may be 4 ms | 3 min; 67 min |
 #     | to read it for `studies.results` | 0.16 ms, 2 kB of memory | 3 min, 2 GB |
 #
-#     With trials of a tenth of a second on two workers that is 5 % of their time, with trials of a second half a percent.
+#     With trials of a tenth of a second on two workers that is 5 to 7 % of their time; with trials of a second it comes to half
+#     a percent.
 #
 #     What breaks, in this order: reading the folder, the memory of `studies.results`, the one process that hands out. The
 #     key of a trial is the hash of its configuration, so sweeps can share a study by it: of k sweeps each takes the trials
