@@ -233,7 +233,7 @@ for ax, (network, verdicts) in zip(panels, pairs.items(), strict=True):
         places = cures_of_it.index(one), cures_of_it.index(other)
         for row_, column in (places, places[::-1]):
             levels[row_][column] = list(signs).index(said_of_both)
-            ax.text(column, row_, signs[said_of_both], ha="center", va="center")
+            ax.text(column, row_, signs[said_of_both], ha="center", va="center", color="#1a1a1a")
     ax.imshow(levels, cmap=ListedColormap(["#7fc8a9", "#dfe7ee", "#f4d58d", "#e88b7d", "#ffffff00"]), vmin=0, vmax=4)
     ax.set_xticks(range(len(cures_of_it)), cures_of_it, rotation=90)
     ax.set_yticks(range(len(cures_of_it)), cures_of_it)
