@@ -63,3 +63,10 @@ def test_where_a_cure_hurts_is_said():
         "When not to: it learnt less far back in a GRU, and it made an LSTM and a plain network worse at handwritten digits."
     )
     assert when_not({"LSTM": (PLAIN, PLAIN), "GRU": (PLAIN, Trained({}))}) == "It was not seen to hurt here."
+    assert when_not({"GRU": (PLAIN, Trained({20: None}, (), None, {"recall": 9}))}) == ""
+
+
+def test_what_was_not_tried_is_not_missing():
+    unknown = Trained({20: None}, (), None, {"recall": 9, "digits": 6})
+    assert in_a_table(unknown, Trained({20: True})) == "missing<br>–"
+    assert in_a_table(unknown, PLAIN) == "missing<br>missing"

@@ -2,7 +2,6 @@
 
 import math
 import statistics
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,8 +19,12 @@ CELLS: Mapping[str, str] = {
     "GRU": "GRU",
 }
 REMEMBERED, REAL = "recall", "digits"
-#: Seeds that have to solve a task at one rate for it to be learnt.
-ENOUGH = 2
+#: Cures that are not in the study, and why.
+LEFT_OUT: Mapping[str, str] = {
+    "WarmState": "It was not tried: it needs a task that is asked at every step, and these are asked at the end.",
+}
+#: The seed that is trained at every rate; the others where it learnt, or at its best rate.
+FIRST = 0
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,12 @@ class Trained:
     """What became of networks of one kind, with one cure or with none.
 
     Attributes:
-        learnt: By the lag, whether it was learnt: by two of three seeds at least, at one rate; None where that hangs on
-            results that are missing.
-        scores: On the real data, a score a seed at the rate whose middle score is best; empty where there are none, or
-            some are missing.
+        learnt: By the lag, whether it was learnt: by the first of three seeds, and by one more at the same rate; None where
+            that hangs on results that are missing.
+        scores: On the real data, a score a seed at the rate at which the first seed's is best; empty where there are none,
+            or some are missing.
         parameters: Of the network that remembers; None without results.
-        missing: How many trials have no result yet, by the task.
+        missing: How many trials without a result could change this, by the task.
         refused: Why there is none of these networks; empty where there is.
     """
 
@@ -93,29 +96,41 @@ def trained(network: str, cure: str = "", found: Results | None = None) -> Train
         {lag for lag in (*(row["lag"] for row in rows), *(trial.lag for trial in missing)) if lag is not None}
     )
     learnt = {lag: _learnt(rows, missing, lag) for lag in lags}
-    count = Counter(trial.task for trial in missing)
+    hanging = sum(learnt[trial.lag] is None for trial in missing if trial.lag is not None)
+    scores, left = _scores(rows, missing)
     remembered = next((row["parameters"] for row in rows if row["task"] == REMEMBERED), None)
-    return Trained(learnt, () if count[REAL] else _scores(rows), remembered, count, "" if lags else next(refused, ""))
+    counts = {task: count for task, count in {REMEMBERED: hanging, REAL: left}.items() if count}
+    return Trained(learnt, () if left else scores, remembered, counts, "" if lags else next(refused, ""))
 
 
-def _learnt(rows: list[dict[str, Any]], missing: Iterable[Trial], lag: int) -> bool | None:
-    """Whether enough seeds learnt it, each at the rate at which most did."""
-    solved: dict[float, int] = {}
+def _learnt(rows: list[dict[str, Any]], missing: list[Trial], lag: int) -> bool | None:
+    """Whether the first seed learnt it, and one more at the same rate."""
+    rates: dict[float, dict[int, bool | None]] = {}
+    for trial in missing:
+        if trial.lag == lag:
+            rates.setdefault(trial.lr, {})[trial.seed] = None
     for row in rows:
-        if row["lag"] == lag and row["task"] == REMEMBERED:
-            solved[row["lr"]] = solved.get(row["lr"], 0) + (row["solved"] is not None)
-    if max(solved.values(), default=0) >= ENOUGH:
-        return True
-    return None if any(trial.lag == lag and trial.task == REMEMBERED for trial in missing) else False
+        if row["lag"] == lag:
+            rates.setdefault(row["lr"], {})[row["seed"]] = row["solved"] is not None
+    hanging = False
+    for seeds in rates.values():
+        first, others = seeds.get(FIRST), [solved for seed, solved in seeds.items() if seed != FIRST]
+        if first and any(others):
+            return True
+        hanging |= first is None or (first and None in others)
+    return None if hanging else False
 
 
-def _scores(rows: list[dict[str, Any]]) -> tuple[float, ...]:
-    """The scores of each seed at the best rate; those of a network that diverged are 0."""
-    rates: dict[float, list[float]] = {}
-    for row in rows:
-        if row["task"] == REAL:
-            rates.setdefault(row["lr"], []).append(_score(row))
-    return tuple(max(rates.values(), key=statistics.median, default=[]))
+def _scores(rows: list[dict[str, Any]], missing: list[Trial]) -> tuple[tuple[float, ...], int]:
+    """The scores of each seed at the rate at which the first is best; and how many results are missing for that."""
+    real = [row for row in rows if row["task"] == REAL]
+    open_ = [trial for trial in missing if trial.task == REAL]
+    first = {row["lr"]: _score(row) for row in real if row["seed"] == FIRST}
+    if any(trial.seed == FIRST for trial in open_) or not first:
+        return (), len(open_)
+    best = max(first, key=lambda lr: first[lr])
+    scores = tuple(_score(row) for row in real if row["lr"] == best)
+    return scores, sum(trial.lr == best for trial in open_)
 
 
 def score_effect(before: Trained, after: Trained) -> str | None:
@@ -167,11 +182,9 @@ def longest_of(seed: int, network: str, cure: str = "", found: Results | None = 
 
 
 def score_of(seed: int, network: str, cure: str = "", found: Results | None = None) -> float:
-    """The score of one seed on real data, at the rate at which it is best; nan where results are missing."""
-    found = found or study()
-    scores = [_score(row) for row in _rows(found, network, cure) if row["seed"] == seed and row["task"] == REAL]
-    missing = [each for each in _missing(found, network, cure) if each.seed == seed and each.task == REAL]
-    return math.nan if missing or not scores else max(scores)
+    """The score of one seed on real data, at the rate at which the first is best; nan where results are missing."""
+    scores = trained(network, cure, found).scores
+    return scores[seed] if scores else math.nan
 
 
 def origin(found: Results | None = None) -> dict[str, str]:

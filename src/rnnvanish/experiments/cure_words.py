@@ -26,14 +26,14 @@ def in_a_table(before: Trained, after: Trained) -> str:
     reach = f"{without or 'none'} → {treated or 'none'}" if known else "missing"
     if len(after.learnt) < len(before.learnt):
         reach += f" of {max(after.learnt, default=0)}"
-    scores = "missing" if before.missing.get(REAL) or after.missing.get(REAL) else "–"
+    scores = "–" if _was_not_tried(after) else "missing"
     if before.score is not None and after.score is not None:
         scores = f"{before.score:.0%} → {after.score:.0%}"
     return f"{reach}<br>{scores}"
 
 
 def when_not(results: Mapping[str, tuple[Trained, Trained]]) -> str:
-    """Say where a cure hurt, or that it was not seen to.
+    """Say where a cure hurt, or that it was not seen to; nothing where nothing is known.
 
     Args:
         results: What became of each network without the cure and with it.
@@ -42,7 +42,10 @@ def when_not(results: Mapping[str, tuple[Trained, Trained]]) -> str:
     worse = [CALLED[network] for network, both in results.items() if score_effect(*both) == "hurts"]
     said = [f"it learnt less far back in {' and in '.join(shorter)}"] * bool(shorter)
     said += [f"it made {' and '.join(worse)} worse at handwritten digits"] * bool(worse)
-    return f"When not to: {', and '.join(said)}." if said else "It was not seen to hurt here."
+    if said:
+        return f"When not to: {', and '.join(said)}."
+    known = any(reach_effect(*both) or score_effect(*both) for both in results.values())
+    return "It was not seen to hurt here." if known else ""
 
 
 def _of_the_reach(name: str, before: Trained, after: Trained) -> str:
@@ -59,12 +62,17 @@ def _of_the_reach(name: str, before: Trained, after: Trained) -> str:
 
 def _of_the_score(before: Trained, after: Trained) -> str:
     effect = score_effect(before, after)
-    if effect is None and not after.missing.get(REAL) and not before.missing.get(REAL):
+    if _was_not_tried(after):
         return "It was not tried on handwritten digits."
     if effect is None:
         return f"What it does on handwritten digits is not known yet: {_missing(before, after, REAL)}."
     said = {"helps": "it helps", "hurts": "it hurts", "no difference": "no more than chance"}[effect]
     return f"Of handwritten digits {before.score:.0%} were right without it, and {after.score:.0%} with it: {said}."
+
+
+def _was_not_tried(after: Trained) -> bool:
+    """Whether the study has none of these networks on real data."""
+    return not after.scores and not after.missing.get(REAL)
 
 
 def _back(lag: int | None) -> str:

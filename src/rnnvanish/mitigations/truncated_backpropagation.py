@@ -1,7 +1,7 @@
 r"""Learning in stretches: the gradient is cut every k steps, and nothing before the cut is learnt from.
 
-The values are those of the plain layer. It is a cure for memory and time, and for exploding gradients; what lies
-further back than the window cannot be learnt at all.
+The values are those of the plain layer. It is a cure for memory and time, and for exploding gradients; from
+further back than the window comes no gradient.
 """
 
 from dataclasses import dataclass
