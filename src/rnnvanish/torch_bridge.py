@@ -5,7 +5,6 @@ pruning do) and loaded. A layer that came from torch.nn registers them under the
 it: so recipes that go by names, checkpoints and the order of an optimiser's parameters are those of torch.
 """
 
-import copy
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,6 +18,7 @@ from torch.nn.utils import parametrize
 from rnnvanish import cells
 from rnnvanish.cell import Cell
 from rnnvanish.compat import is_replica
+from rnnvanish.engine.ir.parameters import with_weights
 
 #: Torch's recurrent layers, and its cells; a class of somebody else's is none of them.
 TORCH_LAYERS = (nn.RNN, nn.LSTM, nn.GRU)
@@ -175,7 +175,7 @@ class TorchShaped(nn.Module):
         if "parametrizations" in self._modules or any(isinstance(value, Tensor) for value in vars(self).values()):
             places = self._places()
             stands_for = {places[name]: getattr(self, name) for name in places if self._is_taken(name)}
-            found = [cast(Cell, _with_weights(cell, stands_for)) for cell in found]
+            found = [cast(Cell, with_weights(cell, stands_for)) for cell in found]
         return found
 
     # Weights by torch's names
@@ -392,17 +392,3 @@ def _set_constrained(linear: nn.Module, own: str, value: Tensor, key: str, error
             f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, the shape in current "
             f"model is {there.shape}."
         )
-
-
-def _with_weights(module: nn.Module, stands_for: dict[WeightPlace, Tensor]) -> nn.Module:
-    """A copy of `module` that shares everything but the weights that other tensors stand for."""
-    own = {name: tensor for (linear, name), tensor in stands_for.items() if linear is module}
-    below = {name: _with_weights(child, stands_for) for name, child in module.named_children()}
-    if not own and all(child is module._modules[name] for name, child in below.items()):
-        return module
-    twin = copy.copy(module)
-    for name in own:
-        vars(twin).pop(name, None)  # what is there in the meantime
-    vars(twin)["_parameters"] = module._parameters | own
-    vars(twin)["_modules"] = module._modules | below
-    return twin

@@ -65,6 +65,20 @@ def substitute_weights(module: nn.Module, values: Mapping[str, Tensor], prefix: 
     return twin
 
 
+def with_weights(module: nn.Module, stands_for: Mapping[tuple[nn.Module, str], Tensor]) -> nn.Module:
+    """A copy of `module` that shares everything but the weights that other tensors stand for, by layer and name there."""
+    own = {name: tensor for (linear, name), tensor in stands_for.items() if linear is module}
+    below = {name: with_weights(child, stands_for) for name, child in module.named_children()}
+    if not own and all(child is module._modules[name] for name, child in below.items()):
+        return module
+    twin = copy.copy(module)
+    for name in own:
+        vars(twin).pop(name, None)  # what is there in the meantime
+    vars(twin)["_parameters"] = module._parameters | own
+    vars(twin)["_modules"] = module._modules | below
+    return twin
+
+
 class _WriteThrough:
     """What is set on the stand-in is set on the module that it stands for."""
 
