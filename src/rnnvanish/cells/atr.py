@@ -29,6 +29,7 @@ class ATR(Cell):
         gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
+        >>> import torch
         >>> cell = ATR(input_size=2, hidden_size=8)
         >>> x = torch.zeros(4, 2)
         >>> (h,) = cell(x, cell.initial_state(x))

@@ -28,6 +28,7 @@ class CoRNN(Cell):
         nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
+        >>> import torch
         >>> cell = CoRNN(input_size=2, hidden_size=8)
         >>> x = torch.zeros(4, 2)
         >>> y, z = cell(x, cell.initial_state(x))

@@ -31,6 +31,7 @@ class CoupledLSTM(Cell):
         gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
+        >>> import torch
         >>> cell = CoupledLSTM(input_size=2, hidden_size=8)
         >>> x = torch.zeros(4, 2)
         >>> h, c = cell(x, cell.initial_state(x))

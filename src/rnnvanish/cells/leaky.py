@@ -26,6 +26,7 @@ class LeakyRNN(Cell):
         nonlinearity: Of the units, one of `rnnvanish.cell.NONLINEARITIES`.
 
     Examples:
+        >>> import torch
         >>> cell = LeakyRNN(input_size=2, hidden_size=8)
         >>> x = torch.zeros(4, 2)
         >>> (h,) = cell(x, cell.initial_state(x))

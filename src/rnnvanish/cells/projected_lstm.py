@@ -35,6 +35,7 @@ class ProjectedLSTM(Cell):
         ValueError: For a `proj_size` below 1.
 
     Examples:
+        >>> import torch
         >>> cell = ProjectedLSTM(input_size=2, hidden_size=8, proj_size=3)
         >>> x = torch.zeros(4, 2)
         >>> h, c = cell(x, cell.initial_state(x))

@@ -26,6 +26,7 @@ class UGRNN(Cell):
         gate_nonlinearity: Of the gates, one of `rnnvanish.cell.GATES`.
 
     Examples:
+        >>> import torch
         >>> cell = UGRNN(input_size=2, hidden_size=8)
         >>> x = torch.zeros(4, 2)
         >>> (h,) = cell(x, cell.initial_state(x))
