@@ -116,7 +116,8 @@ def _wants_program(engine: str, x: Tensor, state: State, record: StateRecord | N
         return True
     if torch.compiler.is_exporting():  # first: to ask for a size would fix it
         return False
-    return record is not None or x.shape[0] * sum(part.numel() for part in state) >= SMALLEST
+    numbers = x.shape[0] * sum(part.numel() for part in state)  # tensors where torch traces
+    return record is not None or bool(numbers >= SMALLEST)
 
 
 _outside_compiler: Any = None
