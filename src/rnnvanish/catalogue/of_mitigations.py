@@ -7,14 +7,12 @@ from typing import Any
 
 from rnnvanish import mitigations as cures
 from rnnvanish.console import labelled, print_text
-from rnnvanish.experiments.cures import example, suited, written
+from rnnvanish.experiments.cures import CALLED, example, suited, written
 from rnnvanish.mitigation import Build, Draw, Penalty, Regime, Rule
 from rnnvanish.names import lookup
 
 #: In the order of a training.
 KINDS = (Draw, Build, Penalty, Rule, Regime)
-#: Of each network that cures are tried on, how `rnnvanish train` calls it; the first that a cure takes shows its use.
-CELLS = {"LSTM": "LSTM", "GRU": "GRU", "tanh": "Elman", "ReLU": "Elman --cell_options.nonlinearity relu"}
 
 
 def show(name: str | None, as_json: bool) -> Any:
@@ -29,8 +27,8 @@ def show(name: str | None, as_json: bool) -> Any:
             print_text(_table(rows))
         return rows
     cure = lookup("mitigation", name, cures.ALL)
-    called, networks = written(name), suited(example(name))
-    cell = next(cell for network, cell in CELLS.items() if network in networks)
+    mitigations, networks = written(name), suited(example(name))
+    cell = next(called for network, called in CALLED.items() if network in networks)
     document = _summary(name, cure) | {
         "about": (sys.modules[cure.__module__].__doc__ or "").strip(),
         "checked": cure.checked,
@@ -38,7 +36,7 @@ def show(name: str | None, as_json: bool) -> Any:
             "from rnnvanish import mitigations",
             *cure.usage.format(f"mitigations.{example(name)!r}").splitlines(),
         ],
-        "train": f"rnnvanish train --cell {cell} --task copying --mitigations '{called}'",
+        "train": f"rnnvanish train --cell {cell} --task copying --mitigations '{mitigations}'",
     }
     if not as_json:
         labels = {"acts": "moment", "on": "needs", "options": "options", "keeps": "invariant", "checked": "checked"}

@@ -30,6 +30,8 @@ NETWORKS: Mapping[str, Callable[[int, int], nn.Module]] = {
     "LSTM": nn.LSTM,
     "GRU": nn.GRU,
 }
+#: How `rnnvanish train` calls each; the first that a cure takes shows its use.
+CALLED = {"LSTM": "LSTM", "GRU": "GRU", "tanh": "Elman", "ReLU": "Elman --cell_options.nonlinearity relu"}
 
 
 @dataclass(frozen=True)

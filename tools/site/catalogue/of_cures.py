@@ -11,16 +11,12 @@ ALL = "cures"
 HEAD = ["Cure", "What it is", "Year", "When it acts"]
 #: What the kinds themselves say.
 HIDDEN = "draw|build|penalty|apply|paper|checked|invariant|moment|needs"
-#: Of each network a layer of ours, a layer of torch, and how the command line calls it.
+#: Of each network a layer of ours, and a layer of torch.
 LAYERS = {
-    "tanh": ("Recurrent(cells.Elman, 8, 32)", "nn.RNN(8, 32)", "Elman"),
-    "ReLU": (
-        'Recurrent(cells.Elman, 8, 32, nonlinearity="relu")',
-        'nn.RNN(8, 32, nonlinearity="relu")',
-        "Elman --cell_options.nonlinearity relu",
-    ),
-    "LSTM": ("Recurrent(cells.LSTM, 8, 32)", "nn.LSTM(8, 32)", "LSTM"),
-    "GRU": ("Recurrent(cells.GRU, 8, 32)", "nn.GRU(8, 32)", "GRU"),
+    "tanh": ("Recurrent(cells.Elman, 8, 32)", "nn.RNN(8, 32)"),
+    "ReLU": ('Recurrent(cells.Elman, 8, 32, nonlinearity="relu")', 'nn.RNN(8, 32, nonlinearity="relu")'),
+    "LSTM": ("Recurrent(cells.LSTM, 8, 32)", "nn.LSTM(8, 32)"),
+    "GRU": ("Recurrent(cells.GRU, 8, 32)", "nn.GRU(8, 32)"),
 }
 CHANGES = """from torch import nn
 
@@ -70,7 +66,7 @@ def facts(cure: Any) -> dict[str, str]:
 
 def use(cure: Any) -> str:
     """The lines to use it, from Python, where its kind has a call, and by the command line; what was measured of it."""
-    cell = LAYERS[_network(cure.__name__)][2]
+    cell = cures.CALLED[_network(cure.__name__)]
     command = f"rnnvanish train --cell {cell} --task copying --mitigations '{cures.written(cure.__name__)}'"
     code = python(cure.__name__)
     lines = (f"```python\n{code}```\n\n" if code else "") + f"```bash\n{command}\n```"
@@ -82,7 +78,7 @@ def python(name: str) -> str:
     made = cures.example(name)
     code = next((code for kind, code in CALLS.items() if isinstance(made, kind)), "")
     call = cures.written(name)
-    ours, theirs, _ = LAYERS[_network(name)]
+    ours, theirs = LAYERS[_network(name)]
     return code.format(cure=call if call.endswith(")") else f"{call}()", ours=ours, theirs=theirs)
 
 
