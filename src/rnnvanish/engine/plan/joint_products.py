@@ -25,12 +25,13 @@ def join_early(
         What to compute, with the buffer of each, and where the values of `early` lie then.
     """
     written_over = {value.args[0] for value in live if value.op == "linear" and value.detail[0]}
-    groups: dict[Value, list[Value]] = {}
+    groups: dict[tuple[Value, bool], list[Value]] = {}  # by a factor, or else by a value, which may be another's factor
     for value in early:
         joins = value.op == "linear" and value.detail == (False, 1) and len(value.args) == 2
-        groups.setdefault(value.args[0] if joins and value not in written_over else value, []).append(value)
+        joins = joins and value not in written_over
+        groups.setdefault((value.args[0] if joins else value, joins), []).append(value)
     computed, places = [], dict[Value, Place]()
-    for index, (left, group) in enumerate(groups.items()):
+    for index, ((left, _), group) in enumerate(groups.items()):
         whole = group[0]
         if len(group) > 1:
             turned = _on_top(values, [_transpose(values, value.args[1]) for value in group])
@@ -58,13 +59,13 @@ def join_gradients(
     for value in walk(after, {*tape, *at}):
         if value.op == "outer" and value.detail == (1,) and value.args[0] in tape and value.args[1] in at:
             factors.setdefault(*value.args)
-    groups: dict[Value, list[Value]] = {}
+    groups: dict[tuple[Value, bool], list[Value]] = {}
     for row in tape:
         joins = row in factors and row.width > 1 and (row.op != "linear" or row.detail[1] == 1)
-        groups.setdefault(factors[row] if joins else row, []).append(row)
+        groups.setdefault((factors[row] if joins else row, joins), []).append(row)
     places: dict[Value, Place] = {}
     joint: dict[Value, tuple[Value, list[Value]]] = {}  # what a group is multiplied by -> all of it, and its rows
-    for index, (factor, group) in enumerate(groups.items()):
+    for index, ((factor, _), group) in enumerate(groups.items()):
         places |= _places(group, f"tape{index}")
         if len(group) > 1:
             width = sum(row.width for row in group)
