@@ -17,11 +17,16 @@ def test_a_study_can_be_read(file):
     assert study.trials()
 
 
+#: Of these a part is measured; their pages say what is missing.
+UNFINISHED = {"cures"}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_missing_and_it_is_small(name):
     found = results(name)
     assert found.study == read(COMMITTED / f"{name}.yaml")
-    assert (found.missing, found.others) == ([], [])
+    assert not found.others
+    assert bool(found.missing) == (name in UNFINISHED)
     assert (COMMITTED / f"{name}.json").stat().st_size < 500_000
     assert {row["task"] for row in found.rows} == set(found.study.every("tasks"))
 

@@ -136,10 +136,11 @@ def test_a_built_network_comes_back_from_its_checkpoint_alone(tmp_path):
 
 @pytest.mark.parametrize("name", MITIGATIONS)
 def test_every_mitigation_can_be_trained_with_and_comes_back(name):
-    """A step of the Learner's own, on the first of three cells that it suits, and a learner of the same options."""
+    """A step of the Learner's own, on the first of four networks that it suits, and a learner of the same options."""
     text = {"Chrono": "Chrono(9)"}.get(name, name)
-    for cell in (("LSTM", {}), ("Elman", {}), ("Elman", {"nonlinearity": "relu"})):
-        options = {"cell": cell[0], "cell_options": cell[1], "task": "recall", "hidden_size": 6, "num_layers": 2}
+    networks = [("LSTM", {}, 2), ("Elman", {}, 2), ("Elman", {"nonlinearity": "relu"}, 2), ("LSTM", {}, 1)]
+    for cell, own, layers in networks:
+        options = {"cell": cell, "cell_options": own, "task": "recall", "hidden_size": 6, "num_layers": layers}
         with contextlib.suppress(ValueError):  # suits no layer
             learner = Learner(**options, task_options={"length": 30}, mitigations=text)
             break
