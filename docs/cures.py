@@ -180,21 +180,20 @@ in_sentences = {
     else [cure_study.LEFT_OUT[name]]
     for name, results in compared.items()
 }
-display(
-    {
-        "application/vnd.rnnvanish.cures+json": {
-            name: {"before": for_pages[name], "trained": in_sentences[name]} for name in in_sentences
-        }
-    },
-    raw=True,
-)
 place = cure_study.origin(study)
 left = sum(sum(after.missing.values()) for results in compared.values() for _, after in results.values())
 more = f" {left} are missing yet." if left else ""
 older = len(study.outdated)
 more += f" {older} were made before the code changed last." if older else ""
-plots.say(
-    f"This stands on {len(study.rows)} trainings, of {place['date']} on {place['processor']}, torch {place['torch']}.{more}"
+display(
+    {
+        "text/markdown": f"This stands on {len(study.rows)} trainings, of {place['date']} on {place['processor']}, torch "
+        f"{place['torch']}.{more}",
+        "application/vnd.rnnvanish.cures+json": {
+            name: {"before": for_pages[name], "trained": in_sentences[name]} for name in in_sentences
+        },
+    },
+    raw=True,
 )
 
 # %% tags=["remove-input"]
