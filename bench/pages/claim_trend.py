@@ -23,7 +23,7 @@ from .labels import IN_VERDICTS
 from .render import render
 from .sparkline import sparkline
 
-RECORDS = "src/rnnvanish/records/*.json"
+RECORDS = ":(glob)src/rnnvanish/records/*.json"
 BOX = re.compile(r'<div class="rv-verdict [^"]*" id="([\w.]+)">.*?(?=</dl></div>)', re.DOTALL)
 
 
@@ -82,6 +82,8 @@ def history_of_claims(root: Path) -> dict[str, list[Point]]:
             found.setdefault(series.cell[0], {})[one.commit] = one
     for commit, path in versions_of_records(root):
         data = json.loads(_git(root, "show", f"{commit}:{path}"))
+        if "values" not in data:  # no claim
+            continue
         value, measured = statistics.median(map(float, data["values"])), data["provenance"]["commit"][:8]
         found.setdefault(Path(path).stem, {})[measured] = Point(commits[commit].place, measured, value)
     return {name: sorted(points.values(), key=lambda each: each.place) for name, points in found.items()}
