@@ -1,6 +1,5 @@
 """A sweep does each trial once, whoever else is at it, and loses nothing that was finished."""
 
-import contextlib
 import errno
 import json
 import os
@@ -10,8 +9,10 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
+from killed import killed
 from pretended import pretend
 
 from rnnvanish.__main__ import main
@@ -261,28 +262,6 @@ batch_size: 4
 MOMENTS = [(Store, "write"), (Store, "hold"), (module, "attempt"), (os, "replace")]
 
 
-def killed(command, where, name, count, after):
-    """Whether a process of its own was killed at a call, before it came to its end."""
-    child = os.fork()
-    if not child:
-        real, calls = getattr(where, name), []
-
-        def call(*args, **kwargs):
-            calls.append(1)
-            if len(calls) == count and not after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = real(*args, **kwargs)
-            if len(calls) == count:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-
-        setattr(where, name, call)
-        with contextlib.suppress(BaseException):
-            main(command)
-        os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks on this platform")
 def test_a_sweep_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path, capsys):
     """SIGKILL at one moment after another: the numbers are those of a sweep that nobody has touched, in another order."""
@@ -293,7 +272,7 @@ def test_a_sweep_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path
     command = ["sweep", str(file), "--out", str(broken), "--json"]
     draw = random.Random(0)
     kills = [
-        killed(command, *moment, 1 if moment[1] == "write" else draw.choice([1, 2]), draw.random() < 0.5)
+        killed(partial(main, command), *moment, 1 if moment[1] == "write" else draw.choice([1, 2]), draw.random() < 0.5)
         for moment in [*MOMENTS, MOMENTS[0], MOMENTS[2]]
     ]
     assert sum(kills) >= 4

@@ -3,10 +3,11 @@
 import json
 import os
 import random
-import signal
+from functools import partial
 
 import pytest
 import torch
+from killed import killed
 
 from rnnvanish.__main__ import main
 from rnnvanish.training import checkpoints
@@ -33,35 +34,14 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def killed(folder, where, name, count, after):
-    """Whether a process of its own was killed at a call, before it came to its end."""
-    child = os.fork()
-    if not child:
-        real, calls = getattr(where, name), []
-
-        def call(*args, **kwargs):
-            calls.append(1)
-            if len(calls) == count and not after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = real(*args, **kwargs)
-            if len(calls) == count:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-
-        setattr(where, name, call)
-        try:
-            main([*COMMAND, str(folder)])
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks on this platform")
 def test_a_run_that_is_killed_ten_times_ends_as_one_that_is_not(tmp_path, capsys):
     assert main([*COMMAND, str(tmp_path / "whole")]) == 0
     draw = random.Random(0)
     kills = [
-        killed(tmp_path / "broken", *moment, draw.choice([1, 1, 2, 3]), draw.random() < 0.5)
+        killed(
+            partial(main, [*COMMAND, str(tmp_path / "broken")]), *moment, draw.choice([1, 1, 2, 3]), draw.random() < 0.5
+        )
         for moment in draw.choices(MOMENTS[:-1], k=9) + MOMENTS[-1:]
     ]
     assert all(kills)
