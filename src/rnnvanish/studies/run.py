@@ -114,18 +114,16 @@ def sweep(
     """
     trials = study.trials()
     todo: dict[Trial, tuple[int, ...]] = {}
-    ended: list[Trial] = []
+    progress = Progress(len(trials))
     for trial in trials:
-        version, state = store.version(trial), store.read(trial).state
-        if state in ("missing", "damaged") or (retry and state == "failed"):
+        version, known = store.version(trial), store.read(trial)
+        if known.state in ("missing", "damaged") or (retry and known.state == "failed"):
             todo[trial] = version
         else:
-            ended.append(trial)
-    refused = refusals(todo)
-    todo = {trial: version for trial, version in todo.items() if trial not in refused}
-    progress = Progress(total=len(todo) + len(ended), refused=refused)
-    for trial in ended:
-        progress.count(trial, store.read(trial).content)
+            progress.count(trial, known.content)
+    progress.refused = refusals(todo)
+    progress.total -= len(progress.refused)
+    todo = {trial: version for trial, version in todo.items() if trial not in progress.refused}
     if todo:
         _patiently(partial(write_whole, store.folder / STUDY, to_json(vars(study)) + "\n"), store)
     progress.begin()
