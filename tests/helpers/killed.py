@@ -28,7 +28,7 @@ def killed(function, where, name, count, after):
 
         setattr(where, name, call)
         try:
-            with contextlib.redirect_stderr(said):
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
                 result = function()
             ended = f"{name} was called {len(calls)} times; it ended with {result!r}."
         except BaseException:  # noqa: BLE001  # whatever it is, the process ends here
