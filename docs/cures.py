@@ -165,7 +165,7 @@ rows_by_name = dict(zip(found, rows[2:], strict=True))
 head = ["Cure", "Plain", "LSTM", "GRU", "Helps", "Hurts", "A step takes", "Weights"]
 table = [head, ["---"] * len(head), *(after_training(name) for name in found)]
 lines = "\n".join(f"| {' | '.join(cells)} |" for cells in table)
-begin = '<rv-table class="rv-trained" counted="cures" choices="Helps, Hurts" markdown="1">'
+begin = '<rv-table class="rv-trained" counted="cures" label="Cures after training" choices="Helps, Hurts" markdown="1">'
 plots.say(f"{begin}\n\n{lines}\n\n</rv-table>")
 
 # %% tags=["remove-input"]

@@ -123,8 +123,9 @@
   //
   //   <rv-table counted="claims" choices="Section, Verdict"> <table> ... </table> </rv-table>
   //
-  // `choices` names the columns to choose from: a cell's `data-choice`, or its text, holds one value or several with commas
-  // between. An element with `data-size` in a cell, or the cell itself, says by which number it is sorted.
+  // `label` tells its filter from that of another table of the page. `choices` names the columns to choose from: a cell's
+  // `data-choice`, or its text, holds one value or several with commas between. An element with `data-size` in a cell, or
+  // the cell itself, says by which number it is sorted.
   class Table extends HTMLElement {
     connectedCallback() {
       if (this.filter) return;
@@ -133,7 +134,7 @@
       const counted = this.getAttribute("counted");
       this.filter = html("form", { className: "rv-filter" });
       this.filter.setAttribute("role", "search");
-      this.filter.setAttribute("aria-label", counted[0].toUpperCase() + counted.slice(1));
+      this.filter.setAttribute("aria-label", this.getAttribute("label") ?? counted[0].toUpperCase() + counted.slice(1));
       const heads = [...this.querySelector("thead tr").cells];
       const named = (this.getAttribute("choices") ?? "").split(", ");
       this.choices = heads
