@@ -7,7 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -81,6 +81,19 @@ def control(words: str, **ingredients: Any) -> Control:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a sentence is said: a textbook, an article, a documentation.
+
+    Attributes:
+        title: Who, where and when, as a reader would look for it.
+        url: The place itself.
+    """
+
+    title: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What a claim's statistic gave, a value a seed; when, where and from which code."""
 
@@ -105,6 +118,7 @@ class Claim:
         section: Its number in the explanation.
         sentence: What people say.
         finding: What the measurement says, in plain words.
+        scope: What it was measured of, in a line: network, width, optimiser, rate, steps, task.
         statistic: What is measured, in words; the verdict hangs on its median over the seeds.
         unit: Unit of the statistic.
         sample: Measures it once: seed -> value; what it is measured with are arguments that have defaults.
@@ -116,6 +130,8 @@ class Claim:
         detail: What a page draws beside a stored claim: seed -> anything that JSON can hold. Stored with the
             measurement; a function that shares its work with `sample` by a cache costs nothing more.
         control: With what it must come out otherwise.
+        source: Where people say so; without one the sentence is asked, and nobody is said to have said it.
+        identity: Whether it follows from definitions: measured to show it, and unable to come out otherwise.
         origin: Where its numbers come from, as `provenance` says it, where it reads them from a study and measures nothing.
     """
 
@@ -123,6 +139,7 @@ class Claim:
     section: int
     sentence: str
     finding: str
+    scope: str
     statistic: str
     unit: str
     sample: Callable[..., float]
@@ -132,6 +149,8 @@ class Claim:
     stored: bool = False
     detail: Callable[[int], Any] | None = None
     control: Control | None = None
+    source: Source | None = None
+    identity: bool = False
     origin: Callable[[], dict[str, str]] | None = None
 
     def measure(self, seeds: int | None = None, first: int = 0) -> Measurement:
@@ -228,7 +247,8 @@ class Claim:
 
     def to_html(self, measurement: Measurement) -> str:
         """Draw the box of the verdict."""
-        facts = {
+        facts = {"Of": self.scope} if self.scope else {}
+        facts |= {
             "Measured": self.statistic,
             "Result": _spread(measurement, self.unit),
             "Thresholds": self.thresholds(),
@@ -251,6 +271,9 @@ class Claim:
             "section": self.section,
             "sentence": self.sentence,
             "finding": self.finding,
+            "scope": self.scope,
+            "source": asdict(self.source) if self.source is not None else None,
+            "identity": self.identity,
             "verdict": str(measurement.verdict),
             "stated": str(self.stated),
             "measured": self.statistic,
@@ -283,6 +306,7 @@ def claim(
     section: int,
     sentence: str,
     finding: str,
+    scope: str = "",
     statistic: str,
     unit: str,
     stated: Verdict,
@@ -293,6 +317,8 @@ def claim(
     stored: bool = False,
     detail: Callable[[int], Any] | None = None,
     control: Control | None = None,
+    source: Source | None = None,
+    identity: bool = False,
     origin: Callable[[], dict[str, str]] | None = None,
 ) -> Callable[[Callable[..., float]], Claim]:
     """Turn a function, seed -> value, into a `Claim` named after it and its module."""
@@ -303,8 +329,8 @@ def claim(
 
     def decorate(sample: Callable[..., float]) -> Claim:
         name = f"{sample.__module__.rpartition('.')[2]}.{sample.__name__}"
-        said = (name, section, sentence, finding, statistic, unit)
-        return Claim(*said, sample, bounds, stated, seeds, stored, detail, control, origin)
+        said = (name, section, sentence, finding, scope, statistic, unit)
+        return Claim(*said, sample, bounds, stated, seeds, stored, detail, control, source, identity, origin)
 
     return decorate
 
