@@ -205,11 +205,6 @@ def module_of(run: Run) -> str:
     return module_name(run.name)
 
 
-def valid(run: Run) -> Tensor:
-    """Which steps belong to a sequence, (time, batch)."""
-    return torch.arange(len(run.x), device=run.x.device)[:, None] <= run.ends
-
-
 def change_input(module: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
     """Have `module` read its first argument as `change` makes it: (..., features) to the same shape, packed rows too."""
 

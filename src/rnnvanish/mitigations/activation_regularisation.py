@@ -45,7 +45,7 @@ class ActivationRegularisation(Penalty):
         """Compute `weight` times the mean square of this run; `loss` has no part in it."""
 
         def measure(output: Any, runs: list[Run]) -> Tensor:
-            squares = (mean_over_steps(outputs_of(run).square().mean(-1), steps_of(run)) for run in last_layers(runs))
+            squares = (mean_over_steps(outputs_of(run).square().mean(-1), run.valid) for run in last_layers(runs))
             return torch.stack(list(squares)).sum()
 
         with torch.enable_grad():
@@ -66,17 +66,6 @@ def outputs_of(run: Run) -> Float[Tensor, "time sequences size"]:
     if output is None:
         return torch.stack([state[0] for state in run.states])
     return torch.stack([output(*each) for each in zip(run.x, run.entries, run.states, strict=True)])
-
-
-def steps_of(run: Run) -> Bool[Tensor, "time sequences"]:
-    """Which steps are no padding."""
-    return torch.arange(len(run.x), device=run.x.device)[:, None] <= run.ends
-
-
-def changes_of(run: Run) -> Bool[Tensor, "changes sequences"]:
-    """Which steps but the first go on with what the one before gave: no padding, and no sequence that begins anew."""
-    there = steps_of(run)[1:]
-    return there if run.resets is None else there & ~run.resets[1:]
 
 
 def mean_over_steps(values: Float[Tensor, "time sequences"], there: Bool[Tensor, "time sequences"]) -> Tensor:

@@ -55,7 +55,4 @@ class AuxiliaryPrediction(Penalty):
 
 def unforeseen(run: Run) -> Tensor:
     """Compute the part of the variance of x_(t+1) that no linear read-out of s_t finds; 1 where nothing follows."""
-    there = torch.arange(1, len(run.x), device=run.x.device)[:, None] <= run.ends
-    if run.resets is not None:  # what begins anew does not follow
-        there = there & ~run.resets[1:]
-    return unexplained(memory_of(run)[:-1][there], pack(features_of(run.step, run.x)).detach()[1:][there])
+    return unexplained(memory_of(run)[:-1][run.follows], pack(features_of(run.step, run.x)).detach()[1:][run.follows])

@@ -69,11 +69,11 @@ def lost(run: Run, lag: int) -> Tensor:
     if lag >= len(run.x):
         return run.x.new_ones(())
     states = memory_of(run)[lag:]
-    steps = torch.arange(lag, len(run.x), device=run.x.device)[:, None]
-    there = steps <= run.ends
+    there = run.valid[lag:]
     if run.resets is not None:  # nothing is left of what was read before
-        begun = torch.arange(len(run.x), device=run.x.device)[:, None].where(run.resets, 0).cummax(0).values
-        there = there & (steps - lag >= begun[lag:])
+        steps = torch.arange(len(run.x), device=run.x.device)[:, None]
+        begun = steps.where(run.resets, 0).cummax(0).values
+        there = there & (steps[: len(run.x) - lag] >= begun[lag:])
     s, x = states[there], pack(features_of(run.step, run.x)).detach()[: len(states)][there]
     return unexplained(s, x)
 

@@ -85,8 +85,7 @@ class SeparateSteps:
         self._before = tuple(row.detach().requires_grad_() for row in self.coordinates.rows(old))
         state = self.coordinates.state(self._before, self.coordinates.helpers(old))
         self.after = self.coordinates.rows(run.step(run.x[1:].detach().flatten(0, 1), state))
-        there = torch.arange(1, len(run.x), device=run.x.device)[:, None] <= run.ends
-        self.there = (there if run.resets is None else there & ~run.resets[1:]).flatten()
+        self.there = run.follows.flatten()
 
     def back(self, given: Parts) -> tuple[Tensor, ...]:
         """Take a gradient by the state after each step to the one before it, with a graph to the weights."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Paper
 from rnnvanish.mitigation import Penalty
-from rnnvanish.mitigations.activation_regularisation import changes_of, mean_over_steps, outputs_of
+from rnnvanish.mitigations.activation_regularisation import mean_over_steps, outputs_of
 from rnnvanish.observe.watch import Run, watch
 
 
@@ -56,4 +56,4 @@ class NormStabiliser(Penalty):
 
 def _unsteadiness(run: Run) -> Tensor:
     norms = torch.linalg.vector_norm(outputs_of(run), dim=-1)
-    return mean_over_steps(norms.diff(dim=0).square(), changes_of(run))
+    return mean_over_steps(norms.diff(dim=0).square(), run.follows)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Paper
 from rnnvanish.mitigation import Penalty
-from rnnvanish.mitigations.activation_regularisation import changes_of, last_layers, mean_over_steps, outputs_of
+from rnnvanish.mitigations.activation_regularisation import last_layers, mean_over_steps, outputs_of
 from rnnvanish.observe.watch import Run, watch
 
 
@@ -44,7 +44,7 @@ class TemporalActivationRegularisation(Penalty):
         """Compute `weight` times the mean square of this run; `loss` has no part in it."""
 
         def measure(output: Any, runs: list[Run]) -> Tensor:
-            changes = [(outputs_of(run).diff(dim=0), changes_of(run)) for run in last_layers(runs)]
+            changes = [(outputs_of(run).diff(dim=0), run.follows) for run in last_layers(runs)]
             return torch.stack([mean_over_steps(each.square().mean(-1), there) for each, there in changes]).sum()
 
         with torch.enable_grad():

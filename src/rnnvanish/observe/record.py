@@ -141,6 +141,16 @@ class Run:
         lengths = torch.full((batch,), time, device=self.x.device) if self.lengths is None else self.lengths
         return lengths - 1
 
+    @property
+    def valid(self) -> Tensor:
+        """Which steps belong to a sequence, (time, batch)."""
+        return torch.arange(len(self.x), device=self.x.device)[:, None] <= self.ends
+
+    @property
+    def follows(self) -> Tensor:
+        """Which of the steps but the first go on with what the one before gave, none that begins anew, (time - 1, batch)."""
+        return self.valid[1:] if self.resets is None else self.valid[1:] & ~self.resets[1:]
+
 
 @dataclass
 class LoopRecording:

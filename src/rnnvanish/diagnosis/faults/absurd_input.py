@@ -11,7 +11,7 @@ from rnnvanish.backward.gate_values import kept_by_gate
 from rnnvanish.backward.measure_loop import Pass
 from rnnvanish.backward.replay import ReplayedSteps
 from rnnvanish.cell import Cell
-from rnnvanish.diagnosis.fault import Symptom, change_input, module_of, valid
+from rnnvanish.diagnosis.fault import Symptom, change_input, module_of
 from rnnvanish.diagnosis.faults.saturation import MOST, flat_gates
 from rnnvanish.mitigation import innermost
 from rnnvanish.numerics.norms import row_norms
@@ -38,12 +38,12 @@ def absurd_input(run: Run, total: Series) -> Pass[Symptom | None]:
     if not absurd.any():
         return None
     step, row, feature = _largest(run, absurd)
-    usual = run.x.detach()[valid(run) & ~absurd].double()
+    usual = run.x.detach()[run.valid & ~absurd].double()
     limit = TIMES * float(torch.linalg.vector_norm(usual, dim=-1).median())
     return Symptom(
         "absurd input",
         module_of(run),
-        f"Of {int(valid(run).sum()) * run.x.shape[-1]} inputs one is {float(run.x[step, row, feature]):.3g}, where the others "
+        f"Of {int(run.valid.sum()) * run.x.shape[-1]} inputs one is {float(run.x[step, row, feature]):.3g}, where the others "
         f"have a typical size of {float(usual.square().mean().sqrt()):.3g}: sequence "
         f"{row if run.order is None else int(run.order[row])}, step {step}, feature {feature}, each counted from 0"
         f"{f'; {int(absurd.sum()) - 1} more steps are like it' if absurd.sum() > 1 else ''}.{_kept(run, kept)}",
@@ -59,7 +59,7 @@ def absurd_input(run: Run, total: Series) -> Pass[Symptom | None]:
 
 def far_steps(run: Run, times: float = TIMES) -> Bool[Tensor, "time sequences"]:
     """Steps that read something not finite, or of so many times the typical size; none where these are no exception."""
-    there, found = valid(run), torch.zeros_like(valid(run))
+    there, found = run.valid, torch.zeros_like(run.valid)
     found[there] = outliers(row_norms(run.x.detach())[there], times)
     return found
 
@@ -97,7 +97,7 @@ def _largest(run: Run, absurd: Tensor) -> tuple[int, int, int]:
 
 def _over_typical(run: Run, total: Series) -> float:
     """The size of the largest step's input over the median."""
-    size = row_norms(run.x.detach())[valid(run)]
+    size = row_norms(run.x.detach())[run.valid]
     return float(size.max() / size[size > 0].median())
 
 

@@ -10,7 +10,7 @@ from rnnvanish.backward.gate_values import gate_values
 from rnnvanish.backward.measure_loop import Pass, measure_alone
 from rnnvanish.backward.replay import InnermostCall, ReplayedSteps
 from rnnvanish.cell import gates_of, recurrent_layers
-from rnnvanish.diagnosis.fault import Symptom, change_input, module_of, valid
+from rnnvanish.diagnosis.fault import Symptom, change_input, module_of
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Run
 
@@ -52,7 +52,7 @@ def saturated_input(run: Run, total: Series) -> Pass[Symptom | None]:
 
 def _described(run: Run, by_feature: Tensor) -> str:
     """The input in words: which features of it are too large, if a few are, and how large."""
-    x = run.x.detach()[valid(run)].double()
+    x = run.x.detach()[run.valid].double()
     order = by_feature.argsort(descending=True)
     count = int((by_feature[order].cumsum(0) < NEARLY_ALL * by_feature.sum()).sum()) + 1
     if count > len(order) / 4 or not by_feature.sum().isfinite():
