@@ -18,6 +18,7 @@ from rnnvanish.studies.export import export, plot
 from rnnvanish.studies.progress import Progress
 from rnnvanish.studies.reader import COMMITTED, Results, collect
 from rnnvanish.studies.run import Attempt, Runner, attempt, sweep
+from rnnvanish.studies.second_pass import SecondPass
 from rnnvanish.studies.store import Store
 from rnnvanish.studies.study import Study, read
 from rnnvanish.studies.table import best, duration, shown
@@ -142,10 +143,13 @@ def _foretell(study: Study, as_json: bool) -> Ending:
         raise ValueError(
             f"{study.name} has no trial that can be: {next(iter(refused.values()), 'its lists are empty')}"
         )
-    guess = estimate(possible)
+    second = SecondPass(study)
+    second.leave_out(refused)
+    guess = estimate([*possible, *second.to_come])
+    more = f", and {len(second.to_come)} more that follow from these" if second.to_come else ""
     if not as_json:
         print_text(
-            f"{study.name}: {len(possible)} trials. One after the other they take {duration(guess.seconds)} at most on this "
+            f"{study.name}: {len(possible)} trials{more}. One after the other they take {duration(guess.seconds)} at most on this "
             f"machine, where none is solved before its budget is spent; {guess.timed} of {guess.networks} networks were timed.\n"
         )
         for why, count in Counter(refused.values()).items():
@@ -153,6 +157,7 @@ def _foretell(study: Study, as_json: bool) -> Ending:
     return 0, {
         "study": study.name,
         "trials": len(possible),
+        "to_come": len(second.to_come),
         "seconds": round(guess.seconds, 1),
         "networks": guess.networks,
         "timed": guess.timed,
@@ -185,6 +190,7 @@ def _document(found: Results, store: Store) -> dict[str, Any]:
         "diverged": sum(row["diverged"] is not None for row in found.rows),
         "outdated": len(found.outdated),
         "missing": len(found.missing),
+        "to_come": found.to_come,
         "running": sum(store.is_held(trial) for trial in found.missing),
         "failed": [{"trial": str(trial), "error": error} for trial, error in found.failed.items()],
         "damaged": [str(store.path(trial)) for trial in found.damaged],

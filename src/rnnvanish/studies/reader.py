@@ -1,7 +1,7 @@
 """The one reader of results: what a study has found, what is missing, and how to make it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from rnnvanish.console import to_json
 from rnnvanish.records.files import write_whole
+from rnnvanish.studies.second_pass import SecondPass
 from rnnvanish.studies.store import SCHEMA, STUDY, Record, Store, checked, code_of, from_json
 from rnnvanish.studies.study import Study, parsed
 from rnnvanish.studies.trial import Trial, refusals, thin
@@ -26,16 +27,17 @@ class Results:
     Attributes:
         study: The study.
         rows: A row for each trial that has a result, in the order of the study: its configuration, with the most steps that
-            it had as "budget"; what came of it as "solved", "diverged", "steps", "loss", "score", "floor", "parameters",
+            it had as "budget"; as "final" whether it is one of a second pass; what came of it as "solved", "diverged", "steps", "loss", "score", "floor", "parameters",
             "half_life_before", "decades_lost_before", "half_life_after", "decades_lost_after", "curve"; "seconds",
             "peak_bytes"; "date" and "commit" of the code that made it.
-        missing: The trials without a result, those that failed among them.
+        missing: The trials without a result, those that failed among them; of a second pass those that are known.
         failed: The errors of those that failed.
         refused: The trials that cannot be, and why; not among the missing ones.
         damaged: Of the missing ones those whose files hold no result of theirs.
         others: Names of files that hold nothing of this study.
         command: What makes the missing ones.
         records: What is stored of each trial that has a result.
+        to_come: How many more there are in a second pass, which follow from what is missing.
     """
 
     study: Study
@@ -47,6 +49,7 @@ class Results:
     others: list[str]
     command: str
     records: dict[Trial, dict[str, Any]] = field(repr=False)
+    to_come: int = 0
 
     @cached_property
     def outdated(self) -> list[Trial]:
@@ -63,9 +66,11 @@ class Results:
     def success(self, task: str) -> dict[str, dict[int, float]]:
         """Of each network that the study compares, by lag: the share of seeds that solved a task, at the rate that solved most.
 
-        A network is named by the fields in which those of the study differ.
+        A network is named by the fields in which those of the study differ. Where there is a second pass its seeds count alone.
         """
         rows = [row for row in self.rows if row["task"] == task and row["lag"] is not None]
+        if self.study.every("final_seeds"):
+            rows = [row for row in rows if row["final"]]
         differing = [name for name in COMPARED if len({row[name] for row in self.rows}) > 1] or ["cell"]
         shares: dict[str, dict[int, dict[float, list[bool]]]] = {}
         for row in rows:
@@ -79,7 +84,8 @@ class Results:
 
     def __str__(self) -> str:
         count = len(self.rows) + len(self.missing)
-        said = [f"{self.study.name}: {len(self.rows)} of {count} trials have a result."]
+        more = f", and {self.to_come} more follow from these" if self.to_come else ""
+        said = [f"{self.study.name}: {len(self.rows)} of {count} trials have a result{more}."]
         if self.failed:
             said.append(f"{len(self.failed)} failed: run them again with --retry.")
         if self.damaged:
@@ -124,8 +130,7 @@ def results(where: str | Path) -> Results:
 
 def collect(study: Study, store: Store, command: str) -> Results:
     """Read the results of a study from its folder."""
-    trials = study.trials()
-    return _collected(study, {trial: store.read(trial) for trial in trials}, store.others(trials), command)
+    return _collected(study, store.read, store.others, command)
 
 
 def _from_file(path: Path) -> Results:
@@ -141,10 +146,14 @@ def _from_file(path: Path) -> Results:
         raise ValueError(f"There is no {path}. Make it: {command}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no results of a study ({error!r}). Make it anew: {command}") from error
-    trials = study.trials()
-    known = {trial: _unpacked(trial, rows.get(trial.key), places, names) for trial in trials}
-    others = sorted(rows.keys() - {trial.key for trial in trials})
-    return _collected(study, known, others, command)
+
+    def read(trial: Trial) -> Record:
+        return _unpacked(trial, rows.get(trial.key), places, names)
+
+    def others(trials: Iterable[Trial]) -> list[str]:
+        return sorted(rows.keys() - {trial.key for trial in trials})
+
+    return _collected(study, read, others, command)
 
 
 def _unpacked(trial: Trial, row: list[Any] | None, places: list[dict[str, str]], names: list[str]) -> Record:
@@ -159,21 +168,29 @@ def _unpacked(trial: Trial, row: list[Any] | None, places: list[dict[str, str]],
     return checked(trial, content | {"result": values})
 
 
-def _collected(study: Study, known: dict[Trial, Record], others: list[str], command: str) -> Results:
+def _collected(
+    study: Study, read: Callable[[Trial], Record], others: Callable[[Iterable[Trial]], list[str]], command: str
+) -> Results:
+    """Read each trial, and those that follow from the results; these stand at the end."""
+    known, second = {trial: read(trial) for trial in study.trials()}, SecondPass(study)
+    first = {trial: record.content["result"] for trial, record in known.items() if record.state == "done"}
+    known |= {trial: read(trial) for each, result in first.items() for trial in second.add(each, result)}
     done = {trial: record for trial, record in known.items() if record.state == "done"}
     left = [trial for trial in known if trial not in done]
     refused = refusals(left) if left else {}
+    second.leave_out(refused)
     missing = [trial for trial in left if trial not in refused]
     return Results(
         study,
-        [_row(trial, record) for trial, record in done.items()],
+        [_row(trial, record) | {"final": trial not in first} for trial, record in done.items()],
         missing,
         {trial: known[trial].content["failed"]["error"] for trial in missing if known[trial].state == "failed"},
         refused,
         [trial for trial in missing if known[trial].state == "damaged"],
-        others,
+        others(known),
         command,
         {trial: record.content for trial, record in done.items()},
+        len(second.to_come),
     )
 
 

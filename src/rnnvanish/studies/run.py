@@ -13,6 +13,7 @@ from rnnvanish.console import to_json
 from rnnvanish.records.files import write_whole
 from rnnvanish.records.provenance import provenance
 from rnnvanish.studies.progress import Progress
+from rnnvanish.studies.second_pass import SecondPass
 from rnnvanish.studies.store import SCHEMA, STUDY, Hold, Store, code_of
 from rnnvanish.studies.study import Study
 from rnnvanish.studies.trial import Trial, refusals, run
@@ -95,6 +96,8 @@ def sweep(
 ) -> Progress:
     """Run the trials of a study that have no result yet, and keep each result when it is there.
 
+    Where the study has a second pass, its trials come as soon as the results are there that they follow from.
+
     Other sweeps may work in the same folder, on this machine or another: a trial that one of them has is waited for, and
     taken over where that sweep was killed.
 
@@ -112,23 +115,17 @@ def sweep(
     Raises:
         DiskFull: Where there was no room for a result for a minute.
     """
-    trials = study.trials()
-    todo: dict[Trial, tuple[int, ...]] = {}
-    progress = Progress(len(trials))
-    for trial in trials:
-        version, known = store.version(trial), store.read(trial)
-        if known.state in ("missing", "damaged") or (retry and known.state == "failed"):
-            todo[trial] = version
-        else:
-            progress.count(trial, known.content)
+    second, progress = SecondPass(study), Progress(0)
+    work = _Work(store, runner or InProcess(), function, progress, report, second, retry, store.stop_asked())
+    todo = work.left_of(study.trials())
     progress.refused = refusals(todo)
-    progress.total -= len(progress.refused)
+    second.leave_out(progress.refused)
     todo = {trial: version for trial, version in todo.items() if trial not in progress.refused}
+    progress.total = progress.done + progress.failed + len(todo) + len(second.to_come)
     if todo:
         _patiently(partial(write_whole, store.folder / STUDY, to_json(vars(study)) + "\n"), store)
     progress.begin()
     report(progress)
-    work = _Work(store, runner or InProcess(), function, progress, report, store.stop_asked())
     while todo and not progress.stopped:
         todo = work.run_what_nobody_has(todo)
         if todo and not progress.stopped:
@@ -145,42 +142,67 @@ class _Work:
     function: Attempt
     progress: Progress
     report: Callable[[Progress], None]
+    second: SecondPass
+    retry: bool
     stop_asked_before: tuple[int, ...]
+    todo: dict[Trial, tuple[int, ...]] = field(default_factory=dict)
     held: dict[Trial, Hold] = field(default_factory=dict)
 
+    def left_of(self, trials: Iterable[Trial]) -> dict[Trial, tuple[int, ...]]:
+        """Count the trials that have ended; returns the others and what follows, with the versions of their files."""
+        left: dict[Trial, tuple[int, ...]] = {}
+        for trial in trials:
+            version, known = self.store.version(trial), self.store.read(trial)
+            if known.state in ("missing", "damaged") or (self.retry and known.state == "failed"):
+                left[trial] = version
+            else:
+                left |= self._ended(trial, known.content)
+        return left
+
     def run_what_nobody_has(self, todo: dict[Trial, tuple[int, ...]]) -> dict[Trial, tuple[int, ...]]:
-        """Run trials, given with the versions of their files; returns those that other sweeps have."""
+        """Run trials, and those that follow from their results; returns what is left, such as those that other sweeps have."""
+        self.todo = dict(todo)
         others: dict[Trial, tuple[int, ...]] = {}
         try:
-            with closing(_generator(self.runner.map(self.function, self._handed_out(todo, others)))) as outcomes:
+            with closing(_generator(self.runner.map(self.function, self._handed_out(others)))) as outcomes:
                 for trial, outcome in outcomes:
                     content = failure(trial, outcome) if isinstance(outcome, Exception) else outcome
                     _patiently(partial(self.store.write, trial, content), self.store)
                     self._let_go(trial)
-                    self.progress.count(trial, content, here=True)
-                    self.report(self.progress)
+                    self._follow(self._ended(trial, content, here=True))
         finally:
             for trial in list(self.held):
                 self._let_go(trial)
-        return others
+        return others | self.todo
 
-    def _handed_out(self, todo: dict[Trial, tuple[int, ...]], others: dict[Trial, tuple[int, ...]]) -> Iterator[Trial]:
-        for trial, version in todo.items():
+    def _handed_out(self, others: dict[Trial, tuple[int, ...]]) -> Iterator[Trial]:
+        while self.todo:
             if self.store.stop_asked() != self.stop_asked_before:
                 self.progress.stopped = True
                 return
+            trial = next(iter(self.todo))
+            version = self.todo.pop(trial)
             hold = _patiently(partial(self.store.hold, trial), self.store)
             if hold is None:
                 others[trial] = version
             elif self.store.version(trial) != version:  # another sweep has done it meanwhile
                 hold.release()
-                self.progress.count(trial, self.store.read(trial).content)
-                self.report(self.progress)
+                self._follow(self._ended(trial, self.store.read(trial).content))
             else:
                 self.held[trial] = hold
                 self.progress.running = len(self.held)
                 self.report(self.progress)
                 yield trial
+
+    def _ended(self, trial: Trial, content: dict[str, Any], here: bool = False) -> dict[Trial, tuple[int, ...]]:
+        """Count a trial that has ended; returns what is left of those that follow from it."""
+        self.progress.count(trial, content, here)
+        return self.left_of(self.second.add(trial, content["result"])) if "result" in content else {}
+
+    def _follow(self, following: dict[Trial, tuple[int, ...]]) -> None:
+        """Do these next."""
+        self.todo = following | self.todo
+        self.report(self.progress)
 
     def _let_go(self, trial: Trial) -> None:
         self.held.pop(trial).release()

@@ -37,6 +37,8 @@ class Study:
         momentum: That of "sgd".
         lrs: Learning rates; or those of each optimiser, by its name.
         seeds: Of weights and sequences.
+        final_seeds: Seeds of a second pass: with them each network is trained once more, at that rate alone which was best for
+            it with `seeds`. Empty: there is no second pass.
         steps: Optimiser steps of a trial at most; a multiple of `check_every`.
         batch_size: Sequences in a step.
         clip: Largest norm of the gradient. 0: any. None: 1, or any where a mitigation clips it.
@@ -66,6 +68,7 @@ class Study:
     momentum: float = 0.0
     lrs: list[float] | dict[str, list[float]] = field(default_factory=lambda: [5e-3])
     seeds: list[int] = field(default_factory=lambda: [0])
+    final_seeds: list[int] = field(default_factory=list)
     steps: int = 1000
     batch_size: int = 32
     clip: float | None = None
@@ -109,9 +112,15 @@ class Study:
             raise ValueError(f"{self.name} needs lags >= 1, got {wrong[0]}.")
 
     def trials(self) -> list[Trial]:
-        """Every combination once, in a fixed order: one seed of everything comes first."""
+        """Every combination once, in a fixed order: one seed of everything comes first.
+
+        Where there is a second pass, which follows from results, one grid comes after the other: so the first is decided first.
+        """
         if self.grids:
-            found = [trial for grid in self.grids for trial in parsed(self._with(grid)).trials()]
+            grids = self.each_grid()
+            found = [trial for grid in grids for trial in grid.trials()]
+            if any(grid.final_seeds for grid in grids):
+                return list(dict.fromkeys(found))
             seeds = list(dict.fromkeys(trial.seed for trial in found))
             return sorted(dict.fromkeys(found), key=lambda trial: seeds.index(trial.seed))
         one = Trial(
@@ -152,6 +161,10 @@ class Study:
             for lag in self._lags(task)
         ]
         return list(dict.fromkeys(every))
+
+    def each_grid(self) -> "list[Study]":
+        """Its grids, each as a study of its own; itself where it has none."""
+        return [parsed(self._with(grid)) for grid in self.grids] or [self]
 
     def every(self, name: str) -> list[Any]:
         """The values of one of its lists, such as "tasks", in all grids."""
