@@ -73,6 +73,10 @@ for network, by_lag in found.success("recall").items():
 # Where a study has several learning rates, each network is shown at the one at which most of its seeds learnt. The rule is
 # the same for all of them. So none is beaten by a rate that suits another.
 #
+# Who may choose the rate on the very runs that count is a little too lucky. `final_seeds: [2, 3, 4]` in the file asks for a
+# second pass: each network is trained once more, at its own best rate, with seeds that had no part in the choice. Then they
+# count alone. `row["final"]` says which rows they are.
+#
 # ```sh
 # rnnvanish sweep mine.yaml --plot mine.svg      # the same as a picture
 # rnnvanish sweep mine.yaml --export mine.csv    # a row a trial; .parquet, too
