@@ -10,15 +10,17 @@
 # %% [markdown]
 # # 1. A network that reads step by step
 #
-# Think of a row of pupils who pass on a note.
+# Think of a row of people who pass on a note.
 #
-# The first pupil hears one word and writes a note. The next pupil reads the note, hears the next word, and writes a
-# new note. So it goes on to the end of the row. The note always has the same size. Whatever the last pupil knows of
-# the first word must have come by note, from hand to hand.
+# The first one hears a word and writes a note. The next one reads the note, hears the next word, and writes a new note.
+# So it goes on to the end of the row. The note always has the same size. Whatever the last person knows of the first
+# word must have come by note, from hand to hand.
+#
+# ![The row of people, and the network](../assets/drawings/unrolled.svg)
 #
 # A **recurrent network** reads in the same way. The words are its *inputs*, one at each *step*. The note is its
 # *state*: a short list of numbers. At each step the network makes a new state from the old state and the new input,
-# and it follows the same rule at every step.
+# and it follows the same rule at every step. This row of people will stay with us through all sections.
 #
 # ## Predict first
 #
@@ -34,8 +36,11 @@
 #     earlier inputs.
 #
 # ## See for yourself
+#
+# We build a small network with *PyTorch*, the software in which most such networks are built. In code its name is
+# `torch`. What it does unless it is told otherwise is what most networks start with. So that is what we look at first.
 
-# %%
+# %% tags=["hide-input"]
 import torch
 from torch import nn
 
@@ -59,7 +64,7 @@ structure.state_is_all_the_past.show()
 # %% [markdown]
 # ## Nobody reads ahead
 #
-# A pupil in the middle of the row cannot know the words that come later. Is that true of the network too? We replace
+# Somebody in the middle of the row cannot know the words that come later. Is that true of the network too? We replace
 # everything from step 60 on by something else. Then we look at which outputs change.
 
 # %% tags=["hide-input"] alt="Line chart: how much the output of each step changes when the input is replaced from step 60 on. For a layer that reads in one direction the change is zero before step 60 and jumps up there. For a layer that reads in both directions the outputs before step 60 change too, most of all just before it."
@@ -88,7 +93,7 @@ plots.say(
 structure.future_does_not_leak_in.show()
 
 # %% [markdown]
-# There is one exception, and it is in wide use. A **bidirectional** layer has a second row of pupils, who pass their
+# There is one exception, and it is in wide use. A **bidirectional** layer has a second row of people, who pass their
 # notes from the end to the beginning. It is good for a text that is already complete. It is no good for speech that
 # is still going on.
 
@@ -98,7 +103,7 @@ structure.no_layer_sees_the_future.show()
 # %% [markdown]
 # ## The same rule, however long
 #
-# All pupils follow the same rule. So the network has the same number of *weights* (the numbers that make up its
+# All people in the row follow the same rule. So the network has the same number of *weights* (the numbers that make up its
 # rule) for a short sequence as for a long one.
 
 # %% tags=["remove-input"]
@@ -116,7 +121,7 @@ plots.say(
 # something it read long ago must **put it into the state, and keep it there**, step after step.
 #
 # It can only learn to do so if training tells it which early steps mattered. That message has to travel back through
-# all the steps in between. This is where the trouble will start.
+# all the steps in between, from person to person. This is where the trouble will start.
 #
 # ## What to do
 #
@@ -125,7 +130,7 @@ plots.say(
 # - Do you read a long sequence in pieces? Then hand on the state: `output, state = network(piece, state)`.
 #
 # ??? info "For engineers"
-#     The network of this page is Elman's, as `torch.nn.RNN` has it:
+#     The network of this page is Elman's, of 1990, as `torch.nn.RNN` has it:
 #
 #     $$h_t = \tanh(W x_t + b + U h_{t-1} + c)$$
 #

@@ -13,8 +13,13 @@
 # You can keep a long story in your head. Or you keep a book of it and look things up. The book forgets nothing. But you
 # have to know on which page to look, and the longer the story, the longer you leaf.
 #
-# **Attention** is such a book. At each step the network may look at all of its past states, and takes most from those that
-# fit. People say that it does not need long memories any more.
+# **Attention** is such a book. In our row of people it is a wall: nobody throws a note away, and all of them are pinned up.
+# Whoever needs one looks straight at it. Nothing has to go from hand to hand.
+#
+# ![One person looks back at all notes](../assets/drawings/attention.svg)
+#
+# So at each step the network may look at all of its past states, and takes most from those that fit. People say that it does
+# not need long memories any more.
 #
 # ## Predict first
 #

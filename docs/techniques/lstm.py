@@ -1,5 +1,5 @@
 # ---
-# description: An LSTM remembers as long as its forget gate is open. The one in torch starts half closed.
+# description: An LSTM remembers as long as its forget gate is open and passes on. The one in torch starts half open.
 # jupyter:
 #   kernelspec:
 #     display_name: Python 3
@@ -10,11 +10,17 @@
 # %% [markdown]
 # # 17. LSTM
 #
-# A bathtub keeps its water as long as the plug is in. If the plug sits loose, half of the water is gone in no time,
-# however good the tub.
+# Once more a row of people who pass on a note. Now a second thing goes along the row: a folder. The note is written anew
+# by everybody. The folder is not. Each person may add a page to it, and passes it on.
 #
-# An LSTM is a network with such a tub. It has a second memory, the *cell*, and a plug for it: the **forget gate**. At 1
-# the gate keeps all. At 0 it lets all go. People say that an LSTM therefore remembers over long times.
+# Between every two people there is a door. An open door passes on the whole folder. A half-open door passes on half of
+# it. A shut door passes on nothing.
+#
+# ![A folder passes through three doors](../assets/drawings/gate.svg)
+#
+# An LSTM is a network with such a folder. The folder is called the *cell*, and the door is the **forget gate**. It has an
+# odd name, for open it does not forget: at 1 it passes on all, at 0 nothing. People say that an LSTM therefore remembers
+# over long times.
 #
 # ## Predict first
 #
@@ -25,12 +31,13 @@
 # 3. One or two steps.
 #
 # ??? question "Show the answer"
-#     One or two steps, as in a plain network. The gate starts half open: at each step, half of the cell is let go.
+#     One or two steps, as in a plain network. The gate starts half open: at each step, half of the cell does not get
+#     through.
 #
 # ## As it comes, and opened
 #
-# How much of the gradient is left if the gate starts half open, and if we open it further? *Chrono* opens it by another
-# amount in each unit, for memories of 1 to 100 steps.
+# How much of the gradient is left if the gate starts half open, and if we open it further? *Chrono* opens the gate of each
+# unit by another amount, for memories of 1 to 100 steps.
 
 # %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back, for four starts of an LSTM. The default falls steeply; the more the forget gate is opened, the gentler the fall; chrono stays high."
 import matplotlib.pyplot as plt
@@ -50,6 +57,23 @@ lstm.default_keeps_gradient.show()
 lstm.open_gates_keep_gradient.show()
 
 # %% [markdown]
+# ## Add, do not rewrite
+#
+# Why should a folder be better than a note? In 1997 Sepp Hochreiter and Jürgen Schmidhuber asked what a step must be like
+# so that nothing is lost on the way back. Their answer: **do not rewrite what is there, add to it**. What is in the folder
+# stays as it is, and the new is put beside it. Then the way back is open, too. For what was there before, the step is as if
+# it had not happened.
+#
+# There was no door in that first LSTM. The folder always came through whole. So it could not be emptied, and over a long
+# text it filled up. Felix Gers, Schmidhuber and Fred Cummins put the door in, in 2000. Since then an LSTM can forget, and
+# how far the door is open decides whether it remembers.
+#
+# ![The three gates of an LSTM](../assets/drawings/lstm.svg)
+#
+# There are two more gates. The *input gate* says how much of what a person writes is put into the folder. The *output
+# gate* says how much of the folder is read out onto the note. All three are numbers from 0 to 1, and the network sets them
+# anew at each step.
+#
 # ## Drag it
 #
 # One number, the *bias*, says how far the gate is open at the start.
@@ -69,7 +93,7 @@ plots.slider(
     ylabel="gradient that is left",
     series={"LSTM": [kept.gain.tolist() for kept in opened]},
     says=[
-        f"The gate keeps {100 * gate:.0f} % of the cell. "
+        f"The gate passes on {100 * gate:.0f} % of the cell. "
         + f"A hundred steps back, {plots.one_in(float(kept.gain[100]))} of the gradient is left"
         + ("." if math.isinf(kept.half_life) else f": its half-life is {kept.half_life:.1f} steps.")
         for gate, kept in zip(gates, opened, strict=True)
@@ -77,6 +101,11 @@ plots.slider(
 )
 
 # %% [markdown]
+# With the gate wide open, **more than all** is left. How can that be? The folder is the main way back, and it is not the
+# only one. What is written into the folder hangs on the note, and the note hangs on the folder. So there are many ways
+# back, and what comes along them adds up, like a shout and its echoes. If the main way takes next to nothing, the sum can
+# be more than what was sent.
+#
 # ## Does it learn?
 #
 # The network sees one sign, plus or minus, hears 20 steps of noise, and is asked for the sign. We try three learning
@@ -93,7 +122,7 @@ lstm.open_gates_learn.show()
 #
 # ## What this means
 #
-# **An LSTM can keep its gradient. It does so only with its gate open, and in torch the gate starts half closed.** Where
+# **An LSTM can keep its gradient. It does so only with its gate open, and in torch the gate starts half open.** Where
 # the data hold clues all along the way, the default may do well enough. Where all there is to learn lies far back, it may
 # not start to learn at all.
 #

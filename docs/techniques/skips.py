@@ -16,6 +16,11 @@
 # A *skip connection* is a shortcut in a network. Most often it leads from layer to layer, like a lift. Does it help with
 # memory? Memory lies along the street: from one moment to the next.
 #
+# Our row of people stands along the street. To help them, a shortcut must lead along the row. Each person calls not only
+# to the next one, but also over the heads of some others.
+#
+# ![A row in which each also calls over the heads of two others](../assets/drawings/shortcut.svg)
+#
 # ## Predict first
 #
 # We put four plain layers on top of each other and add shortcuts between them. How long does the gradient last, over time?

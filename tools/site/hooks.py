@@ -19,6 +19,7 @@ from pathlib import Path
 import benchmarks
 import cited
 import collected
+import drawings
 import extras
 import glossary
 import import_map
@@ -119,10 +120,10 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def on_page_content(html, page, config, files):
-    """Put the outputs of the cells in their places, and LaTeX into MathML; explain words, offer the page itself."""
+    """Put the outputs of the cells and the drawings in their places, LaTeX into MathML; explain words, offer the page itself."""
     try:
-        html = mathematics.to_mathml(html)
-    except mathematics.MathError as error:
+        html = drawings.put(mathematics.to_mathml(html), Path(config.docs_dir, "assets/drawings"))
+    except (mathematics.MathError, drawings.DrawingError) as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from error
     html = benchmarks.put(html, Path(config.config_file_path).parent)
     html = import_map.put(html, Path(config.config_file_path).parent / "src/rnnvanish")
