@@ -9,12 +9,13 @@ from rnnvanish import experiments
 from rnnvanish.claim import Bounds, ClaimBroken, Verdict, at_least, at_most, claim, control
 
 
-def made(values, stated=Verdict.HOLDS, otherwise=None, **bounds):
+def made(values, stated=Verdict.HOLDS, otherwise=None, scope="two <stones>", **bounds):
     bounds = bounds or {"holds": at_least(10), "caveat": Bounds(5, 9), "fails": at_most(1)}
     return claim(
         section=1,
         sentence="Ten < it.",
         finding="It is large.",
+        scope=scope,
         statistic="size",
         unit="steps",
         stated=stated,
@@ -56,6 +57,11 @@ def test_the_stated_verdict_needs_bounds():
         made((1,), Verdict.FAILS, holds=at_least(1))
 
 
+def test_a_claim_says_what_it_was_measured_of():
+    with pytest.raises(ValueError, match="needs a scope: network, width"):
+        made((1,), scope=" ")
+
+
 def test_a_control_must_get_another_verdict():
     assert made((12,), otherwise=control("with 11 less", less=11)).check_control().verdict == Verdict.FAILS
     assert made((12,), otherwise=control("with 5 less", less=5)).check_control().verdict == Verdict.CAVEAT
@@ -85,6 +91,7 @@ def test_box_escapes_and_names_its_reproduction():
     assert "Ten &lt; it." in box
     assert "13 steps (12 to 14 over 3 seeds)" in box
     assert "It comes out otherwise with &lt; 1." in box
+    assert "two &lt;stones&gt;" in box
     assert f"rnnvanish claims --only {claim_.id}" in html.unescape(box)
 
 
@@ -94,6 +101,7 @@ def test_json_has_everything():
     assert record["statistic"] == 12.5
     assert record["verdict"] == record["stated"] == "holds"
     assert record["control"] == "with 11 less"
+    assert record["scope"] == "two <stones>"
     assert record["thresholds"] == "holds: at least 10; holds with a caveat: from 5 to 9; does not hold: at most 1"
     assert {"id", "section", "sentence", "unit", "seeds", "seconds", "provenance"} <= set(record)
 

@@ -245,6 +245,7 @@ def _told(claim: Any, record: dict[str, Any], recalled: bool) -> str:
     return (
         f"{claim.section:>2}  {claim.id:<40} {record['verdict']}{differs}\n"
         f"    “{claim.sentence}”\n"
+        f"    of {claim.scope}\n"
         f"    {claim.statistic}: {record['result']}; {record['thresholds']}\n"
         f"    {record['seeds']} seeds, {record['seconds']:.1f} s{when}{since}\n\n"
     )

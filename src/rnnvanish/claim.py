@@ -247,8 +247,8 @@ class Claim:
 
     def to_html(self, measurement: Measurement) -> str:
         """Draw the box of the verdict."""
-        facts = {"Of": self.scope} if self.scope else {}
-        facts |= {
+        facts = {
+            "Of": self.scope,
             "Measured": self.statistic,
             "Result": _spread(measurement, self.unit),
             "Thresholds": self.thresholds(),
@@ -306,7 +306,7 @@ def claim(
     section: int,
     sentence: str,
     finding: str,
-    scope: str = "",
+    scope: str,
     statistic: str,
     unit: str,
     stated: Verdict,
@@ -322,6 +322,8 @@ def claim(
     origin: Callable[[], dict[str, str]] | None = None,
 ) -> Callable[[Callable[..., float]], Claim]:
     """Turn a function, seed -> value, into a `Claim` named after it and its module."""
+    if not scope.strip():
+        raise ValueError("A claim needs a scope: network, width, sequences, and where it is trained how, in a line.")
     given = {Verdict.HOLDS: holds, Verdict.CAVEAT: caveat, Verdict.FAILS: fails}
     bounds = {verdict: where for verdict, where in given.items() if where is not None}
     if stated not in bounds:

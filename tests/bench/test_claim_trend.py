@@ -13,7 +13,15 @@ from rnnvanish.claim import Measurement, Verdict, at_least, claim
 
 
 @claim(
-    section=1, sentence="S", finding="F.", statistic="size", unit="m", stated=Verdict.HOLDS, holds=at_least(1), seeds=1
+    section=1,
+    sentence="S",
+    finding="F.",
+    scope="two stones",
+    statistic="size",
+    unit="m",
+    stated=Verdict.HOLDS,
+    holds=at_least(1),
+    seeds=1,
 )
 def grows(seed):
     return 3.0

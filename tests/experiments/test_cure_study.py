@@ -1,14 +1,18 @@
 """What is read from the study of cures: from results whose answer is known, and what becomes of those that are missing."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
 
 from rnnvanish import mitigations
+from rnnvanish.experiments import cures
 from rnnvanish.experiments.cure_study import (
     CELLS,
     LEFT_OUT,
+    REAL,
+    REMEMBERED,
     Trained,
     compared,
     cure_of,
@@ -18,6 +22,7 @@ from rnnvanish.experiments.cure_study import (
     reaches,
     score_effect,
     score_of,
+    study,
     trained,
 )
 from rnnvanish.studies.reader import COMMITTED, Results
@@ -179,3 +184,12 @@ def test_every_cure_is_in_the_study_or_it_is_said_why_not():
     assert "" in known
     assert not known & set(LEFT_OUT)
     assert set(LEFT_OUT) <= set(mitigations.ALL)
+
+
+def test_the_scope_of_claims_is_that_of_the_study():
+    rows = study().rows
+    assert {row["hidden_size"] for row in rows} == {cures.UNITS}
+    assert {row["budget"] for row in rows} == {cures.BUDGET}
+    rates = {task: {row["lr"] for row in rows if row["task"] == task} for task in (REMEMBERED, REAL)}
+    assert rates == {"recall": {*cures.RATES}, "digits": {*cures.RATES[:2]}}
+    assert {str(row["lag"]) for row in rows if row["lag"]} == {*re.findall(r"\d+", cures.RECALL)}

@@ -31,6 +31,7 @@ def dear(name, values, stated=Verdict.HOLDS, measured=None):
         section=1,
         sentence="`Ten` < it.",
         finding="It is `large`.",
+        scope="two stones",
         statistic="size",
         unit="steps",
         stated=stated,

@@ -26,6 +26,7 @@ def test_claims_are_sorted_by_keyboard(visit, sample, file):
     assert column(page, 4) == ["10 steps", "9 steps", "-1 steps"]
     page.get_by_role("button", name="Section").click()
     assert column(page, 1) == ["1", "2", "10"]
+    assert column(page, 2)[0].splitlines() == ["Claim 1 with code.", "Two <stones>."]
     assert page.locator("rv-table [aria-sort]").count() == 1
 
 
@@ -65,6 +66,7 @@ def test_corrections_are_the_claims_that_do_not_hold(visit, sample):
     boxes = page.locator(".rv-verdict:has(dt:text-is('Evidence'))")
     assert boxes.count() == 1
     assert "Claim 2 with code." in boxes.inner_text()
+    assert "Two <stones>." in boxes.inner_text()
     assert boxes.locator("a").get_attribute("href").endswith("#control.claim2")
 
 

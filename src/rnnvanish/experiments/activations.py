@@ -4,7 +4,8 @@ from torch import nn
 
 from rnnvanish import cells
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
-from rnnvanish.experiments.workbench import HIDDEN, LEARNER, Build, curve, learn
+from rnnvanish.experiments.scopes import before_training, trained
+from rnnvanish.experiments.workbench import HIDDEN, LEARNER, STEPS, Build, curve, learn
 from rnnvanish.mitigations import Identity
 from rnnvanish.recurrent import Recurrent
 
@@ -40,6 +41,7 @@ def left(seed: int, lag: int, activation: str = "relu", identity: bool = True) -
     section=15,
     sentence="Replace tanh by ReLU, leaky ReLU or parametric ReLU, and the gradient vanishes less.",
     finding="Replace it and nothing else, and it vanishes faster, with each of the three.",
+    scope=before_training("plain network with ReLU, leaky ReLU, parametric ReLU and tanh", HIDDEN, STEPS),
     statistic="half-life with the best of the three, as a multiple of that with tanh",
     unit="times",
     stated=Verdict.FAILS,
@@ -57,6 +59,7 @@ def rectifiers_vanish_less(seed: int, identity: bool = False) -> float:
     section=15,
     sentence="With ReLU and weights that start as the identity, the gradient lasts.",
     finding="Over 20 steps most of it is left. What helps is the start, and the ReLU that lets it through.",
+    scope=before_training("nn.RNN of ReLUs that starts as the identity", HIDDEN, STEPS),
     statistic="part of the gradient that is left 20 steps back",
     unit="of the gradient",
     stated=Verdict.HOLDS,
@@ -75,6 +78,7 @@ def identity_start_lasts(seed: int, identity: bool = True) -> float:
     finding="A ReLU that is at zero lets nothing through. A hundred steps back, in some sequence every unit has been "
     "at zero once since then, and the gradient is exactly nothing. A small slope below zero (leaky, parametric) "
     "keeps it from being nothing.",
+    scope=before_training("nn.RNN of ReLUs that starts as the identity", HIDDEN, STEPS),
     statistic="part of the gradient that is left 100 steps back, typical of 16 sequences",
     unit="of the gradient",
     stated=Verdict.FAILS,
@@ -92,6 +96,7 @@ def identity_start_lasts_for_ever(seed: int, lag: int = 100) -> float:
     sentence="A network with ReLU learns what lies 20 steps back.",
     finding="Not by the ReLU alone: from torch's start it did not learn it in 300 steps. From the identity it did, "
     "in a fraction of them.",
+    scope=trained("nn.RNN of ReLUs", LEARNER, f"recall of a bit {LAG} steps back", 300),
     statistic="training steps from the identity, as a part of those from torch's start, which was stopped after 300",
     unit="of the steps",
     stated=Verdict.CAVEAT,

@@ -7,12 +7,13 @@ from torch import nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.bptt import numbers_kept
+from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.experiments.workbench import BATCH, HIDDEN, LEARNER, STEPS, Build, learn
 from rnnvanish.mitigations import AttentionOverPast
 from rnnvanish.probes import Curve, retention
 
-LAG, LIMIT = 30, 150
+LAG, LIMIT, RATE = 30, 150, 5e-3
 
 
 def layer(attends: bool, hidden: int = HIDDEN) -> Build:
@@ -41,6 +42,7 @@ def kept(attends: bool, steps: int, seed: int = 0) -> int:
     section=19,
     sentence="With attention, the gradient of early steps does not fall with the distance.",
     finding="It does not: a state 100 steps back gets about as much as one 10 steps back. Each is one step away.",
+    scope=before_training("nn.RNN with attention over its past states", HIDDEN, STEPS),
     statistic="gradient that is left 100 steps back, as a part of that 10 steps back",
     unit="of it",
     stated=Verdict.HOLDS,
@@ -59,6 +61,7 @@ def path_is_one_step(seed: int, attends: bool = True) -> float:
     sentence="Attention makes what lies far back as easy to reach as the last step.",
     finding="Not before training: all past steps share what attention hands out, and each gets a small part of it. "
     "It has to learn where to look.",
+    scope=before_training("nn.RNN with attention over its past states", HIDDEN, STEPS),
     statistic="gradient that is left 100 steps back, as a part of that at the last step",
     unit="of it",
     stated=Verdict.FAILS,
@@ -75,6 +78,7 @@ def far_is_as_easy_as_near(seed: int, lag: int = 100) -> float:
     section=19,
     sentence="Attention is free.",
     finding="Eight times as many steps take far more than eight times the memory: every step looks at all before it.",
+    scope="nn.RNN with attention over its past states, 16 units, white noise, 100 and 800 steps, one pass there",
     statistic="numbers kept for the way back at 800 steps, as a multiple of those at 100",
     unit="times",
     stated=Verdict.FAILS,
@@ -91,6 +95,7 @@ def attention_is_free(seed: int, attends: bool = True) -> float:
     section=19,
     sentence=f"With attention, a plain network learns what lies {LAG} steps back.",
     finding="It does, with weights as torch draws them.",
+    scope=trained("nn.RNN with attention and without", LEARNER, f"recall of a bit {LAG} steps back", LIMIT, RATE),
     statistic=f"training steps with attention, as a part of those without, which were stopped at {LIMIT}",
     unit="of the steps",
     stated=Verdict.HOLDS,
@@ -101,7 +106,7 @@ def attention_is_free(seed: int, attends: bool = True) -> float:
 def attention_learns(seed: int, attends: bool = True) -> float:
     """Teach both."""
     attending, plain = (
-        min(learn(layer(each, LEARNER), LAG, seed, limit=LIMIT, lr=5e-3).steps, float(LIMIT))
+        min(learn(layer(each, LEARNER), LAG, seed, limit=LIMIT, lr=RATE).steps, float(LIMIT))
         for each in (attends, False)
     )
     return attending / plain

@@ -16,12 +16,13 @@ from rnnvanish.cell import Paper
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments import activations, gru, initialisation, lstm
 from rnnvanish.experiments.learning import Reader, teach
+from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.workbench import LEARNER, Build, curve, learn
 from rnnvanish.mitigations import OrthogonalStart
 from rnnvanish.recurrent import Recurrent
 from rnnvanish.task import Batch, Part, Task
 
-LAGS, PATIENCE = (5, 10, 20, 40, 80), 150
+LAGS, PATIENCE, RATE, TRAINED = (5, 10, 20, 40, 80), 150, 5e-3, 200
 
 #: Pairs of a cell and a start, drawn with a given number of units.
 PAIRS: dict[str, Callable[[int], Build]] = {
@@ -50,7 +51,7 @@ def longest(build: Build, seed: int) -> int:
     """Return the longest of `LAGS` that is learnt in `PATIENCE` steps of training; the first failure ends it."""
     learnt = 0
     for lag in LAGS:
-        if not learn(build, lag, seed, limit=PATIENCE, lr=5e-3).learnt:
+        if not learn(build, lag, seed, limit=PATIENCE, lr=RATE).learnt:
             break
         learnt = lag
     return learnt
@@ -108,6 +109,13 @@ def interval(x: Sequence[float], y: Sequence[float], draws: int = 1000, level: f
     finding="Roughly, over fourteen pairs of cell and start: networks with a short half-life learnt only short "
     "distances. But it is not all. LSTM and GRU keep their gradient longest, and learn more slowly than a plain "
     "network with a good start.",
+    scope=trained(
+        "nn.RNN, nn.LSTM and nn.GRU with 14 starts",
+        LEARNER,
+        f"recall of a bit {LAGS[0]} to {LAGS[-1]} steps back",
+        PATIENCE,
+        RATE,
+    ),
     statistic="rank correlation of half-life and longest distance learnt, over 14 networks (1: the same order)",
     unit="(rank correlation)",
     stated=Verdict.CAVEAT,
@@ -168,7 +176,7 @@ def straight(activation: str = "prelu") -> Build:
 
 def learnt_same(build: Build, seed: int) -> float:
     """Teach whether two bits are the same; returns the part of right answers over the last 50 of 200 steps."""
-    lesson = teach(lambda: Reader(build(), Same()), Same(), seed, limit=200, batch=32, lr=5e-3, stop=False)
+    lesson = teach(lambda: Reader(build(), Same()), Same(), seed, limit=TRAINED, batch=32, lr=RATE, stop=False)
     return statistics.mean(lesson.scores[-50:])
 
 
@@ -177,6 +185,14 @@ def learnt_same(build: Build, seed: int) -> float:
     sentence="If only the gradient survives, the network will learn.",
     finding="A network without any bend keeps its gradient whole over any distance. It cannot learn whether two bits "
     "were the same, six steps back: it guesses. No gradient brings what the network cannot express.",
+    scope=trained(
+        "straight plain network with an orthogonal start",
+        LEARNER,
+        f"whether two bits were the same, {Same.length} steps",
+        TRAINED,
+        RATE,
+        stop=False,
+    ),
     statistic="right answers of a network that keeps all of its gradient (guessing gives 0.5)",
     unit="of the answers",
     stated=Verdict.FAILS,

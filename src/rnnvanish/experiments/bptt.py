@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
-from rnnvanish.experiments.small import Small, difference
+from rnnvanish.experiments.scopes import before_training
+from rnnvanish.experiments.small import HIDDEN, STEPS, Small, difference
 
 #: Gradient of each weight of a `torch.nn.RNN`, by its name.
 Gradients = dict[str, Tensor]
@@ -75,6 +76,7 @@ def kept(steps: int, seed: int = 0, read: int | None = None) -> int:
     section=3,
     sentence="Training unrolls the network over time and carries the error back from the last step to the first.",
     finding="A loop that does exactly this, written by hand, gives the gradient that torch gives, to the last digits.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
     statistic="largest difference between the gradient by hand and torch's, over all weights",
     unit="of its size",
     stated=Verdict.HOLDS,
@@ -93,6 +95,7 @@ def last_step_to_first(seed: int, nonlinearity: str = "tanh") -> float:
     section=3,
     sentence="For the way back, the network has to remember every step of the way there.",
     finding="Over sequences twice as long, torch keeps twice as many numbers for the way back.",
+    scope=f"nn.RNN, {HIDDEN} units, a number to guess from white noise, 200 and 400 steps, one pass there and back",
     statistic="numbers kept for the way back over 400 steps, as a multiple of those over 200 steps",
     unit="times",
     stated=Verdict.HOLDS,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.initialisation import layer
 from rnnvanish.experiments.learning import Lesson
+from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.experiments.workbench import LEARNER, learn
 from rnnvanish.mitigation import Rule
@@ -64,6 +65,7 @@ def angle(one: Tensor, other: Tensor) -> float:
     section=14,
     sentence="Gradient clipping keeps gradients from becoming too small.",
     finding="Not one of 2000 gradients came out larger than it went in. What is too small stays too small.",
+    scope="2000 gradients of 20 numbers, of all lengths from 10⁻¹² to 10¹²; no network",
     statistic="gradients that clipping made larger, out of 2000 of all sizes",
     unit="gradients",
     stated=Verdict.FAILS,
@@ -82,6 +84,15 @@ def clipping_enlarges(seed: int, shorten: Callable[[Tensor], Tensor] = clip) -> 
     section=14,
     sentence="Gradient clipping keeps training from blowing up.",
     finding="It does. Without it the loss of this network is no number any more after a few steps. With it, training runs to its end.",
+    scope=trained(
+        "nn.RNN of ReLUs with weights 1.2 times the identity",
+        LEARNER,
+        "recall of a bit 60 steps back",
+        LIMIT,
+        0.1,
+        "plain gradient descent",
+        stop=False,
+    ),
     statistic=f"training steps that a network which explodes survives thanks to clipping, out of {LIMIT}",
     unit="steps",
     stated=Verdict.HOLDS,
@@ -99,6 +110,7 @@ def clipping_stops_explosions(seed: int, scale: float = 1.2) -> float:
     sentence="Clipping shortens the gradient and leaves its direction alone.",
     finding="Clipping by the norm does: it does not turn the gradient at all. Clipping each number by itself, which is "
     "also called gradient clipping, turns it.",
+    scope="200 gradients of 20 numbers, of all lengths from 10⁻¹² to 10¹²; no network",
     statistic="angle by which clipping each number at a hundredth of the gradient's length turns it (median of 200)",
     unit="degrees",
     stated=Verdict.CAVEAT,
@@ -120,6 +132,7 @@ def clipping_keeps_direction(seed: int, kind: Callable[[float], Rule] = ClipValu
     section=14,
     sentence="With clipping, a plain network learns what lies 30 steps back.",
     finding="With mild clipping and with strict clipping: the network as torch draws it did not learn it in 150 steps.",
+    scope=trained("nn.RNN", LEARNER, "recall of a bit 30 steps back", 150),
     statistic="settings of the clipping, out of two, with which it was learnt",
     unit="settings",
     stated=Verdict.FAILS,

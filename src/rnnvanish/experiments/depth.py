@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.learning import teach
+from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.tasks import Digits
 
-DEPTH, WIDTH, BATCH = 20, 64, 64
+DEPTH, WIDTH, BATCH, TRAINED = 20, 64, 64, 60
 SQUASH = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
 
 
@@ -85,7 +86,7 @@ def smallest_update(seed: int, shared: bool, highest: int = DEPTH) -> float:
 
 
 @cache
-def reads_digits(seed: int, kind: str, start: str = "glorot", limit: int = 60) -> float:
+def reads_digits(seed: int, kind: str, start: str = "glorot", limit: int = TRAINED) -> float:
     """Train a stack on whole images of digits; returns the part of new images that it reads rightly."""
     task = Digits()
     seen = task.sample(task.test_count, torch.Generator().manual_seed(0), "test")
@@ -111,6 +112,7 @@ class Whole(nn.Module):
     section=12,
     sentence="In a deep network, each layer takes away a part of the gradient.",
     finding="In a stack of sigmoid layers, each layer leaves less than half of it, also with the start made for it.",
+    scope=f"{DEPTH} sigmoid layers, {WIDTH} units each, Glorot start, noise, before training",
     statistic=f"what a sigmoid layer leaves of the gradient: mean over {DEPTH} layers, from a Glorot start",
     unit="of the gradient",
     stated=Verdict.HOLDS,
@@ -127,6 +129,7 @@ def sigmoid_layers_lose(seed: int, kind: str = "sigmoid") -> float:
     section=12,
     sentence="Every deep network loses its gradient quickly.",
     finding="With tanh and a Glorot start, a layer leaves nearly all of it: 20 layers are no great trouble.",
+    scope=f"{DEPTH} tanh layers, {WIDTH} units each, Glorot start, noise, before training",
     statistic=f"what a tanh layer leaves of the gradient: mean over {DEPTH} layers, from a Glorot start",
     unit="of the gradient",
     stated=Verdict.FAILS,
@@ -144,6 +147,7 @@ def every_stack_loses(seed: int, kind: str = "tanh") -> float:
     sentence="Depth and time are the same thing.",
     finding="Steps in time share their weights, layers do not. With its own weights, the lowest layer is told next to nothing; "
     "with shared weights, the weights are told enough.",
+    scope=f"{DEPTH} sigmoid layers, {WIDTH} units each, Glorot start, noise, before training",
     statistic="powers of ten by which the smallest gradient of any weights is smaller with weights of their own than "
     f"with shared ones, in {DEPTH} sigmoid layers",
     unit="powers of ten",
@@ -164,6 +168,7 @@ def depth_is_time(seed: int, highest: int = DEPTH) -> float:
     section=12,
     sentence="What the layers of a deep network are made of decides whether it learns real data.",
     finding=f"Of two stacks of {DEPTH} layers, tanh learns to read handwritten digits, sigmoid stays at guessing.",
+    scope=trained(f"{DEPTH} layers with a Glorot start", WIDTH, "whole images of digits", TRAINED, stop=False),
     statistic="right answers of the tanh stack less those of the sigmoid stack, after 60 steps of training",
     unit="of all",
     stated=Verdict.HOLDS,
@@ -171,6 +176,6 @@ def depth_is_time(seed: int, highest: int = DEPTH) -> float:
     fails=at_most(0.1),
     control=control("before training", limit=0),
 )
-def real_digits_too(seed: int, limit: int = 60) -> float:
+def real_digits_too(seed: int, limit: int = TRAINED) -> float:
     """Teach both."""
     return reads_digits(seed, "tanh", limit=limit) - reads_digits(seed, "sigmoid", limit=limit)

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
-from rnnvanish.experiments.small import Small, difference
+from rnnvanish.experiments.scopes import before_training
+from rnnvanish.experiments.small import HIDDEN, STEPS, Small, difference
 
 RECURRENT = "weight_hh_l0"
 Square = Float[Tensor, "hidden hidden"]
@@ -61,6 +62,7 @@ def jacobian(network: Small) -> Square:
     section=4,
     sentence="To get the gradient of a weight, the derivatives of all time steps are multiplied with each other.",
     finding="The product of what the steps contribute is nowhere near the gradient. Contributions to a weight add.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
     statistic="powers of ten between the size of the gradient and the product of the sizes of the contributions",
     unit="powers of ten",
     stated=Verdict.FAILS,
@@ -68,7 +70,7 @@ def jacobian(network: Small) -> Square:
     fails=at_least(10),
     control=control("where a single step contributes: the product of one number is the number", steps=2),
 )
-def derivatives_of_weights_multiply(seed: int, steps: int = 60) -> float:
+def derivatives_of_weights_multiply(seed: int, steps: int = STEPS) -> float:
     """Compare the product with the gradient; in logarithms, because no number format holds the product."""
     network = Small(seed, steps)
     sizes = contributions(network)[1:].flatten(1).norm(dim=1)  # the first step starts from zeros: it contributes none
@@ -79,6 +81,7 @@ def derivatives_of_weights_multiply(seed: int, steps: int = 60) -> float:
     section=4,
     sentence="The gradient of a weight is the sum of what each step contributes.",
     finding="The contributions of all steps add up to the gradient, to the last digits.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
     statistic="difference between the sum of the contributions and torch's gradient",
     unit="of its size",
     stated=Verdict.HOLDS,
@@ -96,6 +99,7 @@ def contributions_add(seed: int, steps: slice = slice(None)) -> float:
     section=4,
     sentence="From one state to the next, derivatives multiply.",
     finding="How the last state hangs on the first is the product of how each state hangs on the one before it.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
     statistic="difference between the product of 59 derivatives and torch's derivative of the last state by the first",
     unit="of its size",
     stated=Verdict.HOLDS,
@@ -114,6 +118,7 @@ def derivatives_of_states_multiply(seed: int, backwards: bool = True) -> float:
     section=4,
     sentence="Every step of the sequence has its say in the gradient.",
     finding="In a network as torch draws it, nearly all of the gradient comes from the last 10 of 60 steps.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
     statistic="part that the last 10 of 60 steps contribute; an equal say would be 0.17",
     unit="of the gradient",
     stated=Verdict.FAILS,

@@ -6,7 +6,8 @@ from torch import nn
 
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.initialisation import layer
-from rnnvanish.experiments.workbench import HIDDEN, LEARNER, Build, curve, learn
+from rnnvanish.experiments.scopes import before_training, trained
+from rnnvanish.experiments.workbench import HIDDEN, LEARNER, STEPS, Build, curve, learn
 
 #: Recurrent weights, as a multiple of orthogonal ones.
 SCALES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 2.0, 2.5, 3.0)
@@ -32,6 +33,7 @@ def powers(build: Build, seed: int, lag: int = 100) -> float:
     sentence="A gradient can only vanish on its way back.",
     finding="It can explode as well. With weights that stretch three times, it is many billions of times as large "
     "100 steps back.",
+    scope=before_training(f"nn.RNN with orthogonal weights times {WILD:g}", HIDDEN, STEPS),
     statistic="powers of ten that the gradient has grown by 100 steps back",
     unit="powers of ten",
     stated=Verdict.FAILS,
@@ -48,6 +50,7 @@ def gradients_only_vanish(seed: int, scale: float = WILD) -> float:
     section=20,
     sentence="A recurrent network as torch draws it is in danger of exploding.",
     finding="Not at its start: in torch's RNN, LSTM and GRU alike, the gradient shrinks, by many powers of ten.",
+    scope=before_training("nn.RNN, nn.LSTM and nn.GRU", HIDDEN, STEPS),
     statistic="powers of ten that the gradient has grown by 100 steps back, the largest of RNN, LSTM and GRU",
     unit="powers of ten",
     stated=Verdict.FAILS,
@@ -65,6 +68,9 @@ def default_explodes(seed: int, builds: tuple[Build, ...] = DEFAULTS) -> float:
     sentence="Clipping cures exploding gradients: the network then learns.",
     finding=f"Training survives, but does not get there. A network that explodes, clipped, did not learn in {LIMIT} "
     "steps what the same network without the stretching learns soon.",
+    scope=trained(
+        f"nn.RNN with orthogonal weights, and those times {WILD:g}", LEARNER, f"recall of a bit {LAG} steps back", LIMIT
+    ),
     statistic=f"training steps without stretching, as a part of those with it, which were stopped at {LIMIT}",
     unit="of the steps",
     stated=Verdict.FAILS,
@@ -84,6 +90,12 @@ def clipping_cures(seed: int, scale: float = WILD) -> float:
     section=20,
     sentence=f"With clipping, a network that explodes learns what lies {NEAR} steps back.",
     finding="It does, but it takes several times as many training steps as without the stretching.",
+    scope=trained(
+        f"nn.RNN with orthogonal weights, and those times {WILD:g}",
+        LEARNER,
+        f"recall of a bit {NEAR} steps back",
+        PATIENCE,
+    ),
     statistic=f"training steps with stretching, as a multiple of those without; endless if not learnt in {PATIENCE}",
     unit="times",
     stated=Verdict.CAVEAT,

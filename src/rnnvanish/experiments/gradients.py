@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
-from rnnvanish.experiments.small import Small, seeded
+from rnnvanish.experiments.scopes import before_training
+from rnnvanish.experiments.small import HIDDEN, Small, seeded
 
 STEPS = 30
 NUDGE = 1e-6
@@ -64,6 +65,7 @@ def drops(seed: int, rates: Float[Tensor, " rates"] = LEARNING_RATES, unit: floa
     section=2,
     sentence="The gradient says how the loss changes when a weight changes.",
     finding="Nudge a weight and look what the loss does: it is what the gradient said.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
     statistic="largest difference between the gradient and the slope found by trying, for 40 weights",
     unit="of the largest slope",
     stated=Verdict.HOLDS,
@@ -82,6 +84,8 @@ def gradient_is_the_slope(seed: int, aside: int = 0) -> float:
     sentence="Gradients say how much to adjust each weight.",
     finding="They say which way, and how steep it is right here. How far to go they do not say: a small step brings "
     "the drop that the slope promises, a larger one brings less, and a large one makes things worse.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise")
+    + "; one step of plain gradient descent",
     statistic="learning rate from which one step brings less than half of the drop that the gradient promises; from "
     "0.000001 to 10000 were tried",
     unit="learning rate",

@@ -5,7 +5,8 @@ from functools import partial
 from torch import nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
-from rnnvanish.experiments.workbench import LEARNER, curve, gated, rates_learnt
+from rnnvanish.experiments.scopes import before_training, trained
+from rnnvanish.experiments.workbench import HIDDEN, LEARNER, SPAN, STEPS, curve, gated, rates_learnt
 
 LAG, RATES, LIMIT = 20, (3e-3, 1e-2), 300
 BIASES = (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
@@ -17,6 +18,7 @@ layer = partial(gated, nn.GRU)
     section=18,
     sentence="A GRU keeps its gradient over long sequences.",
     finding="Not as torch draws it: half of the gradient is gone after one or two steps, as in a plain network.",
+    scope=before_training("nn.GRU", HIDDEN, STEPS),
     statistic="half-life of the gradient in torch.nn.GRU as it comes",
     unit="steps",
     stated=Verdict.FAILS,
@@ -34,6 +36,7 @@ def default_keeps_gradient(seed: int, start: str = "default") -> float:
     sentence="A GRU with update gates that keep the old state keeps its gradient.",
     finding="It does. Biases that spread the gates over memories of up to 100 steps (chrono) make the gradient last "
     "many times as long.",
+    scope=before_training(f"nn.GRU with the chrono start for {SPAN} steps", HIDDEN, STEPS),
     statistic="half-life of the gradient in torch.nn.GRU with the chrono start",
     unit="steps",
     stated=Verdict.HOLDS,
@@ -50,6 +53,13 @@ def open_gates_keep_gradient(seed: int, start: str = "chrono") -> float:
     section=18,
     sentence="A GRU learns what lies 20 steps back.",
     finding=f"If its update gate is opened: at both learning rates. As torch draws it, it did not in {LIMIT} steps.",
+    scope=trained(
+        "nn.GRU as PyTorch draws it and with update gates opened by 2",
+        LEARNER,
+        f"recall of a bit {LAG} steps back",
+        LIMIT,
+        RATES,
+    ),
     statistic=f"learning rates, out of two, at which an opened GRU learnt it in {LIMIT} steps and the default did not",
     unit="rates",
     stated=Verdict.CAVEAT,

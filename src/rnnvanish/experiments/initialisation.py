@@ -6,7 +6,8 @@ from collections.abc import Callable
 from torch import nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
-from rnnvanish.experiments.workbench import HIDDEN, LEARNER, Build, curve, learn
+from rnnvanish.experiments.scopes import before_training, trained
+from rnnvanish.experiments.workbench import HIDDEN, LEARNER, STEPS, Build, curve, learn
 from rnnvanish.mitigations import Glorot, OrthogonalStart
 
 LAG, LIMIT = 40, 200
@@ -45,6 +46,7 @@ def trained_half_life(seed: int, limit: int) -> float:
     section=13,
     sentence="Glorot (Xavier) initialisation keeps gradients from becoming too small.",
     finding="It does here: with Glorot's weights, the gradient lasts several times as long as with torch's own.",
+    scope=before_training("nn.RNN as PyTorch draws it and with Glorot's weights", HIDDEN, STEPS),
     statistic="half-life of the gradient with Glorot's weights, as a multiple of that with torch's default",
     unit="times",
     stated=Verdict.HOLDS,
@@ -61,6 +63,7 @@ def glorot_keeps_gradients(seed: int, scale: float = 1.0) -> float:
     section=13,
     sentence="One draw of Glorot's weights is as good as the next.",
     finding="It is a matter of luck. From draw to draw, Glorot's weights scatter far more than orthogonal ones do.",
+    scope=before_training("ten draws of nn.RNN with Glorot's weights and with orthogonal ones", HIDDEN, STEPS),
     statistic="scatter of the rate of forgetting over ten draws of Glorot's weights, as a multiple of that of "
     "orthogonal weights",
     unit="times",
@@ -78,6 +81,9 @@ def any_draw_is_as_good(seed: int, start: str = "Glorot") -> float:
     section=13,
     sentence="A better start lets a plain network learn what lies 40 steps back.",
     finding="It does. The network that did not learn it from torch's own start learns it soon from an orthogonal one.",
+    scope=trained(
+        "nn.RNN as PyTorch draws it and with an orthogonal start", LEARNER, f"recall of a bit {LAG} steps back", LIMIT
+    ),
     statistic="training steps that the orthogonal start needs, as a part of those of the default start, which was "
     f"stopped after {LIMIT}",
     unit="of the steps",
@@ -100,6 +106,7 @@ def good_start_learns(seed: int, scale: float = 1.0) -> float:
     sentence="The reach that a good start gives lasts through training.",
     finding="It is only a start. Train the network on something that needs a memory of two steps, and most draws lose "
     "much of the reach that they began with.",
+    scope=trained("nn.RNN with an orthogonal start", LEARNER, "recall of a bit 2 steps back", 200, stop=False),
     statistic="half-life after 200 training steps, as a part of the half-life at the orthogonal start",
     unit="of the half-life",
     stated=Verdict.FAILS,

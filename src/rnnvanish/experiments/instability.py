@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import seeded
 
 STEPS, HIDDEN = 30, 64
@@ -62,6 +63,7 @@ def jacobian(seed: int, scale: float = 1.0) -> float:
     section=10,
     sentence="A network with vanishing gradients is unstable: a tiny change makes its predictions very different.",
     finding="The reverse is true. It calms every disturbance: twins that were parted soon cannot be told apart.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS),
     statistic=f"powers of ten by which the distance between twins has shrunk after {CALM} steps, as torch draws the "
     "network (below 0: grown)",
     unit="powers of ten",
@@ -79,6 +81,7 @@ def vanishing_is_unstable(seed: int, scale: float = 1.0) -> float:
     section=10,
     sentence="A network with exploding gradients is unstable.",
     finding=f"With recurrent weights {WILD:g} times as large, gradients explode, and twins drift far apart.",
+    scope=before_training(f"nn.RNN with recurrent weights {WILD:g} times as large", HIDDEN, STEPS),
     statistic=f"powers of ten by which the distance between twins has grown after {STEPS} steps",
     unit="powers of ten",
     stated=Verdict.HOLDS,
@@ -96,6 +99,9 @@ def exploding_is_unstable(seed: int, scale: float = WILD) -> float:
     sentence="How a disturbance grows and how a gradient grows is one and the same thing.",
     finding="From small weights to large ones, both grow about a million times. At each size of the weights the two "
     "are alike: the one is less than ten times the other.",
+    scope=before_training(
+        f"nn.RNN with recurrent weights {SCALES[0]:g} to {SCALES[-1]:g} times as large", HIDDEN, STEPS
+    ),
     statistic="largest gap between the growth of the distance and that of the gradient, over all sizes of the weights "
     "at which the distance can be told from rounding",
     unit="powers of ten",

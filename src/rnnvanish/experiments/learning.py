@@ -12,6 +12,7 @@ from rnnvanish.task import Task
 
 #: Where the running mean of the score counts as learnt, and how much of it each step keeps.
 LEARNT, KEPT = 0.95, 0.9
+RATE = 3e-3  # at which is learnt where nothing else is said
 
 
 class Reader(nn.Module):
@@ -62,7 +63,7 @@ def teach(
     task: Task,
     seed: int,
     limit: int = 300,
-    lr: float = 3e-3,
+    lr: float = RATE,
     clip: float | None = 1.0,
     batch: int = 64,
     optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,

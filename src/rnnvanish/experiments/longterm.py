@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.learning import Lesson, Reader, teach
+from rnnvanish.experiments.scopes import trained
 from rnnvanish.tasks import Recall
 
 STEPS, SWITCHES = 1000, 500
@@ -68,6 +69,7 @@ def score(lesson: Lesson, length: int = LENGTH) -> float:
     section=8,
     sentence="A recurrent network cannot keep anything for long.",
     finding="A single unit keeps what it was set to for 1000 steps, although it is shaken at every step.",
+    scope=f"one tanh unit that hands itself on twice as large, shaken for {STEPS} steps, {SWITCHES} of them",
     statistic=f"switches that still stand as they were set after {STEPS} steps; guessing would give 0.5",
     unit="of all",
     stated=Verdict.FAILS,
@@ -84,6 +86,7 @@ def cannot_keep(seed: int, weight: float = 2.0) -> float:
     section=8,
     sentence="What a network keeps, it can also learn from.",
     finding="The switch keeps its setting, and no gradient whatever comes back to the moment at which it was set.",
+    scope=f"one tanh unit that hands itself on twice as large, shaken for {STEPS} steps, {SWITCHES} of them",
     statistic=f"powers of ten that the gradient has lost {STEPS} steps back, in switches that keep their setting",
     unit="powers of ten",
     stated=Verdict.FAILS,
@@ -101,6 +104,7 @@ def what_is_kept_teaches(seed: int, steps: int = STEPS) -> float:
     section=8,
     sentence="A plain recurrent network does not learn what lies far back.",
     finding="As torch draws it, it does no better than guessing when asked for what it read 40 steps ago.",
+    scope=trained("nn.RNN", HIDDEN, f"recall of the first of {LENGTH} inputs", LIMIT),
     statistic=f"right answers about the first of {LENGTH} inputs after {LIMIT} steps of training; guessing gives 0.5",
     unit="of all",
     stated=Verdict.HOLDS,
@@ -117,6 +121,7 @@ def default_does_not_learn(seed: int, start: str = "default") -> float:
     section=8,
     sentence="No plain recurrent network can learn what lies far back.",
     finding="The same network, started with weights that only turn its state, learns it in a few dozen steps.",
+    scope=trained("nn.RNN with an orthogonal start", HIDDEN, f"recall of the first of {LENGTH} inputs", LIMIT),
     statistic=f"right answers about the first of {LENGTH} inputs after {LIMIT} steps of training at most, "
     "from an orthogonal start; guessing gives 0.5",
     unit="of all",
@@ -135,6 +140,7 @@ def no_start_helps(seed: int, start: str = "orthogonal") -> float:
     sentence="A network whose gradient vanishes at its start will never learn what lies far back.",
     finding="Take larger steps of training, and the same network learns what lies 30 steps back. Its weights change "
     "while it learns, and with them how far its gradient reaches.",
+    scope=trained("nn.RNN", HIDDEN, f"recall of the first of {SHORTER} inputs", PATIENCE, LARGER),
     statistic=f"training steps at a rate of {LARGER:g}; endless if not learnt in {PATIENCE}",
     unit="steps",
     stated=Verdict.FAILS,

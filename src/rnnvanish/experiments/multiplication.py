@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rnnvanish import cells
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import seeded
 from rnnvanish.probes import Curve, retention
 from rnnvanish.recurrent import Recurrent
@@ -65,6 +66,9 @@ def slope_times_weights(kind: str, gain: float, seed: int = 0) -> float:
     sentence="A factor below one at every step makes the gradient shrink exponentially.",
     finding="Weights that shrink the state to nine tenths at every step leave nine tenths of the gradient after one "
     "step, 0.9 times 0.9 after two, and so on, exactly.",
+    scope=before_training(
+        "straight network with orthogonal weights times 0.9", HIDDEN, STEPS, "white noise a hundredth as loud as usual"
+    ),
     statistic="largest difference between the gradient that is left and 0.9 to the power of the lag, over 49 lags",
     unit="of the power",
     stated=Verdict.HOLDS,
@@ -83,6 +87,9 @@ def factors_compound(seed: int, kind: str = LINEAR) -> float:
     sentence="A step back shrinks the gradient because tanh and sigmoid squash their output into a small range.",
     finding="The range is not the reason. Here tanh squashes every output, and yet the gradient grows on its way back, "
     "because the weights stretch more than the slope of tanh shrinks. Slope times weights decides.",
+    scope=before_training(
+        "tanh network with orthogonal weights times 1.5", HIDDEN, STEPS, "white noise a hundredth as loud as usual"
+    ),
     statistic="what one step back multiplies the gradient by, in a tanh network whose weights stretch 1.5 times",
     unit="times per step",
     stated=Verdict.FAILS,
@@ -100,6 +107,12 @@ def squashing_is_the_reason(seed: int, gain: float = 1.5) -> float:
     sentence="What a step back does to the gradient is slope times weights.",
     finding="Predicted from the states alone, without a gradient, and measured: the same within a tenth, for tanh, "
     "for sigmoid and for a straight line, and for weights that shrink or stretch.",
+    scope=before_training(
+        "straight, tanh and sigmoid networks with orthogonal weights times 0.5, 1.5 and 4",
+        HIDDEN,
+        STEPS,
+        "white noise a hundredth as loud as usual",
+    ),
     statistic="largest difference between predicted and measured factor per step, over three networks and three gains",
     unit="of the measured one",
     stated=Verdict.HOLDS,

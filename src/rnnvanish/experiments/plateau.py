@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.learning import Reader
+from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.task import Batch
 from rnnvanish.tasks import Recall
 
-TASK, HIDDEN = Recall(15), 8
+TASK, HIDDEN, TRAINED, RATE = Recall(15), 8, 150, 0.05
 #: Below this loss, in nats, the network has left the plateau: it recalls nearly all.
 OUT = 0.3
 
@@ -47,7 +48,7 @@ def flat(parts: tuple[Tensor, ...]) -> Float[Tensor, " numbers"]:
     return torch.cat([part.flatten() for part in parts])
 
 
-def stuck(seed: int, steps: int = 150, lr: float = 0.05, task: Recall = TASK) -> tuple[Landscape, list[float]]:
+def stuck(seed: int, steps: int = TRAINED, lr: float = RATE, task: Recall = TASK) -> tuple[Landscape, list[float]]:
     """Train a small `torch.nn.RNN` by plain gradient descent for so many steps; returns it and its losses."""
     with seeded(seed):
         network = Reader(nn.RNN(1, HIDDEN), task).double()
@@ -93,6 +94,15 @@ def climb(losses: list[float]) -> float:
     section=9,
     sentence="When gradients vanish, training comes to a halt where the network does no better than guess.",
     finding="After 150 steps of training the network costs just what guessing costs.",
+    scope=trained(
+        "nn.RNN",
+        HIDDEN,
+        f"recall of the first of {TASK.length} inputs",
+        TRAINED,
+        RATE,
+        "plain gradient descent",
+        stop=False,
+    ),
     statistic="difference between the loss after 150 training steps and that of guessing",
     unit="of loss",
     stated=Verdict.HOLDS,
@@ -109,6 +119,15 @@ def halts_at_guessing(seed: int, task: Recall = TASK) -> float:
     section=9,
     sentence="When gradients vanish, training is stuck in a local minimum: every way from there leads up.",
     finding="In many directions the ground bends down. No minimum does that.",
+    scope=trained(
+        "nn.RNN",
+        HIDDEN,
+        f"recall of the first of {TASK.length} inputs",
+        TRAINED,
+        RATE,
+        "plain gradient descent",
+        stop=False,
+    ),
     statistic="bend of the ground where it bends down most, as a part of that where it bends up most; "
     "in a minimum nothing bends down",
     unit="of the bend up",
@@ -127,6 +146,16 @@ def every_way_leads_up(seed: int, part: str = "") -> float:
     section=9,
     sentence="To get out of where it halts, training would have to climb first.",
     finding="A walk that goes downhill in steps of a fixed length gets out, with hardly any climb on the way.",
+    scope=trained(
+        "nn.RNN",
+        HIDDEN,
+        f"recall of the first of {TASK.length} inputs",
+        TRAINED,
+        RATE,
+        "plain gradient descent",
+        stop=False,
+    )
+    + ", then a walk in steps of one length",
     statistic=f"highest climb on the walk to a loss of {OUT}, above the lowest point so far; endless if it does not "
     "get there",
     unit="of loss",

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from rnnvanish.cell import Paper
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.learning import Reader, teach
+from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.task import Batch, Part, Task
 from rnnvanish.tasks import Digits
 
-HIDDEN, LENGTH, HONEST = 32, 30, 0.8
+HIDDEN, LENGTH, HONEST, TRAINED = 32, 30, 0.8, 120
 #: Of the sequence's end, and of all the pixels of a digit.
 LATE, PIXELS = LENGTH // 10, 64
 
@@ -83,7 +84,7 @@ def untaught(task: Task, seed: int, start: str = "default") -> Reader:
 
 
 @cache
-def taught(task: Task, seed: int, start: str = "default", limit: int = 120) -> nn.Module:
+def taught(task: Task, seed: int, start: str = "default", limit: int = TRAINED) -> nn.Module:
     """Train it on a task for `limit` steps, whether or not it learns."""
     return teach(lambda: untaught(task, seed, start), task, seed, limit=limit, stop=False).model
 
@@ -131,6 +132,7 @@ def halves(seed: int, start: str = "default") -> tuple[float, float]:
     sentence="A network with vanishing gradients listens to recent inputs and not to early ones.",
     finding="Of a witness who is always right and one who errs in a fifth of all cases, it believes the second: "
     "the second spoke last.",
+    scope=trained("nn.RNN", HIDDEN, f"two witnesses {LENGTH} steps apart", TRAINED, stop=False),
     statistic="answers that change with the last witness, less those that change with the first",
     unit="of all",
     stated=Verdict.HOLDS,
@@ -148,6 +150,9 @@ def the_last_word_wins(seed: int, start: str = "default") -> float:
     section=11,
     sentence="Every plain recurrent network comes to believe the most recent input.",
     finding="Started with weights that only turn its state, the same network comes to believe the better witness.",
+    scope=trained(
+        "nn.RNN with an orthogonal start", HIDDEN, f"two witnesses {LENGTH} steps apart", TRAINED, stop=False
+    ),
     statistic="answers that change with the last witness, less those that change with the first, "
     "from an orthogonal start",
     unit="of all",
@@ -167,6 +172,7 @@ def every_start_believes_the_last(seed: int, start: str = "orthogonal") -> float
     sentence="Recent inputs always count most.",
     finding="Not where late inputs teach the same rule as early ones. When all count alike, the network learns to "
     "count nearly all alike.",
+    scope=trained("nn.RNN", HIDDEN, f"a vote at each of {LENGTH} steps", TRAINED, stop=False),
     statistic=f"part that the last {LATE} of {LENGTH} votes have in the answer, after training; an equal say is 0.1",
     unit="of the whole",
     stated=Verdict.FAILS,
@@ -183,6 +189,7 @@ def recent_always_counts_most(seed: int, task: type[Told] = Votes) -> float:
     section=11,
     sentence="A network with vanishing gradients listens to recent inputs on real data, too.",
     finding="Reading handwritten digits pixel by pixel, it judges nearly by the lower half of the image alone.",
+    scope=trained("nn.RNN", HIDDEN, f"digits read pixel by pixel, {PIXELS} steps", TRAINED, stop=False),
     statistic="right answers lost without the upper half of the image, as a part of those lost without the lower half",
     unit="of those",
     stated=Verdict.HOLDS,

@@ -5,6 +5,7 @@ from torch import nn
 
 from rnnvanish import cells
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, STEPS, Build, curve, learn
 from rnnvanish.mitigations import SkipThroughTime
@@ -37,6 +38,7 @@ def through_layers(skip: str | None, seed: int, layers: int = LAYERS) -> float:
     sentence="Skip connections between layers help against forgetting over time.",
     finding="They do not. In four layers with shortcuts from layer to layer, the gradient is lost over time as fast "
     "as without.",
+    scope=before_training(f"plain network of {LAYERS} layers", HIDDEN, STEPS),
     statistic="half-life of the gradient in the lowest of four layers with shortcuts, as a multiple of that without",
     unit="times",
     stated=Verdict.FAILS,
@@ -54,6 +56,7 @@ def between_layers_helps_time(seed: int, between: bool = True) -> float:
     section=16,
     sentence="Skip connections between layers help the gradient through many layers.",
     finding="That they do. What comes down through four layers is several times as large with shortcuts.",
+    scope=before_training(f"plain network of {LAYERS} layers", HIDDEN, STEPS),
     statistic="size of the gradient at the last input with shortcuts, as a multiple of that without",
     unit="times",
     stated=Verdict.HOLDS,
@@ -70,6 +73,7 @@ def between_layers_helps_depth(seed: int, layers: int = LAYERS) -> float:
     section=16,
     sentence="Skip connections through time keep the gradient.",
     finding="They do. A shortcut that leaps over ten steps makes it last many times as long.",
+    scope=before_training("nn.RNN with a shortcut over 10 steps and without", HIDDEN, STEPS),
     statistic="half-life of the gradient with a shortcut over 10 steps, as a multiple of that without",
     unit="times",
     stated=Verdict.HOLDS,
@@ -86,6 +90,9 @@ def through_time_helps_time(seed: int, weight: float = 0.9) -> float:
     section=16,
     sentence="With skip connections through time, a plain network learns what lies 30 steps back.",
     finding="It does, in a fraction of the steps after which we gave up on the network without them.",
+    scope=trained(
+        "nn.RNN with a shortcut over 10 steps and without", LEARNER, f"recall of a bit {LAG} steps back", LIMIT
+    ),
     statistic=f"training steps with a shortcut over 10 steps, as a part of those without, which were stopped at {LIMIT}",
     unit="of the steps",
     stated=Verdict.HOLDS,

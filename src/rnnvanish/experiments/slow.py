@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.learning import Lesson, Reader, teach
+from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.tasks import Recall
 
@@ -82,6 +83,7 @@ def aim(seed: int, length: int, batches: int = 20) -> float:
     section=7,
     sentence="When gradients vanish, learning takes very many steps.",
     finding="The further back the answer lies, the longer it takes: with 20 inputs, several times as long as with 5.",
+    scope=trained("nn.RNN", HIDDEN, "recall of the first of 5 and of 20 inputs", PATIENCE),
     statistic=f"training steps until the first of 20 inputs is recalled, as a multiple of those for 5 inputs; "
     f"waiting ends after {PATIENCE}",
     unit="times",
@@ -100,6 +102,7 @@ def learning_is_slow(seed: int, length: int = 20) -> float:
     section=7,
     sentence="Learning takes so long because the gradient of the weights is tiny.",
     finding="The gradient stays more than half as large. A network that learns nothing gets pushed about all the same.",
+    scope=f"nn.RNN, {HIDDEN} units, recall of the first of 5 and of 80 inputs, batches of {BATCH}, before training",
     statistic="size of the gradient of the weights with 80 inputs, as a part of that with 5 inputs",
     unit="of that size",
     stated=Verdict.FAILS,
@@ -116,6 +119,7 @@ def whole_gradient_is_tiny(seed: int, size: Callable[[int, int], float] = push) 
     section=7,
     sentence="What is tiny is the useful part of the gradient.",
     finding="Only the part that would teach the network to recall is gone, and it is gone almost wholly.",
+    scope=f"nn.RNN, {HIDDEN} units, recall of the first of 5 and of 80 inputs, batches of {BATCH}, before training",
     statistic="powers of ten by which the useful part of the gradient is smaller with 80 inputs than with 5",
     unit="powers of ten",
     stated=Verdict.HOLDS,
@@ -132,6 +136,7 @@ def useful_part_is_tiny(seed: int, size: Callable[[int, int], float] = teaching)
     section=7,
     sentence="Each batch of examples still shows the way to the solution.",
     finding="Batches push the network about, but hardly towards the solution: what is left is noise.",
+    scope=f"nn.RNN, {HIDDEN} units, recall of the first of 20 inputs, 20 batches of {BATCH}, before training",
     statistic="how well the gradients of single batches of 20 inputs each point the useful way "
     "(cosine; 1: wholly, 0: not at all)",
     unit="of 1",

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-FEATURES, HIDDEN, BATCH = 3, 32, 8
+FEATURES, HIDDEN, BATCH, STEPS = 3, 32, 8, 60
 
 
 @contextmanager
@@ -30,7 +30,7 @@ class Small(nn.Module):
     x: Float[Tensor, "time batch input"]
     target: Float[Tensor, " batch"]
 
-    def __init__(self, seed: int, steps: int = 60, nonlinearity: str = "tanh") -> None:
+    def __init__(self, seed: int, steps: int = STEPS, nonlinearity: str = "tanh") -> None:
         super().__init__()
         with seeded(seed):
             self.rnn = nn.RNN(FEATURES, HIDDEN, nonlinearity=nonlinearity).double()

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import BATCH, FEATURES, HIDDEN, seeded
 
 STEPS, BREAK = 100, 60
@@ -39,6 +40,7 @@ def change_by_step(layer: nn.RNN, x: Tensor, at: int) -> Float[Tensor, " time"]:
     sentence="A recurrent network reads a sequence step by step and keeps what it needs of the past in a state.",
     finding="Stop after 60 of 100 steps, keep nothing but the state, go on from it: the outputs are the same. "
     "All that the network has of its past is the state.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS),
     statistic="largest difference between the outputs of one run and of a run in two parts that share only the state",
     unit="on the scale of the outputs, -1 to 1",
     stated=Verdict.HOLDS,
@@ -58,6 +60,7 @@ def state_is_all_the_past(seed: int, keep: bool = True) -> float:
     sentence="What a recurrent network says at a step depends on the past, not on the future.",
     finding="Replace the input from step 60 on: not one of the 60 outputs before changes, not even in the last digit. "
     "This is so for a layer that reads in one direction.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS),
     statistic="largest change of the outputs before step 60 when the input from step 60 on is replaced",
     unit="on the scale of the outputs, -1 to 1",
     stated=Verdict.HOLDS,
@@ -75,6 +78,7 @@ def future_does_not_leak_in(seed: int, bidirectional: bool = False) -> float:
     sentence="No recurrent layer knows the future.",
     finding="A bidirectional layer also reads from the end to the beginning. Its outputs do change with the future, "
     "so it cannot be used where the future is not there yet.",
+    scope=before_training("bidirectional nn.RNN", HIDDEN, STEPS),
     statistic="largest change of the outputs of a bidirectional layer before step 60 when the input from step 60 on "
     "is replaced",
     unit="on the scale of the outputs, -1 to 1",

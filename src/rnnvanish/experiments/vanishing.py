@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import seeded
 from rnnvanish.probes import Curve, retention
 
@@ -69,6 +70,7 @@ def lost_in_single_precision(seed: int = 0, steps: int = 200) -> tuple[int, int]
     section=6,
     sentence="In a plain recurrent network, the gradients of the early steps go to nearly zero.",
     finding="In torch.nn.RNN as it comes, far less than a millionth of the gradient is left a hundred steps back.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS),
     statistic="powers of ten that the gradient has lost 100 steps back",
     unit="powers of ten",
     stated=Verdict.HOLDS,
@@ -85,6 +87,7 @@ def default_network_forgets(seed: int, start: str = "default") -> float:
     section=6,
     sentence="When gradients vanish, the early steps tell the network nothing about how to change.",
     finding="Cut away all but the last 10 of 101 steps: the gradient hardly turns. The early steps have no say.",
+    scope=before_training("nn.RNN", HIDDEN, STEPS),
     statistic="angle between the gradient of all 101 steps and that of the last 10 alone (90: nothing in common)",
     unit="degrees",
     stated=Verdict.HOLDS,
@@ -102,6 +105,7 @@ def early_steps_have_no_say(seed: int, start: str = "default") -> float:
     sentence="Every plain recurrent network forgets as fast as the one that torch draws.",
     finding="Start the same network with weights that only turn the state (orthogonal), and it keeps its gradient "
     "several times as long. It still forgets, in the end.",
+    scope=before_training("nn.RNN as PyTorch draws it and with an orthogonal start", HIDDEN, STEPS),
     statistic="half-life of the gradient from an orthogonal start, as a multiple of that of the default start",
     unit="times",
     stated=Verdict.FAILS,
@@ -118,6 +122,7 @@ def every_plain_network_forgets(seed: int, start: str = "orthogonal") -> float:
     section=6,
     sentence="A larger network forgets more slowly.",
     finding="Four times as many units, and the gradient is lost just as fast.",
+    scope=f"nn.RNN, 32 and 128 units, white noise, {STEPS} steps, before training",
     statistic="half-life of the gradient with 128 units, as a multiple of that with 32 units",
     unit="times",
     stated=Verdict.FAILS,

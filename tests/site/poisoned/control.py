@@ -82,7 +82,7 @@ for number, verdict, result in ((1, "holds", "9 steps"), (2, "does not hold", "1
     record = {
         "id": f"control.claim{number}", "section": number, "sentence": f"Claim {number} with `code`.", "stored": number == 2,
         "verdict": verdict, "finding": "It is found.", "measured": "size", "result": result, "seeds": 5, "seconds": 0.25,
-        "statistic": float(result.split()[0]),
+        "statistic": float(result.split()[0]), "scope": "Two <stones>.",
         "provenance": provenance, "outdated": number == 2,
     }
     box = f'<p id="control.claim{number}">A box.</p>'
