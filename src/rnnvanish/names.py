@@ -4,6 +4,8 @@ import ast
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -145,3 +147,16 @@ def is_named(loop: str, name: str) -> bool:
     """Whether a name is that of a loop, of its module, or of one that holds it."""
     module = module_name(loop)
     return name in (loop, module, loop.partition("/")[0]) or module.startswith(f"{name}.")
+
+
+def installed(name: str, extra: str) -> ModuleType:
+    """Import a package that an extra brings.
+
+    Raises:
+        ImportError: Where it is not installed: says how to install it.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        raise ImportError(f'This needs {package}: pip install "rnnvanish[{extra}]" brings it.') from error

@@ -1,9 +1,7 @@
 """A task: sequences to learn from, and what it costs to remember nothing of them."""
 
 import hashlib
-import importlib
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -135,16 +133,3 @@ def class_floor(train: Int[Tensor, " train"], test: Int[Tensor, " test"]) -> flo
     """Cross-entropy in nats, on the test part, of always giving the train part's frequencies of the classes."""
     frequencies = torch.bincount(train).double() / len(train)
     return -frequencies[test].log().mean().item()
-
-
-def data_module(name: str) -> ModuleType:
-    """Import a package that brings data.
-
-    Raises:
-        ImportError: Where it is not installed: says how to install it.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise ImportError(f'This task reads data of {package}: pip install "rnnvanish[data]" brings it.') from error

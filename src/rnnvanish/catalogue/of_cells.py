@@ -69,14 +69,17 @@ def _described(document: dict[str, Any], summary: str, curve: Curve) -> str:
     """A cell as people read it."""
     options = ", ".join(f"{name}={value!r}" for name, value in document["options"].items()) or "none"
     shown = [lag for lag in (0, 1, 2, 5, 10, 20, 50, 100) if lag < len(curve.gain)]
+    facts = {
+        "state": ", ".join(document["state"]),
+        "parameters": f"{document['parameters']:,} at a width of 64, one feature read",
+        "options": options,
+        "checked": document["checked"],
+        "paper": document["paper"],
+    }
     rows = [
         f"{document['name']}: {summary.partition(chr(10))[0]}",
         *("", document["equations"], ""),
-        f"state        {', '.join(document['state'])}",
-        f"parameters   {document['parameters']:,} at a width of 64, one feature read",
-        f"options      {options}",
-        f"checked      {document['checked']}",
-        labelled("paper", document["paper"]),
+        *map(labelled, facts, facts.values()),
         "",
         "How much of the gradient of the last output is left, so many steps back, as it is drawn",
         "(64 units, 8 features of random numbers, 4 sequences, seed 0):",

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State
 from rnnvanish.mitigation import Build, Regime, Wrapper, wrap
+from rnnvanish.mitigations.truncated_backpropagation import detach_where
 from rnnvanish.probes.retention import retention
 from rnnvanish.recurrent import Recurrent
 
@@ -36,7 +37,7 @@ class _Windowed(Wrapper):
     def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
         *own, clock, window = state
         due = clock.detach() >= window.detach()
-        own = [torch.where(due.view(-1, *[1] * (part.dim() - 1)), part.detach(), part) for part in own]
+        own = [detach_where(due, part) for part in own]
         return (*self.cell(x, tuple(own), **wanted), torch.where(due, 1.0, clock.detach() + 1.0), window.detach())
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:

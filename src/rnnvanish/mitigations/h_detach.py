@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rnnvanish.cell import Cell, Paper, State
 from rnnvanish.mitigation import Build, Wrapper, innermost, wrap
+from rnnvanish.mitigations.truncated_backpropagation import detach_where
 from rnnvanish.mitigations.variational_dropout import reading_through, state_layers
 from rnnvanish.recurrent import Recurrent
 
@@ -38,12 +39,8 @@ class _Detaching(Wrapper):
         if not self.training:
             return super().forward(x, state, **wanted)
         detached = torch.rand_like(x.real[:, :1]) < self.probability
-        with reading_through(self, self.layers, lambda matrix, read: _detach_rows(read, detached)):
+        with reading_through(self, self.layers, lambda matrix, read: detach_where(detached, read)):
             return super().forward(x, state, **wanted)
-
-
-def _detach_rows(read: Tensor, detached: Tensor) -> Tensor:
-    return torch.where(detached.view(-1, *[1] * (read.dim() - 1)), read.detach(), read)
 
 
 @dataclass(frozen=True)

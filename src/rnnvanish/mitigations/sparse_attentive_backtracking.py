@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Cell, Paper, State
 from rnnvanish.mitigation import Build, Wrapper, innermost, run_as_plain_loop, wrap
+from rnnvanish.mitigations.truncated_backpropagation import detach_where
 from rnnvanish.recurrent import Recurrent
 
 
@@ -37,7 +38,7 @@ class _Reminded(Wrapper):
         *own, past, counts = state
         since_cut, since_kept, filled = counts.detach().split(1, dim=-1)
         cut = since_cut >= self.window
-        own = [torch.where(cut.view(-1, *[1] * (part.dim() - 1)), part.detach(), part) for part in own]
+        own = [detach_where(cut, part) for part in own]
         h, *rest = self.cell(x, tuple(own), **wanted)
         scores = self.match(torch.tanh(torch.cat([h[:, None].expand_as(past), past], dim=-1))).squeeze(-1)
         there = torch.arange(self.remembered, device=h.device) < filled

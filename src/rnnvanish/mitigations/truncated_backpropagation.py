@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rnnvanish.cell import Cell, Paper, State
@@ -26,12 +26,16 @@ class _Truncated(Wrapper):
     def forward(self, x: Float[Tensor, "batch input"], state: State, **wanted: Tensor | None) -> State:
         *own, clock = state
         due = clock.detach() >= self.window
-        # Chosen number by number, not by an `if`: sequences of a batch may have different clocks.
-        own = [torch.where(due.view(-1, *[1] * (part.dim() - 1)), part.detach(), part) for part in own]
+        own = [detach_where(due, part) for part in own]
         return (*self.cell(x, tuple(own), **wanted), torch.where(due, 1.0, clock.detach() + 1.0))
 
     def initial_state(self, x: Float[Tensor, "batch input"]) -> State:
         return (*self.cell.initial_state(x), x.new_zeros(len(x), 1))
+
+
+def detach_where(cut: Bool[Tensor, "batch 1"], part: Tensor) -> Tensor:
+    """Of the sequences that are cut a part of the state without its gradient; number by number, as not all may be."""
+    return torch.where(cut.view(-1, *[1] * (part.dim() - 1)), part.detach(), part)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 import csv
 import io
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from rnnvanish import plots
+from rnnvanish.names import installed
 from rnnvanish.records.files import write_whole
 from rnnvanish.studies.reader import Results, write_results
 
@@ -39,7 +38,7 @@ def _csv(rows: list[dict[str, Any]]) -> str:
 
 
 def _parquet(rows: list[dict[str, Any]]) -> bytes:
-    arrow, parquet = (_installed(name, "cluster") for name in ("pyarrow", "pyarrow.parquet"))
+    arrow, parquet = (installed(name, "cluster") for name in ("pyarrow", "pyarrow.parquet"))
     written = io.BytesIO()
     parquet.write_table(arrow.Table.from_pylist(rows), written)
     return written.getvalue()
@@ -52,7 +51,7 @@ def plot(found: Results, path: str | Path) -> None:
         ValueError: Where no task has a result at a lag.
         ImportError: Where matplotlib is not installed.
     """
-    pyplot = _installed("matplotlib.pyplot", "plot")
+    pyplot = installed("matplotlib.pyplot", "plot")
     panels = {task: shares for task in found.study.every("tasks") if (shares := found.success(task))}
     if not panels:
         raise ValueError(f"{found.study.name} has no results at any lag yet: there is nothing to draw.")
@@ -67,16 +66,3 @@ def plot(found: Results, path: str | Path) -> None:
         figure.savefig(picture, format=Path(path).suffix.lstrip(".") or "svg", metadata={"Date": None})
         pyplot.close(figure)
     write_whole(path, picture.getvalue())
-
-
-def _installed(name: str, extra: str) -> ModuleType:
-    """Import a package that an extra brings.
-
-    Raises:
-        ImportError: Where it is not installed: says how to install it.
-    """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise ImportError(f'This needs {package}: pip install "rnnvanish[{extra}]" brings it.') from error

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from rnnvanish.cell import Paper
-from rnnvanish.task import Batch, Part, Task, class_floor, data_module, passes
+from rnnvanish.names import installed
+from rnnvanish.task import Batch, Part, Task, class_floor, passes
 
 
 @final
@@ -50,7 +51,7 @@ class Digits(Task):
 @cache
 def _parts() -> dict[str, tuple[Tensor, Tensor]]:
     """Pixels (images, 64) and classes (images,) of each part."""
-    images, digits = data_module("sklearn.datasets").load_digits(return_X_y=True)
+    images, digits = installed("sklearn.datasets", "data").load_digits(return_X_y=True)
     pixels, classes = torch.tensor(images, dtype=torch.float32) / 16, torch.tensor(digits)
     test = torch.zeros(len(classes), dtype=torch.bool)
     for digit in range(10):

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from rnnvanish.cell import Paper
-from rnnvanish.task import Batch, Part, Task, data_module, passes
+from rnnvanish.names import installed
+from rnnvanish.task import Batch, Part, Task, passes
 
 TRAIN_YEARS = 210  # 1700 to 1909; the test part has the 99 years from 1910 to 2008
 
@@ -73,6 +74,6 @@ class Sunspots(Task):
 @cache
 def _parts() -> dict[str, Tensor]:
     """Standardised spots of each year of each part."""
-    numbers = data_module("statsmodels.datasets.sunspots").load().endog.to_numpy()
+    numbers = installed("statsmodels.datasets.sunspots", "data").load().endog.to_numpy()
     train, test = torch.tensor(numbers, dtype=torch.float32).tensor_split([TRAIN_YEARS])
     return {"train": (train - train.mean()) / train.std(), "test": (test - train.mean()) / train.std()}

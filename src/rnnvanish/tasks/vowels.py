@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from rnnvanish.cell import Paper
-from rnnvanish.task import Batch, Part, Task, class_floor, data_module, passes
+from rnnvanish.names import installed
+from rnnvanish.task import Batch, Part, Task, class_floor, passes
 
 
 @final
@@ -57,7 +58,7 @@ def _utterances(part: Part) -> list[tuple[Tensor, int]]:
     The file is read here, since aeon's own reader first compiles for seconds. A line is an utterance:
     twelve channels and the speaker, between colons.
     """
-    folder = resources.files(data_module("aeon")) / "datasets" / "data" / "JapaneseVowels"
+    folder = resources.files(installed("aeon", "data")) / "datasets" / "data" / "JapaneseVowels"
     lines = (folder / f"JapaneseVowels_{part.upper()}.ts").read_text().partition("@data\n")[2].splitlines()
     utterances = []
     for line in lines:
