@@ -118,4 +118,4 @@ beyond.half_life_foretells_memory.show()
 # rnnvanish claims --section 21
 # ```
 #
-# Before: [Exploding gradients](exploding.py). Next: [On real data](real.py)
+# Before: [Exploding gradients](exploding.py). Next: [Where the field stands](field.py)

@@ -141,4 +141,4 @@ real.helps_everywhere.show()
 # rnnvanish claims --section 22
 # ```
 #
-# Before: [What lies beyond](beyond.py). Next: [Diagnose your model](../diagnose.py)
+# Before: [Where the field stands](field.py). Next: [Diagnose your model](../diagnose.py)

@@ -17,15 +17,19 @@ from rnnvanish.experiments import (
     gru,
     initialisation,
     instability,
+    linear,
     longterm,
     lstm,
     multiplication,
+    newer_cells,
     plateau,
     real,
     recent,
     skips,
     slow,
     structure,
+    transformers,
+    truncation,
     vanishing,
 )
 
@@ -54,6 +58,10 @@ ALL: tuple[ModuleType, ...] = (
     beyond,
     real,
     cures,
+    transformers,
+    linear,
+    newer_cells,
+    truncation,
 )
 
 
