@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import re
 
 import pytest
 
@@ -93,6 +94,21 @@ def test_box_escapes_and_names_its_reproduction():
     assert "It comes out otherwise with &lt; 1." in box
     assert "two &lt;stones&gt;" in box
     assert f"rnnvanish claims --only {claim_.id}" in html.unescape(box)
+
+
+def test_box_says_how_many_draws_agree_what_it_is_of_and_what_follows_from_definitions():
+    claim_ = dataclasses.replace(made((12, 7, 14)), scope="RNN, 16 units")
+    assert "<small>2 of 3 draws</small>" in claim_.to_html(claim_.measure())
+    assert "Of: RNN, 16 units</small></p>" in claim_.to_html(claim_.measure())
+    assert "It follows from definitions" in dataclasses.replace(claim_, identity=True).to_html(claim_.measure())
+
+
+def test_what_does_not_simply_hold_says_outside_of_the_fold_what_does():
+    folded = r"<details.*It is large"
+    holds, fails = made((12,)), made((0,))
+    assert re.search(folded, holds.to_html(holds.measure()))
+    assert not re.search(folded, box := fails.to_html(fails.measure()))
+    assert "It is large" in box
 
 
 def test_json_has_everything():

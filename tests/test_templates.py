@@ -8,19 +8,31 @@ from rnnvanish.templates import render
 HOSTILE = """"'><script>alert(1)</script>&amp;"""
 
 
-@pytest.mark.parametrize("name", ["sentence", "finding", "verdict", "kind", "id", "fact"])
+SAID = ("sentence", "finding", "verdict", "kind", "id", "scope", "agreement")
+
+
+def claim_box(fact="x", source=None, **said):
+    return render(
+        "claim.html", facts={"Result": fact}, source=source, needle="", outside=True, **dict.fromkeys(SAID, "x") | said
+    )
+
+
+@pytest.mark.parametrize("name", [*SAID, "fact"])
 def test_a_claim_cannot_bring_a_tag(name):
-    said = dict.fromkeys(("sentence", "finding", "verdict", "kind", "id", "fact"), "x") | {name: HOSTILE}
-    box = render("claim.html", facts={"Result": said.pop("fact")}, **said)
+    box = claim_box(**{name: HOSTILE})
     assert "<script" not in box
     assert "\"'>" not in box
     assert "&lt;script&gt;alert(1)&lt;/script&gt;&amp;amp;" in box
 
 
 def test_what_stands_in_back_ticks_is_code_and_escaped_too():
-    said = dict.fromkeys(("finding", "verdict", "kind", "id"), "x")
-    box = render("claim.html", sentence="Say `a < b` & go.", facts={}, **said)
-    assert "<span>People say</span> Say <code>a &lt; b</code> &amp; go.</p>" in box
+    assert "</span> Say <code>a &lt; b</code> &amp; go. <small" in claim_box(sentence="Say `a < b` & go.")
+
+
+def test_people_say_only_what_somebody_says():
+    assert "<span>Is it true that …?</span>" in claim_box()
+    said = claim_box(source={"title": "A <book>", "url": "https://example.org/?a&b"})
+    assert '<span>People say: <a href="https://example.org/?a&amp;b">A &lt;book&gt;</a></span>' in said
 
 
 def test_data_cannot_leave_its_template():
@@ -33,4 +45,4 @@ def test_data_cannot_leave_its_template():
 
 def test_what_a_template_needs_and_does_not_get_is_an_error():
     with pytest.raises(jinja2.UndefinedError, match="'facts' is undefined"):
-        render("claim.html", **dict.fromkeys(("sentence", "finding", "verdict", "kind", "id"), "x"))
+        render("claim.html", source=None, needle="", outside=True, **dict.fromkeys(SAID, "x"))

@@ -24,7 +24,7 @@ from .render import render
 from .sparkline import sparkline
 
 RECORDS = ":(glob)src/rnnvanish/records/*.json"
-BOX = re.compile(r'<div class="rv-verdict [^"]*" id="([\w.]+)">.*?(?=</dl></div>)', re.DOTALL)
+BOX = re.compile(r'<div class="rv-verdict [^"]*" id="([\w.]+)">.*?(?=</dl></details></div>)', re.DOTALL)
 
 
 @dataclass(frozen=True)

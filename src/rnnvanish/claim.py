@@ -15,6 +15,8 @@ from rnnvanish.numerals import in_words
 from rnnvanish.records import ledger
 from rnnvanish.records.provenance import provenance
 from rnnvanish.templates import render
+from rnnvanish.templates.needle import Zone, needle
+from rnnvanish.templates.words import words
 
 #: A measurement in a page's notebook, beside its box: what the pages about all claims are made from.
 MIME = "application/vnd.rnnvanish.claim+json"
@@ -27,6 +29,11 @@ class Verdict(StrEnum):
     CAVEAT = "holds with a caveat"
     FAILS = "does not hold"
     UNDECIDED = "is undecided"
+
+    @property
+    def kind(self) -> str:
+        """What templates and colours call it."""
+        return self.name.lower()
 
 
 @dataclass(frozen=True)
@@ -248,11 +255,13 @@ class Claim:
     def to_html(self, measurement: Measurement) -> str:
         """Draw the box of the verdict."""
         facts = {
-            "Of": self.scope,
             "Measured": self.statistic,
             "Result": _spread(measurement, self.unit),
             "Thresholds": self.thresholds(),
         }
+        outside = measurement.verdict != Verdict.HOLDS  # what to say instead
+        if not outside:
+            facts = {words()["box"]["found"]: self.finding, **facts}
         if self.control is not None:
             facts["Control"] = f"It comes out otherwise {self.control.words}."
         if self.stored:
@@ -260,9 +269,24 @@ class Claim:
         if self.origin is not None:
             facts["Trained"] = f"In a study that is kept with the package. {_made(measurement)}."
         facts["Reproduce"] = f"`rnnvanish claims --only {self.id}`"
-        kind, verdict = measurement.verdict.name.lower(), measurement.verdict.capitalize()
-        said = {"sentence": self.sentence, "finding": self.finding, "facts": facts}
-        return str(render("claim.html", id=self.id, kind=kind, verdict=verdict, **said))
+        zones = [Zone(verdict.kind, where.low, where.high) for verdict, where in self.bounds.items()]
+        kind = measurement.verdict.kind
+        return str(
+            render(
+                "claim.html",
+                id=self.id,
+                kind=kind,
+                sentence=self.sentence,
+                source=self.source,
+                scope=self.scope,
+                verdict=words()["verdicts"][kind].capitalize(),
+                agreement=self._agreement(measurement),
+                needle=needle(zones, measurement.values, kind, self.unit),
+                outside=outside,
+                finding=self.finding,
+                facts=facts,
+            )
+        )
 
     def to_json(self, measurement: Measurement) -> dict[str, Any]:
         """Everything there is to know of one measurement of this claim."""
@@ -289,6 +313,14 @@ class Claim:
             "stored": self.stored,
             "outdated": measurement.outdated,
         }
+
+    def _agreement(self, measurement: Measurement) -> str:
+        """Of how many draws alone the verdict would be the same, in words."""
+        said = words()["box"]
+        if self.identity:
+            return str(said["identity"])
+        agree = sum(self._judge(value) == measurement.verdict for value in measurement.values)
+        return str(said["agree"].format(agree=agree, draws=len(measurement.values)))
 
     def _measured(self, seeds: range, **ingredients: Any) -> Measurement:
         start = time.perf_counter()

@@ -34,8 +34,8 @@ def test_claims_are_filtered(visit, sample):
     page = visit(sample, "page.html").page
     said = page.locator("rv-table [role=status]")
     assert said.inner_text() == "3 of 3 claims"
-    page.get_by_role("combobox", name="Verdict", exact=True).select_option("holds")
-    assert column(page, 1) == ["1", "10"]
+    page.get_by_role("combobox", name="Verdict", exact=True).select_option("holds with a caveat")
+    assert column(page, 1) == ["10"]
     page.get_by_role("searchbox", name="Text", exact=True).fill("CLAIM 10")
     assert column(page, 1) == ["10"]
     assert said.inner_text() == "1 of 3 claims"
@@ -61,13 +61,15 @@ def test_a_row_leads_to_its_box(visit, sample):
     assert page.evaluate("document.querySelector(':target').textContent") == "A box."
 
 
-def test_corrections_are_the_claims_that_do_not_hold(visit, sample):
+def test_corrections_are_the_claims_that_somebody_says_and_that_do_not_simply_hold(visit, sample):
     page = visit(sample, "page.html").page
     boxes = page.locator(".rv-verdict:has(dt:text-is('Evidence'))")
     assert boxes.count() == 1
-    assert "Claim 2 with code." in boxes.inner_text()
-    assert "Two <stones>." in boxes.inner_text()
-    assert boxes.locator("a").get_attribute("href").endswith("#control.claim2")
+    assert "People say: A book" in boxes.inner_text()
+    assert "Claim 2 with code. Of: Two <stones>." in " ".join(boxes.inner_text().split())
+    links = [link.get_attribute("href") for link in boxes.locator("a").all()]
+    assert links == ["https://example.org/book", "page.html#control.claim2"]
+    assert page.is_visible("text=1 more sentences do not simply hold.")
 
 
 @pytest.mark.parametrize("file", [False, True], ids=["served", "file"])

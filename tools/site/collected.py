@@ -1,7 +1,7 @@
 """Pages about all claims, made from what the other pages measured when they were executed: nothing is measured twice.
 
 `Claim.show()` leaves its record in the notebook beside the box. A page asks with `<div data-rv-claims="table"></div>`
-for the table of all of them, with `"corrections"` for those whose sentence does not simply hold.
+for the table of all of them, with `"corrections"` for those that are said somewhere and do not simply hold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rnnvanish.templates import renderer
 render = renderer(Path(__file__).parent / "templates")
 
 PLACE = re.compile(r'<div data-rv-claims="(\w+)"></div>')
-HEAD = ("Section", "People say", "Verdict", "Result", "Seeds", "Seconds", "Measured")
+HEAD = ("Section", "Sentence", "Verdict", "Result", "Seeds", "Seconds", "Measured")
 KINDS = {"holds": "holds", "holds with a caveat": "caveat", "does not hold": "fails"}
 
 
@@ -62,11 +62,13 @@ def table(claims: list[Shown], link: Any) -> str:
 
 
 def corrections(claims: list[Shown], link: Any) -> str:
-    """Return a box for each claim that does not simply hold."""
+    """Return a box for each claim that does not simply hold and names who says it; how many others there are."""
     found = [each for each in claims if each.record["verdict"] != "holds"]
+    said = [each for each in found if each.record.get("source")]
     return render(
         "corrections.html",
-        claims=[(each, _address(each, link), KINDS.get(each.record["verdict"], "undecided")) for each in found],
+        claims=[(each, _address(each, link), KINDS.get(each.record["verdict"], "undecided")) for each in said],
+        unsaid=len(found) - len(said),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnvanish.names import printable
+from rnnvanish.templates.words import words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -42,6 +43,7 @@ def _environment(folder: Path) -> "Environment":
         lstrip_blocks=True,
     )
     found.filters |= {"printable": printable, "code": _code}
+    found.globals["words"] = words()
     found.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return found
 

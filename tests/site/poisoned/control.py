@@ -22,9 +22,10 @@ from IPython.display import HTML, Markdown, display
 
 for kind in ("holds", "caveat", "fails", "undecided"):
     display(HTML(
-        f'<div class="rv-verdict rv-{kind}"><p class="rv-says"><span>People say</span> It forgets.</p>'
-        f'<p class="rv-word">{kind}</p><p class="rv-finding">A third is left.</p>'
-        "<dl><div><dt>Measured</dt><dd>what is left</dd></div></dl></div>"
+        f'<div class="rv-verdict rv-{kind}"><p class="rv-says"><span>People say</span> It forgets. '
+        f'<small class="rv-scope">Of: a network</small></p><div class="rv-judged"><p class="rv-word">{kind}</p>'
+        '<p class="rv-finding">A third is left.</p></div><details class="rv-evidence"><summary>Measured</summary>'
+        "<dl><div><dt>Measured</dt><dd>what is left</dd></div></dl></details></div>"
     ))
 display(Markdown("Text that was *computed*."))
 
@@ -78,12 +79,14 @@ pd.DataFrame({f"column {i}": [i] for i in range(14)})
 
 # %% tags=["remove-input"]
 provenance = {"date": "2026-01-02", "commit": "abc", "processor": "a <b>", "threads": "1", "torch": "2", "python": "3"}
-for number, verdict, result in ((1, "holds", "9 steps"), (2, "does not hold", "10 steps"), (10, "holds", "-1 steps")):
+results = (1, "holds", "9 steps"), (2, "does not hold", "10 steps"), (10, "holds with a caveat", "-1 steps")
+for number, verdict, result in results:
     record = {
         "id": f"control.claim{number}", "section": number, "sentence": f"Claim {number} with `code`.", "stored": number == 2,
         "verdict": verdict, "finding": "It is found.", "measured": "size", "result": result, "seeds": 5, "seconds": 0.25,
-        "statistic": float(result.split()[0]), "scope": "Two <stones>.",
-        "provenance": provenance, "outdated": number == 2,
+        "statistic": float(result.split()[0]),
+        "provenance": provenance, "outdated": number == 2, "scope": "Two <stones>.",
+        "source": {"title": "A book", "url": "https://example.org/book"} if number == 2 else None,
     }
     box = f'<p id="control.claim{number}">A box.</p>'
     display({"text/html": box, "application/vnd.rnnvanish.claim+json": record}, raw=True)

@@ -1,0 +1,13 @@
+"""All words of the interface: verdicts, boxes, figures, tables, buttons. A translation replaces `words.json`."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+@cache
+def words() -> dict[str, Any]:
+    """Return the words by where they stand; what stands in braces is filled in there."""
+    found: dict[str, Any] = json.loads(Path(__file__).with_name("words.json").read_text(encoding="utf-8"))
+    return found
