@@ -81,6 +81,14 @@ def test_a_claim_without_a_control_is_named():
         made((12,)).check_control()
 
 
+def test_what_follows_from_definitions_needs_no_control_but_one_that_is_named_must_come_out_otherwise():
+    assert dataclasses.replace(made((12,)), identity=True).check_control().verdict == Verdict.HOLDS
+    with pytest.raises(ClaimBroken, match="the measurement that it does not hold"):
+        dataclasses.replace(made((0,)), identity=True).check_control()
+    with pytest.raises(ClaimBroken, match="there it holds, too"):
+        dataclasses.replace(made((12,), otherwise=control("with 1 less", less=1)), identity=True).check_control()
+
+
 def test_show_raises_on_a_broken_claim():
     with pytest.raises(ClaimBroken):
         made((0,)).show()
@@ -118,6 +126,7 @@ def test_json_has_everything():
     assert record["verdict"] == record["stated"] == "holds"
     assert record["control"] == "with 11 less"
     assert record["scope"] == "two <stones>"
+    assert record["agreement"] == "2 of 2 draws"
     assert record["thresholds"] == "holds: at least 10; holds with a caveat: from 5 to 9; does not hold: at most 1"
     assert {"id", "section", "sentence", "unit", "seeds", "seconds", "provenance"} <= set(record)
 

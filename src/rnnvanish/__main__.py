@@ -243,7 +243,7 @@ def _told(claim: Any, record: dict[str, Any], recalled: bool) -> str:
     when = f", stored on {record['provenance']['date']}" if recalled else ""
     since = ", and the code has changed since" if record["outdated"] else ""
     return (
-        f"{claim.section:>2}  {claim.id:<40} {record['verdict']}{differs}\n"
+        f"{claim.section:>2}  {claim.id:<40} {record['verdict']} ({record['agreement'].lower()}){differs}\n"
         f"    “{claim.sentence}”\n"
         f"    of {claim.scope}\n"
         f"    {claim.statistic}: {record['result']}; {record['thresholds']}\n"

@@ -13,7 +13,7 @@ from typing import Any
 
 from rnnvanish.numerals import in_words
 from rnnvanish.records import ledger
-from rnnvanish.records.provenance import provenance
+from rnnvanish.records.provenance import in_a_sentence, provenance
 from rnnvanish.templates import render
 from rnnvanish.templates.needle import Zone, needle
 from rnnvanish.templates.words import words
@@ -183,8 +183,11 @@ class Claim:
     def check_control(self) -> Measurement:
         """Measure the control at one seed; raise `ClaimBroken` where there is none, or its verdict is not another one.
 
-        "Is undecided" is no other verdict: a claim that cannot come out otherwise is none.
+        "Is undecided" is no other verdict: a claim that cannot come out otherwise is none. What follows from definitions
+        needs no control: then the claim itself is measured.
         """
+        if self.control is None and self.identity:
+            return self.check(seeds=1)
         if self.control is None:
             raise ClaimBroken(f"{self.id} has no control: say with what it must come out otherwise.")
         measurement = self._measured(range(1), **self.control.ingredients)
@@ -200,13 +203,13 @@ class Claim:
     def keep(self, measurement: Measurement) -> None:
         """Store a measurement."""
         record = {
-            "values": [_number(value) for value in measurement.values],
+            "values": [ledger.number(value) for value in measurement.values],
             "seconds": round(measurement.seconds, 1),
             "digest": ledger.digest(self.sample.__module__),
             "provenance": measurement.provenance,
         }
         if self.detail is not None:
-            record["details"] = [_plain(self.detail(seed)) for seed in range(len(measurement.values))]
+            record["details"] = [ledger.plain(self.detail(seed)) for seed in range(len(measurement.values))]
         ledger.write(self.id, record)
 
     def recall(self) -> Measurement:
@@ -267,7 +270,7 @@ class Claim:
         if self.stored:
             facts["Stored"] = _stored(measurement)
         if self.origin is not None:
-            facts["Trained"] = f"In a study that is kept with the package. {_made(measurement)}."
+            facts["Trained"] = f"In a study that is kept with the package. {in_a_sentence(measurement.provenance)}."
         facts["Reproduce"] = f"`rnnvanish claims --only {self.id}`"
         zones = [Zone(verdict.kind, where.low, where.high) for verdict, where in self.bounds.items()]
         kind = measurement.verdict.kind
@@ -280,7 +283,7 @@ class Claim:
                 source=self.source,
                 scope=self.scope,
                 verdict=words()["verdicts"][kind].capitalize(),
-                agreement=self._agreement(measurement),
+                agreement=self.agreement(measurement),
                 needle=needle(zones, measurement.values, kind, self.unit),
                 outside=outside,
                 finding=self.finding,
@@ -299,10 +302,11 @@ class Claim:
             "source": asdict(self.source) if self.source is not None else None,
             "identity": self.identity,
             "verdict": str(measurement.verdict),
+            "agreement": self.agreement(measurement),
             "stated": str(self.stated),
             "measured": self.statistic,
-            "statistic": _number(measurement.median),
-            "values": [_number(value) for value in measurement.values],
+            "statistic": ledger.number(measurement.median),
+            "values": [ledger.number(value) for value in measurement.values],
             "unit": self.unit,
             "result": _spread(measurement, self.unit),
             "thresholds": self.thresholds(),
@@ -314,8 +318,8 @@ class Claim:
             "outdated": measurement.outdated,
         }
 
-    def _agreement(self, measurement: Measurement) -> str:
-        """Of how many draws alone the verdict would be the same, in words."""
+    def agreement(self, measurement: Measurement) -> str:
+        """Say in words how many draws alone would get the same verdict; of an identity, that it is one."""
         said = words()["box"]
         if self.identity:
             return str(said["identity"])
@@ -381,25 +385,4 @@ def _stored(measurement: Measurement) -> str:
     minutes = measurement.seconds / 60
     took = f"{minutes:.0f} min" if minutes >= 1.5 else f"{measurement.seconds:.0f} s"
     since = " The code has changed since then: `make claims` measures it anew." if measurement.outdated else ""
-    return f"Too dear to measure at every build ({took}). {_made(measurement)}.{since}"
-
-
-def _made(measurement: Measurement) -> str:
-    """Say when, where and from which code its numbers were made."""
-    known = measurement.provenance
-    return (
-        f"Measured on {known['date']}, commit {known.get('commit', 'unknown')}, "
-        f"{known['processor']}, torch {known['torch']}, Python {known['python']}"
-    )
-
-
-def _plain(value: Any) -> Any:
-    """Return rows of numbers and words as JSON holds them; float() reads every number back."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return _number(value) if isinstance(value, float) else value
-
-
-def _number(value: float) -> float | str:
-    """Return a number that JSON can hold: there is no infinity in it."""
-    return value if math.isfinite(value) else str(value)
+    return f"Too dear to measure at every build ({took}). {in_a_sentence(measurement.provenance)}.{since}"

@@ -65,7 +65,7 @@ def rectifiers_vanish_less(seed: int, identity: bool = False) -> float:
     stated=Verdict.HOLDS,
     holds=at_least(0.5),
     fails=at_most(0.05),
-    control=control("from torch's own start", identity=False),
+    control=control("from PyTorch's own start", identity=False),
 )
 def identity_start_lasts(seed: int, identity: bool = True) -> float:
     """Look 20 steps back."""
@@ -94,10 +94,10 @@ def identity_start_lasts_for_ever(seed: int, lag: int = 100) -> float:
 @claim(
     section=15,
     sentence="A network with ReLU learns what lies 20 steps back.",
-    finding="Not by the ReLU alone: from torch's start it did not learn it in 300 steps. From the identity it did, "
+    finding="Not by the ReLU alone: from PyTorch's start it did not learn it in 300 steps. From the identity it did, "
     "in a fraction of them.",
     scope=trained("nn.RNN of ReLUs", LEARNER, f"recall of a bit {LAG} steps back", 300),
-    statistic="training steps from the identity, as a part of those from torch's start, which was stopped after 300",
+    statistic="training steps from the identity, as a part of those from PyTorch's start, which was stopped after 300",
     unit="of the steps",
     stated=Verdict.CAVEAT,
     caveat=at_most(0.5),

@@ -94,7 +94,7 @@ def attention_is_free(seed: int, attends: bool = True) -> float:
 @claim(
     section=19,
     sentence=f"With attention, a plain network learns what lies {LAG} steps back.",
-    finding="It does, with weights as torch draws them.",
+    finding="It does, with weights as PyTorch draws them.",
     scope=trained("nn.RNN with attention and without", LEARNER, f"recall of a bit {LAG} steps back", LIMIT, RATE),
     statistic=f"training steps with attention, as a part of those without, which were stopped at {LIMIT}",
     unit="of the steps",

@@ -75,14 +75,15 @@ def kept(steps: int, seed: int = 0, read: int | None = None) -> int:
 @claim(
     section=3,
     sentence="Training unrolls the network over time and carries the error back from the last step to the first.",
-    finding="A loop that does exactly this, written by hand, gives the gradient that torch gives, to the last digits.",
+    finding="A loop that does exactly this, written by hand, gives the gradient that PyTorch gives, to the last digits.",
     scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
-    statistic="largest difference between the gradient by hand and torch's, over all weights",
+    statistic="largest difference between the gradient by hand and PyTorch's, over all weights",
     unit="of its size",
     stated=Verdict.HOLDS,
     holds=at_most(1e-12),
     fails=at_least(1e-3),
     control=control("by the same loop in a network with ReLU, whose slope is another", nonlinearity="relu"),
+    identity=True,
 )
 def last_step_to_first(seed: int, nonlinearity: str = "tanh") -> float:
     """Compare with torch."""
@@ -94,7 +95,7 @@ def last_step_to_first(seed: int, nonlinearity: str = "tanh") -> float:
 @claim(
     section=3,
     sentence="For the way back, the network has to remember every step of the way there.",
-    finding="Over sequences twice as long, torch keeps twice as many numbers for the way back.",
+    finding="Over sequences twice as long, PyTorch keeps twice as many numbers for the way back.",
     scope=f"nn.RNN, {HIDDEN} units, a number to guess from white noise, 200 and 400 steps, one pass there and back",
     statistic="numbers kept for the way back over 400 steps, as a multiple of those over 200 steps",
     unit="times",

@@ -74,6 +74,7 @@ def angle(one: Tensor, other: Tensor) -> float:
     control=control(
         "for a rule that brings every gradient to length 1", shorten=partial(nn.functional.normalize, dim=0)
     ),
+    identity=True,
 )
 def clipping_enlarges(seed: int, shorten: Callable[[Tensor], Tensor] = clip) -> float:
     """Clip them all, and count."""
@@ -131,7 +132,7 @@ def clipping_keeps_direction(seed: int, kind: Callable[[float], Rule] = ClipValu
 @claim(
     section=14,
     sentence="With clipping, a plain network learns what lies 30 steps back.",
-    finding="With mild clipping and with strict clipping: the network as torch draws it did not learn it in 150 steps.",
+    finding="With mild clipping and with strict clipping: the network as PyTorch draws it did not learn it in 150 steps.",
     scope=trained("nn.RNN", LEARNER, "recall of a bit 30 steps back", 150),
     statistic="settings of the clipping, out of two, with which it was learnt",
     unit="settings",

@@ -82,12 +82,13 @@ def derivatives_of_weights_multiply(seed: int, steps: int = STEPS) -> float:
     sentence="The gradient of a weight is the sum of what each step contributes.",
     finding="The contributions of all steps add up to the gradient, to the last digits.",
     scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
-    statistic="difference between the sum of the contributions and torch's gradient",
+    statistic="difference between the sum of the contributions and PyTorch's gradient",
     unit="of its size",
     stated=Verdict.HOLDS,
     holds=at_most(1e-12),
     fails=at_least(1e-3),
     control=control("where the last step is left out of the sum", steps=slice(-1)),
+    identity=True,
 )
 def contributions_add(seed: int, steps: slice = slice(None)) -> float:
     """Compare the sum with the gradient."""
@@ -100,12 +101,13 @@ def contributions_add(seed: int, steps: slice = slice(None)) -> float:
     sentence="From one state to the next, derivatives multiply.",
     finding="How the last state hangs on the first is the product of how each state hangs on the one before it.",
     scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
-    statistic="difference between the product of 59 derivatives and torch's derivative of the last state by the first",
+    statistic="difference between the product of 59 derivatives and PyTorch's derivative of the last state by the first",
     unit="of its size",
     stated=Verdict.HOLDS,
     holds=at_most(1e-10),
     fails=at_least(1e-3),
     control=control("where they are multiplied the other way round", backwards=False),
+    identity=True,
 )
 def derivatives_of_states_multiply(seed: int, backwards: bool = True) -> float:
     """Compare the product with what torch gives for all steps at once."""
@@ -117,7 +119,7 @@ def derivatives_of_states_multiply(seed: int, backwards: bool = True) -> float:
 @claim(
     section=4,
     sentence="Every step of the sequence has its say in the gradient.",
-    finding="In a network as torch draws it, nearly all of the gradient comes from the last 10 of 60 steps.",
+    finding="In a network as PyTorch draws it, nearly all of the gradient comes from the last 10 of 60 steps.",
     scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
     statistic="part that the last 10 of 60 steps contribute; an equal say would be 0.17",
     unit="of the gradient",

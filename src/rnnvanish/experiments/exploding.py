@@ -48,8 +48,8 @@ def gradients_only_vanish(seed: int, scale: float = WILD) -> float:
 
 @claim(
     section=20,
-    sentence="A recurrent network as torch draws it is in danger of exploding.",
-    finding="Not at its start: in torch's RNN, LSTM and GRU alike, the gradient shrinks, by many powers of ten.",
+    sentence="A recurrent network as PyTorch draws it is in danger of exploding.",
+    finding="Not at its start: in PyTorch's RNN, LSTM and GRU alike, the gradient shrinks, by many powers of ten.",
     scope=before_training("nn.RNN, nn.LSTM and nn.GRU", HIDDEN, STEPS),
     statistic="powers of ten that the gradient has grown by 100 steps back, the largest of RNN, LSTM and GRU",
     unit="powers of ten",

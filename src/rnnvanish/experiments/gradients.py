@@ -72,6 +72,7 @@ def drops(seed: int, rates: Float[Tensor, " rates"] = LEARNING_RATES, unit: floa
     holds=at_most(1e-6),
     fails=at_least(1e-2),
     control=control("where another weight is nudged than the one that the gradient is of", aside=1),
+    identity=True,
 )
 def gradient_is_the_slope(seed: int, aside: int = 0) -> float:
     """Compare with nudges."""

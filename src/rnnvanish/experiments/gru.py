@@ -17,7 +17,7 @@ layer = partial(gated, nn.GRU)
 @claim(
     section=18,
     sentence="A GRU keeps its gradient over long sequences.",
-    finding="Not as torch draws it: half of the gradient is gone after one or two steps, as in a plain network.",
+    finding="Not as PyTorch draws it: half of the gradient is gone after one or two steps, as in a plain network.",
     scope=before_training("nn.GRU", HIDDEN, STEPS),
     statistic="half-life of the gradient in torch.nn.GRU as it comes",
     unit="steps",
@@ -42,7 +42,7 @@ def default_keeps_gradient(seed: int, start: str = "default") -> float:
     stated=Verdict.HOLDS,
     holds=at_least(20),
     fails=at_most(5),
-    control=control("with gates as torch draws them", start="default"),
+    control=control("with gates as PyTorch draws them", start="default"),
 )
 def open_gates_keep_gradient(seed: int, start: str = "chrono") -> float:
     """Open the gates."""
@@ -52,7 +52,7 @@ def open_gates_keep_gradient(seed: int, start: str = "chrono") -> float:
 @claim(
     section=18,
     sentence="A GRU learns what lies 20 steps back.",
-    finding=f"If its update gate is opened: at both learning rates. As torch draws it, it did not in {LIMIT} steps.",
+    finding=f"If its update gate is opened: at both learning rates. As PyTorch draws it, it did not in {LIMIT} steps.",
     scope=trained(
         "nn.GRU as PyTorch draws it and with update gates opened by 2",
         LEARNER,

@@ -45,9 +45,9 @@ def trained_half_life(seed: int, limit: int) -> float:
 @claim(
     section=13,
     sentence="Glorot (Xavier) initialisation keeps gradients from becoming too small.",
-    finding="It does here: with Glorot's weights, the gradient lasts several times as long as with torch's own.",
+    finding="It does here: with Glorot's weights, the gradient lasts several times as long as with PyTorch's own.",
     scope=before_training("nn.RNN as PyTorch draws it and with Glorot's weights", HIDDEN, STEPS),
-    statistic="half-life of the gradient with Glorot's weights, as a multiple of that with torch's default",
+    statistic="half-life of the gradient with Glorot's weights, as a multiple of that with PyTorch's default",
     unit="times",
     stated=Verdict.HOLDS,
     holds=at_least(3),
@@ -80,7 +80,7 @@ def any_draw_is_as_good(seed: int, start: str = "Glorot") -> float:
 @claim(
     section=13,
     sentence="A better start lets a plain network learn what lies 40 steps back.",
-    finding="It does. The network that did not learn it from torch's own start learns it soon from an orthogonal one.",
+    finding="It does. The network that did not learn it from PyTorch's own start learns it soon from an orthogonal one.",
     scope=trained(
         "nn.RNN as PyTorch draws it and with an orthogonal start", LEARNER, f"recall of a bit {LAG} steps back", LIMIT
     ),

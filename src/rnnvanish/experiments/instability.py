@@ -64,7 +64,7 @@ def jacobian(seed: int, scale: float = 1.0) -> float:
     sentence="A network with vanishing gradients is unstable: a tiny change makes its predictions very different.",
     finding="The reverse is true. It calms every disturbance: twins that were parted soon cannot be told apart.",
     scope=before_training("nn.RNN", HIDDEN, STEPS),
-    statistic=f"powers of ten by which the distance between twins has shrunk after {CALM} steps, as torch draws the "
+    statistic=f"powers of ten by which the distance between twins has shrunk after {CALM} steps, as PyTorch draws the "
     "network (below 0: grown)",
     unit="powers of ten",
     stated=Verdict.FAILS,
@@ -87,7 +87,7 @@ def vanishing_is_unstable(seed: int, scale: float = 1.0) -> float:
     stated=Verdict.HOLDS,
     holds=at_least(2),
     fails=at_most(0),
-    control=control("with recurrent weights 1.5 times as large as torch draws them", scale=1.5),
+    control=control("with recurrent weights 1.5 times as large as PyTorch draws them", scale=1.5),
 )
 def exploding_is_unstable(seed: int, scale: float = WILD) -> float:
     """Nudge it, with large weights."""

@@ -82,7 +82,7 @@ def kept_by_design(seed: int, names: tuple[str, ...] = ("LRU", "S4D", "S6")) -> 
     sentence="A recurrence that is linear in its state does not forget.",
     finding="Being linear is not enough. A minimal GRU starts with its gates half open, keeps half at each step, and forgets as fast as "
     "a plain network.",
-    scope=f"minGRU with linear layers as torch draws them, {HIDDEN} units; noise, before any training",
+    scope=f"minGRU with linear layers as PyTorch draws them, {HIDDEN} units; noise, before any training",
     statistic="half-life of the gradient in a minimal GRU",
     unit="steps",
     stated=Verdict.FAILS,

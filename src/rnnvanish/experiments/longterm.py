@@ -103,7 +103,7 @@ def what_is_kept_teaches(seed: int, steps: int = STEPS) -> float:
 @claim(
     section=8,
     sentence="A plain recurrent network does not learn what lies far back.",
-    finding="As torch draws it, it does no better than guessing when asked for what it read 40 steps ago.",
+    finding="As PyTorch draws it, it does no better than guessing when asked for what it read 40 steps ago.",
     scope=trained("nn.RNN", HIDDEN, f"recall of the first of {LENGTH} inputs", LIMIT),
     statistic=f"right answers about the first of {LENGTH} inputs after {LIMIT} steps of training; guessing gives 0.5",
     unit="of all",
@@ -128,7 +128,7 @@ def default_does_not_learn(seed: int, start: str = "default") -> float:
     stated=Verdict.FAILS,
     holds=at_most(0.6),
     fails=at_least(0.9),
-    control=control("from torch's own start", start="default"),
+    control=control("from PyTorch's own start", start="default"),
 )
 def no_start_helps(seed: int, start: str = "orthogonal") -> float:
     """Start it the other way, teach it, and ask."""

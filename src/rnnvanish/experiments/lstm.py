@@ -1,4 +1,4 @@
-"""Section 17: an LSTM remembers as long as its forget gate is open, and torch's begins half closed."""
+"""Section 17: an LSTM remembers as long as its forget gate is open, and PyTorch's begins half closed."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ layer = partial(gated, nn.LSTM)
 @claim(
     section=17,
     sentence="An LSTM keeps its gradient over long sequences.",
-    finding="Not as torch draws it: its forget gate starts half closed, and half of the gradient is gone after one or "
+    finding="Not as PyTorch draws it: its forget gate starts half closed, and half of the gradient is gone after one or "
     "two steps, as in a plain network.",
     scope=before_training("nn.LSTM", HIDDEN, STEPS),
     statistic="half-life of the gradient in torch.nn.LSTM as it comes",
@@ -43,7 +43,7 @@ def default_keeps_gradient(seed: int, start: str = "default") -> float:
     stated=Verdict.HOLDS,
     holds=at_least(20),
     fails=at_most(5),
-    control=control("with gates as torch draws them", start="default"),
+    control=control("with gates as PyTorch draws them", start="default"),
 )
 def open_gates_keep_gradient(seed: int, start: str = "chrono") -> float:
     """Open the gates."""
@@ -53,7 +53,7 @@ def open_gates_keep_gradient(seed: int, start: str = "chrono") -> float:
 @claim(
     section=17,
     sentence="An LSTM learns what lies 20 steps back.",
-    finding=f"Not as torch draws it, in {LIMIT} steps of training, at any of three learning rates, when all there is to "
+    finding=f"Not as PyTorch draws it, in {LIMIT} steps of training, at any of three learning rates, when all there is to "
     "learn lies at the beginning.",
     scope=trained("nn.LSTM", LEARNER, f"recall of a bit {LAG} steps back", LIMIT, RATES),
     statistic="learning rates, out of three, at which torch.nn.LSTM as it comes learnt it",
@@ -79,7 +79,7 @@ def default_learns(seed: int, lag: int = LAG) -> float:
     stated=Verdict.HOLDS,
     holds=at_least(2),
     fails=at_most(0),
-    control=control("with gates as torch draws them", start="default"),
+    control=control("with gates as PyTorch draws them", start="default"),
 )
 def open_gates_learn(seed: int, start: str = "open by 1") -> float:
     """Teach it with open gates."""

@@ -75,6 +75,7 @@ def slope_times_weights(kind: str, gain: float, seed: int = 0) -> float:
     holds=at_most(1e-9),
     fails=at_least(1e-2),
     control=control("in a tanh network, whose slope is another factor", kind="tanh"),
+    identity=True,
 )
 def factors_compound(seed: int, kind: str = LINEAR) -> float:
     """Compare with the power."""

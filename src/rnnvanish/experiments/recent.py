@@ -159,7 +159,7 @@ def the_last_word_wins(seed: int, start: str = "default") -> float:
     stated=Verdict.FAILS,
     holds=at_least(0.5),
     fails=at_most(-0.5),
-    control=control("from torch's own start", start="default"),
+    control=control("from PyTorch's own start", start="default"),
 )
 def every_start_believes_the_last(seed: int, start: str = "orthogonal") -> float:
     """Turn either witness round."""

@@ -47,6 +47,7 @@ def change_by_step(layer: nn.RNN, x: Tensor, at: int) -> Float[Tensor, " time"]:
     holds=at_most(1e-12),
     fails=at_least(1e-3),
     control=control("where the second part starts without the state", keep=False),
+    identity=True,
 )
 @torch.no_grad()
 def state_is_all_the_past(seed: int, keep: bool = True) -> float:
@@ -67,6 +68,7 @@ def state_is_all_the_past(seed: int, keep: bool = True) -> float:
     holds=at_most(0),
     fails=at_least(1e-3),
     control=control("in a layer that reads in both directions", bidirectional=True),
+    identity=True,
 )
 def future_does_not_leak_in(seed: int, bidirectional: bool = False) -> float:
     """Look at the steps before the change."""
@@ -86,6 +88,7 @@ def future_does_not_leak_in(seed: int, bidirectional: bool = False) -> float:
     holds=at_most(0),
     fails=at_least(1e-3),
     control=control("in a layer that reads in one direction", bidirectional=False),
+    identity=True,
 )
 def no_layer_sees_the_future(seed: int, bidirectional: bool = True) -> float:
     """Look at the same steps of a layer that reads both ways."""

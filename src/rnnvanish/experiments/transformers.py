@@ -88,7 +88,7 @@ def work(past: int, recurrent: bool = False, seed: int = 0) -> int:
     sentence="In a transformer, the gradient does not vanish with the distance.",
     finding="It does not. What was read 200 steps ago gets no less than what was read 20 steps ago. Nothing is handed from step "
     "to step, so nothing gets lost on the way.",
-    scope=f"a transformer as torch draws its parts: 4 layers, {WIDTH} numbers wide, {HEADS} heads; noise, before any training",
+    scope=f"a transformer as PyTorch draws its parts: 4 layers, {WIDTH} numbers wide, {HEADS} heads; noise, before any training",
     statistic="gradient that arrives 200 steps back, as a part of that 20 steps back",
     unit="of it",
     stated=Verdict.HOLDS,

@@ -68,7 +68,7 @@ def error_averages_out(seed: int, cure: Build = CUT) -> float:
 @claim(
     section=24,
     sentence=f"A window of {2 * WINDOW} steps loses nothing that matters.",
-    finding="That depends on how long the network remembers. Of one that forgets, as torch draws it, the window loses next to nothing: "
+    finding="That depends on how long the network remembers. Of one that forgets, as PyTorch draws it, the window loses next to nothing: "
     "there was nothing beyond it. Of one that remembers it loses what it remembers.",
     scope=f"a plain network of {HIDDEN} units with an orthogonal start, asked for what it read {STEPS - 1} steps ago; cut every "
     f"{2 * WINDOW} steps, {MANY} sequences, before any training",
@@ -78,7 +78,7 @@ def error_averages_out(seed: int, cure: Build = CUT) -> float:
     holds=at_most(0.02),
     fails=at_least(0.08),
     seeds=5,
-    control=control("from torch's own start, which forgets", orthogonal=False),
+    control=control("from PyTorch's own start, which forgets", orthogonal=False),
 )
 def window_loses_nothing(seed: int, orthogonal: bool = True) -> float:
     """Compare with the whole gradient."""

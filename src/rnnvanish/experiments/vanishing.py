@@ -102,7 +102,7 @@ def early_steps_have_no_say(seed: int, start: str = "default") -> float:
 
 @claim(
     section=6,
-    sentence="Every plain recurrent network forgets as fast as the one that torch draws.",
+    sentence="Every plain recurrent network forgets as fast as the one that PyTorch draws.",
     finding="Start the same network with weights that only turn the state (orthogonal), and it keeps its gradient "
     "several times as long. It still forgets, in the end.",
     scope=before_training("nn.RNN as PyTorch draws it and with an orthogonal start", HIDDEN, STEPS),
@@ -111,7 +111,7 @@ def early_steps_have_no_say(seed: int, start: str = "default") -> float:
     stated=Verdict.FAILS,
     holds=at_most(1.5),
     fails=at_least(3),
-    control=control("where the other start is torch's own, too", start="default"),
+    control=control("where the other start is PyTorch's own, too", start="default"),
 )
 def every_plain_network_forgets(seed: int, start: str = "orthogonal") -> float:
     """Start it the other way."""

@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import math
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -115,3 +116,15 @@ class _Code(ast.NodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.decorator_list = [each for each in node.decorator_list if "id='claim'" not in ast.dump(each)]
         return self.generic_visit(node)
+
+
+def plain(value: Any) -> Any:
+    """Return rows of numbers and words as JSON holds them; float() reads every number back."""
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return number(value) if isinstance(value, float) else value
+
+
+def number(value: float) -> float | str:
+    """Return a number that JSON can hold: there is no infinity in it."""
+    return value if math.isfinite(value) else str(value)

@@ -56,3 +56,11 @@ def processor() -> str:
     except OSError:  # not on Linux
         found = None
     return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def in_a_sentence(known: dict[str, str]) -> str:
+    """Say when, where and from which code something was measured."""
+    return (
+        f"Measured on {known['date']}, commit {known.get('commit', 'unknown')}, "
+        f"{known['processor']}, torch {known['torch']}, Python {known['python']}"
+    )
