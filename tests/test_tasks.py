@@ -11,7 +11,19 @@ import torch
 
 from rnnvanish import tasks
 from rnnvanish.task import Task, passes, stream
-from rnnvanish.tasks import Adding, Copying, Digits, Recall, Sunspots, Text, Vowels, text
+from rnnvanish.tasks import (
+    Adding,
+    Copying,
+    DelayedXOR,
+    Digits,
+    Multiplication,
+    Recall,
+    Sunspots,
+    TemporalOrder,
+    Text,
+    Vowels,
+    text,
+)
 
 ALL = [task() for task in tasks.ALL.values()]
 
@@ -54,7 +66,9 @@ def test_a_generator_decides_the_draw(task):
     assert not torch.equal(draw(task, 9).inputs[:5], draw(task, 9, "test").inputs[:5])
 
 
-@pytest.mark.parametrize("task", [Adding(), Copying(), Recall()], ids=repr)
+@pytest.mark.parametrize(
+    "task", [Adding(), Copying(), DelayedXOR(), Multiplication(), Recall(), TemporalOrder()], ids=repr
+)
 def test_no_synthetic_sequence_is_in_both_parts(task):
     train, test = (
         {tuple(s.flatten().tolist()) for s in sequences(draw(task, 300, part))} for part in ("train", "test")
@@ -116,10 +130,31 @@ def recall_answer(x):
     return int(x[0][0] > 0)
 
 
+def multiplication_answer(x):
+    return [math.prod(number for number, mark in x if mark == 1)]
+
+
+def temporal_order_answer(x):
+    read = "".join("abcdEBXY"[row.index(1.0)] for row in x)
+    return ["XX", "XY", "YX", "YY"].index("".join(letter for letter in read if letter in "XY"))
+
+
+def delayed_xor_answer(x):
+    bits = [row[0] for row in x]
+    return [int(t >= 6 and bits[t - 3] != bits[t - 6]) for t in range(len(bits))]
+
+
 @pytest.mark.parametrize(
     ("task", "answer"),
-    [(Adding(9), adding_answer), (Copying(7), copying_answer), (Recall(9), recall_answer)],
-    ids=["adding", "copying", "recall"],
+    [
+        (Adding(9), adding_answer),
+        (Copying(7), copying_answer),
+        (Recall(9), recall_answer),
+        (Multiplication(9), multiplication_answer),
+        (TemporalOrder(30), temporal_order_answer),
+        (DelayedXOR(delay=3, length=11), delayed_xor_answer),
+    ],
+    ids=["adding", "copying", "recall", "multiplication", "temporal order", "delayed xor"],
 )
 def test_targets_by_a_naive_loop(task, answer):
     batch = draw(task)
@@ -141,6 +176,34 @@ def test_copying_reads_symbols_blanks_signal_blanks():
     assert read[10:].T.tolist() == [[0, 0, 0, 9] + [0] * 10] * 200
 
 
+def test_multiplication_marks_one_of_the_first_ten_and_another_of_the_first_half():
+    inputs, targets, _ = draw(Multiplication(length=30), 4000)
+    marks = inputs[..., 1].clone()
+    assert set(marks[[0, -1]].flatten().tolist()) == {-1.0}
+    unseen = (marks == 1).sum(0) == 1  # the other is the very first, whose number is 1
+    assert (inputs[0, unseen, 0] == 1).all()
+    torch.testing.assert_close(targets[unseen, 0], (inputs[..., 0] * (marks == 1)).sum(0)[unseen], rtol=0, atol=0)
+    assert unseen.double().mean() == pytest.approx(1 / 10 + 9 / 10 / 14, abs=0.02)
+    marks[0] = unseen.float()
+    assert (marks[:-1].sum(0) == 2).all()
+    assert (marks[:10].sum(0) >= 1).all()
+    assert marks[:15].sum() == marks[:-1].sum()
+    often = marks[:15].mean(1)  # in each of the first ten once in ten, and anywhere as the other
+    assert often[10:].mean() == pytest.approx(1 / 14, abs=0.02)
+    assert (often > 0).all()
+
+
+def test_temporal_order_has_its_symbols_in_the_second_and_the_sixth_tenth():
+    read = draw(TemporalOrder(length=100), 2000).inputs.argmax(-1)
+    assert set(read[0].tolist()) == {4}
+    assert set(read[-1].tolist()) == {5}
+    counts = torch.nn.functional.one_hot(read[1:-1], 8).sum(1)
+    assert set((counts[:, 6:].sum(1) > 0).nonzero().flatten().add(1).tolist()) == {*range(10, 20), *range(50, 60)}
+    assert (read[10:20] >= 6).sum(0).tolist() == (read[50:60] >= 6).sum(0).tolist() == [1] * 2000
+    assert (counts[:, :4] > 0).all()
+    assert (counts[:, 4:6] == 0).all()
+
+
 def test_recall_hides_one_bit_in_noise():
     inputs = draw(Recall(length=50), 2000).inputs[..., 0]
     assert set(inputs[0].tolist()) == {-1.0, 1.0}
@@ -159,6 +222,16 @@ def test_digits_are_the_images():
             assert known[tuple(x.flatten().tolist())] == digit
     of_each = draw(Digits(), 355, "test").targets.bincount()
     assert (of_each - torch.tensor(raw.target).bincount() / 5).abs().max() < 1  # stratified
+
+
+def test_permuted_digits_are_the_images_in_one_other_order():
+    plain, permuted = draw(Digits(), 300), draw(Digits(permuted=True), 300)
+    assert torch.equal(plain.targets, permuted.targets)
+    columns = {tuple(pixel.flatten().tolist()) for pixel in plain.inputs}
+    assert {tuple(pixel.flatten().tolist()) for pixel in permuted.inputs} == columns
+    assert not torch.equal(plain.inputs, permuted.inputs)
+    once, again = (draw(Digits(permuted=True), 300, "test", seed).inputs.std(1) for seed in (0, 1))
+    assert (once - again).abs().max() < 0.1 < (once - draw(Digits(), 300, "test").inputs.std(1)).abs().max()
 
 
 def test_text_asks_for_the_next_character():
@@ -194,6 +267,25 @@ def test_floor_of_adding_is_the_best_that_a_constant_costs():
     costs = {c: (targets - c).square().mean().item() for c in (0.9, 1.0, 1.1)}
     assert min(costs, key=costs.get) == 1.0
     assert costs[1.0] == pytest.approx(Adding().floor, abs=0.001)
+
+
+@pytest.mark.parametrize("length", [4, 30, 100])
+def test_floor_of_multiplication_is_the_best_that_a_constant_costs(length):
+    targets = draw(Multiplication(length), 400_000).targets.double()
+    assert targets.var().item() == pytest.approx(Multiplication(length).floor, rel=0.01)
+
+
+@pytest.mark.parametrize("task", [TemporalOrder(), DelayedXOR(7, 50)], ids=repr)
+def test_floor_of_answers_that_are_all_alike_is_what_chance_costs(task):
+    batch = draw(task, 4000)
+    guess = torch.zeros(*batch.targets.shape, task.output_size)
+    if isinstance(task, DelayedXOR):
+        guess[:14, :, 0] = 1e9
+    assert task.loss(guess, batch).item() == pytest.approx(task.floor, rel=1e-5)
+    counts = batch.targets[14:].flatten() if isinstance(task, DelayedXOR) else batch.targets
+    assert (counts.bincount() / len(counts) * task.output_size).tolist() == pytest.approx(
+        [1] * task.output_size, abs=0.1
+    )
 
 
 @pytest.mark.parametrize("delay", [1, 50, 100])
@@ -267,6 +359,10 @@ def test_streams_differ_by_name():
     [
         (lambda: Adding(length=1), "Adding needs length >= 2, got 1"),
         (lambda: Copying(delay=0), "Copying needs delay >= 1, got 0"),
+        (lambda: Multiplication(length=3), "Multiplication needs length >= 4, got 3"),
+        (lambda: TemporalOrder(length=3), "TemporalOrder needs length >= 4, got 3"),
+        (lambda: DelayedXOR(delay=0), "DelayedXOR needs delay >= 1, got 0"),
+        (lambda: DelayedXOR(delay=5, length=10), "DelayedXOR needs length >= 11, got 10"),
         (lambda: Recall(length=0), "Recall needs length >= 1, got 0"),
         (lambda: Text(length=0), "Text needs length >= 1, got 0"),
         (lambda: Text(length=10**6), "Text needs length <= [0-9]+, the characters of its test part, got 1000000"),
@@ -310,6 +406,16 @@ def test_the_distance_that_a_task_is_asked_for_is_the_one_it_has(lag):
     adding = drawn(Adding)
     first = adding.inputs[..., 1].argmax(0).min().item()
     assert len(adding.inputs) - 1 - first == lag
+    multiplication = drawn(Multiplication)
+    first = (multiplication.inputs[..., 1] == 1).double().argmax(0).min().item()
+    assert len(multiplication.inputs) - 1 - first == lag
+    order = drawn(TemporalOrder)
+    first = (order.inputs.argmax(-1) >= 6).double().argmax(0).min().item()
+    assert len(order.inputs) - 1 - first == lag
+    xor = drawn(DelayedXOR)
+    asked = xor.targets.ne(0).nonzero()[:, 0].min().item()
+    assert torch.equal(xor.inputs[0, :, 0] != xor.inputs[lag // 2, :, 0], xor.targets[asked] == 1)
+    assert asked == lag
     copying = drawn(Copying)
     asked = copying.targets.ne(0).nonzero()[:, 0].min().item()
     assert torch.equal(copying.inputs[0].argmax(-1), copying.targets[asked])
@@ -319,3 +425,50 @@ def test_the_distance_that_a_task_is_asked_for_is_the_one_it_has(lag):
 @pytest.mark.parametrize("task", [Digits, Sunspots, Text, Vowels])
 def test_a_task_without_such_a_distance_says_so(task):
     assert task.options_at(10) is None
+
+
+OWN = """
+from dataclasses import dataclass
+from rnnvanish.tasks import Recall
+from rnnvanish.task import Batch, Task
+@dataclass(frozen=True)
+class Last(Task):
+    length: int = 5
+    paper, input_size, output_size, floor = Recall.paper, 1, 2, 0.7
+    def draw(self, count, generator, part):
+        batch = Recall(self.length).draw(count, generator, part)
+        return batch._replace(inputs=batch.inputs.flip(0))
+print("run")
+"""
+
+
+def test_a_task_of_ones_own_is_found_by_its_place_and_run_once(tmp_path, monkeypatch, capsys):
+    (tmp_path / "own_task.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    assert not tasks.is_found("own_task.py:Last")
+    kind = tasks.find("own_task.py:Last")
+    assert kind(length=7).sample(2, stream(0)).inputs.shape == (7, 2, 1)
+    assert tasks.find(f"{tmp_path}/own_task.py:Last") is kind
+    assert tasks.is_found("own_task.py:Last")
+    assert capsys.readouterr().out == "run\n"
+    assert tasks.find("recall") is tasks.ALL["recall"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("recal", "There is no task 'recal'. Did you mean recall"),
+        (
+            "own_task.py:Lost",
+            "has no task 'Lost'. Did you mean Last. There are: Last, Recall".replace("Last. ", r"Last\? "),
+        ),
+        ("nothing.py:Last", "There is no file .*nothing.py"),
+        ("broken.py:Last", "broken.py failed .*line 1.*ZeroDivisionError"),
+    ],
+)
+def test_a_task_that_is_not_there(tmp_path, monkeypatch, name, said):
+    (tmp_path / "own_task.py").write_text(OWN)
+    (tmp_path / "broken.py").write_text("1 / 0")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=said):
+        tasks.find(name)

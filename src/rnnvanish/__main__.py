@@ -83,6 +83,9 @@ def train(
     monitor: int = 50,
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam",
     momentum: float = 0.0,
+    schedule: Literal["constant", "linear", "cosine", "step"] = "constant",
+    weight_decay: float | None = None,
+    until_solved: bool = False,
     trainer: dict[str, Any] | None = None,
     out: str | None = None,
     json: bool = False,
@@ -91,7 +94,8 @@ def train(
 
     Args:
         cell: Name of the cell; `rnnvanish cells` lists them.
-        task: Name of the task; a wrong one lists them.
+        task: Name of the task; a wrong one lists them. Or a task of your own, "my_task.py:MyTask": a class made of
+            rnnvanish.task.Task.
         hidden_size: Width of the state.
         num_layers: How many layers.
         bidirectional: Whether each layer also runs from the end to the beginning.
@@ -107,10 +111,16 @@ def train(
         clip: Largest norm of the gradient; a larger one is scaled down to it, after any mitigation. 0: any norm. By
             default 1, or 0 where a mitigation clips it.
         mitigations: Cures, as Python writes them: "Chrono(span=100), ClipNorm"; `rnnvanish mitigations` lists them.
+            "RecurrentRate(0.1)" gives the recurrent weights a tenth of the learning rate.
         seed: Decides weights, sequences and dropout.
         monitor: Steps from one measurement of the gradient's retention to the next. 0: none.
-        optimizer: What takes the steps; its numbers but the rate and the momentum are torch's own.
+        optimizer: What takes the steps; its numbers but rate, momentum and weight decay are torch's own.
         momentum: That of sgd, between 0 and 1.
+        schedule: What becomes of the learning rate over all steps: it stays, falls to 0 along a line or a cosine, or is a
+            tenth after half of the steps and a hundredth after three quarters.
+        weight_decay: That of the optimiser; by default torch's own, which is 0, but 0.01 of adamw.
+        until_solved: End it when two validations in a row find the task solved (95 % of the answers right, or a tenth of the
+            loss of remembering nothing), or when the loss is no finite number, and say after how many steps.
         trainer: Where it is trained, as Lightning's Trainer takes it: --trainer.devices 2 --trainer.strategy ddp has two
             processes share each batch. Also accelerator, num_nodes, precision.
         out: Folder of the run; by default one in runs/ that is named by the options.
@@ -120,6 +130,9 @@ def train(
     for name, default in {
         "optimizer": "adam",
         "momentum": 0.0,
+        "schedule": "constant",
+        "weight_decay": None,
+        "until_solved": False,
         "trainer": None,
     }.items():  # runs that were begun before there was a choice
         if options[name] == default:
@@ -130,7 +143,7 @@ def train(
 
     try:  # before Lightning is imported, which takes seconds
         lookup("cell", cell, catalogue.ALL)
-        lookup("task", task, tasks.ALL)
+        tasks.find(task)
         options["mitigations"] = ", ".join(map(repr, built("mitigation", mitigations, cures.ALL)))
     except ValueError as error:
         raise WrongUse(str(error)) from error
@@ -338,7 +351,7 @@ def _ended(args: list[str]) -> Ending:
             return 0, {"version": version("rnnvanish")}
         from rnnvanish.arguments import parsed
 
-        name, options = parsed(args, COMMANDS, (diagnose, cells, mitigations, sweep))
+        name, options = parsed(args, COMMANDS, (diagnose, cells, mitigations, sweep), configurable=(train,))
         return COMMANDS[name](**options)
     except SystemExit as end:  # the parser's: --help, --version
         return (end.code if isinstance(end.code, int) else 2), None

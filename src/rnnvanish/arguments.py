@@ -38,7 +38,10 @@ class Parser(ArgumentParser):
 
 
 def parsed(
-    args: list[str], commands: Mapping[str, Callable[..., Any]], positional: Collection[Callable[..., Any]]
+    args: list[str],
+    commands: Mapping[str, Callable[..., Any]],
+    positional: Collection[Callable[..., Any]],
+    configurable: Collection[Callable[..., Any]] = (),
 ) -> tuple[str, dict[str, Any]]:
     """Read the name of a command, and its options.
 
@@ -46,6 +49,7 @@ def parsed(
         args: What was typed.
         commands: The commands: signature and docstring are the options and their help.
         positional: The commands whose first argument is given without its name, and may be missing where it has a default.
+        configurable: The commands whose options may stand in a YAML file, given as --config.
 
     Raises:
         WrongUse: Says what was needed.
@@ -61,6 +65,10 @@ def parsed(
         summary = (function.__doc__ or "").partition("\n")[0]
         command = Parser(known, description=summary)
         first, *_ = inspect.signature(function).parameters.values()
+        if function in configurable:
+            command.add_argument(
+                "--config", action="config", help="A YAML file of options; one that is given besides counts instead."
+            )
         optional = function in positional and first.default is not first.empty
         if optional:
             command.add_argument(
@@ -79,7 +87,8 @@ def parsed(
     given = parser.parse_args(
         ["--dry_run" if each == "--dry-run" else each for each in args]
     )  # as other tools spell it
-    return given.command, given[given.command].as_dict()
+    options: dict[str, Any] = given[given.command].as_dict()
+    return given.command, {name: value for name, value in options.items() if name != "config"}
 
 
 def _help(function: Callable[..., Any], argument: str) -> str:

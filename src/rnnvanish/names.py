@@ -10,6 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+#: Other names of what is known by one of its own.
+ALIASES = {"RNN": "Elman"}
+
 
 class WrongUse(Exception):
     """A command was given what it cannot work with; the message says what was needed."""
@@ -26,6 +29,8 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
         Traceback (most recent call last):
         ValueError: There is no cell 'lstn'. Did you mean LSTM? There are: GRU, LSTM.
     """
+    if name not in known and ALIASES.get(name) in known:
+        name = ALIASES[name]
     if name not in known:
         raise ValueError(f"There is no {kind} {name!r}.{did_you_mean(name, known)} There are: {listed(known)}.")
     return known[name]

@@ -385,6 +385,15 @@ def test_identity(scale):
     assert torch.equal(layer(torch.zeros(20, 1, 2), state)[1], scale**20 * state)
 
 
+def test_identity_leaves_input_weights_or_draws_them_as_wide_as_is_said():
+    layer = nn.RNN(40, 50, nonlinearity="relu")
+    before = layer.weight_ih_l0.detach().clone()
+    assert torch.equal(Identity()(layer).weight_ih_l0, before)
+    drawn = Identity(input_std=1e-3)(layer).weight_ih_l0
+    assert drawn.std().item() == pytest.approx(1e-3, rel=0.1)
+    assert drawn.mean().item() == pytest.approx(0, abs=1e-4)
+
+
 def test_np_rnn():
     """Its largest eigenvalue is 1. That of A is 4 and their mean 1 in the limit (Marchenko and Pastur): 1/5 to 1 are left."""
     for module in (nn.RNN(2, 300, nonlinearity="relu"), Recurrent(cells.Elman, 2, 300, nonlinearity="relu")):
@@ -480,6 +489,7 @@ def test_a_weight_that_is_computed_from_others_is_not_written_to():
         (lambda: Glorot("gauss"), "'uniform' or 'normal', got 'gauss'"),
         (lambda: OrthogonalStart(0.0), "gain > 0, got 0.0"),
         (lambda: Identity(-1.0), "scale > 0, got -1.0"),
+        (lambda: Identity(input_std=-1.0), "input_std >= 0, got -1.0"),
         (lambda: OpenGate(math.inf), "finite bias, got inf"),
         (lambda: OrthogonalStart(radius=-1.0), "radius > 0 or None, got -1.0"),
         (lambda: Glorot(radius=0.9, slope_gain=True), "a radius or slope_gain=True"),

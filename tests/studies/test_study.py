@@ -6,11 +6,28 @@ import pytest
 
 from rnnvanish.studies import study as module
 from rnnvanish.studies.study import Study, parsed, read
-from rnnvanish.training.learner import OPTIMIZERS
+from rnnvanish.training.learner import OPTIMIZERS, SCHEDULES
 
 
-def test_the_optimisers_are_the_learners():
+def test_the_optimisers_and_schedules_are_the_learners():
     assert sorted(module.OPTIMIZERS) == sorted(OPTIMIZERS)
+    assert sorted(module.SCHEDULES) == sorted(SCHEDULES)
+
+
+def test_a_schedule_and_a_decay_are_the_trials_own_and_leave_no_trace_where_there_are_none():
+    grid = {"name": "s", "cells": ["GRU"], "tasks": ["recall"], "lags": [3]}
+    (plain,), (constant,), (both,) = (
+        parsed(grid | more).trials()
+        for more in ({}, {"schedule": "constant"}, {"schedule": "cosine", "weight_decay": 1})
+    )
+    assert plain == constant
+    assert both.configuration == plain.configuration | {"schedule": "cosine", "weight_decay": 1.0}
+
+
+def test_another_name_of_a_cell_is_the_same_trial():
+    names = ["RNN", "Elman", "RNN(nonlinearity='relu')"]
+    trials = parsed({"name": "s", "cells": names, "tasks": ["recall"], "lags": [3]}).trials()
+    assert [trial.cell for trial in trials] == ["Elman", "Elman(nonlinearity='relu')"]
 
 
 def test_its_trials_are_every_combination_once_one_seed_first():
@@ -76,6 +93,8 @@ GOOD = "name: good\ncells: [GRU]\ntasks: [recall]\nlags: [3]\n"
         (GOOD + "mitigation: []", "no 'mitigation'. Did you mean mitigations? There are: accelerator, batch_size"),
         (GOOD.replace("GRU", "GRV"), "There is no cell 'GRV'. Did you mean GRU?"),
         (GOOD.replace("GRU", '"GRU(bias=True, wide=2)"'), "cell GRU has no option 'wide'"),
+        (GOOD + "schedule: cosinus", "There is no schedule 'cosinus'. Did you mean cosine?"),
+        (GOOD.replace("recall", "nothing.py:Task"), "There is no file"),
         (GOOD.replace("GRU", "GRU(1"), "is not written as in Python"),
         (GOOD.replace("GRU", '"GRU, LSTM"'), "Needs one cell"),
         (GOOD.replace("recall", "recal"), "There is no task 'recal'. Did you mean recall?"),

@@ -114,6 +114,13 @@ def test_a_trial_builds_what_the_options_say():
     assert learner.hparams["cell_options"] == {"nonlinearity": "relu"}
     assert data.batch_size == TINY.batch_size
     assert learner.configure_optimizers().param_groups[0]["momentum"] == 0.5
+    learner, _ = build(replace(TINY, schedule="step", weight_decay=0.1))
+    assert learner.hparams["schedule"] == "step"
+    assert learner.build_optimizer().param_groups[0]["weight_decay"] == 0.1
+
+
+def test_a_trial_keeps_the_key_that_it_always_had():
+    assert Trial("GRU", "recall", 5).key == "e54607e3f3f7b7f4"
 
 
 def test_what_acts_while_a_network_trains_acts_in_a_trial():

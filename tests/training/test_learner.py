@@ -69,13 +69,12 @@ def test_an_answer_at_every_step_is_read_at_every_step():
 
 def fit(learner: Learner, data: TaskData, path=None, **options) -> pl.Trainer:
     trainer = pl.Trainer(
-        max_epochs=1,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=path,
-        **options,
+        **{"max_epochs": 1} | options,
     )
     trainer.fit(learner, data)
     return trainer
@@ -253,7 +252,7 @@ def test_validation_reads_all_records_of_the_test_part_once():
         (lambda: Learner("LSTM", "adding", mitigations="Chrono(1)"), "Chrono needs a span > 2 steps, got 1"),
         (lambda: Learner("GRU", "adding", cell_options={"bais": False}), r"no option 'bais'. Did you mean bias\?"),
         (lambda: Learner("GRU", "adding", cell_options={"bias": "no"}), "cell GRU needs bias as bool, got 'no'"),
-        (lambda: Learner("GRU", "digits", task_options={"length": 3}), "no option 'length'. There are: none"),
+        (lambda: Learner("GRU", "vowels", task_options={"length": 3}), "no option 'length'. There are: none"),
         (lambda: Learner("GRU", "adding", task_options={"length": "x"}), "task adding needs length as int, got 'x'"),
         (lambda: TaskData(tasks.Recall(), batch_size=0), "batch_size >= 1, got 0"),
         (lambda: TaskData(tasks.Recall(), steps_per_epoch=0), "steps_per_epoch >= 1, got 0"),
@@ -271,6 +270,8 @@ def test_errors_say_what_there_is(make, needed):
         ("adamw", torch.optim.AdamW, {}),
         ("rmsprop", torch.optim.RMSprop, {}),
         ("sgd", torch.optim.SGD, {"momentum": 0.9}),
+        ("adamw", torch.optim.AdamW, {"weight_decay": 0.3}),
+        ("rmsprop", torch.optim.RMSprop, {"weight_decay": 0.3}),
     ],
 )
 def test_the_optimiser_is_torchs_own(name, kind, own):
@@ -288,8 +289,38 @@ def test_the_optimiser_is_torchs_own(name, kind, own):
 
 
 @pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("constant", lambda optimizer: torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)),
+        ("linear", lambda optimizer: torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, 8)),
+        ("cosine", lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 8)),
+        ("step", lambda optimizer: torch.optim.lr_scheduler.MultiStepLR(optimizer, [4, 6], 0.1)),
+    ],
+)
+def test_a_schedule_is_torchs_own_over_all_steps(name, theirs):
+    """Of each group, the rate of every step, in a training by Lightning against a bare optimiser."""
+    learner = Learner("GRU", "recall", hidden_size=3, lr=0.1, schedule=name, mitigations="RecurrentRate(0.5)")
+    rates = []
+    step = learner.on_train_batch_start
+    learner.on_train_batch_start = lambda *args: (
+        rates.append([group["lr"] for group in learner.optimizers().param_groups]),
+        step(*args),
+    )[1]
+    fit(learner, TaskData(learner.task, 2, 4, regimes=learner.regimes), max_epochs=2)
+    optimizer = torch.optim.SGD([{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in (0.1, 0.05)])
+    schedule, expected = theirs(optimizer), []
+    for _ in range(8):
+        expected.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    assert rates == [pytest.approx(each) for each in expected]
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
+        ({"schedule": "cosinus"}, "There is no schedule 'cosinus'. Did you mean cosine?"),
+        ({"weight_decay": -0.1}, "weight_decay >= 0, got -0.1"),
         (
             {"optimizer": "adan"},
             "There is no optimizer 'adan'. Did you mean adam? There are: adam, adamw, rmsprop, sgd.",

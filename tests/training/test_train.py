@@ -334,3 +334,85 @@ def test_a_full_disk_ends_a_training_with_a_sentence(tmp_path, monkeypatch, caps
     assert list(json.loads(printed.out)) == ["error"]
     monkeypatch.undo()
     assert main([*SMALL.split(), str(tmp_path / "run")]) == 0
+
+
+SOLVED = """train --cell GRU --task recall --task_options.length 6 --hidden_size 8 --lr 0.03 --epochs 12 --steps_per_epoch 10
+    --batch_size 32 --monitor 0 --schedule cosine --until_solved --json --out"""
+
+
+def test_a_run_ends_when_it_is_solved_and_says_after_how_many_steps(tmp_path, capsys):
+    """Interrupted after any epoch and gone on with, it ends at the same step, and one that had ended stays at its end."""
+    assert main([*SOLVED.split(), str(tmp_path / "whole")]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert 0 < whole["solved"] == whole["steps"] - 10 < 110
+    scores = [(int(row["step"]) + 1, float(row["val_score"])) for row in rows(tmp_path / "whole") if row["val_score"]]
+    assert [step for step, score in scores if score >= 0.95] == [whole["solved"], whole["steps"]]
+    for epochs in {1, whole["solved"] // 10, whole["steps"] // 10}:
+        interrupted = tmp_path / f"after {epochs}"
+        with pytest.MonkeyPatch.context() as patch:
+            save = WholeCheckpoints.save_checkpoint
+
+            def stop_after(self, checkpoint, path, epochs=epochs, save=save, **options):
+                save(self, checkpoint, path, **options)
+                if checkpoint["epoch"] == epochs - 1 and str(path).endswith("last.ckpt"):
+                    raise KeyboardInterrupt
+
+            patch.setattr(WholeCheckpoints, "save_checkpoint", stop_after)
+            assert main([*SOLVED.split(), str(interrupted)]) == 130
+        capsys.readouterr()
+        assert main([*SOLVED.split(), str(interrupted)]) == 0
+        gone_on = json.loads(capsys.readouterr().out)
+        same = ("solved", "steps", "loss", "score")
+        assert [gone_on[name] for name in same] == [whole[name] for name in same]
+        assert (interrupted / "metrics.csv").read_text() == (tmp_path / "whole/metrics.csv").read_text()
+    assert main([word for word in [*SOLVED.split(), str(tmp_path / "whole")] if word != "--json"]) == 0
+    assert f"solved      after {whole['solved']} steps" in capsys.readouterr().out
+
+
+def test_options_stand_in_a_file_and_what_is_typed_counts_instead(tmp_path, capsys):
+    options = "cell: RNN\ntask: adding\ntask_options: {length: 4}\nhidden_size: 3\nepochs: 1\nsteps_per_epoch: 2\n"
+    (tmp_path / "options.yaml").write_text(options)
+    words = [
+        "train",
+        "--config",
+        str(tmp_path / "options.yaml"),
+        "--steps_per_epoch",
+        "1",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["cell"], found["task"], found["steps"]) == ("RNN", "adding", 1)
+    assert "config" not in json.loads((tmp_path / "run/options.json").read_text())
+    (tmp_path / "options.yaml").write_text(options + "hiden_size: 3\n")
+    assert main(words) == 2
+    assert "hiden_size" in capsys.readouterr().err
+
+
+def test_another_name_of_a_cell_gives_the_same_weights():
+    drawn = [torch.manual_seed(0) and Learner(name, "recall", hidden_size=3).state_dict() for name in ("RNN", "Elman")]
+    assert all(torch.equal(weight, drawn[1][name]) for name, weight in drawn[0].items())
+
+
+OWN = """
+from dataclasses import dataclass
+from rnnvanish.task import Task
+from rnnvanish.tasks import Recall
+@dataclass(frozen=True)
+class Mine(Task):
+    paper, input_size, output_size, floor = Recall.paper, 1, 2, 0.7
+    def draw(self, count, generator, part):
+        return Recall(3).draw(count, generator, part)
+"""
+
+
+def test_a_task_of_ones_own_is_trained_and_only_the_command_runs_its_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(OWN)
+    words = "train --cell GRU --task mine.py:Mine --hidden_size 3 --epochs 1 --steps_per_epoch 1 --json"
+    assert main(words.split()) == 0
+    checkpoint = json.loads(capsys.readouterr().out)["checkpoint"]
+    assert checkpoint.startswith("runs/mine-py-Mine-GRU-")
+    assert main(["diagnose", checkpoint]) == 2
+    assert "a checkpoint runs no code" in capsys.readouterr().err

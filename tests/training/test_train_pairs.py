@@ -20,7 +20,10 @@ from rnnvanish.mitigations import SingularValuePenalty, SoftOrthogonality
 SMALL = {
     "adding": "--task_options.length 8",
     "copying": "--task_options.delay 3",
+    "delayedxor": "--task_options.delay 2 --task_options.length 6",
+    "multiplication": "--task_options.length 6",
     "recall": "--task_options.length 6",
+    "temporalorder": "--task_options.length 8",
     "sunspots": "--task_options.window 8",
     "text": "--task_options.length 8",
 }

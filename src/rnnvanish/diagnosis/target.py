@@ -1,16 +1,12 @@
 """What a user asks to have diagnosed: an object of their own code, or a checkpoint of `rnnvanish train`."""
 
 import ast
-import importlib
-import importlib.util
 import inspect
 import re
-import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -18,12 +14,10 @@ from torch import nn
 from rnnvanish.backward.loss import Loss
 from rnnvanish.console import complain
 from rnnvanish.names import WrongUse, did_you_mean, listed
-from rnnvanish.observe.inputs.failure import failure
 from rnnvanish.observe.inputs.forms import Parameters
 from rnnvanish.observe.inputs.lightning import is_lightning, overrides, without_trainer
+from rnnvanish.observe.inputs.own_code import guarded, import_own
 from rnnvanish.recurrent import Recurrent
-
-Found = TypeVar("Found")
 
 #: What has returns of its own within a function.
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
@@ -49,7 +43,7 @@ def load_target(target: str) -> tuple[nn.Module, Any, Loss]:
     where, _, name = target.rpartition(":") if ":" in target else (target, "", "")
     if not where or not (where.endswith(".py") or all(part.isidentifier() for part in where.split("."))):
         raise WrongUse(f"diagnose needs package.module:object, path.py:object or a checkpoint (.ckpt), got {target!r}.")
-    module = _import(where)
+    module = import_own(where)
     objects = {key: value for key, value in vars(module).items() if key[0] != "_"}
     if not name:
         name = _only_target(where, module, objects)
@@ -59,7 +53,7 @@ def load_target(target: str) -> tuple[nn.Module, Any, Loss]:
         raise WrongUse(f"{where} has no object {name!r}.{did_you_mean(name, objects)} There are: {listed(objects)}.")
     found: Any = objects[name]
     if callable(found) and not isinstance(found, nn.Module):
-        found = _guarded(found, f"{target}()")
+        found = guarded(found, f"{target}()")
     if _is_pair(found):
         model, inputs, loss = (*found, None)[:3]
         if loss is not None and not callable(loss) and not isinstance(loss, str):
@@ -141,12 +135,13 @@ def _own_loader(model: nn.Module) -> Any:
                     getattr(model, name)(*arguments)
             return cast(Any, model).train_dataloader()
 
-    return _guarded(load, f"{type(model).__name__}.train_dataloader()")
+    return guarded(load, f"{type(model).__name__}.train_dataloader()")
 
 
 def _from_checkpoint(path: Path) -> tuple[nn.Module, Any, Loss]:
     if not path.is_file():
         raise WrongUse(f"There is no checkpoint {path}.")
+    from rnnvanish.tasks import is_own
     from rnnvanish.training.checkpoints import read_checkpoint
     from rnnvanish.training.learner import Learner
 
@@ -154,6 +149,11 @@ def _from_checkpoint(path: Path) -> tuple[nn.Module, Any, Loss]:
         checkpoint = read_checkpoint(path)
     except ValueError as error:
         raise WrongUse(str(error)) from error
+    if is_own(str(task := checkpoint["hyper_parameters"].get("task"))):
+        raise WrongUse(
+            f"{path} is of a task of somebody's own, {task}, and a checkpoint runs no code: "
+            "name a function that returns (module, inputs)."
+        )
     try:
         learner = Learner(**checkpoint["hyper_parameters"])
         learner.load_state_dict(checkpoint["state_dict"])
@@ -162,31 +162,3 @@ def _from_checkpoint(path: Path) -> tuple[nn.Module, Any, Loss]:
     batch = learner.task.sample(BATCH, torch.Generator().manual_seed(0), "test")
     learner.eval()
     return learner, (batch.inputs, batch.lengths), None
-
-
-def _import(where: str) -> ModuleType:
-    if not where.endswith(".py"):
-        sys.path.insert(0, "")  # as `python -m` does
-        return _guarded(lambda: importlib.import_module(where), where)
-    path = Path(where)
-    if not path.is_file():
-        raise WrongUse(f"There is no file {path}.")
-    sys.path.insert(0, str(path.parent))  # as `python file.py` does
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    load = spec.loader.exec_module
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # where pickle and dataclasses look for it
-    _guarded(lambda: load(module), where)
-    return module
-
-
-def _guarded(run: Callable[[], Found], what: str) -> Found:
-    """Run the user's code; say where it failed."""
-    try:
-        return run()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # also sys.exit(), which would end this command as if all were well
-        raise WrongUse(f"{what} failed{failure(error)}") from error

@@ -70,7 +70,7 @@ def _step(trial: Trial) -> tuple[Callable[[], None], int]:
     torch.manual_seed(trial.seed)
     learner, data = build(trial)
     batch = data.task.sample(trial.batch_size, torch.Generator().manual_seed(trial.seed))
-    optimizer = learner.configure_optimizers()
+    optimizer = learner.build_optimizer()
 
     def step() -> None:
         for regime in learner.regimes:

@@ -12,7 +12,8 @@ from rnnvanish.records.files import write_whole
 from rnnvanish.studies.second_pass import SecondPass
 from rnnvanish.studies.store import SCHEMA, STUDY, Record, Store, checked, code_of, from_json
 from rnnvanish.studies.study import Study, parsed
-from rnnvanish.studies.trial import Trial, refusals, thin
+from rnnvanish.studies.trial import Trial, named, refusals, thin
+from rnnvanish.tasks import is_found
 
 #: Studies that come with the package: NAME.yaml, and NAME.json with its results.
 COMMITTED = Path(__file__).parent.parent / "records/studies"
@@ -122,10 +123,21 @@ def results(where: str | Path) -> Results:
     if not (path / STUDY).exists():
         raise ValueError(f"There are no results in {path}. Make them: rnnvanish sweep STUDY.yaml --out {path}")
     try:
-        study = parsed(from_json((path / STUDY).read_text(encoding="utf-8")))
+        study = _parsed(from_json((path / STUDY).read_text(encoding="utf-8")))
     except (ValueError, OSError) as error:
         raise ValueError(f"{path / STUDY} is damaged: run the sweep of its study again. {error}") from error
     return collect(study, Store(path), f"rnnvanish sweep {path / STUDY} --out {path}")
+
+
+def _parsed(content: Any) -> Study:
+    """Make a study of what was stored. Results may come from anywhere: no code that they name is run."""
+    named_there = [task for part in (content, *content.get("grids", ())) for task in part.get("tasks", ())]
+    if others := [task for task in named_there if not is_found(named("task", task).name)]:
+        raise ValueError(
+            f"It is of a task by its place, {others[0]}, and reading results runs no code. "
+            f"Is it yours? Then call rnnvanish.tasks.find({named('task', others[0]).name!r}) first."
+        )
+    return parsed(content)
 
 
 def collect(study: Study, store: Store, command: str) -> Results:
@@ -140,7 +152,7 @@ def _from_file(path: Path) -> Results:
         content = from_json(path.read_text(encoding="utf-8"))
         if content["schema"] != SCHEMA:
             raise ValueError(f"it has schema {content['schema']}, and this rnnvanish reads {SCHEMA}")
-        study = parsed(content["study"])
+        study = _parsed(content["study"])
         rows, places, names = content["rows"], content["provenance"], content["columns"]
     except FileNotFoundError as error:
         raise ValueError(f"There is no {path}. Make it: {command}") from error

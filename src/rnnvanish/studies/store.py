@@ -12,11 +12,11 @@ from typing import IO, Any, Literal, NamedTuple
 from rnnvanish.cells import ALL as CELLS
 from rnnvanish.console import to_json
 from rnnvanish.mitigations import ALL as MITIGATIONS
-from rnnvanish.names import written
+from rnnvanish.names import lookup, written
 from rnnvanish.records.files import locked, write_whole
 from rnnvanish.records.ledger import digest
 from rnnvanish.studies.trial import Trial, named
-from rnnvanish.tasks import ALL as TASKS
+from rnnvanish.tasks import find
 
 #: Of a record; one of a later version is not read.
 SCHEMA = 1
@@ -156,8 +156,11 @@ def checked(trial: Trial, content: Any) -> Record:
 def code_of(trial: Trial) -> str:
     """Digest of the code that a trial computes with: of how it is trained, of its cell, its task and its mitigations."""
     cures = [MITIGATIONS[each.name] for each in written(trial.mitigations.replace("{lag}", "0"))]
-    parts = [CELLS[named("cell", trial.cell).name], TASKS[named("task", trial.task).name], *cures]
-    return "-".join(_digest(module)[:6] for module in ["rnnvanish.studies.trial", *(each.__module__ for each in parts)])
+    cell, task = lookup("cell", named("cell", trial.cell).name, CELLS), find(named("task", trial.task).name)
+    return "-".join(
+        _digest(module)[:6]
+        for module in ["rnnvanish.studies.trial", *(each.__module__ for each in (cell, task, *cures))]
+    )
 
 
 @cache

@@ -1,7 +1,7 @@
 """A study: lists of cells, cures, tasks, lags, rates and seeds; each combination of them is a trial."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
 from pathlib import Path
@@ -12,12 +12,13 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from rnnvanish.cells import ALL as CELLS
 from rnnvanish.mitigations import ALL as MITIGATIONS
-from rnnvanish.names import check_options, did_you_mean, listed, lookup, written
+from rnnvanish.names import ALIASES, check_options, did_you_mean, listed, lookup, written
 from rnnvanish.studies.trial import Trial, named
-from rnnvanish.tasks import ALL as TASKS
+from rnnvanish.tasks import find
 
 #: Of `rnnvanish.training.learner`, which takes seconds to import; a test holds them equal.
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+SCHEDULES = ("constant", "linear", "cosine", "step")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Study:
     Attributes:
         name: Of its folder, and of its results.
         cells: Cells, with options where they have some: "Elman(nonlinearity='relu')".
-        tasks: Tasks, likewise.
+        tasks: Tasks, likewise; one of your own by its place, "my_task.py:MyTask".
         lags: Steps from what has to be remembered to where it is needed, at most. Each task turns them into its own options;
             one that has no such distance, or is given that option itself, is one trial whatever the lags.
         mitigations: Each as `rnnvanish train` takes them, "" for a network as it is drawn; {lag} stands for the lag.
@@ -46,6 +47,9 @@ class Study:
         share: Of the answers to a classification that must be right, in two validations in a row, for it to be solved; of
             a regression the loss must be a tenth of the task's floor at most.
         accelerator: Where trials run.
+        schedule: What becomes of a learning rate over `steps`: "constant", "linear" or "cosine" to nothing, or "step", a
+            tenth after half of them and a hundredth after three quarters.
+        weight_decay: Of the optimisers; None for torch's own.
         grids: Several grids: each says in what it differs from what is said above.
 
     Raises:
@@ -75,6 +79,8 @@ class Study:
     check_every: int = 25
     share: float = 0.95
     accelerator: Literal["cpu", "gpu"] = "cpu"
+    schedule: str | None = None
+    weight_decay: float | None = None
     grids: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -89,10 +95,12 @@ class Study:
             self._check_lists()
 
     def _check_names(self) -> None:
-        for kind, known, names in (("cell", CELLS, self.cells), ("task", TASKS, self.tasks)):
+        known: dict[str, tuple[Callable[[str], Any], list[str]]]
+        known = {"cell": (lambda name: lookup("cell", name, CELLS), self.cells), "task": (find, self.tasks)}
+        for kind, (found, names) in known.items():
             for each in names:
                 one = named(kind, each)
-                build = lookup(kind, one.name, known)
+                build = found(one.name)
                 check_options(f"{kind} {one.name}", build, one.options, ours=("input_size", "hidden_size"))
         for cures in self.mitigations:
             for cure in written(cures.replace("{lag}", "1")):
@@ -101,6 +109,9 @@ class Study:
             lookup("optimizer", optimizer, dict.fromkeys(OPTIMIZERS))
             if isinstance(self.lrs, dict) and not self.lrs.get(optimizer):
                 raise ValueError(f"{self.name} needs lrs of {optimizer}, got those of {listed(self.lrs)}.")
+
+        if self.schedule is not None:
+            lookup("schedule", self.schedule, dict.fromkeys(SCHEDULES))
 
     def _check_lists(self) -> None:
         for name in ("cells", "tasks", "mitigations", "hidden_sizes", "num_layers", "optimizers", "lrs", "seeds"):
@@ -132,6 +143,8 @@ class Study:
             check_every=self.check_every,
             share=self.share,
             accelerator=self.accelerator,
+            schedule=None if self.schedule == "constant" else self.schedule,
+            weight_decay=None if self.weight_decay is None else float(self.weight_decay),
         )
         lists = (
             self.seeds,
@@ -145,7 +158,7 @@ class Study:
         every = [
             replace(
                 one,
-                cell=cell,
+                cell=re.sub(r"^\w+", lambda name: ALIASES.get(name[0], name[0]), cell),
                 task=task,
                 lag=lag,
                 mitigations=cures,
@@ -174,7 +187,7 @@ class Study:
     def _lags(self, task: str) -> list[int] | list[None]:
         """The lags of a task; [None] where it has none, or its distance is given."""
         one = named("task", task)
-        options = TASKS[one.name].options_at(1)
+        options = find(one.name).options_at(1)
         return [None] if options is None or options.keys() & one.options.keys() else self.lags
 
     def _with(self, grid: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import random
+import re
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from rnnvanish.names import Written, lookup, written
+from rnnvanish.names import Written, written
 from rnnvanish.observe.restore.random_state import preserve_random_state
 from rnnvanish.probes.retention import retention
-from rnnvanish.tasks import ALL as TASKS
+from rnnvanish.tasks import find
 
 if TYPE_CHECKING:
     from rnnvanish.training.data import TaskData
@@ -35,7 +36,7 @@ class Trial:
 
     Attributes:
         cell: A cell, with options where it has some, as Python writes them: "Elman(nonlinearity='relu')".
-        task: A task, written likewise; options that follow from the lag are left out.
+        task: A task, written likewise, or "my_task.py:MyTask"; options that follow from the lag are left out.
         lag: Steps from what has to be remembered to where it is needed; None for a task that has no such distance.
         mitigations: As `rnnvanish train` takes them; {lag} stands for the lag: "Chrono(span={lag})".
         hidden_size: Width of the state.
@@ -49,6 +50,8 @@ class Trial:
         clip: Largest norm of the gradient. 0: any. None: 1, or any where a mitigation clips it.
         check_every: Steps from one validation to the next.
         share: Of the answers to a classification that must be right for it to be solved, as `UntilSolved` says.
+        schedule: What becomes of the learning rate over `steps`, as `Learner` takes it; None where it stays.
+        weight_decay: Of the optimiser; None for torch's own.
         accelerator: Where it runs, which decides how sums are rounded.
     """
 
@@ -68,6 +71,8 @@ class Trial:
     check_every: int = 25
     share: float = 0.95
     accelerator: Literal["cpu", "gpu"] = "cpu"
+    schedule: str | None = None
+    weight_decay: float | None = None
 
     def __post_init__(self) -> None:
         if self.check_every < 1 or self.steps < 1 or self.steps % self.check_every:
@@ -91,7 +96,8 @@ class Trial:
     @property
     def network(self) -> "Trial":
         """The trial that builds the same network, whatever its seed and however it is trained."""
-        return replace(self, optimizer="adam", momentum=0.0, lr=1.0, seed=0, steps=self.check_every)
+        plain: dict[str, Any] = {"optimizer": "adam", "momentum": 0.0, "schedule": None, "weight_decay": None}
+        return replace(self, **plain, lr=1.0, seed=0, steps=self.check_every)
 
     def __str__(self) -> str:
         cure = f", {self.mitigations}" if self.mitigations else ""
@@ -100,15 +106,20 @@ class Trial:
 
 
 def named(kind: str, text: str) -> Written:
-    """Read the name of a cell or a task, and its options.
+    """Read the name of a cell or a task, and its options; before the name of a task its file may stand.
 
     Raises:
         ValueError: For more than one, or an option without its name.
+
+    Examples:
+        >>> named("task", "my_task.py:MyTask(length=5)")
+        Written(name='my_task.py:MyTask', args=[], options={'length': 5})
     """
-    found = written(text)
+    own = re.match(r"([^()]+:)\w", text) if kind == "task" else None
+    found = written(text[own.end(1) :] if own else text)
     if len(found) != 1 or found[0].args:
         raise ValueError(f"Needs one {kind}, with options by their names, such as 'Name(option=1)'; got {text!r}.")
-    return found[0]
+    return found[0]._replace(name=own[1] + found[0].name) if own else found[0]
 
 
 def build(trial: Trial) -> "tuple[Learner, TaskData]":
@@ -124,7 +135,7 @@ def build(trial: Trial) -> "tuple[Learner, TaskData]":
     cell, task = named("cell", trial.cell), named("task", trial.task)
     if trial.lag is None and "{lag}" in trial.mitigations:
         raise ValueError(f"{trial.mitigations} needs a lag, and {trial.task} has no distance that could be chosen.")
-    at_lag = {} if trial.lag is None else lookup("task", task.name, TASKS).options_at(trial.lag) or {}
+    at_lag = {} if trial.lag is None else find(task.name).options_at(trial.lag) or {}
     random.seed(trial.seed)
     np.random.seed(trial.seed)  # noqa: NPY002  # the shared one, of whatever a mitigation or a task may draw from
     torch.manual_seed(trial.seed)
@@ -140,6 +151,8 @@ def build(trial: Trial) -> "tuple[Learner, TaskData]":
         mitigations=trial.mitigations.replace("{lag}", str(trial.lag)),
         optimizer=trial.optimizer,
         momentum=trial.momentum,
+        schedule=trial.schedule or "constant",
+        weight_decay=trial.weight_decay,
     )
     _ = learner.task.floor  # reads the data
     return learner, TaskData(learner.task, trial.batch_size, trial.check_every, trial.seed, learner.regimes)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rnnvanish.cell import Paper
 from rnnvanish.names import installed
-from rnnvanish.task import Batch, Part, Task, class_floor, passes
+from rnnvanish.task import Batch, Part, Task, class_floor, passes, stream
 
 
 @final
@@ -18,7 +18,13 @@ class Digits(Task):
     """The 8 x 8 images of scikit-learn's digits, as 64 steps of one pixel.
 
     Feature: a pixel from 0 to 1. Classes: the ten digits. Test part: every fifth image of each class, 355 of 1797.
+
+    Args:
+        permuted: Whether the pixels come in another order, one that was drawn once and is the same for all images, as Le,
+            Jaitly & Hinton (2015) have it: what belongs together lies far apart then.
     """
+
+    permuted: bool = False
 
     paper: ClassVar[Paper] = Paper(
         "Alpaydin & Kaynak",
@@ -45,7 +51,13 @@ class Digits(Task):
         """Draw images, none twice before all have come once."""
         pixels, classes = _parts()[part]
         chosen = passes(len(classes), count, generator)
-        return Batch(pixels[chosen].T.unsqueeze(-1), classes[chosen], None)
+        read = pixels[chosen].T.unsqueeze(-1)
+        return Batch(read[_permutation()] if self.permuted else read, classes[chosen], None)
+
+
+def _permutation() -> Tensor:
+    """The order of the pixels that all permuted images share."""
+    return torch.randperm(64, generator=stream("permuted digits"))
 
 
 @cache

@@ -23,9 +23,10 @@ from rnnvanish.training.data import TaskData
 from rnnvanish.training.learner import Learner
 from rnnvanish.training.monitor import RetentionMonitor
 from rnnvanish.training.runs import MetricsLogger, RunFolder, is_first
+from rnnvanish.training.until_solved import UntilSolved
 
 #: Options of a run that are not the Learner's.
-RUN_OPTIONS = ("epochs", "steps_per_epoch", "batch_size", "clip", "monitor", "trainer")
+RUN_OPTIONS = ("epochs", "steps_per_epoch", "batch_size", "clip", "monitor", "trainer", "until_solved")
 #: Options of Lightning's Trainer that may be given: where a run is trained.
 WHERE = ("accelerator", "devices", "num_nodes", "precision", "strategy")
 ANEW = "Remove it to begin anew, or name another folder with --out."
@@ -102,7 +103,7 @@ def rehearse(learner: Learner, data: TaskData, trainer: dict[str, Any]) -> None:
             (loss if penalty is None else loss + penalty).backward()
             for rule in copied.rules:
                 rule.apply(copied.parameters())
-            copied.configure_optimizers().step()
+            copied.build_optimizer().step()
     except Exception as error:
         raise ValueError(f"These cannot be trained together: {str(error) or type(error).__name__}") from error
 
@@ -110,9 +111,10 @@ def rehearse(learner: Learner, data: TaskData, trainer: dict[str, Any]) -> None:
 def train_on(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, Any]) -> dict[str, Any] | int:
     """Train from the folder's last checkpoint on; returns the result, or the exit code of an interruption."""
     step = steps_done(folder, learner)
+    until_solved = UntilSolved(learner.task) if options.get("until_solved") else None
     start = time.perf_counter()
     with contextlib.redirect_stdout(sys.stderr):  # the progress bar; the result has stdout for itself
-        if code := fit(learner, data, folder, options, step):
+        if code := fit(learner, data, folder, options, step, until_solved):
             return code
     if not is_first():
         return 0
@@ -122,7 +124,8 @@ def train_on(learner: Learner, data: TaskData, folder: RunFolder, options: dict[
         "loss": loss,
         "score": score,
         "floor": learner.task.floor,
-        "steps": options["epochs"] * options["steps_per_epoch"],
+        "steps": learner.trainer.global_step,
+        **({"solved": until_solved.solved, "diverged": until_solved.diverged} if until_solved else {}),
         "seconds": round(time.perf_counter() - start, 3),  # of this command; an interruption's are not counted
         "checkpoint": str(folder.checkpoint),
         "versions": {"python": platform.python_version()}
@@ -147,20 +150,27 @@ def steps_done(folder: RunFolder, learner: Learner) -> int:
         raise ValueError(f"{error} {ANEW}") from error
     ours, theirs = learner.state_dict(), checkpoint["state_dict"]
     alike = ours.keys() == theirs.keys() and all(ours[name].shape == theirs[name].shape for name in ours)
-    begun_with = {"optimizer": "adam", "momentum": 0.0} | checkpoint[
-        "hyper_parameters"
-    ]  # it may be older than the choice
+    choices = {"optimizer": "adam", "momentum": 0.0, "schedule": "constant", "weight_decay": None}
+    begun_with = choices | checkpoint["hyper_parameters"]  # it may be older than these
     if not alike or begun_with != dict(learner.hparams):
         raise ValueError(f"{path} is the checkpoint of another network. {ANEW}")
     steps: int = checkpoint["global_step"]
     return steps
 
 
-def fit(learner: Learner, data: TaskData, folder: RunFolder, options: dict[str, Any], step: int) -> int:
+def fit(
+    learner: Learner,
+    data: TaskData,
+    folder: RunFolder,
+    options: dict[str, Any],
+    step: int,
+    until_solved: UntilSolved | None = None,
+) -> int:
     """Train from the folder's last checkpoint on, `step` steps; returns 0, or the exit code of an interruption."""
     begun: list[bool] = []
-    # One after the other: what is kept of the best epoch is part of the last one's checkpoint.
-    callbacks: list[Callback] = [
+    # What ends it is asked before a checkpoint keeps its answer; of those, one after the other: what is kept of the best epoch is part of the last one's checkpoint.
+    callbacks: list[Callback] = [until_solved] if until_solved else []
+    callbacks += [
         ModelCheckpoint(folder.path, "best", "val_loss", save_on_train_epoch_end=True, enable_version_counter=False),
         ModelCheckpoint(folder.path, "last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]
@@ -222,5 +232,16 @@ def report(result: dict[str, Any]) -> None:
     print(f"{result['cell']} on {result['task']}, {result['steps']} steps; on sequences that it has not seen:")
     print(f"  loss        {result['loss']:.4g}   (remembering nothing costs {result['floor']:.4g})")
     print(f"  right       {result['score']:.1%}")
+    if "solved" in result:
+        print(f"  solved      {_ended(result)}")
     print(f"  time        {result['seconds']:.1f} s")
     print(f"  checkpoint  {printable(result['checkpoint'])}")
+
+
+def _ended(result: dict[str, Any]) -> str:
+    """When it was solved, or why it was not."""
+    if result["solved"] is not None:
+        return f"after {result['solved']} steps"
+    if result["diverged"] is not None:
+        return f"no: after {result['diverged']} steps the loss was no finite number"
+    return f"not in {result['steps']} steps"

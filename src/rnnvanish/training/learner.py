@@ -1,6 +1,7 @@
 """A recurrent network that learns a task, for Lightning."""
 
 import copy
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -17,12 +18,20 @@ from rnnvanish.names import built, check_options, lookup
 from rnnvanish.recurrent import Recurrent
 from rnnvanish.task import Batch, Task, stream
 
-#: Optimisers by their names; all numbers but the rate, and the momentum of SGD, are torch's own.
+#: Optimisers by their names; all numbers but the rate, the weight decay, and the momentum of SGD, are torch's own.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
+}
+#: What a schedule multiplies the learning rate by, from the share of all steps that is done. That of "step" is He et al.'s
+#: (2016, section 4.2): a tenth after half of the steps, a hundredth after three quarters.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1.0 - done,
+    "cosine": lambda done: (1.0 + math.cos(math.pi * done)) / 2.0,
+    "step": lambda done: 0.1 ** ((done >= 0.5) + (done >= 0.75)),
 }
 
 
@@ -36,7 +45,7 @@ class Learner(pl.LightningModule):
 
     Args:
         cell: Name of the cell, one of `cells.ALL`.
-        task: Name of the task, one of `tasks.ALL`.
+        task: Name of the task, one of `tasks.ALL`; or one of your own by its place, "my_task.py:MyTask".
         hidden_size: Width of the state.
         num_layers: How many layers.
         bidirectional: Whether each layer also runs from the end to the beginning.
@@ -51,6 +60,8 @@ class Learner(pl.LightningModule):
             own moment, and those of one moment in the order given.
         optimizer: Name of the optimiser, one of `OPTIMIZERS`.
         momentum: That of "sgd": the share of the last step that the next one keeps.
+        schedule: What becomes of the learning rate over all steps that the Trainer is asked for, one of `SCHEDULES`.
+        weight_decay: Of the optimiser; None for torch's own, which is 0, but 0.01 of "adamw".
 
     Raises:
         ValueError: For a name or option that there is not, or a size out of range: says what there is.
@@ -73,9 +84,11 @@ class Learner(pl.LightningModule):
         mitigations: str = "",
         optimizer: str = "adam",
         momentum: float = 0.0,
+        schedule: str = "constant",
+        weight_decay: float | None = None,
     ) -> None:
         super().__init__()
-        cell_class, task_class = lookup("cell", cell, cells.ALL), lookup("task", task, tasks.ALL)
+        cell_class, task_class = lookup("cell", cell, cells.ALL), tasks.find(task)
         check_options(f"cell {cell}", cell_class, cell_options or {}, ours=("input_size", "hidden_size"))
         check_options(f"task {task}", task_class, task_options or {})
         chosen = built("mitigation", mitigations, MITIGATIONS)
@@ -84,6 +97,9 @@ class Learner(pl.LightningModule):
         lookup("optimizer", optimizer, OPTIMIZERS)
         if not 0 <= momentum < 1 or (momentum and optimizer != "sgd"):
             raise ValueError(f"Learner needs 0 <= momentum < 1, and of sgd alone, got {momentum} of {optimizer}.")
+        lookup("schedule", schedule, SCHEDULES)
+        if weight_decay is not None and not 0 <= weight_decay < math.inf:
+            raise ValueError(f"Learner needs a weight_decay >= 0, got {weight_decay}.")
         self.save_hyperparameters()
         self.task: Task = task_class(**task_options or {})
         if bidirectional and self.task.forward_only:
@@ -207,11 +223,22 @@ class Learner(pl.LightningModule):
             regime.begin(self, step)
             regime.observe(self, step, (batch.inputs, batch.lengths), partial(self.task.loss, batch=batch))
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Build the optimiser."""
-        momentum = {"momentum": self.hparams["momentum"]} if self.hparams["optimizer"] == "sgd" else {}
+    def configure_optimizers(self) -> Any:
+        """Build the optimiser, and what changes its learning rate."""
+        optimizer = self.build_optimizer()
+        if self.hparams["schedule"] == "constant":
+            return optimizer
+        steps, factor = float(self.trainer.estimated_stepping_batches), SCHEDULES[self.hparams["schedule"]]
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step / steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def build_optimizer(self) -> torch.optim.Optimizer:
+        """Build the optimiser alone."""
+        options = {"momentum": self.hparams["momentum"]} if self.hparams["optimizer"] == "sgd" else {}
+        if self.hparams["weight_decay"] is not None:
+            options["weight_decay"] = self.hparams["weight_decay"]
         groups = parameter_groups(self, self.hparams["lr"], self.regimes)
-        return OPTIMIZERS[self.hparams["optimizer"]](groups, lr=self.hparams["lr"], **momentum)
+        return OPTIMIZERS[self.hparams["optimizer"]](groups, lr=self.hparams["lr"], **options)
 
     def _last(self, output: Tensor, lengths: Tensor | None) -> Tensor:
         """Output of each direction at its own last step, shape (batch, hidden * directions)."""

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,8 @@ class RunFolder:
 
     def __init__(self, options: dict[str, Any], out: str | None = None) -> None:
         digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:6]
-        self.path = Path(out or f"runs/{options['task']}-{options['cell']}-{digest}")
+        task = re.sub(r"\W+", "-", Path(options["task"]).name)  # one of one's own is named by its file
+        self.path = Path(out or f"runs/{task}-{options['cell']}-{digest}")
         self.checkpoint, self.best = self.path / "last.ckpt", self.path / "best.ckpt"
         self.rows = self.path / "metrics.csv"
         self.options = options

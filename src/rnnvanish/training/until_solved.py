@@ -1,5 +1,6 @@
 """UntilSolved: a Lightning callback that ends a training once its task is solved, or its loss is no number."""
 
+import copy
 import math
 from typing import Any
 
@@ -34,6 +35,21 @@ class UntilSolved(Callback):
         self.curve: dict[str, list[float]] = {"step": [], "train_loss": [], "loss": [], "score": []}
         self._losses: list[float] = []
         self._first: int | None = None  # the step of a validation that found it solved, right before
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of it."""
+        names = ("solved", "diverged", "curve", "_losses", "_first")
+        return {name: copy.deepcopy(getattr(self, name)) for name in names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint has kept."""
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End what had ended before it was interrupted."""
+        if self.solved is not None or self.diverged is not None:
+            trainer.should_stop = True
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         """End it where the loss is no finite number."""
