@@ -4,6 +4,7 @@ import json
 import math
 import re
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from torch import nn
@@ -316,5 +317,20 @@ def test_retention_axis_is_in_words():
 def test_source_is_the_code_itself(monkeypatch):
     texts = []
     shown(texts, monkeypatch)
-    plots.source(bptt.by_hand)
-    assert texts[0].startswith("```python\n@torch.no_grad()\ndef by_hand(")
+    plots.source(bptt.by_hand, "Show the loop")
+    assert texts[0].startswith(
+        '<details class="rv-code" markdown="1">\n<summary>Show the loop</summary>\n\n```python\n@torch'
+    )
+    assert "\ndef by_hand(" in texts[0]
+
+
+def test_an_axis_across_has_words_too():
+    axes = plt.subplots()[1]
+    axes.set(xscale="log", xlim=(1e-9, 1))
+    plots.label_decades(axes, x=True)
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        "1 in a billion",
+        "1 in a million",
+        "1 in a thousand",
+        "all",
+    ]

@@ -16,14 +16,19 @@
 #
 # At each picture you ask the same question: *how much did this moment have to do with what came right after it?*
 #
+# ![A film that runs backwards](../assets/drawings/film.svg)
+#
 # A recurrent network is trained like that. It reads the sequence from the first step to the last, and its answer is
 # wrong by some amount. Then the film runs backwards. From the last step to the first, each state gets its share of the
 # blame from the state after it. This is called **backpropagation through time**.
 #
+# In our row of people it is the whisper. It starts with the last person and goes back from each to the one before: *this
+# is what your note did to mine*.
+#
 # ## Predict first
 #
-# We write this walk backwards by hand, as one short loop. Then we ask torch, which computes gradients in
-# its own general way. How close are the two?
+# We write this walk backwards by hand, as one short loop. Then we ask torch (that is PyTorch), which computes gradients
+# in its own general way. How close are the two?
 #
 # 1. Roughly alike: torch does something cleverer.
 # 2. Alike to about three digits.
@@ -32,27 +37,52 @@
 # ??? question "Show the answer"
 #     Alike to about fifteen digits. There is no secret in training a recurrent network: it is this loop.
 #
+# ## The film of a network
+#
+# A network reads 60 steps. This is how much blame arrives at each, as a part of what the last one gets.
+
+# %% tags=["hide-input"] alt="Bar chart: the blame that arrives at each of 60 steps. The bar of the last step is full height. The bars get shorter towards the left, and those of the first fifty steps cannot be seen."
+import matplotlib.pyplot as plt
+import torch
+
+from rnnvanish.experiments import bptt
+from rnnvanish.experiments.small import Small
+
+network = Small(seed=0)  # a torch.nn.RNN, 60 steps, something to learn
+states = [torch.zeros_like(network.rnn(network.x)[1])]
+for word in network.x:  # one step at a time, so that each state can be blamed
+    states.append(network.rnn(word[None], states[-1])[1])
+loss = (states[-1][0] @ network.readout - network.target).square().mean()
+blame = [float(share.norm()) for share in torch.autograd.grad(loss, states[1:])]
+
+fig, ax = plt.subplots()
+ax.bar(range(1, 61), [share / blame[-1] for share in blame])
+ax.set(xlabel="step", title="blame that arrives, as a part of the last step's")
+plt.show()
+
+# %% [markdown]
+# The film runs from right to left. Long before its beginning there is hardly any blame left to hand on. Why that is so
+# is the story of this site.
+#
 # ## The loop
+#
+# This is the walk. The name `blame` stands for how much the error at the end changes if the state changes a little. The
+# loop does two things at each step. It notes what the blame means for the weights. And it hands the blame on, one step
+# further back.
 
 # %% tags=["remove-input"]
 from rnnvanish import plots
-from rnnvanish.experiments import bptt
 
-plots.source(bptt.by_hand)
+plots.source(bptt.by_hand, "Show the loop")
 
 # %% [markdown]
-# The name `blame` stands for how much the error at the end changes if the state changes a little. The loop does two
-# things at each step. It notes what the blame means for the weights. And it hands the blame on, one step further back.
-#
 # ## Compare
 #
 # By how much do the two differ, as a part of the gradient's size?
 
-# %%
-from rnnvanish.experiments import bptt
-from rnnvanish.experiments.small import Small, difference
+# %% tags=["hide-input"]
+from rnnvanish.experiments.small import difference
 
-network = Small(seed=0)  # a torch.nn.RNN, 60 steps, something to learn
 ours, theirs = bptt.by_hand(network), bptt.by_autograd(network)
 for name in theirs:
     print(f"{name:12}  differs by {difference(ours[name], theirs[name]):.1e}")
@@ -67,8 +97,6 @@ bptt.last_step_to_first.show()
 # back asks for it. How much is that?
 
 # %% tags=["hide-input"] alt="Line chart: numbers kept in memory for the way back, against the length of the sequence. It is a straight line: twice as many steps, twice as many numbers."
-import matplotlib.pyplot as plt
-
 lengths = [25, 50, 100, 200, 400]
 kept = [bptt.kept(steps) for steps in lengths]
 
@@ -90,8 +118,8 @@ bptt.every_step_is_kept.show()
 # ## What this means
 #
 # The walk back is one long chain. What an early step learns about the error has come **through every later step**,
-# from hand to hand. Nothing jumps over a step. Look at the loop again: at each step, `blame` is multiplied by something. What
-# if that something makes it smaller, every time? That is the question of the next three sections.
+# from person to person. Nothing jumps over a step. In the loop, `blame` is multiplied by something at each step. What if
+# that something makes it smaller, every time? That is the question of the next three sections.
 #
 # ## What to do
 #

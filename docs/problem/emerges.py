@@ -16,8 +16,12 @@
 # What arrives from each person **adds up** in the pot. What happens on the way **multiplies**: nine tenths of nine
 # tenths of nine tenths. The pot is not empty. But most of what is in it came from those who stand close.
 #
-# So it is with the gradient of a recurrent network. Each step puts its contribution into one common pot, the gradient
-# of the weights. The contribution of an early step has come through all later steps.
+# ![A row of people who collect coins for a pot](../assets/drawings/coins.svg)
+#
+# So it is with the gradient of a recurrent network. It is the row of people again, and all of them follow one and the
+# same rule. Each has something to say about how the rule should change. That is the coin: it goes into one common pot,
+# the gradient of the weights. But what an early person has to say hangs on the whisper, and the whisper has come through
+# all later ones.
 #
 # Explanations often mix the two up. They say that the derivatives of all steps are multiplied, and that therefore
 # *the* gradient becomes tiny. We can measure which of the two it is.
@@ -38,7 +42,7 @@
 # To see each step's own contribution, we give every step a private copy of the weights. Then we ask torch for the
 # gradient of each copy.
 
-# %%
+# %% tags=["hide-input"]
 from rnnvanish.experiments import emerges
 
 network = emerges.scaled(seed=0)  # a torch.nn.RNN as it comes, 60 steps

@@ -11,7 +11,9 @@
 # # 2. What a gradient says
 #
 # You stand on a hill in thick fog and want to get down to the valley. You cannot see it. But your feet feel the
-# ground: here it falls to the left, and steeply. So you take a step to the left, and feel again.
+# ground: here it falls to the right, and steeply. So you take a step to the right, and feel again.
+#
+# ![Somebody on a hill in fog](../assets/drawings/hill.svg)
 #
 # A network learns like that. How wrong its answers are is a number, the **loss**: the height on the hill. Each weight
 # of the network is a direction in which one can step. The **gradient** is what the feet feel: for each weight, how
@@ -31,7 +33,7 @@
 #
 # ## Does the gradient tell the truth?
 #
-# We can check it without any mathematics. Nudge one weight up a little and look at the loss. Nudge it down and look
+# A network can have thousands of weights. But we can check it for one of them, without any mathematics. Nudge one weight up a little and look at the loss. Nudge it down and look
 # again. The difference is the slope. Now compare it with what the gradient says.
 
 # %%
@@ -90,11 +92,11 @@ gradients.gradient_says_how_far.show()
 # %% [markdown]
 # ## Drag it
 #
-# Choose the length of your step, and see where on the hill you land.
+# Choose the length of your step, and see where on the hill you land, and where the slope said that you would.
 
 # %% tags=["remove-input"]
 landings = list(range(0, 101, 5))
-hill = (loss - real).tolist()
+hill, promise = (loss - real).tolist(), (loss - promised).tolist()
 
 
 def landed(i: int) -> str:
@@ -115,6 +117,9 @@ plots.slider(
     series={
         "the hill": [hill for _ in landings],
         "your step": [[h if k <= i else float("nan") for k, h in enumerate(hill)] for i in landings],
+        "what the slope promises": [
+            [h if k <= i and h > -0.2 * loss else float("nan") for k, h in enumerate(promise)] for i in landings
+        ],
     },
     says=[landed(i) for i in landings],
 )
@@ -123,6 +128,9 @@ plots.slider(
 # ## What this means
 #
 # A gradient is exact, but it is **local**. It says which way, and how steep, right here. How far to go is our choice.
+#
+# Think of the row of people from [section 1](structure.py). The gradient is what is whispered to each of them after the
+# last word: *a little more of this, a little less of that*. Nobody is told how much.
 #
 # Remember this for later: if the gradient says *zero* for something, it does not say "this does not matter". It says
 # "a tiny change of this makes no difference, from where you stand". A network that gets zero for all of its early

@@ -16,8 +16,10 @@
 # No single copy was bad. It is the **repeating** that does it: nine tenths of nine tenths of nine tenths. And if the
 # copier made each copy a little darker instead, the paper would end up black.
 #
-# On its way back through a recurrent network the gradient is copied at every step. Is it a little paler each time? And
-# what sets the dial of the copier?
+# ![Copies of copies of a page](../assets/drawings/copies.svg)
+#
+# In our row, each person whispers a copy of what they have heard. So on its way back through a recurrent network the
+# gradient is copied at every step. Is it a little paler each time? And what sets the dial of the copier?
 #
 # ## Predict first
 #
@@ -39,7 +41,7 @@
 # First the copier in its purest form: no squashing at all, and weights that make every state nine tenths as long. By
 # the rule of copies, 0.9 × 0.9 × 0.9 … of the gradient must be left.
 
-# %%
+# %% tags=["hide-input"]
 from rnnvanish.experiments import multiplication
 
 curve = multiplication.curve("linear", gain=0.9)
@@ -92,19 +94,33 @@ multiplication.squashing_is_the_reason.show()
 # Each step back does two things to the gradient. It multiplies it by the **slope** of the squashing curve, and by the
 # **weights**. If slope times weights is below one, the gradient shrinks; above one, it grows. So we can predict what a
 # step does from the states alone, without computing a single gradient. Then we measure.
+#
+# The network hears inputs a hundred times quieter than usual here. So the weights decide where on the curve it works, and
+# not the noise. Loud inputs push tanh to its flat sides.
 
-# %% tags=["remove-input"]
-rows = []
-for kind in ("linear", "tanh", "sigmoid"):
-    for gain in (0.9, 1.5, 4.0):
-        predicted, measured = multiplication.slope_times_weights(kind, gain), multiplication.factor(kind, gain)
-        name = "none" if kind == "linear" else kind
-        word = "keeps" if abs(measured - 1) < 0.005 else "grows" if measured > 1 else "shrinks"
-        rows.append(f"| {name} | {gain:g} | {predicted:.3f} | {measured:.3f} | {word} |")
-plots.say(
-    "| squashing | weights stretch | predicted per step | measured per step | the gradient |\n|---|---|---|---|---|\n"
-    + "\n".join(rows)
+# %% tags=["hide-input"] alt="Dot chart: factor by which one step multiplies the gradient, for nine networks: no squashing, tanh and sigmoid, each with weights that stretch 0.9, 1.5 and 4 times. The predicted and the measured mark lie on top of each other or close together in every row. Without squashing the factors are 0.9, 1.5 and 4. With tanh they lie between 0.8 and 1.6, with sigmoid below 0.7."
+networks = [(kind, gain) for kind in ("linear", "tanh", "sigmoid") for gain in (0.9, 1.5, 4.0)]
+fig, ax = plt.subplots(figsize=(4.6, 3.9))
+for words, mark, factor in (
+    ("predicted", "o", multiplication.slope_times_weights),
+    ("measured", "x", multiplication.factor),
+):
+    ax.plot(
+        [factor(*network) for network in networks],
+        range(len(networks)),
+        mark,
+        label=words,
+        markersize=9,
+        fillstyle="none",
+    )
+ax.axvline(1, color="C2", label="keeps its size")
+ax.set_yticks(
+    range(len(networks)), [f"{'none' if kind == 'linear' else kind}, {gain:g} times" for kind, gain in networks]
 )
+ax.set(xlabel="what one step multiplies the gradient by", xlim=(0, None))
+ax.invert_yaxis()
+fig.legend(loc="outside lower center", ncols=3)
+plt.show()
 
 # %% tags=["remove-input"]
 multiplication.slope_times_weights_decides.show()

@@ -35,9 +35,10 @@ def say(text: str) -> None:
     display(Markdown(text))
 
 
-def source(function: Callable[..., Any]) -> None:
-    """Show the code of a function on a page: the code itself, not a copy that grows old."""
-    say(f"```python\n{inspect.getsource(function)}```")
+def source(function: Callable[..., Any], title: str) -> None:
+    """Show the code of a function on a page, folded under a title: the code itself, not a copy that grows old."""
+    code = f"```python\n{inspect.getsource(function)}```"
+    say(f'<details class="rv-code" markdown="1">\n<summary>{title}</summary>\n\n{code}\n\n</details>')
 
 
 def retention(curves: Mapping[str, Curve], ax: "Axes | None" = None) -> "Axes":
@@ -79,12 +80,12 @@ def success(shares: Mapping[str, Mapping[int, float]], title: str, ax: "Axes | N
     return axes
 
 
-def label_decades(axes: "Axes") -> None:
-    """Label a logarithmic axis of parts in words: all, 1 in a million."""
-    low, high = (math.log10(limit) for limit in axes.get_ylim())
-    step = next(step for step in (1, 3, 6, 12, 24, 48, 96, 192) if (high - low) / step <= 6)
+def label_decades(axes: "Axes", x: bool = False) -> None:
+    """Label a logarithmic axis of parts in words: all, 1 in a million; the one across has room for fewer."""
+    low, high = (math.log10(limit) for limit in (axes.get_xlim() if x else axes.get_ylim()))
+    step = next(step for step in (1, 3, 6, 12, 24, 48, 96, 192) if (high - low) / step <= (3 if x else 6))
     marks = [k for k in range(-step * 50, step * 50, step) if low - 0.01 <= k <= high + 0.01]
-    axes.set_yticks([10.0**k for k in marks], [decade(k) for k in marks])
+    (axes.set_xticks if x else axes.set_yticks)([10.0**k for k in marks], [decade(k) for k in marks])
     axes.minorticks_off()
 
 
