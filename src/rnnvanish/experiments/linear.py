@@ -54,7 +54,7 @@ def sensitivity(seed: int, decay: float, safe: bool = False, steps: int = 10_000
         kept = torch.exp(-torch.exp(value)) if safe else value
         return kept ** torch.arange(steps - 1, -1, -1, dtype=torch.float64) @ x * math.sqrt(1 - decay**2)
 
-    slope: torch.Tensor = torch.func.jvp(memory, (learnt,), (torch.ones_like(learnt),))[1]  # type: ignore[no-untyped-call]
+    slope: torch.Tensor = torch.func.jvp(memory, (learnt,), (torch.ones_like(learnt),))[1]
     return float(slope.square().mean().sqrt())
 
 

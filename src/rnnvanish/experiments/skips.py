@@ -1,17 +1,20 @@
 """Section 16: shortcuts between layers help depth; only a shortcut through time helps memory."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
 from rnnvanish import cells
-from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, STEPS, Build, curve, learn
-from rnnvanish.mitigations import SkipThroughTime
+from rnnvanish.mitigations import Dilated, SkipThroughTime
 from rnnvanish.recurrent import Recurrent
 
-LAYERS, LAG, LIMIT = 4, 30, 100
+LAYERS, LAG, LIMIT, LEAP = 4, 30, 100, 8
+CLOCKS = tuple(2**power for power in range(9))  # steps from tick to tick
 
 
 def layered(skip: str | None = None, layers: int = LAYERS) -> Build:
@@ -22,6 +25,16 @@ def layered(skip: str | None = None, layers: int = LAYERS) -> Build:
 def through_time(lag: int = 10, weight: float = 0.9, hidden: int = HIDDEN) -> Build:
     """Say how to draw a plain layer whose outputs also receive the one of `lag` steps ago; weight 0: plain."""
     return lambda: SkipThroughTime(lag, weight)(nn.RNN(1, hidden)) if weight else nn.RNN(1, hidden)
+
+
+def dilated(leap: int) -> Build:
+    """Say how to draw a plain layer that steps from the state of `leap` steps ago."""
+    return lambda: Dilated(start=leap)(Recurrent(cells.Elman, 1, HIDDEN, engine="reference"))
+
+
+def clockwork(periods: Sequence[int] = CLOCKS) -> Build:
+    """Say how to draw a clockwork network, whose units tick after these numbers of steps."""
+    return lambda: Recurrent(cells.ClockworkRNN, 1, HIDDEN, engine="reference", periods=periods)
 
 
 def through_layers(skip: str | None, seed: int, layers: int = LAYERS) -> float:
@@ -107,3 +120,41 @@ def through_time_learns(seed: int, weight: float = 0.9) -> float:
         for each in (weight, 0.0)
     )
     return skipping / plain
+
+
+@claim(
+    section=16,
+    sentence=f"A network that steps from the state of {LEAP} steps ago keeps its gradient {LEAP} times as long.",
+    finding=f"It does, in steps. The gradient passes as many states as before, each {LEAP} steps from the next. It is {LEAP} networks that take "
+    "turns, and none hears the others.",
+    scope=before_training(f"nn.RNN, dilated by {LEAP}", HIDDEN, STEPS),
+    statistic="half-life of the gradient of the dilated network, as a multiple of that of the plain one",
+    unit="times",
+    stated=Verdict.HOLDS,
+    holds=Bounds(0.75 * LEAP, 1.25 * LEAP),
+    fails=at_most(2),
+    seeds=3,
+    control=control("where it steps from the last state", leap=1),
+)
+def dilation_multiplies(seed: int, leap: int = LEAP) -> float:
+    """Leap, and count steps."""
+    return curve(dilated(leap), seed).half_life / curve(dilated(1), seed).half_life
+
+
+@claim(
+    section=16,
+    sentence="Units that work at a slow clock remember longer.",
+    finding="They do. Of units whose clocks tick after 1, 2, 4 and more steps, more than a tenth of the gradient is left a hundred steps back. Between "
+    "two ticks a unit keeps what it has.",
+    scope=before_training("clockwork network as its paper draws it", HIDDEN, STEPS),
+    statistic="gradient that is left 100 steps back",
+    unit="of it",
+    stated=Verdict.HOLDS,
+    holds=at_least(0.1),
+    fails=at_most(1e-6),
+    seeds=3,
+    control=control("where all clocks tick at every step", periods=(1,)),
+)
+def slow_clocks_remember(seed: int, periods: Sequence[int] = CLOCKS) -> float:
+    """Look a hundred steps back."""
+    return float(curve(clockwork(periods), seed).gain[100])

@@ -14,7 +14,7 @@ from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.tasks import Recall
 
-HIDDEN, BATCH = 32, 64
+HIDDEN, BATCH, LARGE = 32, 64, 4096
 #: Optimiser steps after which we stop waiting.
 PATIENCE = 200
 
@@ -148,3 +148,25 @@ def useful_part_is_tiny(seed: int, size: Callable[[int, int], float] = teaching)
 def batches_show_the_way(seed: int, length: int = 20) -> float:
     """Compare every batch with the useful direction."""
     return aim(seed, length)
+
+
+@claim(
+    section=7,
+    sentence="A larger batch shows the way more clearly.",
+    finding="Not where the useful part is gone. With 20 inputs even 4096 examples at once do not point towards the solution. With few "
+    "inputs 64 are enough.",
+    scope=f"nn.RNN, {HIDDEN} units, the first of 20 inputs is asked for, batches of {LARGE}, before training",
+    statistic=f"how well the gradient of a batch of {LARGE} points the useful way (cosine; 1: wholly, 0: not at all)",
+    unit="of 1",
+    stated=Verdict.FAILS,
+    holds=at_least(0.5),
+    fails=at_most(0.15),
+    seeds=3,
+    control=control("with 2 inputs in place of 20", length=2),
+)
+def larger_batch_shows_the_way(seed: int, length: int = 20) -> float:
+    """Compare one large batch with the useful direction."""
+    network, task = start(seed, length), Recall(length)
+    sample = task.sample(LARGE, torch.Generator().manual_seed(seed))
+    way = -gradient(network, task.loss(network(sample.inputs.double()), sample))
+    return float(torch.cosine_similarity(way, useful(seed, length), dim=0))
