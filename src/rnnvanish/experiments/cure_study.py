@@ -181,6 +181,20 @@ def longest_of(seed: int, network: str, cure: str = "", found: Results | None = 
     return math.nan if missing or not tried else float(max(lag * solved for lag, solved in tried.items()))
 
 
+def lengthened(seed: int, network: str, cure: str = "", found: Results | None = None) -> float:
+    """How many times as long the half-life was after training as before: the middle of all trials of a seed that remember.
+
+    Whether they learnt it or not; nan where there are none.
+    """
+    rows = [row for row in _rows(found or study(), network, cure) if row["seed"] == seed and row["task"] == REMEMBERED]
+    changes = [
+        row["half_life_after"] / row["half_life_before"]
+        for row in rows
+        if row["half_life_before"] and row["half_life_after"] is not None
+    ]
+    return statistics.median(changes) if changes else math.nan
+
+
 def score_of(seed: int, network: str, cure: str = "", found: Results | None = None) -> float:
     """The score of one seed on real data, at the rate at which the first is best; nan where results are missing."""
     scores = trained(network, cure, found).scores
