@@ -208,6 +208,9 @@ cures.nothing_before_the_cut.show()
 # %% tags=["remove-input"]
 cures.longer_memory_helps_digits.show()
 
+# %% tags=["remove-input"]
+cures.training_lengthens_memory.show()
+
 # %% [markdown]
 # - *helps* and *hurts*: the distance is longer or shorter; or the share of right digits differs by more than all seeds
 #   of both sides together spread. Less than that may be chance.

@@ -30,7 +30,7 @@
 #
 # ## Four rows
 
-# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time. An LSTM as torch draws it and a minimal GRU fall steeply, side by side. A state space model falls a little, a unitary network not at all."
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time. An LSTM as PyTorch draws it and a minimal GRU fall steeply, side by side. A state space model falls a little, a unitary network not at all."
 import matplotlib.pyplot as plt
 
 from rnnvanish import cells, plots

@@ -111,6 +111,17 @@ for kind in ("sigmoid", "tanh"):
 depth.real_digits_too.show()
 
 # %% [markdown]
+# ## Floors within a step
+#
+# One can also put the floors between one moment and the next. Each note is then rewritten eight times before it is handed
+# on. That makes a step cleverer. What does it do to the memory?
+
+# %% tags=["remove-input"]
+from rnnvanish.experiments import transition
+
+transition.deeper_step_remembers.show()
+
+# %% [markdown]
 # ## What this means
 #
 # Gradients vanish in depth too, and it is a problem that has been solved better than the one in time. **With layers of the right

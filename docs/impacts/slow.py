@@ -115,6 +115,42 @@ slow.useful_part_is_tiny.show()
 # %% tags=["remove-input"]
 slow.batches_show_the_way.show()
 
+# %% tags=["remove-input"]
+slow.larger_batch_shows_the_way.show()
+
+# %% [markdown]
+# ## What about Adam?
+#
+# Nearly everyone trains with *Adam*. It works like a hearing aid: it makes each weight's gradient louder, until it has the
+# usual volume. A whisper becomes speech. So can a small gradient be a trouble at all?
+
+# %% tags=["remove-input"]
+from rnnvanish.experiments import adam
+
+adam.small_gradient_small_step.show()
+
+# %% [markdown]
+# But a hearing aid makes *everything* louder. If one person shouts and another whispers, you still hear the one who shouts. The
+# gradient of a weight is the sum of what all steps say. The last steps shout.
+
+# %% tags=["remove-input"]
+adam.adam_makes_up_for_it.show()
+
+# %% [markdown]
+# ## A question at every step
+#
+# A teacher can ask at the end of the story only, or after each sentence. Language models are asked after each word. Then every
+# step has a question close by. Is that the end of the trouble?
+
+# %% tags=["remove-input"]
+from rnnvanish.experiments import dense_loss
+
+dense_loss.loss_everywhere_helps.show()
+
+# %% [markdown]
+# After each sentence you can answer most questions from that sentence. You get good marks, and need not know the story.
+#
+
 # %% [markdown]
 # ## What this means
 #

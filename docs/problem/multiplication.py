@@ -77,6 +77,7 @@ plt.show()
 
 # %% tags=["remove-input"]
 from rnnvanish import plots
+from rnnvanish.numerals import in_words
 
 plots.say(
     f"The output of tanh lies between {outputs['tanh'].min():.2g} and {outputs['tanh'].max():.2g}, not between 0 and 1 "
@@ -152,6 +153,28 @@ plots.slider(
         for i in range(len(gains))
     ],
 )
+
+# %% [markdown]
+# ## A row of dominoes
+#
+# Weights have numbers called *eigenvalues*. They say what happens in the end. Are they all below one, then in the end
+# everything shrinks. But think of dominoes, each a bit taller than the last. Every one only falls, and none gets up. Still, the
+# push of a finger brings down a wall. If each unit pushes the next, a small change can grow for a long time first.
+
+# %% tags=["remove-input"]
+from rnnvanish.experiments import nonnormal
+
+rows = "\n".join(
+    f"| {lag} | {in_words(nonnormal.stretch(nonnormal.network(0), lag))} × | {in_words(nonnormal.stretch(nonnormal.network(0, 0.0), lag))} × |"
+    for lag in nonnormal.LAGS
+)
+plots.say(
+    "| steps back | each unit pushes those behind it | none pushes another |\n|---|---|---|\n"
+    f"{rows}\n\nThe most that a change can be stretched. All eigenvalues are {nonnormal.BIGGEST}, in both."
+)
+
+# %% tags=["remove-input"]
+nonnormal.eigenvalues_tell.show()
 
 # %% [markdown]
 # ## What this means

@@ -147,6 +147,18 @@ plots.say(
 )
 
 # %% [markdown]
+# ## Half as many digits
+#
+# Large models are trained in *half precision*, with even coarser numbers. It is like a shop that has no coins below a penny:
+# a tenth of a penny is nothing. The usual cure is called *loss scaling*. All prices are multiplied by a thousand first, and
+# the bill is divided again in the end. Does it bring the lost gradients back?
+
+# %% tags=["remove-input"]
+from rnnvanish.experiments import precision
+
+precision.loss_scaling_brings_back.show()
+
+# %% [markdown]
 # ## What this means
 #
 # A plain recurrent network, started as torch starts it, is told by the last few steps how to change, and by no others.

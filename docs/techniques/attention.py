@@ -59,6 +59,12 @@ attention.far_is_as_easy_as_near.show()
 attention.attention_learns.show()
 
 # %% [markdown]
+# And where does the gradient go once the network knows where to look? Before training every page of the book gets the same.
+
+# %% tags=["remove-input"]
+attention.attention_finds_it.show()
+
+# %% [markdown]
 # ## What it costs
 #
 # For the way back of training, a network has to keep numbers in memory. How many?

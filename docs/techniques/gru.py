@@ -71,6 +71,15 @@ plots.slider(
 )
 
 # %% [markdown]
+# ## A gate is an hourglass
+#
+# A wide neck lets the sand out in a minute, a narrow one in an hour. Whoever sees the neck knows the time. The bias of a gate
+# is such a neck. Can we read the half-life off it, without measuring any gradient?
+
+# %% tags=["remove-input"]
+gru.gate_is_a_clock.show()
+
+# %% [markdown]
 # ## Does it learn?
 #
 # The task is that of the LSTM: one sign, 20 steps of noise, and then the question for the sign.

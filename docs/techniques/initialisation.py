@@ -106,6 +106,17 @@ initialisation.good_start_learns.show()
 initialisation.good_start_lasts.show()
 
 # %% [markdown]
+# ## A knob that turns itself
+#
+# There are radios that keep their volume by themselves. *Layer normalisation* does this to a network. At each step it brings all
+# numbers to the usual size. Then the size of the weights no longer matters. Is the start no matter either?
+
+# %% tags=["remove-input"]
+from rnnvanish.experiments import normalisation
+
+normalisation.ends_vanishing.show()
+
+# %% [markdown]
 # ## What this means
 #
 # **The start decides whether the network can hear the early steps at all.** A good one is free. It is not a promise:

@@ -73,6 +73,18 @@ skips.through_time_helps_time.show()
 skips.through_time_learns.show()
 
 # %% [markdown]
+# ## Only every eighth, and slow clocks
+#
+# A row of people can also be made shorter. Let each hand the note to the one eight places on. Or let some be slow: they listen
+# once an hour, and keep what they heard until then.
+
+# %% tags=["remove-input"]
+skips.dilation_multiplies.show()
+
+# %% tags=["remove-input"]
+skips.slow_clocks_remember.show()
+
+# %% [markdown]
 # ## Drag it
 #
 # How much of the old state goes through the shortcut? At 0 there is none.

@@ -15,7 +15,7 @@ def sizes(seed: int, start: str = "default") -> tuple[float, float, float]:
 
     Args:
         seed: Of weights, sequences and what is to be guessed.
-        start: "default", as torch draws the network, or "orthogonal".
+        start: "default", as PyTorch draws the network, or "orthogonal".
     """
     with seeded(seed):
         layer = nn.RNN(1, HIDDEN)

@@ -70,7 +70,7 @@ def sensitivity(seed: int, decay: float, safe: bool = False, steps: int = 10_000
     holds=at_least(25),
     fails=at_most(5),
     seeds=3,
-    control=control("for a GRU that is made linear (minGRU), as torch would draw it", names=("MinGRU",)),
+    control=control("for a GRU that is made linear (minGRU), as PyTorch would draw it", names=("MinGRU",)),
 )
 def kept_by_design(seed: int, names: tuple[str, ...] = ("LRU", "S4D", "S6")) -> float:
     """Take the shortest of three."""

@@ -9,11 +9,11 @@ from rnnvanish.experiments.workbench import HIDDEN, STEPS, Build, curve
 from rnnvanish.mitigations import LayerNormalisation
 
 
-def layer(cell: type[Cell], normalised: bool = True) -> Build:
-    """Say how to draw a layer, with layer normalisation in its recurrence or without."""
+def layer(cell: type[Cell]) -> Build:
+    """Say how to draw a layer of a cell with layer normalisation in its recurrence."""
 
     plain = layer_of(cell, HIDDEN)
-    return (lambda: LayerNormalisation()(plain())) if normalised else plain
+    return lambda: LayerNormalisation()(plain())
 
 
 @claim(

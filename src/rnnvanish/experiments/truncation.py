@@ -25,7 +25,7 @@ def gradient(seed: int, batch: int, *treatments: Callable[[nn.Module], nn.Module
     Args:
         seed: Of weights, sequences, and cuts.
         batch: Sequences in it.
-        *treatments: What is done to the network as torch draws it: a start, and what cuts the gradient.
+        *treatments: What is done to the network as PyTorch draws it: a start, and what cuts the gradient.
     """
     with seeded(seed):
         layer: nn.Module = Recurrent(cells.Elman, 1, HIDDEN, engine="reference").train()
