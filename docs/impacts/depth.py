@@ -13,7 +13,9 @@
 # A complaint comes in on the top floor of an office tower. It is passed down, floor by floor, to where the mistake
 # was made. Each floor softens it a little. On the ground floor, all that is left is: *everything is fine*.
 #
-# A deep network is such a tower. Its floors are called **layers**. People say that vanishing gradients make deep
+# ![A complaint on its way down a tower](../assets/drawings/tower.svg)
+#
+# It is our row of people once more, stood on end. A deep network is such a tower. Its floors are called **layers**. People say that vanishing gradients make deep
 # networks hard to train, because each layer takes its part.
 #
 # ## Predict first
@@ -60,7 +62,8 @@ plots.slider(
 )
 
 # %% [markdown]
-# The *Glorot start* is a way to draw the first weights, named after one of the two people who proposed it in 2010.
+# The *Glorot start* is a way to draw the first weights, named after Xavier Glorot, who proposed it with Yoshua Bengio in
+# 2010. It draws them so large that a layer of tanh units neither shrinks nor stretches what passes through it.
 
 # %% tags=["remove-input"]
 depth.sigmoid_layers_lose.show()
@@ -73,22 +76,30 @@ depth.every_stack_loses.show()
 #
 # A recurrent network that reads 20 inputs looks like a tower with 20 floors. Many texts treat the two as the same thing.
 # But there is a difference. All floors of the recurrent network are **one and the same**: they share their weights. In the
-# deep network, each floor has weights of its own.
+# deep network, each floor has weights of its own. In the row of people all follow one rule. In the tower each floor has
+# its own.
 #
-# So we build two towers of 20 sigmoid floors: one with shared weights, and one where each floor has its own. Which weights
-# are told the least?
+# So we build two towers of 20 sigmoid floors: one with shared weights, and one where each floor has its own. What are the
+# weights told?
 
-# %% tags=["hide-input"] alt="Dot chart, logarithmic axis in words: smallest gradient of any weights, as a part of what the top floor contributes. With weights of their own the dot lies more than ten powers of ten lower than with shared weights, which are at about all."
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient of the weights of each floor, as a part of that of the top floor, from the top down. Where each floor has weights of its own it falls steeply and straight, to less than 1 in a trillion on the lowest floor. Where all floors share their weights there is one gradient for all, and its line lies level at about all."
 import matplotlib.pyplot as plt
+import torch
 
-smallest = {
-    "each floor\nits own": depth.smallest_update(0, shared=False),
-    "all floors\nthe same": depth.smallest_update(0, shared=True),
-}
+told = {}
+for name, shared in (("each floor its own weights", False), ("one rule for all floors", True)):
+    stack, x = depth.drawn(0, "sigmoid", "glorot", shared)
+    error = stack.answer(stack.states(x)[-1]).sum()
+    gradients = torch.autograd.grad(error, [layer.weight for layer in stack.layers])
+    told[name] = [float(gradient.norm()) for gradient in gradients[::-1]]
+top = told["each floor its own weights"][0]
+
 fig, ax = plt.subplots()
-ax.plot(list(smallest), list(smallest.values()), "o", markersize=12)
-ax.set(yscale="log", title="smallest gradient of any weights", ylim=(1e-16, 100), xlim=(-0.5, 1.5))
+for name, sizes in told.items():
+    ax.plot(range(depth.DEPTH), [size / top for size in sizes] * (depth.DEPTH // len(sizes)), label=name)
+ax.set(yscale="log", xlabel="floors down from the top", title="gradient of the weights")
 plots.label_decades(ax)
+fig.legend(loc="outside lower center")
 plt.show()
 
 # %% tags=["remove-input"]

@@ -14,6 +14,11 @@
 # makes no difference. Now let both roll down from the top of a hill, again one a little beside the other. One goes left,
 # the other goes right.
 #
+# ![Two balls in a bowl, and on a hill](../assets/drawings/balls.svg)
+#
+# Or take two rows of people with the same words. In one of them the first note has a spelling mistake. Does anybody at the
+# end of the row notice?
+#
 # A network can be a bowl or a hill. People say that vanishing gradients make a network **unstable**: the smallest change,
 # and it predicts something very different. That would be the hill. Let us see which it is.
 #
@@ -32,16 +37,22 @@
 # ## Nudge it
 #
 # The copies are twins: the same weights, the same sequence. Only the first state differs, by a billionth. We measure
-# how far apart they are after each step. Drag to make the recurrent weights smaller or larger than torch draws them.
+# how far apart they are after each step. We draw five networks of each kind, and show the middle one. Drag to make the
+# recurrent weights smaller or larger than torch draws them.
 
 # %% tags=["remove-input"]
 import math
+from statistics import median
+
+import torch
 
 from rnnvanish import plots
 from rnnvanish.experiments import instability
 
 scales = list(instability.SCALES)
-apart = [instability.distance(0, scale) for scale in scales]
+draws = [torch.stack([instability.distance(seed, scale) for seed in range(5)]) for scale in scales]
+apart = [torch.where(draw.isnan().any(0), torch.nan, draw.median(0).values) for draw in draws]
+gradients = [median(instability.jacobian(seed, scale) for seed in range(5)) for scale in scales]
 
 
 def told(distance, gradient):
@@ -60,7 +71,7 @@ plots.slider(
     xlabel="steps",
     ylabel="distance, as a part of the nudge",
     series={"twins": [distance.tolist() for distance in apart]},
-    says=[told(distance, instability.jacobian(0, scale)) for scale, distance in zip(scales, apart, strict=True)],
+    says=[told(distance, gradient) for gradient, distance in zip(gradients, apart, strict=True)],
 )
 
 # %% [markdown]
@@ -90,8 +101,9 @@ dots = [
 dots = [dot for dot in dots if not math.isnan(dot[1])]
 fig, ax = plt.subplots()
 ax.plot(*zip(*dots, strict=True), "o")
-ax.set(xscale="log", yscale="log", xlabel="what is left of a gradient (1 is all)", title="what is left of the nudge")
+ax.set(xscale="log", yscale="log", xlabel="what is left of a gradient", title="what is left of the nudge")
 plots.label_decades(ax)
+plots.label_decades(ax, x=True)
 plt.show()
 
 # %% tags=["remove-input"]

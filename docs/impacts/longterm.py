@@ -16,8 +16,11 @@
 # But think of how it came to stand as it does. To know whether a *slightly* softer press would have done the same, you
 # look at the switch now. It is on, fully on. Whether it was pressed hard or gently cannot be seen any more.
 #
+# ![A light switch keeps its setting](../assets/drawings/switch.svg)
+#
 # A recurrent network is trained by just such slight changes. So two things must be kept apart: to **keep** something,
-# and to **learn** to keep it. People often say that vanishing gradients make a network forget.
+# and to **learn** to keep it. In the row of people: the note may say the same all along the row, while the whisper on the
+# way back dies away. People often say that vanishing gradients make a network forget.
 #
 # ## Predict first
 #
@@ -35,7 +38,7 @@
 #
 # The unit reads itself at each step, doubled, plus some noise. That is all there is to it.
 
-# %%
+# %% tags=["hide-input"]
 from rnnvanish.experiments import longterm
 
 states = longterm.latch(seed=0)  # 500 switches, 1000 steps
@@ -51,7 +54,8 @@ longterm.what_is_kept_teaches.show()
 # %% [markdown]
 # ## Drag it
 #
-# How firm the switch is depends on how strongly the unit reads itself. Make it softer or firmer.
+# How firm the switch is depends on how strongly the unit reads itself. Make it softer or firmer. The line shows how much
+# of the gradient is left, in powers of ten: at −3 it is a thousandth, at −6 a millionth.
 
 # %% tags=["remove-input"]
 from rnnvanish import plots
@@ -67,10 +71,10 @@ plots.slider(
     start=len(weights) - 1,
     x=at,
     xlabel="steps",
-    ylabel="powers of ten that the gradient has lost",
+    ylabel="gradient that is left, in powers of ten",
     log=False,
     series={
-        "gradient": [[float(longterm.lost(s, w)[k]) for k in at] for s, w in zip(drawn, weights, strict=True)],
+        "gradient": [[-float(longterm.lost(s, w)[k]) for k in at] for s, w in zip(drawn, weights, strict=True)],
     },
     says=[
         f"{100 * longterm.kept(s):.0f} of 100 switches stand as they were set. The gradient has lost "
@@ -80,8 +84,9 @@ plots.slider(
 )
 
 # %% [markdown]
-# A soft switch forgets, and a firm one keeps. But no setting of this switch keeps the gradient. A softer switch loses
-# fewer powers of ten, and it is still far too many.
+# A soft switch forgets, and a firm one keeps. But no setting of this switch keeps the gradient. The loss is smallest near
+# 1, where the switch is neither soft nor firm, and even there it is far too large. From there on, the firmer the switch,
+# the more is lost.
 #
 # ## Learning to keep
 #

@@ -17,6 +17,11 @@
 # Are you at the bottom of a hollow, with hills all round? Or on a wide plain, where a gentle slope leads on, too gentle for
 # your rule? In the fog, both feel the same. But from the hollow you would have to climb. From the plain you would not.
 #
+# ![A hollow and a plain, in fog](../assets/drawings/fog.svg)
+#
+# It is what the row of people feels when the whisper fades. Hardly anybody at the front of the row is told anything, and so
+# nearly nothing changes. But to be told nothing is not the same as to be told that all is well.
+#
 # People often say that networks with vanishing gradients get stuck in such hollows, in **local minima**. We can measure
 # which of the two it is.
 #
@@ -37,7 +42,7 @@
 # A small network has to recall the first of 15 inputs. It learns in the plainest way there is: the steeper the
 # ground, the longer the step.
 
-# %%
+# %% tags=["hide-input"]
 from rnnvanish.experiments import plateau
 
 here, losses = plateau.stuck(seed=0)
@@ -52,23 +57,28 @@ plateau.halts_at_guessing.show()
 # ## Feel the ground
 #
 # In a hollow, the ground bends **up** in every direction. The network has about a hundred weights, so there are about a
-# hundred directions to feel. We measure the bend in each.
+# hundred directions to feel. We measure the bend in each, and count.
 
-# %% tags=["hide-input"] alt="Bar chart of the bend of the ground in each direction, sorted. More than a third of the bars lie below zero: there the ground bends down. A few bars at the right end rise far above zero."
+# %% tags=["hide-input"] alt="Three bars: in how many directions the ground bends down, is level, and bends up. The bar for down is long, about as long as that for up. In a hollow it would have no length at all."
 import matplotlib.pyplot as plt
 
 bends = plateau.curvatures(here)
-fig, ax = plt.subplots()
-ax.bar(range(1, len(bends) + 1), bends, width=1.0)
-ax.set_yscale("symlog", linthresh=1e-4)
-ax.set(xlabel="direction, sorted", title="bend of the ground (below 0: down)")
+flat = 1e-6 * bends[-1]  # what is smaller may be rounding
+counts = {
+    "down": int((bends < -flat).sum()),
+    "level": int((bends.abs() <= flat).sum()),
+    "up": int((bends > flat).sum()),
+}
+fig, ax = plt.subplots(figsize=(4.6, 2.0))
+ax.bar_label(ax.barh(list(counts), list(counts.values()), color=["C1", "C4", "C0"]), padding=4)
+ax.set(xlabel="directions in which the ground bends so", xlim=(0, 1.15 * max(counts.values())))
+ax.invert_yaxis()
 plt.show()
 
 # %% tags=["remove-input"]
 from rnnvanish import plots
 
-down = int((bends < -1e-6 * bends[-1]).sum())  # what is smaller may be rounding
-plots.say(f"The ground bends down in {down} of {len(bends)} directions.")
+plots.say(f"The ground bends down in {counts['down']} of {len(bends)} directions. In a hollow it would do so in none.")
 plateau.every_way_leads_up.show()
 
 # %% [markdown]
@@ -117,8 +127,8 @@ plateau.way_out_leads_up.show()
 #
 # ## What to do
 #
-# - Use an optimiser that does not let the size of the slope decide, such as Adam. Over longer distances that alone is not
-#   enough: see [section 8](longterm.py).
+# - Use a rule that does not let the size of the slope decide, such as *Adam*. It is the rule of most networks of today: it
+#   makes each step about equally long. Over longer distances that alone is not enough: see [section 8](longterm.py).
 # - Be patient, or better: start where the slope is not so gentle, for instance with orthogonal weights.
 # - If the loss stands still, compare it with the loss of guessing. If the two are equal, your model is likely to be on
 #   this plateau.

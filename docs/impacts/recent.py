@@ -16,6 +16,10 @@
 # When the two disagree, a good judge believes the first. A judge with a short memory believes the second, and does not
 # even notice that something is amiss: four times out of five, it works.
 #
+# ![Two witnesses and a judge](../assets/drawings/witnesses.svg)
+#
+# The judge is at the end of our row of people, and the first witness at its other end.
+#
 # People say that vanishing gradients make a network listen to recent inputs too much. We put a network in the place of
 # the judge.
 #
@@ -35,7 +39,7 @@
 # A case has 30 inputs. The first is the good witness, the last is the poor one, and between them is noise. After
 # training, we turn round what one witness says, and count how many answers change.
 
-# %%
+# %% tags=["hide-input"]
 from rnnvanish.experiments import recent
 
 task = recent.Witnesses()
@@ -102,7 +106,8 @@ recent.recent_always_counts_most.show()
 #
 # Does this happen with real data? A network reads images of handwritten digits, one pixel at a time, row by row from
 # the top. Then it must say which digit it was. After training, we take the upper half of each image from
-# another image, and count how many right answers are lost. Then we do the same with the lower half.
+# another image, and count how many right answers are lost. Then we do the same with the lower half. A bar below zero means
+# that the network did a little better with the wrong half: it had no use for it.
 
 # %% tags=["hide-input"] alt="Bar chart: right answers lost without the upper half and without the lower half of the image, in per cent. With the default start the bar of the upper half is very short, that of the lower half long. With the orthogonal start both bars are long."
 import matplotlib.pyplot as plt

@@ -14,6 +14,9 @@
 # and walk straight there. Far away, you hear only the party. You do not stand still. People push you to and fro, as
 # much as before. You just do not get any closer.
 #
+# The first person in our row is in this place. There is no lack of talk: everybody in the row says what should be done
+# differently. But the one whisper that comes from the end of the row, and is about the first word, drowns in it.
+#
 # A network that learns over a long distance is in this place. People say that its steps become tiny. Let us measure
 # whether that is so.
 #
@@ -87,7 +90,8 @@ slow.whole_gradient_is_tiny.show()
 #
 # How much of the push is about the first input? To find out, we use **twins**: two sequences that are the same in all
 # but the first input. One starts with 1, the other with -1. Whatever makes their answers differ comes from the first
-# input and from nothing else. So we ask for the push that makes them differ more. This is the useful part.
+# input and from nothing else. So we ask for the push that makes them differ more. This is the **useful part**: all that a
+# perfect ear would pick out of the noise of the party.
 
 # %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: size of the gradient against the length of the sequence, each as a part of its size at 5 inputs. The whole gradient stays nearly level. The useful part falls steeply and straight, by more than ten powers of ten."
 import matplotlib.pyplot as plt
@@ -111,6 +115,9 @@ slow.useful_part_is_tiny.show()
 #
 # Training does not look at one example but at many, batch after batch. Perhaps each batch shows at least roughly the
 # right way? If so, the noise would cancel over many batches.
+#
+# Two directions are compared by a number that is called their *cosine*. It is 1 where both point the same way, and 0
+# where they have nothing to do with each other.
 
 # %% tags=["remove-input"]
 slow.batches_show_the_way.show()

@@ -16,11 +16,15 @@
 # The people close by hear it well and do better the next time. You, a hundred people away, hear nothing. You do not hear
 # "you did fine". You hear *nothing at all*, and go on as before.
 #
-# That is the vanishing gradient. Let us measure how far the whisper carries.
+# ![A whisper that halves at each person](../assets/drawings/whisper.svg)
+#
+# That is the vanishing gradient. Sepp Hochreiter, a student in Munich, described it in 1991. Let us measure how far the
+# whisper carries.
 #
 # ## Predict first
 #
-# We take `torch.nn.RNN` as it comes, before any training. After how many steps back is half of the gradient gone?
+# We take `torch.nn.RNN` as it comes: a plain network of PyTorch, with its weights as PyTorch draws them, before any
+# training. After how many steps back is half of the gradient gone?
 #
 # 1. After about 50 steps.
 # 2. After about 10 steps.
@@ -32,7 +36,7 @@
 #
 # ## How far it carries
 
-# %%
+# %% tags=["hide-input"]
 import torch
 from torch import nn
 
@@ -73,12 +77,29 @@ vanishing.early_steps_have_no_say.show()
 # ## Is it a law of nature?
 #
 # No. Now we start the same network with other weights: *orthogonal* ones. They turn the state, but neither
-# stretch nor shrink it.
+# stretch nor shrink it. First in ink: the less is left of the gradient, the paler the strip.
 
-# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time. The default start falls steeply and straight. The orthogonal start falls far more gently, and stays above it by many powers of ten."
+# %% tags=["hide-input"] alt="Two strips of 101 fields, one for each step back. The darker a field, the more of the gradient is left. With the default start only the first few fields can be seen. With the orthogonal start the strip pales slowly, and can be seen over about forty steps."
 import matplotlib.pyplot as plt
 
+from rnnvanish.experiments import vanishing
+
 default, orthogonal = vanishing.curve(0), vanishing.curve(0, "orthogonal")
+fig, ax = plt.subplots(figsize=(4.6, 1.5))
+for row, kept in enumerate((default, orthogonal)):
+    for lag, left in enumerate(kept.gain.clamp(max=1).tolist()):
+        ax.barh(row, 1, left=lag, height=0.7, color="C0", alpha=left)
+ax.set_yticks([0, 1], ["default", "orthogonal"])
+ax.set(xlabel="steps back in time", xlim=(0, 101))
+ax.invert_yaxis()
+ax.grid(visible=False)
+plt.show()
+
+# %% [markdown]
+# A strip of ink cannot show how little is left. So the next figure counts: from each line to the one below it, a millionth
+# is left.
+
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time. The default start falls steeply and straight. The orthogonal start falls far more gently, and stays above it by many powers of ten."
 plots.retention({"default start": default, "orthogonal start": orthogonal})
 plt.show()
 
@@ -91,6 +112,21 @@ plots.say(
 
 # %% tags=["remove-input"]
 vanishing.every_plain_network_forgets.show()
+
+# %% [markdown]
+# ## Why not for ever?
+#
+# These weights take nothing away. So why is not all of it left? Because each step also passes through tanh. In its
+# middle tanh is as steep as can be, and passes on all. To the sides it gets flatter ([section 5](multiplication.py)). The
+# inputs push the state to and fro, so it is seldom just in the middle. Each step costs a little, and that multiplies.
+
+# %% tags=["remove-input"]
+layer, noise = vanishing.network(0, "orthogonal")
+slope = float((1 - layer(noise)[0].detach() ** 2).square().mean().sqrt())
+plots.say(
+    f"In this network tanh passes on {100 * slope:.0f} % at each step, on average. That a hundred times over makes "
+    f"{plots.one_in(slope**100)}. Measured was {plots.one_in(float(orthogonal.gain[100]))}."
+)
 
 # %% [markdown]
 # ## Draw again
@@ -125,7 +161,7 @@ plots.slider(
 # %% [markdown]
 # ## Would a larger network help?
 #
-# More people in the row who hear every whisper? That is, a wider state, with more numbers on the note?
+# Perhaps with a larger note? That is, with a wider state, which holds more numbers?
 
 # %% tags=["remove-input"]
 vanishing.larger_network_forgets_more_slowly.show()
