@@ -17,8 +17,8 @@ from rnnvanish.tasks import is_found
 
 #: Studies that come with the package: NAME.yaml, and NAME.json with its results.
 COMMITTED = Path(__file__).parent.parent / "records/studies"
-#: Points of a curve that a file of results keeps.
-POINTS = 8
+#: Points that a file of results keeps of a curve at most, and of all its curves together: fewer of each where there are many.
+POINTS, ALL_POINTS = 8, 8000
 
 
 @dataclass(frozen=True)
@@ -224,8 +224,9 @@ def _row(trial: Trial, record: Record) -> dict[str, Any]:
 def write_results(found: Results, path: Path) -> None:
     """Write all results of a study into one file, small enough for git: what they share is said once.
 
-    Curves keep eight points. `results(path)` reads it.
+    Curves keep eight points, fewer where there are more than a thousand, their ends always. `results(path)` reads it.
     """
+    points = max(2, min(POINTS, ALL_POINTS // max(1, len(found.records))))
     places: list[dict[str, str]] = []
     names = ["made", "seconds", "peak_bytes"]
     rows = {}
@@ -233,7 +234,7 @@ def write_results(found: Results, path: Path) -> None:
         if content["provenance"] not in places:
             places.append(content["provenance"])
         result = content["result"]
-        result = result | {"curve": {name: thin(values, POINTS) for name, values in result["curve"].items()}}
+        result = result | {"curve": {name: thin(values, points) for name, values in result["curve"].items()}}
         names = [*names[:3], *result]
         cost = content["cost"]
         made = places.index(content["provenance"])
