@@ -1,4 +1,4 @@
-// What the site's figures are drawn with: elements, strokes, numbers, round values for an axis.
+// What the site's figures are drawn with: elements, strokes, numbers, round values for an axis, words.
 window.rvDraw = (() => {
   const DASHES = ["", "8 4", "8 3 2 3", "2 3", "12 3"];
   const COLOURS = 5;
@@ -29,5 +29,8 @@ window.rvDraw = (() => {
     return found;
   };
 
-  return { svg, html, stroke, number, ticks };
+  // A sentence of words.json, with what stands in its braces.
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
+  return { svg, html, stroke, number, ticks, fill };
 })();

@@ -203,51 +203,6 @@
   }
   customElements.define("rv-table", Table);
 
-  // "Predict first": a numbered list of answers and the fold behind it become a question. The guess stays on this
-  // device. A button, because arrow keys choose while they move. Without JavaScript the list and the fold remain.
-  const predict = (list, fold) => {
-    const key = `rnnvanish guess ${location.pathname}`;
-    const memory = (value) => {
-      try {
-        return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value);
-      } catch {
-        return null; // a browser that keeps nothing
-      }
-    };
-    const form = html("form", { className: "rv-predict" });
-    const group = html("fieldset");
-    const button = html("button", { className: "md-button", textContent: "This is my guess" });
-    const said = html("p");
-    said.setAttribute("role", "status");
-    list.before(form);
-    group.append(html("legend", { textContent: "What do you think?" }), list);
-    form.append(group, button, said);
-    [...list.children].forEach((answer, i) => {
-      const label = html("label");
-      const words = html("span");
-      words.append(...answer.childNodes);
-      label.append(html("input", { type: "radio", name: "guess", value: i + 1, required: true }), words);
-      answer.append(label);
-    });
-    const show = (words) => {
-      const number = form.elements.guess.value;
-      said.textContent = `${words} ${number}. The answer is open below. Your guess is kept on this device only.`;
-      fold.open = true;
-    };
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      memory(form.elements.guess.value);
-      show("Your guess: answer");
-    });
-    const kept = memory();
-    if (kept && list.children[kept - 1]) {
-      form.elements.guess.value = kept;
-      show("When you were here before, you guessed answer");
-    }
-  };
-  const fold = document.querySelector("#predict-first ~ details.question");
-  if (fold?.previousElementSibling?.matches("ol")) predict(fold.previousElementSibling, fold);
-
   // On paper every fold is open, and afterwards as it was.
   addEventListener("beforeprint", () => {
     for (const fold of document.querySelectorAll("details:not([open])")) fold.open = fold.dataset.printed = true;

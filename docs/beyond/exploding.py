@@ -25,7 +25,7 @@
 # 3. Both, it depends on the draw.
 #
 # ??? question "Show the answer"
-#     It vanishes. So do those of LSTM and GRU as they come. To make it explode, the weights have to be larger.
+#     Its gradient vanishes. So do those of LSTM and GRU as they come. To make it explode, the weights have to be larger.
 #
 # ## The same knob, turned up
 #

@@ -1,4 +1,4 @@
-"""The table of all claims, the corrections, and the guess before the answer, as a reader uses them."""
+"""The table of all claims, and the corrections, as a reader uses them."""
 
 import re
 
@@ -70,43 +70,6 @@ def test_corrections_are_the_claims_that_somebody_says_and_that_do_not_simply_ho
     links = [link.get_attribute("href") for link in boxes.locator("a").all()]
     assert links == ["https://example.org/book", "page.html#control.claim2"]
     assert page.is_visible("text=1 more sentences do not simply hold.")
-
-
-@pytest.mark.parametrize("file", [False, True], ids=["served", "file"])
-def test_a_guess_by_keyboard_opens_the_answer_and_stays_on_this_device(visit, sample, file):
-    seen = visit(sample, "page.html", file=file)
-    page = seen.page
-    answer = page.locator("#predict-first ~ details.question")
-    said = page.locator(".rv-predict [role=status]")
-    page.focus(".rv-predict input")
-    page.keyboard.press("Space")
-    page.keyboard.press("ArrowDown")
-    assert page.is_checked(".rv-predict li:nth-child(2) input")
-    assert answer.get_attribute("open") is None, "moving through the answers is not yet a guess"
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    assert answer.get_attribute("open") is not None
-    assert said.inner_text().startswith("Your guess: answer 2.")
-    asked = len(seen.asked)
-    page.reload()
-    assert page.is_checked(".rv-predict li:nth-child(2) input")
-    assert said.inner_text().startswith("When you were here before, you guessed answer 2.")
-    assert answer.get_attribute("open") is not None
-    assert (len(seen.asked), seen.elsewhere, seen.complaints) == (asked, set(), [])
-
-
-def test_without_a_choice_there_is_no_guess(visit, sample):
-    page = visit(sample, "page.html").page
-    page.click(".rv-predict button")
-    assert page.locator("#predict-first ~ details.question").get_attribute("open") is None
-    assert page.get_by_role("group", name="What do you think?").get_by_role("radio", name="All of it.").count() == 1
-
-
-def test_without_javascript_the_question_is_a_list_and_a_fold(visit, sample):
-    page = visit(sample, "page.html", java_script_enabled=False).page
-    assert page.is_visible("#predict-first ~ ol >> text=A third.")
-    page.click("#predict-first ~ details.question summary")
-    assert page.is_visible("text=The second.")
 
 
 def test_every_claim_is_shown_and_every_row_leads_to_its_box(site):

@@ -1,34 +1,10 @@
-"""What is made of finished pages, and beside them: each executed page to download, and llms.txt."""
+"""What is made of finished pages, and beside them: shorter HTML, and llms.txt."""
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
-
-#: What outputs carry for this site alone.
-OURS = "application/vnd.rnnvanish."
-
-
-def offer(name: str) -> str:
-    """Return the line under a title that offers a page to download."""
-    return (
-        f'<p class="rv-downloads" data-search-exclude>To run it yourself: <a href="{name}.ipynb" download>'
-        f'this page as a notebook</a> or <a href="{name}.py" download>as Python</a>.</p>'
-    )
-
-
-def write_downloads(source: Path, notebook: dict[str, Any], target: Path) -> None:
-    """Write an executed page beside its HTML: as it was written, and as the notebook that came of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target.with_suffix(".py"))
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", ()):
-            for kind in [kind for kind in output.get("data", {}) if kind.startswith(OURS)]:
-                del output["data"][kind]
-    target.with_suffix(".ipynb").write_text(json.dumps(notebook, indent=1), encoding="utf-8")
 
 
 def without_indentation(page: str) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 import benchmarks
 import cited
 import collected
+import downloads
 import drawings
 import extras
 import glossary
@@ -26,12 +27,16 @@ import import_map
 import mathematics
 import mkdocs_jupyter.plugin as jupyter
 import notebook
+import question
 from catalogue import measured
 from catalogue import pages as catalogue
 from execute import digest, execute, set_up
 from markdown import Extension
 from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File
 from mkdocs.utils import get_relative_url
+
+from rnnvanish.templates.words import words
 
 log = logging.getLogger("mkdocs.rnnvanish")
 KERNELS = 2
@@ -40,6 +45,7 @@ _outputs: dict[str, list[str]] = {}
 _claims: list[collected.Shown] = []
 _notebooks: dict[str, dict] = {}
 WORDS, CURES = "glossary.md", "cures.py"
+FOLDED = ("problem/", "impacts/", "techniques/")  # the explanation, which is read without code
 UNEXPLAINED = re.compile(r"(glossary|changelog|contributing|architecture)\.md|reference/.*")
 
 
@@ -72,6 +78,8 @@ def on_files(files, config):
     """Add the pages of the catalogues; execute the pages that are not in the cache, a few kernels at once."""
     for made in catalogue.pages(files, config):
         files.append(made)
+    said = f"window.rvWords = {json.dumps(words()['script'], ensure_ascii=False)};\n"
+    files.append(File.generated(config, "assets/words.js", content=said))
     plugin = config.plugins["mkdocs-jupyter"]
     started = time.perf_counter()
     todo = [
@@ -105,7 +113,7 @@ def on_page_read_source(page, config):
         return None
     render(config, None)
     try:
-        text, outputs = notebook.to_markdown(json.loads(page.content))
+        text, outputs = notebook.to_markdown(json.loads(page.content), page.file.src_uri.startswith(FOLDED))
     except (notebook.PageError, ValueError) as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from error
     page.content, page.toc = None, []
@@ -122,8 +130,9 @@ def on_page_markdown(markdown, page, config, files):
 def on_page_content(html, page, config, files):
     """Put the outputs of the cells and the drawings in their places, LaTeX into MathML; explain words, offer the page itself."""
     try:
-        html = drawings.put(mathematics.to_mathml(html), Path(config.docs_dir, "assets/drawings"))
-    except (mathematics.MathError, drawings.DrawingError) as error:
+        html = question.mark(mathematics.to_mathml(html))
+        html = drawings.put(html, Path(config.docs_dir, "assets/drawings"))
+    except (mathematics.MathError, drawings.DrawingError, question.QuestionError) as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from error
     html = benchmarks.put(html, Path(config.config_file_path).parent)
     html = import_map.put(html, Path(config.config_file_path).parent / "src/rnnvanish")
@@ -135,15 +144,25 @@ def on_page_content(html, page, config, files):
     elif page.file.src_uri == WORDS:
         html = glossary.mark(html)
     if page.file.src_uri in _executed:
-        html = html.replace("</h1>", "</h1>" + extras.offer(Path(page.file.src_uri).stem), 1)
+        html = html.replace("</h1>", "</h1>" + downloads.offer(Path(page.file.src_uri).stem), 1)
     html = notebook.put_outputs(html, _outputs.get(page.file.src_uri, []))
     html = benchmarks.trends(html, Path(config.config_file_path).parent, _claims)
     return html.replace("<template>", "<template data-search-exclude>")  # the numbers of a figure to drag
 
 
+def _score(page) -> str:
+    """What was guessed in a part of the site, on the last of its pages that ask something."""
+    part = page.parent.children if page.parent else ()
+    asking = [each for each in part if each.is_page and question.asks(_notebooks.get(each.file.src_uri, {"cells": []}))]
+    if not asking or page is not asking[-1]:
+        return ""
+    return question.score([(get_relative_url(each.url, page.url), each.title) for each in asking])
+
+
 def on_page_context(context, page, **_):
     """Put all claims where a page asks for them: now every page has its address, and the search has read its fill."""
     page.content = collected.put(page.content, _claims, lambda address: get_relative_url(address, page.url))
+    page.content = page.content.replace('<p class="rv-measured"', _score(page) + '<p class="rv-measured"', 1)
     pages = {each.file.src_uri: each for each in context["config"]["extra"]["ordered"]}
     page.content = cited.put(
         page.content,
@@ -174,7 +193,7 @@ def on_post_build(config):
     """Write what stands beside the pages."""
     site = Path(config.site_dir)
     for name, executed in _notebooks.items():
-        extras.write_downloads(Path(config.docs_dir, name), executed, site / name)
+        downloads.write(Path(config.docs_dir, name), executed, site / name, name, config.site_url or "")
     benchmarks.write(Path(config.config_file_path).parent, site)
     (site / "llms.txt").write_text(extras.llms(config, config["extra"].pop("ordered")), encoding="utf-8")
 

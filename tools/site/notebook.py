@@ -15,8 +15,11 @@ from typing import Any
 
 import yaml
 
+from rnnvanish.templates.words import words
+
 #: What the colours of `matplotlibrc` become: the ink of the page, its grid, its series.
 COLOURS = {"#010203": "currentColor", "#040506": "var(--rv-grid)"} | {f"#c0ffe{i}": f"var(--rv-c{i})" for i in range(5)}
+CODE = words()["code"]
 LARGEST = 400_000  # characters of one output
 FIGURE = 'a figure needs words for those who cannot see it: start its cell with `# %% alt="Line chart: ..."`'
 
@@ -25,8 +28,8 @@ class PageError(ValueError):
     """A page that must not be published; the message says why."""
 
 
-def to_markdown(notebook: dict[str, Any]) -> tuple[str, list[str]]:
-    """Return the page's Markdown, front matter first, and the HTML of its outputs.
+def to_markdown(notebook: dict[str, Any], folded: bool = False) -> tuple[str, list[str]]:
+    """Return the page's Markdown, front matter first, and the HTML of its outputs; `folded` folds all code.
 
     Outputs stand in the Markdown as empty elements, because Markdown would mangle some of them; `put_outputs`
     replaces them once the page is rendered.
@@ -45,10 +48,11 @@ def to_markdown(notebook: dict[str, Any]) -> tuple[str, list[str]]:
         elif cell["cell_type"] == "code" and "remove-cell" not in tags:
             if source.strip() and "remove-input" not in tags:
                 code = fence(source, "python")
-                chunks.append(fold("Show the code", code, "rv-code") if "hide-input" in tags else code)
+                chunks.append(fold(CODE, code, "rv-code") if folded or "hide-input" in tags else code)
             if "remove-output" not in tags:
                 try:
-                    chunks += _outputs(cell.get("outputs", []), meta, f"c{number}", outputs)
+                    found = _outputs(cell.get("outputs", []), meta, f"c{number}", outputs)
+                    chunks += [fold(CODE, each, "rv-code") if folded and _is_code(each) else each for each in found]
                 except PageError as error:
                     raise PageError(
                         f"cell {number}, which starts {source.strip().splitlines()[0]!r}: {error}"
@@ -56,6 +60,11 @@ def to_markdown(notebook: dict[str, Any]) -> tuple[str, list[str]]:
     if measured := notebook["metadata"].get("measured"):
         chunks.append(colophon(measured))
     return front + "\n\n".join(chunks) + "\n", outputs
+
+
+def _is_code(chunk: str) -> bool:
+    """Whether a cell put out Python, as `plots.source` does."""
+    return chunk.startswith("```python")
 
 
 def _front_matter(source: str) -> str:

@@ -1,0 +1,89 @@
+"""Executed pages to download: as they were written, and as notebooks that are read anywhere.
+
+What MkDocs alone understands becomes what a notebook understands: a fold is a `<details>`, which hides an answer until it is
+opened; a drawing stands in the text; a link leads to the published site where there is one, and is words where there is
+none. Front matter is left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import posixpath
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rnnvanish.templates.words import words
+
+#: What outputs carry for this site alone.
+OURS = "application/vnd.rnnvanish."
+FOLD = re.compile(r'^\?\?\?\+? \w+ "([^"]*)"\n((?:    .*\n|\n)*)', re.MULTILINE)
+LINK = re.compile(r"(?<!!)\[([^]]+)\]\(([^)\s:]+\.(?:py|md))(#[^)]*)?\)")
+IMAGE = re.compile(r"!\[([^]]*)\]\(([^)\s]+)\)")
+TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+def offer(name: str) -> str:
+    """Return the line under a title that offers a page to download."""
+    said = words()["downloads"]
+    return (
+        f'<p class="rv-downloads" data-search-exclude>{said["offer"]} <a href="{name}.ipynb" download>'
+        f'{said["notebook"]}</a> {said["or"]} <a href="{name}.py" download>{said["python"]}</a>.</p>'
+    )
+
+
+def write(source: Path, executed: dict[str, Any], target: Path, page: str, site_url: str) -> None:
+    """Write an executed page beside its HTML.
+
+    Args:
+        source: The page as it was written.
+        executed: The notebook that came of it.
+        target: Where it goes; its ending is replaced.
+        page: Its name below the folder of the pages, "problem/structure.py".
+        site_url: Where the site is published, with a slash at its end; empty where that is not known.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target.with_suffix(".py"))
+    text = json.dumps(notebook(executed, source.parent, page, site_url), indent=1)
+    target.with_suffix(".ipynb").write_text(text, encoding="utf-8")
+
+
+def notebook(executed: dict[str, Any], folder: Path, page: str, site_url: str) -> dict[str, Any]:
+    """Return an executed page as a notebook that stands alone."""
+    made = copy.deepcopy(executed)
+    made["cells"] = [cell for cell in made["cells"] if cell["cell_type"] != "raw"]
+    for cell in made["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = markdown("".join(cell["source"]), folder, page, site_url)
+        for output in cell.get("outputs", ()):
+            for kind in [kind for kind in output.get("data", {}) if kind.startswith(OURS)]:
+                del output["data"][kind]
+    needs = {"cell_type": "markdown", "id": "needs", "metadata": {}, "source": words()["downloads"]["needs"]}
+    made["cells"].insert(1, needs)
+    return made
+
+
+def markdown(text: str, folder: Path, page: str, site_url: str) -> str:
+    """Return Markdown of a page as a notebook understands it."""
+    text = FOLD.sub(_details, text + "\n").rstrip("\n")
+    text = IMAGE.sub(lambda found: f"![{found[1]}]({_inside(folder / found[2])})", text)
+    return LINK.sub(lambda found: _link(found, page, site_url), text)
+
+
+def _details(fold: re.Match[str]) -> str:
+    inside = "\n".join(line.removeprefix("    ") for line in fold[2].strip("\n").split("\n"))
+    return f"<details><summary>{fold[1]}</summary>\n\n{inside}\n\n</details>\n\n"
+
+
+def _inside(picture: Path) -> str:
+    return f"data:{TYPES[picture.suffix]};base64,{base64.b64encode(picture.read_bytes()).decode()}"
+
+
+def _link(found: re.Match[str], page: str, site_url: str) -> str:
+    if not site_url:
+        return found[1]
+    place = posixpath.normpath(posixpath.join(posixpath.dirname(page), found[2])).rpartition(".")[0]
+    return f"[{found[1]}]({site_url}{place}.html{found[3] or ''})"
