@@ -42,6 +42,9 @@ test: lint ## every check: what CI runs
 claims: env ## the expensive claims, measured again and stored: commit src/rnnvanish/records
 	OMP_NUM_THREADS=1 $(BIN)/rnnvanish claims --update
 
+reproduce: env ## what papers report, trained again and stored: commit src/rnnvanish/records; can be stopped and started again
+	OMP_NUM_THREADS=1 $(BIN)/rnnvanish sweep reproduced --export src/rnnvanish/records/studies/reproduced.json
+
 mutation: env ## 150 faults planted one at a time: does a test see each? can be stopped and started again
 	$(BIN)/python tests/mutation
 
@@ -69,4 +72,4 @@ bench-peers: env ## other packages' cells beside ours, in an environment of thei
 
 clean: ## everything that was built, but not .venv
 	rm -rf site .cache .asv build src/*.egg-info
-.PHONY: help env html site lint test mutation claims bench-quick bench bench-compare bench-history bench-publish bench-noise bench-peers clean
+.PHONY: help env html site lint test mutation claims reproduce bench-quick bench bench-compare bench-history bench-publish bench-noise bench-peers clean

@@ -18,7 +18,7 @@ def test_a_study_can_be_read(file):
 
 
 #: Of these a part is measured; their pages say what is missing.
-UNFINISHED = {"cures"}
+UNFINISHED = {"cures", "reproduced"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -28,7 +28,8 @@ def test_nothing_is_missing_and_it_is_small(name):
     assert not found.others
     assert bool(found.missing) == (name in UNFINISHED)
     assert (COMMITTED / f"{name}.json").stat().st_size < 1_000_000
-    assert {row["task"] for row in found.rows} == set(found.study.every("tasks"))
+    tasks = {row["task"] for row in found.rows}
+    assert tasks == set(found.study.every("tasks")) or (name in UNFINISHED and tasks)
 
 
 @pytest.mark.parametrize("name", NAMES)
