@@ -107,6 +107,7 @@ def test_box_escapes_and_names_its_reproduction():
 def test_box_says_how_many_draws_agree_what_it_is_of_and_what_follows_from_definitions():
     claim_ = dataclasses.replace(made((12, 7, 14)), scope="RNN, 16 units")
     assert "<small>2 of 3 draws</small>" in claim_.to_html(claim_.measure())
+    assert "draw" not in claim_.agreement(claim_.measure(seeds=1))
     assert "Of: RNN, 16 units</small></p>" in claim_.to_html(claim_.measure())
     assert "It follows from definitions" in dataclasses.replace(claim_, identity=True).to_html(claim_.measure())
 

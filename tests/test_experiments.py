@@ -143,6 +143,18 @@ def test_every_state_is_kept_at_the_least():
     assert bptt.kept(40) > 40 * small.HIDDEN * small.BATCH
 
 
+def test_of_pieces_that_are_computed_again_one_state_each_is_kept_and_all_of_one():
+    state = small.HIDDEN * small.BATCH
+    assert bptt.kept_of_pieces(480, pieces=24) - bptt.kept_of_pieces(240, pieces=12) == 12 * state
+    assert bptt.kept_of_pieces(240, pieces=12) > (12 + 20) * state  # a piece has 20 steps
+    assert bptt.kept(240) > 5 * bptt.kept_of_pieces(240)
+
+
+def test_pieces_that_save_nothing_are_noticed(monkeypatch):
+    monkeypatch.setattr(bptt, "checkpoint", lambda read, piece, state, use_reentrant: read(piece, state))
+    broken(bptt.way_back_needs_every_step)
+
+
 # Section 4
 
 
@@ -229,13 +241,13 @@ def test_loud_inputs_flatten_the_slope():
 
 def test_factors_that_do_not_compound_are_noticed(monkeypatch):
     right = multiplication.curve
-    monkeypatch.setattr(multiplication, "curve", lambda kind, gain, seed=0: right(kind, 0.91, seed))
+    monkeypatch.setattr(multiplication, "curve", lambda kind, gain, seed=0, volume=1.0: right(kind, 0.91, seed))
     broken(multiplication.factors_compound)
 
 
 def test_squashing_that_does_shrink_is_noticed(monkeypatch):
     right = multiplication.factor
-    monkeypatch.setattr(multiplication, "factor", lambda kind, gain, seed=0: right("sigmoid", gain, seed))
+    monkeypatch.setattr(multiplication, "factor", lambda kind, gain, seed=0, volume=1.0: right("sigmoid", gain, seed))
     broken(multiplication.squashing_is_the_reason)
 
 

@@ -115,6 +115,13 @@ plots.say(
 bptt.every_step_is_kept.show()
 
 # %% [markdown]
+# Must it? One can also throw most of the film away and keep one picture in twenty. When the way back gets there, the
+# pictures in between are made again, from the last one that was kept. This costs work, and it saves memory.
+
+# %% tags=["remove-input"]
+bptt.way_back_needs_every_step.show()
+
+# %% [markdown]
 # ## What this means
 #
 # The walk back is one long chain. What an early step learns about the error has come **through every later step**,
@@ -146,7 +153,8 @@ bptt.every_step_is_kept.show()
 #
 #     The memory is counted with `torch.autograd.graph.saved_tensors_hooks`: every storage that the graph holds, once,
 #     without weights and inputs. How many numbers a step costs depends on the kernel; that it grows with the length
-#     does not, unless states are recomputed.
+#     does not, unless states are computed again. There, $\sqrt{T}$ states are kept, and all of one piece of $\sqrt{T}$ steps
+#     (reentrant `torch.utils.checkpoint`): memory grows with the root of the length, for one more run of the way there.
 #
 #     - P. J. Werbos (1990). Backpropagation Through Time: What It Does and How to Do It. *Proceedings of the IEEE*
 #       78(10). [doi:10.1109/5.58337](https://doi.org/10.1109/5.58337)

@@ -183,7 +183,8 @@ nonnormal.eigenvalues_tell.show()
 # that is exactly one is rare. So either the early steps are drowned out, or they shout everybody down (*exploding
 # gradients*).
 #
-# And the reason is not that outputs are kept small. It is that slope times weights is below one. This is good news,
+# And the reason is not that outputs are kept small. It is that slope times weights is below one. The slope hangs on the
+# input, too: on this page the inputs are a hundred times quieter than usual, so that tanh is used in its steep middle. This is good news,
 # because we can choose the weights that a network starts with.
 #
 # ## What to do

@@ -67,7 +67,8 @@ skips.between_layers_helps_depth.show()
 skips.through_time_helps_time.show()
 
 # %% [markdown]
-# The sign ∞ stands for *without end*: over these hundred steps the gradient does not shrink at all.
+# How can more arrive than set out? A shortcut adds a second way to the first, and what comes along both adds up. With a
+# smaller part of the old state in the shortcut, less arrives. Drag it below.
 
 # %% tags=["remove-input"]
 skips.through_time_learns.show()
@@ -118,8 +119,8 @@ plots.slider(
 # ??? info "For engineers"
 #     Between layers: `Recurrent(..., num_layers=4, skip="residual")`, gradient of the lowest layer. Through time:
 #     $h_t \leftarrow f(x_t, h_{t-1}) + a\, h_{t-k}$ with $k = 10$, $a = 0.9$: a way back of $T/k$ factors $a$ beside the
-#     ordinary one. Measured is the whole state, and the last ten outputs are parts of it.
-#     Where the fitted rate is not negative the half-life is infinite. Training: 32 units, Adam, rate 0.003,
+#     ordinary one. Measured is the whole state, and the last ten outputs are parts of it. A hundred steps back the gain is
+#     9 to 41 at a weight of 0.9 (ten draws), about 1 at 0.5, and 1 in 100 at 0.3. Training: 32 units, Adam, rate 0.003,
 #     batches of 32, gradient clipped at 1, a bit 30 steps back.
 #
 #     - S. Zhang et al. (2016). Architectural Complexity Measures of Recurrent Neural Networks. *NeurIPS*.

@@ -253,10 +253,11 @@ def claims(
 def _told(claim: Any, record: dict[str, Any], recalled: bool) -> str:
     """A measured claim as people read it."""
     differs = "" if record["verdict"] == record["stated"] else f"   THE TEXT STATES: {record['stated']}"
+    agreement = f" ({record['agreement'].lower()})" if record["agreement"] else ""
     when = f", stored on {record['provenance']['date']}" if recalled else ""
     since = ", and the code has changed since" if record["outdated"] else ""
     return (
-        f"{claim.section:>2}  {claim.id:<40} {record['verdict']} ({record['agreement'].lower()}){differs}\n"
+        f"{claim.section:>2}  {claim.id:<40} {record['verdict']}{agreement}{differs}\n"
         f"    “{claim.sentence}”\n"
         f"    of {claim.scope}\n"
         f"    {claim.statistic}: {record['result']}; {record['thresholds']}\n"

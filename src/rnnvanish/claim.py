@@ -319,10 +319,12 @@ class Claim:
         }
 
     def agreement(self, measurement: Measurement) -> str:
-        """Say in words how many draws alone would get the same verdict; of an identity, that it is one."""
+        """Say in words how many of several draws alone would get the same verdict; of an identity, that it is one."""
         said = words()["box"]
         if self.identity:
             return str(said["identity"])
+        if len(measurement.values) == 1:
+            return ""
         agree = sum(self._judge(value) == measurement.verdict for value in measurement.values)
         return str(said["agree"].format(agree=agree, draws=len(measurement.values)))
 

@@ -77,7 +77,32 @@ class Spy(nn.RNN):
         return super().forward(x, state)
 
 
+def test_volume_and_features_are_those_of_what_is_read():
+    read = []
+
+    class Listener(nn.RNN):
+        def forward(self, x, state=None):
+            read.append(x.detach())
+            return super().forward(x, state)
+
+    for volume in (1.0, 5.0):
+        workbench.curve(lambda: Listener(3, 8), 0, steps=40, features=3, volume=volume)
+    quiet, loud = read[0], read[-1]
+    assert quiet.shape == (40, workbench.BATCH, 3)
+    assert float(quiet.std()) == pytest.approx(1, rel=0.1)
+    torch.testing.assert_close(loud, 5 * quiet)
+
+
 # 13
+
+
+def test_a_start_that_helps_at_every_volume_or_at_none_is_noticed(monkeypatch):
+    for times in (3.1, 2.9):
+        monkeypatch.setattr(initialisation, "gained", lambda *_, times=times: times)
+        broken(initialisation.glorot_keeps_gradients)
+    for times in (1.1, 0.9):
+        monkeypatch.setattr(activations, "swapped", lambda *_, times=times: times)
+        broken(activations.rectifiers_vanish_less)
 
 
 def test_starts_are_what_they_say():
@@ -150,7 +175,7 @@ def test_swap_is_the_activation_alone_and_identity_is_one():
 
 
 def test_a_gradient_that_lasts_for_ever_is_noticed(monkeypatch):
-    monkeypatch.setattr(activations, "curve", lambda build, seed: workbench.curve(straight(1.0), seed))
+    monkeypatch.setattr(activations, "curve", lambda build, seed, **_: workbench.curve(straight(1.0), seed))
     broken(activations.identity_start_lasts_for_ever)
 
 

@@ -15,7 +15,10 @@ from rnnvanish.tasks.recall import Recall
 STEPS, BATCH, HIDDEN = 101, 16, 64
 LEARNER = 32  # units of a network that is trained
 
-#: Draws a recurrent layer that reads one feature.
+#: How loud white noise is at the input, as a multiple of the usual: its standard deviation.
+QUIET, LOUD = 0.1, 5.0
+
+#: Draws a recurrent layer; it reads one feature where nothing else is said.
 Build = Callable[[], nn.Module]
 
 SPAN = 100  # steps: the longest memory that the chrono start is told of
@@ -34,17 +37,19 @@ def gated(kind: Callable[[int, int], nn.Module], start: str | float = "default",
     return lambda: treat(kind(1, hidden))
 
 
-def curve(build: Build, seed: int, steps: int = STEPS) -> Curve:
+def curve(build: Build, seed: int, steps: int = STEPS, features: int = 1, volume: float = 1.0) -> Curve:
     """Measure how much of the gradient is left, step by step back, in the first loop of what `build` draws.
 
     Args:
         build: Draws the layer, from `seed`.
         seed: Of weights and noise.
-        steps: Length of the sequences: white noise of variance 1.
+        steps: Length of the sequences: white noise.
+        features: Numbers that are read at a step.
+        volume: Standard deviation of the noise.
     """
     with seeded(seed):
         layer = build().double()
-        x = torch.randn(steps, BATCH, 1).double()
+        x = volume * torch.randn(steps, BATCH, features).double()
     return next(iter(retention(layer, x).values()))
 
 
