@@ -30,6 +30,26 @@ plots.say(
 )
 
 # %% [markdown]
+# ## Who says so
+#
+# A box names who says its sentence. Here are all of them, each with the claims that it is named at. Where a box asks instead,
+# we have found nobody who says so.
+
+# %% tags=["remove-input"]
+from rnnvanish import experiments
+
+sayers = {}
+for claim in experiments.claims():
+    if claim.source is not None:
+        sayers.setdefault((claim.source.title, claim.source.url), []).append(claim.id)
+plots.say(
+    "\n".join(
+        f"- [{title}]({url}). At: {', '.join(f'`{name}`' for name in names)}."
+        for (title, url), names in sorted(sayers.items())
+    )
+)
+
+# %% [markdown]
 # ## What the pages cite
 #
 # The pages have their sources at the end, under "For engineers". Here they are once more, all together.

@@ -4,6 +4,7 @@ from torch import nn
 
 from rnnvanish import cells
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, LOUD, QUIET, STEPS, Build, curve, learn
 from rnnvanish.mitigations import Identity
@@ -62,6 +63,7 @@ def swapped(seed: int, volume: float = 1.0, identity: bool = False) -> float:
     statistic=f"volumes of the input, out of three ({', '.join(f'{each:g}' for each in VOLUMES)} times the usual), at "
     "which the best of the three has a longer half-life than tanh",
     unit="volumes",
+    source=sources.QEEEBO,
     stated=Verdict.CAVEAT,
     holds=at_least(3),
     caveat=Bounds(1, 2),
@@ -82,6 +84,7 @@ def rectifiers_vanish_less(seed: int, identity: bool = False) -> float:
     ),
     statistic="part of the gradient that is left 20 steps back; the smallest of 1, 8 and 64 numbers a step",
     unit="of the gradient",
+    source=sources.LE,
     stated=Verdict.HOLDS,
     holds=at_least(0.5),
     fails=at_most(0.05),
@@ -104,6 +107,7 @@ def identity_start_lasts(seed: int, identity: bool = True) -> float:
     statistic="part of the gradient that is left 100 steps back, typical of 16 sequences; the largest of 1, 8 and 64 "
     "numbers a step",
     unit="of the gradient",
+    source=sources.PAPERIUM,
     stated=Verdict.FAILS,
     holds=at_least(0.7),
     fails=at_most(0.4),

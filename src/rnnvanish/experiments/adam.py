@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
-from rnnvanish.experiments import slow, vanishing
+from rnnvanish.experiments import slow, sources, vanishing
 from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.tasks import Recall
 
@@ -47,6 +47,7 @@ def turned(seed: int, start: str = "default", last: int = 20) -> float:
     scope=trained("nn.RNN", slow.HIDDEN, f"a bit {LENGTH - 1} steps back", TAKEN, RATE, stop=False),
     statistic=f"way of the weights in {TAKEN} training steps where the loss is a thousandth, as a part of that with the whole loss",
     unit="of the way",
+    source=sources.DEEP_LEARNING_WITH_GO,
     stated=Verdict.FAILS,
     holds=at_most(0.002),
     fails=at_least(0.5),
@@ -66,6 +67,7 @@ def small_gradient_small_step(seed: int, optimizer: type[torch.optim.Optimizer] 
     scope=before_training("nn.RNN", vanishing.HIDDEN, vanishing.STEPS),
     statistic="angle between Adam's first step on the whole gradient and that on the gradient of the last 20 steps alone",
     unit="degrees",
+    source=sources.LUIS,
     stated=Verdict.FAILS,
     holds=at_least(10),
     fails=at_most(1),

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.bptt import numbers_kept
 from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.experiments.small import seeded
@@ -56,6 +57,7 @@ def kept(attends: bool, steps: int, seed: int = 0) -> int:
     scope=before_training("nn.RNN with attention over its past states", HIDDEN, STEPS),
     statistic="gradient that is left 100 steps back, as a part of that 10 steps back",
     unit="of it",
+    source=sources.ATLAS_LIMITS,
     stated=Verdict.HOLDS,
     holds=at_least(0.3),
     fails=at_most(0.01),
@@ -75,6 +77,7 @@ def path_is_one_step(seed: int, attends: bool = True) -> float:
     scope=before_training("nn.RNN with attention over its past states", HIDDEN, STEPS),
     statistic="gradient that is left 100 steps back, as a part of that at the last step",
     unit="of it",
+    source=sources.ROBOTECH,
     stated=Verdict.FAILS,
     holds=at_least(0.5),
     fails=at_most(0.1),

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import BATCH, HIDDEN, STEPS, Small, difference
 
@@ -108,6 +109,7 @@ def kept_of_pieces(steps: int, seed: int = 0, pieces: int | None = None) -> int:
     scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
     statistic="largest difference between the gradient by hand and PyTorch's, over all weights",
     unit="of its size",
+    source=sources.PYTORCH_BOOK,
     stated=Verdict.HOLDS,
     holds=at_most(1e-12),
     fails=at_least(1e-3),
@@ -128,6 +130,7 @@ def last_step_to_first(seed: int, nonlinearity: str = "tanh") -> float:
     scope=f"nn.RNN, {HIDDEN} units, a number to guess from white noise, 200 and 400 steps, one pass there and back",
     statistic="numbers kept for the way back over 400 steps, as a multiple of those over 200 steps",
     unit="times",
+    source=sources.DEEP_LEARNING_NOTES,
     stated=Verdict.HOLDS,
     holds=Bounds(1.8, 2.2),
     fails=at_most(1.2),

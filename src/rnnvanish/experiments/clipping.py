@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.initialisation import layer
 from rnnvanish.experiments.learning import Lesson
 from rnnvanish.experiments.scopes import trained
@@ -68,6 +69,7 @@ def angle(one: Tensor, other: Tensor) -> float:
     scope="2000 gradients of 20 numbers, of all lengths from 10⁻¹² to 10¹²; no network",
     statistic="gradients that clipping made larger, out of 2000 of all sizes",
     unit="gradients",
+    source=sources.CLIPPING_QUESTION,
     stated=Verdict.FAILS,
     holds=at_least(500),
     fails=at_most(0),
@@ -96,6 +98,7 @@ def clipping_enlarges(seed: int, shorten: Callable[[Tensor], Tensor] = clip) -> 
     ),
     statistic=f"training steps that a network which explodes survives thanks to clipping, out of {LIMIT}",
     unit="steps",
+    source=sources.ATLAS_GRADIENTS,
     stated=Verdict.HOLDS,
     holds=at_least(80),
     fails=at_most(20),
@@ -136,6 +139,7 @@ def clipping_keeps_direction(seed: int, kind: Callable[[float], Rule] = ClipValu
     scope=trained("nn.RNN", LEARNER, "recall of a bit 30 steps back", 150),
     statistic="settings of the clipping, out of two, with which it was learnt",
     unit="settings",
+    source=sources.ANABEL,
     stated=Verdict.FAILS,
     holds=at_least(2),
     fails=at_most(0),

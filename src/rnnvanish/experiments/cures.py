@@ -12,7 +12,7 @@ from torch import nn
 
 from rnnvanish import mitigations
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
-from rnnvanish.experiments import cure_study
+from rnnvanish.experiments import cure_study, sources
 from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.workbench import HIDDEN, curve
 from rnnvanish.mitigation import Build, Draw, Mitigation
@@ -137,6 +137,7 @@ def _drawn(network: str, cures: Sequence[Draw | Build]) -> nn.Module:
     scope=trained("nn.RNN", UNITS, RECALL, BUDGET, RATES),
     statistic="longest of 20, 60 and 180 steps that a plain network learnt as it is drawn, at the best of three learning rates",
     unit="steps",
+    source=sources.ENGINEER_MAXXING,
     stated=Verdict.FAILS,
     holds=at_most(60),
     fails=at_least(180),

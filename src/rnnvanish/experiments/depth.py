@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.learning import teach
 from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.small import seeded
@@ -115,6 +116,7 @@ class Whole(nn.Module):
     scope=f"{DEPTH} sigmoid layers, {WIDTH} units each, Glorot start, noise, before training",
     statistic=f"what a sigmoid layer leaves of the gradient: mean over {DEPTH} layers, from a Glorot start",
     unit="of the gradient",
+    source=sources.DIVE_INTO_DEEP_LEARNING,
     stated=Verdict.HOLDS,
     holds=at_most(0.5),
     fails=at_least(0.85),
@@ -132,6 +134,7 @@ def sigmoid_layers_lose(seed: int, kind: str = "sigmoid") -> float:
     scope=f"{DEPTH} tanh layers, {WIDTH} units each, Glorot start, noise, before training",
     statistic=f"what a tanh layer leaves of the gradient: mean over {DEPTH} layers, from a Glorot start",
     unit="of the gradient",
+    source=sources.DEEP_LEARNING_WORKSHOP,
     stated=Verdict.FAILS,
     holds=at_most(0.6),
     fails=at_least(0.85),
@@ -151,6 +154,7 @@ def every_stack_loses(seed: int, kind: str = "tanh") -> float:
     statistic="powers of ten by which the smallest gradient of any weights is smaller with weights of their own than "
     f"with shared ones, in {DEPTH} sigmoid layers",
     unit="powers of ten",
+    source=sources.DOMINGUES,
     stated=Verdict.FAILS,
     holds=at_most(0.5),
     fails=at_least(3),

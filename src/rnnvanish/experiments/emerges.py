@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import HIDDEN, STEPS, Small, difference
 
@@ -65,6 +66,7 @@ def jacobian(network: Small) -> Square:
     scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
     statistic="powers of ten between the size of the gradient and the product of the sizes of the contributions",
     unit="powers of ten",
+    source=sources.GARG,
     stated=Verdict.FAILS,
     holds=at_most(0.1),
     fails=at_least(10),
@@ -84,6 +86,7 @@ def derivatives_of_weights_multiply(seed: int, steps: int = STEPS) -> float:
     scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
     statistic="difference between the sum of the contributions and PyTorch's gradient",
     unit="of its size",
+    source=sources.PYTORCH_BOOK,
     stated=Verdict.HOLDS,
     holds=at_most(1e-12),
     fails=at_least(1e-3),
@@ -103,6 +106,7 @@ def contributions_add(seed: int, steps: slice = slice(None)) -> float:
     scope=before_training("nn.RNN", HIDDEN, STEPS, "a number to guess from white noise"),
     statistic="difference between the product of 59 derivatives and PyTorch's derivative of the last state by the first",
     unit="of its size",
+    source=sources.INTERACTIVE_PRIMER,
     stated=Verdict.HOLDS,
     holds=at_most(1e-10),
     fails=at_least(1e-3),

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import HIDDEN, Small, seeded
 
@@ -90,6 +91,7 @@ def gradient_is_the_slope(seed: int, aside: int = 0) -> float:
     statistic="learning rate from which one step brings less than half of the drop that the gradient promises; from "
     "0.000001 to 10000 were tried",
     unit="learning rate",
+    source=sources.RNN_QUICK_START,
     stated=Verdict.CAVEAT,
     holds=at_least(1e3),
     caveat=Bounds(1e-4, 1e2),

@@ -7,6 +7,7 @@ from functools import partial
 from torch import nn
 
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, SPAN, STEPS, curve, gated, rates_learnt
 
@@ -23,6 +24,7 @@ layer = partial(gated, nn.GRU)
     scope=before_training("nn.GRU", HIDDEN, STEPS),
     statistic="half-life of the gradient in torch.nn.GRU as it comes",
     unit="steps",
+    source=sources.NLP_WITH_GRUS,
     stated=Verdict.FAILS,
     holds=at_least(10),
     fails=at_most(3),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from torch import nn
 
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, LOUD, QUIET, STEPS, Build, curve, learn
 from rnnvanish.mitigations import Glorot, OrthogonalStart
@@ -62,6 +63,7 @@ def trained_half_life(seed: int, limit: int) -> float:
     statistic=f"volumes of the input, out of three ({', '.join(f'{each:g}' for each in VOLUMES)} times the usual), at "
     "which the half-life is at least three times as long as with PyTorch's default",
     unit="volumes",
+    source=sources.WELLS,
     stated=Verdict.CAVEAT,
     holds=at_least(3),
     caveat=Bounds(1, 2),

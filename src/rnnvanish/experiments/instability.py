@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import seeded
 
@@ -84,6 +85,7 @@ def vanishing_is_unstable(seed: int, scale: float = 1.0) -> float:
     scope=before_training(f"nn.RNN with recurrent weights {WILD:g} times as large", HIDDEN, STEPS),
     statistic=f"powers of ten by which the distance between twins has grown after {STEPS} steps",
     unit="powers of ten",
+    source=sources.R_PROJECTS,
     stated=Verdict.HOLDS,
     holds=at_least(2),
     fails=at_most(0),

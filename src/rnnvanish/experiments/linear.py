@@ -8,6 +8,7 @@ import torch
 from rnnvanish import cells
 from rnnvanish.cell import Cell
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.small import seeded
 from rnnvanish.experiments.workbench import Build, curve
 from rnnvanish.mitigations import Chrono
@@ -66,6 +67,7 @@ def sensitivity(seed: int, decay: float, safe: bool = False, steps: int = 10_000
     scope=f"LRU (decays from 0.9 to 0.999), S4D and S6 as their papers draw them, {HIDDEN} units; noise, before any training",
     statistic="half-life of the gradient in the one of the three that forgets first",
     unit="steps",
+    source=sources.ENGINEERS_OF_AI,
     stated=Verdict.HOLDS,
     holds=at_least(25),
     fails=at_most(5),

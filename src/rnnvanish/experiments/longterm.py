@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.learning import Lesson, Reader, teach
 from rnnvanish.experiments.scopes import trained
 from rnnvanish.tasks import Recall
@@ -72,6 +73,7 @@ def score(lesson: Lesson, length: int = LENGTH) -> float:
     scope=f"one tanh unit that hands itself on twice as large, shaken for {STEPS} steps, {SWITCHES} of them",
     statistic=f"switches that still stand as they were set after {STEPS} steps; guessing would give 0.5",
     unit="of all",
+    source=sources.REINFORCEMENT_LEARNING,
     stated=Verdict.FAILS,
     holds=at_most(0.6),
     fails=at_least(0.99),
@@ -107,6 +109,7 @@ def what_is_kept_teaches(seed: int, steps: int = STEPS) -> float:
     scope=trained("nn.RNN", HIDDEN, f"recall of the first of {LENGTH} inputs", LIMIT),
     statistic=f"right answers about the first of {LENGTH} inputs after {LIMIT} steps of training; guessing gives 0.5",
     unit="of all",
+    source=sources.DEEP_LEARNING_WORKBOOK,
     stated=Verdict.HOLDS,
     holds=at_most(0.6),
     fails=at_least(0.9),
@@ -125,6 +128,7 @@ def default_does_not_learn(seed: int, start: str = "default") -> float:
     statistic=f"right answers about the first of {LENGTH} inputs after {LIMIT} steps of training at most, "
     "from an orthogonal start; guessing gives 0.5",
     unit="of all",
+    source=sources.LEARN_AI,
     stated=Verdict.FAILS,
     holds=at_most(0.6),
     fails=at_least(0.9),

@@ -5,6 +5,7 @@ from functools import partial
 from torch import nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, SPAN, STEPS, curve, gated, rates_learnt
 
@@ -22,6 +23,7 @@ layer = partial(gated, nn.LSTM)
     scope=before_training("nn.LSTM", HIDDEN, STEPS),
     statistic="half-life of the gradient in torch.nn.LSTM as it comes",
     unit="steps",
+    source=sources.IRIS,
     stated=Verdict.FAILS,
     holds=at_least(10),
     fails=at_most(3),
@@ -40,6 +42,7 @@ def default_keeps_gradient(seed: int, start: str = "default") -> float:
     scope=before_training(f"nn.LSTM with the chrono start for {SPAN} steps", HIDDEN, STEPS),
     statistic="half-life of the gradient in torch.nn.LSTM with the chrono start",
     unit="steps",
+    source=sources.TEXTBOOK_OF_AI,
     stated=Verdict.HOLDS,
     holds=at_least(20),
     fails=at_most(5),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rnnvanish import cells
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import seeded
 from rnnvanish.probes import Curve, retention
@@ -71,6 +72,7 @@ def slope_times_weights(kind: str, gain: float, seed: int = 0) -> float:
     ),
     statistic="largest difference between the gradient that is left and 0.9 to the power of the lag, over 49 lags",
     unit="of the power",
+    source=sources.APXML,
     stated=Verdict.HOLDS,
     holds=at_most(1e-9),
     fails=at_least(1e-2),
@@ -94,6 +96,7 @@ def factors_compound(seed: int, kind: str = LINEAR) -> float:
     ),
     statistic="what one step back multiplies the gradient by, in a tanh network whose weights stretch 1.5 times",
     unit="times per step",
+    source=sources.MHTECHIN,
     stated=Verdict.FAILS,
     holds=at_most(0.9),
     fails=at_least(1.01),
@@ -117,6 +120,7 @@ def squashing_is_the_reason(seed: int, volume: float = 1.0) -> float:
     ),
     statistic="largest difference between predicted and measured factor per step, over three networks and three gains",
     unit="of the measured one",
+    source=sources.SIUA,
     stated=Verdict.HOLDS,
     holds=at_most(0.1),
     caveat=Bounds(0.1, 0.3),

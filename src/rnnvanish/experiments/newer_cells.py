@@ -4,6 +4,7 @@ import torch
 
 from rnnvanish import cells
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.linear import HIDDEN, layer
 from rnnvanish.experiments.workbench import Build, curve, gated
 from rnnvanish.recurrent import Recurrent
@@ -73,6 +74,7 @@ def one_gate_forgets_sooner(seed: int, other: float = 0.0) -> float:
     scope=f"uRNN as its authors draw it, {HIDDEN} complex units; noise, before any training",
     statistic=f"gradient that is left {FAR} steps back",
     unit="of it",
+    source=sources.ARJOVSKY,
     stated=Verdict.HOLDS,
     holds=at_least(0.5),
     fails=at_most(0.05),
@@ -92,6 +94,7 @@ def unitary_keeps(seed: int, cell: str = "URNN") -> float:
     scope=f"LEM, {HIDDEN} units, with a step of 1, its default; noise, before any training",
     statistic="half-life of the gradient in LEM",
     unit="steps",
+    source=sources.RUSCH,
     stated=Verdict.FAILS,
     holds=at_least(50),
     fails=at_most(5),

@@ -3,7 +3,7 @@
 import torch
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
-from rnnvanish.experiments import vanishing
+from rnnvanish.experiments import sources, vanishing
 from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import seeded
 
@@ -39,6 +39,7 @@ def silent(seed: int, start: str = "default", weight: float = 1.0, dtype: torch.
     scope=before_training("nn.RNN in half precision", vanishing.HIDDEN, STEPS),
     statistic="steps whose gradient is exactly zero with the best loss scale, as a part of those without",
     unit="of the steps",
+    source=sources.TENSORFLOW,
     stated=Verdict.FAILS,
     holds=at_most(0.1),
     fails=at_least(0.7),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rnnvanish.cell import Paper
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.learning import Reader, teach
 from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.small import seeded
@@ -135,6 +136,7 @@ def halves(seed: int, start: str = "default") -> tuple[float, float]:
     scope=trained("nn.RNN", HIDDEN, f"two witnesses {LENGTH} steps apart", TRAINED, stop=False),
     statistic="answers that change with the last witness, less those that change with the first",
     unit="of all",
+    source=sources.CAMPUS_X,
     stated=Verdict.HOLDS,
     holds=at_least(0.8),
     fails=at_most(0),

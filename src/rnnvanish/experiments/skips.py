@@ -7,6 +7,7 @@ from torch import nn
 
 from rnnvanish import cells
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, STEPS, Build, curve, learn
@@ -72,6 +73,7 @@ def between_layers_helps_time(seed: int, between: bool = True) -> float:
     scope=before_training(f"plain network of {LAYERS} layers", HIDDEN, STEPS),
     statistic="size of the gradient at the last input with shortcuts, as a multiple of that without",
     unit="times",
+    source=sources.RESIDUAL_LAYERS,
     stated=Verdict.HOLDS,
     holds=at_least(2),
     fails=at_most(1),
@@ -90,6 +92,7 @@ def between_layers_helps_depth(seed: int, layers: int = LAYERS) -> float:
     scope=before_training("nn.RNN with a shortcut over 10 steps", HIDDEN, STEPS),
     statistic="powers of ten that the gradient has grown by 100 steps back",
     unit="powers of ten",
+    source=sources.RESIDUAL_TIME,
     stated=Verdict.HOLDS,
     holds=Bounds(-2, 2),
     fails=at_most(-6),

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.learning import Lesson, Reader, teach
 from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.small import seeded
@@ -87,6 +88,7 @@ def aim(seed: int, length: int, batches: int = 20) -> float:
     statistic=f"training steps until the first of 20 inputs is recalled, as a multiple of those for 5 inputs; "
     f"waiting ends after {PATIENCE}",
     unit="times",
+    source=sources.DEEP_LEARNING_WITH_TENSORFLOW,
     stated=Verdict.HOLDS,
     holds=at_least(2.5),
     fails=at_most(1.3),
@@ -105,6 +107,7 @@ def learning_is_slow(seed: int, length: int = 20) -> float:
     scope=f"nn.RNN, {HIDDEN} units, recall of the first of 5 and of 80 inputs, batches of {BATCH}, before training",
     statistic="size of the gradient of the weights with 80 inputs, as a part of that with 5 inputs",
     unit="of that size",
+    source=sources.CODE_360,
     stated=Verdict.FAILS,
     holds=at_most(0.1),
     fails=at_least(0.5),
@@ -158,6 +161,7 @@ def batches_show_the_way(seed: int, length: int = 20) -> float:
     scope=f"nn.RNN, {HIDDEN} units, the first of 20 inputs is asked for, batches of {LARGE}, before training",
     statistic=f"how well the gradient of a batch of {LARGE} points the useful way (cosine; 1: wholly, 0: not at all)",
     unit="of 1",
+    source=sources.BATCH_SIZE,
     stated=Verdict.FAILS,
     holds=at_least(0.5),
     fails=at_most(0.15),

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import BATCH, FEATURES, HIDDEN, seeded
 
@@ -43,6 +44,7 @@ def change_by_step(layer: nn.RNN, x: Tensor, at: int) -> Float[Tensor, " time"]:
     scope=before_training("nn.RNN", HIDDEN, STEPS),
     statistic="largest difference between the outputs of one run and of a run in two parts that share only the state",
     unit="on the scale of the outputs, -1 to 1",
+    source=sources.ILLUSTRATED,
     stated=Verdict.HOLDS,
     holds=at_most(1e-12),
     fails=at_least(1e-3),
@@ -64,6 +66,7 @@ def state_is_all_the_past(seed: int, keep: bool = True) -> float:
     scope=before_training("nn.RNN", HIDDEN, STEPS),
     statistic="largest change of the outputs before step 60 when the input from step 60 on is replaced",
     unit="on the scale of the outputs, -1 to 1",
+    source=sources.IBM,
     stated=Verdict.HOLDS,
     holds=at_most(0),
     fails=at_least(1e-3),

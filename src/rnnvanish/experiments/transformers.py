@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.small import seeded
 
 WIDTH, HEADS, STEPS, BATCH = 16, 2, 201, 2
@@ -91,6 +92,7 @@ def work(past: int, recurrent: bool = False, seed: int = 0) -> int:
     scope=f"a transformer as PyTorch draws its parts: 4 layers, {WIDTH} numbers wide, {HEADS} heads; noise, before any training",
     statistic="gradient that arrives 200 steps back, as a part of that 20 steps back",
     unit="of it",
+    source=sources.ORVIETO_SUMMARY,
     stated=Verdict.HOLDS,
     holds=at_least(0.3),
     fails=at_most(0.01),
@@ -111,6 +113,7 @@ def no_vanishing_over_distance(seed: int, recurrent: bool = False) -> float:
     scope=f"12 layers without shortcuts, normalised first, {WIDTH} numbers wide, {HEADS} heads, {STEPS} steps; noise, before any training",
     statistic="powers of ten of the gradient that a step in the middle has lost, through 12 layers without shortcuts",
     unit="powers of ten",
+    source=sources.AI_CASSINDRA,
     stated=Verdict.FAILS,
     holds=at_most(3),
     fails=at_least(8),

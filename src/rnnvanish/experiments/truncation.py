@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rnnvanish import cells
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.small import seeded
 from rnnvanish.mitigation import Build
 from rnnvanish.mitigations import OrthogonalStart, RandomTruncation, TruncatedBackpropagation
@@ -67,13 +68,14 @@ def error_averages_out(seed: int, cure: Build = CUT) -> float:
 
 @claim(
     section=24,
-    sentence=f"A window of {2 * WINDOW} steps loses nothing that matters.",
+    sentence="Cutting the gradient every few steps loses nothing that matters.",
     finding="That depends on how long the network remembers. Of one that forgets, as PyTorch draws it, the window loses next to nothing: "
     "there was nothing beyond it. Of one that remembers it loses what it remembers.",
     scope=f"a plain network of {HIDDEN} units with an orthogonal start, asked for what it read {STEPS - 1} steps ago; cut every "
     f"{2 * WINDOW} steps, {MANY} sequences, before any training",
     statistic="part of the gradient that the window loses",
     unit="of the gradient",
+    source=sources.GLOSARIX,
     stated=Verdict.FAILS,
     holds=at_most(0.02),
     fails=at_least(0.08),

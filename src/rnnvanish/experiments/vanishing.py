@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.experiments import sources
 from rnnvanish.experiments.scopes import before_training
 from rnnvanish.experiments.small import seeded
 from rnnvanish.probes import Curve, retention
@@ -73,6 +74,7 @@ def lost_in_single_precision(seed: int = 0, steps: int = 200) -> tuple[int, int]
     scope=before_training("nn.RNN", HIDDEN, STEPS),
     statistic="powers of ten that the gradient has lost 100 steps back",
     unit="powers of ten",
+    source=sources.SIUA,
     stated=Verdict.HOLDS,
     holds=at_least(6),
     fails=at_most(1),
@@ -90,6 +92,7 @@ def default_network_forgets(seed: int, start: str = "default") -> float:
     scope=before_training("nn.RNN", HIDDEN, STEPS),
     statistic="angle between the gradient of all 101 steps and that of the last 10 alone (90: nothing in common)",
     unit="degrees",
+    source=sources.WISAM,
     stated=Verdict.HOLDS,
     holds=at_most(2.5),
     fails=at_least(25),

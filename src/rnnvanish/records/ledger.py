@@ -19,7 +19,16 @@ from rnnvanish.records.files import write_whole
 FOLDER = Path(__file__).parent
 #: What carries a number and does not make it.
 CARRIERS = {
-    f"rnnvanish.{name}" for name in ("claim", "records.ledger", "records.files", "names", "plots", "records.provenance")
+    f"rnnvanish.{name}"
+    for name in (
+        "claim",
+        "experiments.sources",
+        "records.ledger",
+        "records.files",
+        "names",
+        "plots",
+        "records.provenance",
+    )
 }
 
 
