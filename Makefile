@@ -39,8 +39,8 @@ test: lint ## every check: what CI runs
 	$(BIN)/asv check --python=same
 	$(MAKE) --no-print-directory bench-quick
 
-claims: env ## the expensive claims, measured again and stored: commit src/rnnvanish/records
-	OMP_NUM_THREADS=1 $(BIN)/rnnvanish claims --update
+claims: env ## what is missing of the expensive claims, trained, measured and stored: commit src/rnnvanish/records
+	OMP_NUM_THREADS=1 $(BIN)/rnnvanish claims --update --workers 2
 
 reproduce: env ## what papers report, trained again and stored: commit src/rnnvanish/records; can be stopped and started again
 	OMP_NUM_THREADS=1 $(BIN)/rnnvanish sweep reproduced --export src/rnnvanish/records/studies/reproduced.json

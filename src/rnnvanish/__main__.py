@@ -22,7 +22,7 @@ try:
         to_json,
         wants_json,
     )
-    from rnnvanish.names import WrongUse, built, did_you_mean, listed, lookup
+    from rnnvanish.names import WrongUse, built, lookup
 
 except KeyboardInterrupt:
     sys.exit(130)
@@ -199,70 +199,29 @@ def claims(
     section: int | None = None,
     only: str | None = None,
     seeds: int | None = None,
+    all: bool = False,
     update: bool = False,
-    stored: bool = False,
+    workers: int = 1,
     json: bool = False,
 ) -> Ending:
     """Measure the claims of the explanation again; fails where a verdict is not the one that the text states.
+
+    What is too expensive for that is shown as it is stored, as the site does. How far it is stands on standard error.
 
     Args:
         section: The claims of one section, by its number.
         only: One claim, by its id.
         seeds: How many seeds, instead of each claim's own number.
-        update: Measure the expensive claims alone, those that the site does not measure itself, and store the results.
-            Each is stored at once. After an interruption the same command goes on: what was measured today, with the
-            code as it is, is not measured again.
-        stored: Measure the cheap claims alone; of the expensive ones show what is stored, as the site does.
+        all: Measure the expensive ones, too; first says how long that takes. Those on a grid read their study.
+        update: Fill what is missing of the expensive claims, and store it: train what the study of claims lacks, and
+            measure what is not stored, or was by older code; with --only that claim in any case. Everything is stored as it
+            comes. After an interruption it says what is left, and the same command goes on.
+        workers: With --update train so many networks at a time, on Ray where it is installed.
         json: Print everything that was measured as JSON.
     """
-    from rnnvanish import experiments
-    from rnnvanish.records.ledger import NotStored
+    from rnnvanish.experiments import command
 
-    known = {claim.id: claim for claim in experiments.claims()}
-    sections = sorted({claim.section for claim in known.values()})
-    if only is not None and only not in known:
-        raise WrongUse(f"There is no claim {only!r}.{did_you_mean(only, known)} There are: {listed(known)}.")
-    if section is not None and section not in sections:
-        raise WrongUse(f"There is no section {section}. There are: {', '.join(map(str, sections))}.")
-    if seeds is not None and seeds < 1:
-        raise WrongUse(f"claims needs seeds >= 1, got {seeds}.")
-    if update and (stored or seeds is not None):
-        raise WrongUse("--update measures and stores at each claim's own seeds: leave out --stored and --seeds.")
-    chosen = [c for c in known.values() if only in (None, c.id) and section in (None, c.section)]
-    if update and not (chosen := [claim for claim in chosen if claim.stored]):
-        raise WrongUse("None of these claims is stored: they are cheap, and measured whenever the site is built.")
-    records = []
-    for claim in chosen:
-        try:
-            recalled = claim.stored and (stored or (update and only is None and claim.stored_today()))
-            measurement = claim.recall() if recalled else claim.measure(seeds)
-        except NotStored as error:
-            raise WrongUse(str(error)) from error
-        if update and not recalled:
-            claim.keep(measurement)
-        record = claim.to_json(measurement)
-        records.append(record)
-        if not json and not print_text(_told(claim, record, recalled)):
-            break  # nobody reads on
-    broken = [record["id"] for record in records if record["verdict"] != record["stated"]]
-    if not json:
-        print_text(f"{len(records) - len(broken)} of {len(records)} claims have the verdict that the text states.\n")
-    return int(bool(broken)), {"claims": records}
-
-
-def _told(claim: Any, record: dict[str, Any], recalled: bool) -> str:
-    """A measured claim as people read it."""
-    differs = "" if record["verdict"] == record["stated"] else f"   THE TEXT STATES: {record['stated']}"
-    agreement = f" ({record['agreement'].lower()})" if record["agreement"] else ""
-    when = f", stored on {record['provenance']['date']}" if recalled else ""
-    since = ", and the code has changed since" if record["outdated"] else ""
-    return (
-        f"{claim.section:>2}  {claim.id:<40} {record['verdict']}{agreement}{differs}\n"
-        f"    “{claim.sentence}”\n"
-        f"    of {claim.scope}\n"
-        f"    {claim.statistic}: {record['result']}; {record['thresholds']}\n"
-        f"    {record['seeds']} seeds, {record['seconds']:.1f} s{when}{since}\n\n"
-    )
+    return command.run(section, only, seeds, all, update, workers, json)
 
 
 def sweep(

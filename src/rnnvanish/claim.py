@@ -261,10 +261,11 @@ class Claim:
             "Measured": self.statistic,
             "Result": _spread(measurement, self.unit),
             "Thresholds": self.thresholds(),
+            **self.evidence(measurement),
         }
         outside = measurement.verdict != Verdict.HOLDS  # what to say instead
         if not outside:
-            facts = {words()["box"]["found"]: self.finding, **facts}
+            facts = {words()["box"]["found"]: self.found(measurement), **facts}
         if self.control is not None:
             facts["Control"] = f"It comes out otherwise {self.control.words}."
         if self.stored:
@@ -286,7 +287,7 @@ class Claim:
                 agreement=self.agreement(measurement),
                 needle=needle(zones, measurement.values, kind, self.unit),
                 outside=outside,
-                finding=self.finding,
+                finding=self.found(measurement),
                 facts=facts,
             )
         )
@@ -297,7 +298,7 @@ class Claim:
             "id": self.id,
             "section": self.section,
             "sentence": self.sentence,
-            "finding": self.finding,
+            "finding": self.found(measurement),
             "scope": self.scope,
             "source": asdict(self.source) if self.source is not None else None,
             "identity": self.identity,
@@ -317,6 +318,14 @@ class Claim:
             "stored": self.stored,
             "outdated": measurement.outdated,
         }
+
+    def found(self, measurement: Measurement) -> str:
+        """What the measurement says, in plain words."""
+        return self.finding
+
+    def evidence(self, measurement: Measurement) -> dict[str, str]:
+        """What else its box shows, by what it is called."""
+        return {}
 
     def agreement(self, measurement: Measurement) -> str:
         """Say in words how many of several draws alone would get the same verdict; of an identity, that it is one."""

@@ -244,5 +244,12 @@ def write_results(found: Results, path: Path) -> None:
     write_whole(path, to_json(head)[:-1] + ', "rows": {\n' + ",\n".join(lines) + "\n}}\n")
 
 
+def put_back(found: Results, store: Store) -> None:
+    """Write results into a folder, where it has none of these trials: so a sweep goes on from a file of results."""
+    for trial, content in found.records.items():
+        if store.read(trial).state == "missing":
+            store.write(trial, content)
+
+
 def _compact(row: Sequence[Any]) -> str:
     return json.dumps(json.loads(to_json(row)), separators=(",", ":"))
