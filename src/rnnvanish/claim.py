@@ -233,14 +233,6 @@ class Claim:
         details: list[Any] = ledger.read(self.id)["details"]
         return details
 
-    def stored_today(self) -> bool:
-        """Say whether the stored measurement is of today and of the code as it is."""
-        try:
-            known = self.recall()
-        except ledger.NotStored:
-            return False
-        return not known.outdated and known.provenance["date"] == provenance()["date"]
-
     def show(self) -> None:
         """Measure (or recall, where it is stored), check, and show sentence, verdict and number on a page.
 

@@ -106,18 +106,6 @@ def test_score_is_that_of_who_knows():
     assert longterm.score(Lesson(1, [], [], Guesses())) == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_network_that_larger_steps_do_not_teach_is_noticed(monkeypatch):
-    asked = []
-
-    def teach(build, task, seed, limit, lr):
-        asked.append((len(task.sample(1, torch.Generator()).inputs), lr))
-        return Lesson(math.inf, [], [], build())
-
-    monkeypatch.setattr(longterm, "teach", teach)
-    broken(longterm.start_is_fate)
-    assert set(asked) == {(31, 0.01)}
-
-
 # Section 9
 
 

@@ -142,21 +142,6 @@ def test_clipping_that_turns_nothing_or_turns_by_the_norm_is_noticed(monkeypatch
     broken(clipping.clipping_keeps_direction)
 
 
-def test_clipping_that_does_not_act_on_explosions_is_noticed(monkeypatch):
-    right = clipping.explode
-    monkeypatch.setattr(clipping, "explode", lambda seed, threshold, scale: right(seed, None))
-    broken(clipping.clipping_stops_explosions)
-
-
-def test_clipping_that_mends_vanishing_is_noticed(monkeypatch):
-    monkeypatch.setattr(clipping, "learn", lambda *_, clip, **__: lesson(10 if clip else math.inf))
-    broken(clipping.clipping_mends_vanishing)
-
-
-def test_steps_survived_end_at_the_first_loss_that_is_no_number():
-    assert clipping.survived(Lesson(math.inf, [1.0, 2.0, math.nan, 1.0], [], nn.Module())) == 2
-
-
 # 15
 
 
@@ -215,20 +200,6 @@ def test_without_weights_the_gate_alone_decides_the_half_life(gated):
     )
 
 
-def test_learning_that_does_not_hang_on_the_gate_is_noticed(monkeypatch):
-    monkeypatch.setattr(workbench, "learn", lambda *_, **__: lesson(10))
-    broken(lstm.default_learns)
-    broken(gru.gru_learns)
-    monkeypatch.setattr(workbench, "learn", lambda *_, **__: lesson(math.inf))
-    broken(lstm.open_gates_learn)
-
-
-def test_rates_are_counted_at_which_it_is_learnt(monkeypatch):
-    steps = {1e-3: math.inf, 3e-3: 10, 1e-2: 20}
-    monkeypatch.setattr(workbench, "learn", lambda build, lag, seed, lr, limit: lesson(steps[lr]))
-    assert workbench.rates_learnt(lambda: nn.RNN(1, 2), 5, 0, tuple(steps), 30) == 2
-
-
 # 19
 
 
@@ -283,17 +254,6 @@ def test_a_half_life_that_foretells_nothing_or_all_is_noticed(monkeypatch):
 
 def test_without_a_bend_nothing_is_lost():
     assert workbench.curve(beyond.straight(), 0).gain[100] == pytest.approx(1, rel=1e-3)
-
-
-def test_a_network_that_explodes_and_learns_as_soon_or_never_is_noticed(monkeypatch):
-    """At two scales, the steps that `learn` says: the same for both, or none for the one that stretches."""
-    monkeypatch.setattr(exploding, "wild", lambda scale, hidden: scale)
-    monkeypatch.setattr(exploding, "learn", lambda scale, *_, **__: lesson(20))
-    broken(exploding.clipping_learns_what_is_near)
-    monkeypatch.setattr(exploding, "learn", lambda scale, *_, **__: lesson(20 if scale == 1 else math.inf))
-    broken(exploding.clipping_learns_what_is_near)
-    monkeypatch.setattr(exploding, "learn", lambda scale, *_, **__: lesson(20 * scale))
-    assert exploding.clipping_learns_what_is_near.check(FEW).median == exploding.WILD
 
 
 def test_the_middle_of_the_stored_points_is_taken_network_by_network(monkeypatch):

@@ -9,11 +9,12 @@ import pytest
 from rnnvanish import experiments
 from rnnvanish.__main__ import main
 from rnnvanish.claim import MIME, ClaimBroken, Verdict, at_least, at_most, claim
+from rnnvanish.experiments.claim_grid import GridClaim
 from rnnvanish.records import ledger
 from rnnvanish.records.provenance import provenance
 
 CHEAP = [claim_ for claim_ in experiments.claims() if not claim_.stored]
-STORED = [claim_ for claim_ in experiments.claims() if claim_.stored]
+STORED = [claim_ for claim_ in experiments.claims() if claim_.stored and not isinstance(claim_, GridClaim)]
 
 
 def dear(name, values, stated=Verdict.HOLDS, measured=None):
@@ -78,7 +79,7 @@ def test_a_missing_one_names_the_command(folder, known, capsys):
     with pytest.raises(ledger.NotStored, match=f"rnnvanish claims --update --only {claim_.id}$"):
         claim_.show()
     known(claim_)
-    assert main(["claims", "--stored"]) == 2
+    assert main(["claims"]) == 2
     assert "--update --only" in capsys.readouterr().err
 
 
@@ -111,11 +112,15 @@ def test_update_stores_each_at_once_and_goes_on_after_an_interruption(folder, kn
     assert "2 of 2 claims" in capsys.readouterr().out
     assert main(["claims", "--update", "--only", dear("first", (12,)).id]) == 0  # named: measured in any case
     assert measured[3:] == [("first", 0)]
-    assert main(["claims", "--stored"]) == 0
+    assert main(["claims"]) == 0
     assert len(measured) == 4
+    capsys.readouterr()
+    assert main(["claims", "--all"]) == 0
+    assert len(measured) == 6
+    assert "Measuring the expensive claims, too, takes about less than a second" in capsys.readouterr().err
 
 
-def test_what_is_of_another_day_or_of_other_code_is_measured_again(folder, known, monkeypatch):
+def test_what_is_of_other_code_is_measured_again_and_what_is_of_another_day_is_not(folder, known, monkeypatch):
     measured = []
     claim_ = dear("it", (12,), measured=measured)
     known(claim_)
@@ -123,9 +128,10 @@ def test_what_is_of_another_day_or_of_other_code_is_measured_again(folder, known
     path = folder / f"{claim_.id}.json"
     path.write_text(path.read_text().replace(provenance()["date"], "2001-01-01"))
     main(["claims", "--update"])
+    assert len(measured) == 1
     monkeypatch.setattr(ledger, "digest", lambda module: "another")
     main(["claims", "--update"])
-    assert len(measured) == 3
+    assert len(measured) == 2
 
 
 def test_a_verdict_that_differs_is_stored_and_fails(folder, known, capsys):
@@ -136,10 +142,10 @@ def test_a_verdict_that_differs_is_stored_and_fails(folder, known, capsys):
     assert claim_.recall().verdict == Verdict.FAILS
 
 
-@pytest.mark.parametrize("arguments", [["--update", "--seeds", "3"], ["--update", "--stored"]])
+@pytest.mark.parametrize("arguments", [["--update", "--seeds", "3"], ["--update", "--all"]])
 def test_options_that_contradict_each_other(capsys, arguments):
     assert main(["claims", *arguments]) == 2
-    assert "leave out --stored and --seeds" in capsys.readouterr().err
+    assert "leave out --all and --seeds" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import takewhile
 
 import torch
 from jaxtyping import Float
@@ -15,13 +14,11 @@ from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments import sources
 from rnnvanish.experiments.claim_grid import Grid, grid_claim
 from rnnvanish.experiments.claim_study import DEFAULT, ORTHOGONAL, Network, Outcome
-from rnnvanish.experiments.learning import Lesson
 from rnnvanish.experiments.small import seeded
-from rnnvanish.experiments.workbench import LEARNER, learn
 from rnnvanish.mitigation import Rule
-from rnnvanish.mitigations import ClipNorm, ClipValue, Identity
+from rnnvanish.mitigations import ClipNorm, ClipValue
 
-THRESHOLD, LIMIT = 1.0, 100
+THRESHOLD = 1.0
 
 #: A network that explodes, clipped at a norm of 1 and not clipped, and one that does not; how long it is looked at.
 CLIPPED = Network("clipped", "Elman(nonlinearity='relu')", "Identity(scale=1.2)")
@@ -45,23 +42,6 @@ def gradients(seed: int, count: int = 2000) -> Float[Tensor, "count weights"]:
         sizes = 10 ** (24 * torch.rand(count, 1, dtype=torch.float64) - 12)
     drawn: Tensor = directions / directions.norm(dim=1, keepdim=True) * sizes
     return drawn
-
-
-def wild(scale: float = 1.2) -> nn.Module:
-    """Draw a network that explodes: ReLU, and recurrent weights that hand each unit on `scale` times as large."""
-    return Identity(scale=scale)(nn.RNN(1, LEARNER, nonlinearity="relu"))
-
-
-def explode(seed: int, threshold: float | None, scale: float = 1.2) -> Lesson:
-    """Train a network that explodes, by plain gradient descent, on a bit 60 steps back."""
-    return learn(
-        partial(wild, scale), 60, seed, clip=threshold, limit=LIMIT, lr=0.1, optimizer=torch.optim.SGD, stop=False
-    )
-
-
-def survived(lesson: Lesson) -> int:
-    """Count the steps until the loss is not a number, or infinite."""
-    return sum(1 for _ in takewhile(math.isfinite, lesson.losses))
 
 
 def angle(one: Tensor, other: Tensor) -> float:

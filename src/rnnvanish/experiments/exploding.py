@@ -13,8 +13,7 @@ from rnnvanish.experiments.workbench import HIDDEN, STEPS, Build, curve
 
 #: Recurrent weights, as a multiple of orthogonal ones.
 SCALES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 2.0, 2.5, 3.0)
-WILD, LAG, LIMIT = 3.0, 40, 200
-NEAR, PATIENCE = 20, 300
+WILD, LAG, NEAR = 3.0, 40, 20
 
 #: The network that learns, and how far its weights stretch.
 STRETCHED, STRETCHES = Network("stretched", mitigations="OrthogonalStart(gain={stretch})"), (1.5, 2.0, 3.0)

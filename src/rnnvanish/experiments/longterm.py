@@ -14,7 +14,6 @@ from rnnvanish.tasks import Recall
 STEPS, SWITCHES = 1000, 500
 FAR = Grid(lag=(40,))
 LENGTH, HIDDEN, LIMIT = 40, 32, 120
-LARGER, SHORTER, PATIENCE = 1e-2, 31, 300
 
 
 def latch(seed: int, weight: float = 2.0, steps: int = STEPS) -> Float[Tensor, "time switches"]:

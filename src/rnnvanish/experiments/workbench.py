@@ -1,6 +1,6 @@
 """What the techniques share: a layer as it is drawn, how much gradient it keeps, and how soon it learns to remember."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -65,8 +65,3 @@ def learn(build: Build, lag: int, seed: int, batch: int = 32, **options: Any) ->
     """
     task = Recall(lag + 1)
     return teach(lambda: Reader(build(), task), task, seed, batch=batch, **options)
-
-
-def rates_learnt(build: Build, lag: int, seed: int, rates: Sequence[float], limit: int) -> int:
-    """Count the learning rates at which a bit `lag` steps back is learnt in `limit` steps of training."""
-    return sum(learn(build, lag, seed, lr=rate, limit=limit).learnt for rate in rates)
