@@ -141,6 +141,23 @@ def test_sweeps_in_one_folder_share_both_passes(tmp_path, monkeypatch):
     assert [progress.done for progress in ended] == [6 * (6 + 3)] * 3
 
 
+def test_what_another_sweep_has_done_is_gone_on_with_before_the_next_network(tmp_path):
+    """Another sweep has the first trial, and ends it while this one runs its third: the second pass comes next all the same."""
+    store, trials, calls = Store(tmp_path), STUDY.trials(), []
+    hold = store.hold(trials[0])
+
+    def attempt(trial):
+        calls.append(trial)
+        if len(calls) == 3:
+            store.write(trials[0], learns(trials[0]))
+            hold.release()
+        return learns(trial)
+
+    study = parsed(vars(STUDY) | {"grids": [{"cells": ["GRU"]}, {"cells": ["LSTM"]}]})
+    assert sweep(study, store, function=attempt).done == 18
+    assert [trial.cell for trial in calls] == ["GRU"] * 8 + ["LSTM"] * 9
+
+
 def test_folders_that_were_merged_are_one_study(tmp_path):
     whole, merged = tmp_path / "whole", tmp_path / "merged"
     sweep(STUDY, Store(whole), function=learns)

@@ -180,6 +180,7 @@ class _Work:
             if self.store.stop_asked() != self.stop_asked_before:
                 self.progress.stopped = True
                 return
+            self._look_at(others)
             trial = next(iter(self.todo))
             version = self.todo.pop(trial)
             hold = _patiently(partial(self.store.hold, trial), self.store)
@@ -193,6 +194,13 @@ class _Work:
                 self.progress.running = len(self.held)
                 self.report(self.progress)
                 yield trial
+
+    def _look_at(self, others: dict[Trial, tuple[int, ...]]) -> None:
+        """Count what other sweeps have done meanwhile, so that what follows from it is not left to the end."""
+        for trial, version in list(others.items()):
+            if self.store.version(trial) != version:
+                del others[trial]
+                self._follow(self._ended(trial, self.store.read(trial).content))
 
     def _ended(self, trial: Trial, content: dict[str, Any], here: bool = False) -> dict[Trial, tuple[int, ...]]:
         """Count a trial that has ended; returns what is left of those that follow from it."""
