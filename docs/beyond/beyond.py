@@ -13,8 +13,9 @@
 # The post works again: letters arrive. That does not mean that you can read the language they are written in, or do what
 # they ask of you.
 #
-# A gradient that arrives is such a letter. Without it a network is told nothing of what lies far back. With it, the
-# network *can* learn. Does it?
+# A gradient that arrives is such a letter. Say that the whisper has come through to the first person in the row. Now this
+# person knows what should have been done differently. Without the whisper a network is told nothing of what lies far back.
+# With it, the network *can* learn. Does it?
 #
 # ## Predict first
 #
@@ -25,8 +26,8 @@
 # 2. The one that loses it.
 #
 # ??? question "Show the answer"
-#     The one that loses it. The other has no bend in it, no tanh. It can only weigh and add, and with that nobody can tell
-#     whether two bits are the same.
+#     The one that loses it. The other has no tanh in it, nothing that bends. It can only weigh and add, and with that
+#     nobody can tell whether two bits are the same.
 #
 # ## The gradient arrives, and nothing is learnt
 
@@ -62,7 +63,8 @@ points = beyond.middle()
 fig, ax = plt.subplots()
 for kind, mark in {"RNN": "o", "LSTM": "s", "GRU": "^"}.items():
     ours = [point for point in points if point[0].startswith(kind)]
-    ax.plot([life for _, life, _ in ours], [max(lag, 2.5) for *_, lag in ours], mark, label=kind)
+    apart = {"RNN": 1.08, "LSTM": 1.0, "GRU": 1 / 1.08}[kind]  # so that none hides another
+    ax.plot([life for _, life, _ in ours], [apart * max(lag, 2.5) for *_, lag in ours], mark, label=kind)
 ax.set(
     xscale="log", yscale="log", xlabel="half-life before training, in steps", title="longest distance learnt, in steps"
 )
@@ -76,10 +78,11 @@ plt.show()
 _, half_lives, lags = zip(*points, strict=True)
 low, high = beyond.interval(half_lives, lags)
 plots.say(
-    f"The rank correlation of these {len(points)} points is {beyond.spearman(half_lives, lags):.2f}. At 1, both would have "
-    f"the same order; at 0, they would have nothing to do with each other. Had we chosen other networks of this kind, "
-    f"we would expect it between {low:.2f} and {high:.2f}. The box below takes each draw by itself instead of the middle "
-    "of them. That is noisier, and so its number is lower."
+    f"Do the two rise together? Put the {len(points)} networks in order by half-life, and once more by what they learnt. One "
+    f"number says how alike the two orders are: 1 if they are the same, 0 if they have nothing to do with each other. Here "
+    f"it is {beyond.spearman(half_lives, lags):.2f}. With other networks of this kind we would expect it between {low:.2f} "
+    f"and {high:.2f}. The box below takes each draw by itself instead of the middle of them. That is noisier, and so its "
+    "number is lower."
 )
 
 # %% tags=["remove-input"]

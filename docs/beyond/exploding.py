@@ -13,6 +13,10 @@
 # Put a microphone in front of its own loudspeaker. A whisper comes out a little louder, goes in again, comes out louder
 # still. A moment later it howls.
 #
+# In our row of people: each says it a little louder than they have heard it.
+#
+# ![A whisper that grows along the row](../assets/drawings/howl.svg)
+#
 # A gradient can do the same. If each step back makes it a little larger, a hundred steps make it enormous. Many
 # explanations speak of the gradient that vanishes and forget this one.
 #

@@ -16,6 +16,9 @@
 # So it is with ReLU, a simple rule: what is below zero becomes zero, the rest stays. It helps in networks with many
 # layers. People then advise it for recurrent networks too, in place of tanh.
 #
+# In our row each note holds many numbers, and each number has a whisper of its own. With ReLU a number is either on, and
+# its whisper is passed on whole, or off, and its whisper ends there.
+#
 # ## Predict first
 #
 # We replace tanh by ReLU in a plain recurrent network, and nothing else. What happens to the half-life of the gradient?
@@ -31,9 +34,9 @@
 # ## Swap the part
 #
 # Tanh, ReLU, and two relatives of ReLU that let a little through below zero. The network and its first weights are the
-# same. Only the last line of the figure has another start, which comes in a moment.
+# same. After how many steps is half of the gradient gone?
 
-# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. ReLU and its two relatives fall faster than tanh. ReLU from the identity stays near all, and then drops to nothing."
+# %% tags=["hide-input"] alt="Bar chart: half-life of the gradient in steps, with tanh, with ReLU and with its two relatives. The bar of tanh is the longest, about one and a half steps. Those of ReLU and its relatives are shorter, about one step."
 import matplotlib.pyplot as plt
 
 from rnnvanish import plots
@@ -42,8 +45,11 @@ from rnnvanish.experiments.workbench import curve
 
 kinds = {"tanh": "tanh"} | activations.RECTIFIERS
 curves = {name: curve(activations.layer(kind), seed=0) for name, kind in kinds.items()}
-curves["ReLU from the identity"] = curve(activations.layer("relu", identity=True), seed=0)
-plots.retention(curves)
+fig, ax = plt.subplots(figsize=(4.6, 2.3))
+bars = ax.barh(list(curves), [kept.half_life for kept in curves.values()], color=["C0", "C1", "C1", "C1"])
+ax.bar_label(bars, fmt="%.1f", padding=4)
+ax.set(xlabel="half-life of the gradient, in steps", xlim=(0, 2))
+ax.invert_yaxis()
 plt.show()
 
 # %% tags=["remove-input"]
@@ -64,7 +70,16 @@ activations.relu_learns.show()
 # %% [markdown]
 # ## How long does it last?
 #
-# Look at the end of the curve in the figure.
+# Now the same over a hundred steps. Look at the end of the curve of ReLU from the identity.
+
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. Tanh and ReLU fall steeply, ReLU faster. ReLU from the identity stays near all for some dozens of steps, and then drops to nothing."
+curves["ReLU from the identity"] = curve(activations.layer("relu", identity=True), seed=0)
+plots.retention({name: curves[name] for name in ("tanh", "ReLU", "ReLU from the identity")})
+plt.show()
+
+# %% [markdown]
+# As long as all units are on, nothing is lost. But each unit is pushed to and fro by the noise, and sooner or later it is
+# off for a moment. Then its whisper ends.
 
 # %% tags=["remove-input"]
 activations.identity_start_lasts_for_ever.show()

@@ -67,7 +67,8 @@ attention.attention_finds_it.show()
 # %% [markdown]
 # ## What it costs
 #
-# For the way back of training, a network has to keep numbers in memory. How many?
+# The wall gets longer with each note, and everybody looks at all of it. For the way back of training, a network has to keep
+# numbers in memory. How many?
 
 # %% tags=["remove-input"]
 lengths = (50, 100, 200, 400, 800)
@@ -82,6 +83,10 @@ attention.attention_is_free.show()
 #
 # **The task still asks for what lies far back. Attention changes the way there: it is one step long.** In return, the
 # memory that it needs grows much faster than the sequence does.
+#
+# If the wall does it all, why have a row at all? That was asked in 2017. The answer is called *transformer*: all words go up
+# on the wall at once, and no note is handed on. The chat programs of today are built like that:
+# [Where the field stands](../beyond/field.py).
 #
 # ## What to do
 #

@@ -13,8 +13,9 @@
 # A dog on a leash can run, but only so far. The leash holds back a dog that pulls. It does nothing for a dog that sleeps:
 # no leash ever made a dog walk.
 #
-# Gradient clipping is such a leash. A gradient that is longer than the leash is shortened. People often list it as a
-# remedy against gradients that vanish *or* explode.
+# Gradient clipping is such a leash. A gradient that is longer than the leash is shortened. In our row: whoever shouts is
+# told to lower the voice. It does nothing for those whom nobody hears. People often list it as a remedy against gradients
+# that vanish *or* explode.
 #
 # ## Predict first
 #
@@ -29,7 +30,7 @@
 #
 # ## What comes out
 #
-# Each gradient goes in with one size and comes out with another. (10³ is a thousand, and 10⁻³ a thousandth.)
+# Each gradient goes in with one size and comes out with another. Both are counted in lengths of the leash.
 
 # %% tags=["hide-input"] alt="Line chart, both axes logarithmic: size of a gradient after clipping against its size before. Up to one the line rises as the size does; from one on it is flat."
 import matplotlib.pyplot as plt
@@ -41,7 +42,10 @@ sizes = gradients.norm(dim=1)
 order = sizes.argsort()
 fig, ax = plt.subplots()
 ax.loglog(sizes[order], [float(clipping.clip(gradient).norm()) for gradient in gradients[order]])
-ax.set(xlabel="size of the gradient before clipping", title="size of the gradient after clipping")
+ax.set(xlabel="gradient before clipping", title="gradient after clipping")
+ax.set_xticks([1e-9, 1, 1e9], ["a billionth", "1", "a billion"])
+ax.set_yticks([1e-9, 1e-6, 1e-3, 1], ["a billionth", "a millionth", "a thousandth", "1"])
+ax.minorticks_off()
 plt.show()
 
 # %% tags=["remove-input"]

@@ -13,8 +13,11 @@
 # Two people share a diary. Each evening they decide how much of the old page to keep and how much to write anew. One knob
 # does both: more of the old is less of the new.
 #
-# A GRU works like that. Its knob is called the **update gate**. It has one gate fewer than an LSTM, and is said to
-# remember as well.
+# ![One knob for old and new](../assets/drawings/knob.svg)
+#
+# A GRU works like that. In our row there is no folder this time. The note itself goes through the door, and what does not
+# get through is written anew. The knob is called the **update gate**. A GRU has one gate fewer than an LSTM, and is said
+# to remember as well.
 #
 # ## Predict first
 #
@@ -35,7 +38,7 @@ import matplotlib.pyplot as plt
 
 from rnnvanish import plots
 from rnnvanish.experiments import gru, lstm
-from rnnvanish.experiments.workbench import GATES, curve
+from rnnvanish.experiments.workbench import GATES, curve, direct
 
 curves = {f"GRU, {start}": curve(gru.layer(start), seed=0) for start in GATES}
 plots.retention(curves | {"LSTM, default": curve(lstm.layer(), seed=0)})
@@ -78,6 +81,28 @@ plots.slider(
 
 # %% tags=["remove-input"]
 gru.gate_is_a_clock.show()
+
+# %% [markdown]
+# ## Why do the two part?
+#
+# At the same bias, LSTM and GRU keep very different amounts. Yet the door is equally wide open in both. The LSTM has a
+# second way: what is written into the folder hangs on the note ([section 17](lstm.py)). Its input gate is a knob of its
+# own, and stays half open. In a GRU one knob does both. If more of the old passes on, less of the new is written, and so
+# the second way gets narrow. We can cut it in both, and see what the door alone leaves.
+
+# %% tags=["remove-input"]
+rows = []
+for bias in (2.0, 3.0, 4.0):
+    left = [
+        plots.one_in(float(curve(build, seed=0).gain[100]))
+        for build in (gru.layer(bias), lstm.layer(bias), direct(gru.layer(bias)), direct(lstm.layer(bias)))
+    ]
+    rows.append(f"| {bias:g} | " + " | ".join(left) + " |")
+plots.say(
+    "| bias | GRU | LSTM | GRU, door alone | LSTM, door alone |\n|---|---|---|---|---|\n"
+    + "\n".join(rows)
+    + "\n\nWhat is left of the gradient a hundred steps back."
+)
 
 # %% [markdown]
 # ## Does it learn?

@@ -15,7 +15,9 @@
 # and the message arrives.
 #
 # The first weights of a network are such knobs. Before training, they are drawn at random. How large they are drawn
-# decides how far the gradient reaches.
+# decides how far the gradient reaches. In our row of people: tell everybody beforehand how loudly to whisper.
+#
+# ![The same row with two starts](../assets/drawings/start.svg)
 #
 # ## Predict first
 #
@@ -92,6 +94,19 @@ plots.slider(
 )
 
 # %% [markdown]
+# Why is 1.0 too quiet? Because there is more in the way than the weights. Each state also passes through tanh, and tanh
+# takes a little at every step ([section 6](../problem/vanishing.py) measures how much). So the knob must stand a little
+# above "as loud as it came in".
+
+# %% tags=["remove-input"]
+loudness = {scale: float(kept.gain[100]) for scale, kept in zip(scales, scaled, strict=True)}
+best = min(loudness, key=lambda scale: abs(math.log(loudness[scale])))
+plots.say(
+    f"Of these settings {best:g} comes closest: a hundred steps back, {plots.one_in(loudness[best])} of the gradient is "
+    f"left. At 1.0 it is {plots.one_in(loudness[1.0])}. The right place hangs on how loud the input is."
+)
+
+# %% [markdown]
 # ## Luck of the draw
 #
 # Weights are drawn at random. How much does it matter which ones come up?
@@ -102,7 +117,8 @@ initialisation.any_draw_is_as_good.show()
 # %% [markdown]
 # ## Does it learn?
 #
-# The network sees one sign, plus or minus. Then it hears 39 steps of noise. Then it is asked for the sign.
+# The network sees one sign, plus or minus. Then it hears 39 steps of noise. Then it is asked for the sign. It
+# is a task that wants nothing but memory.
 
 # %% tags=["remove-input"]
 initialisation.good_start_learns.show()

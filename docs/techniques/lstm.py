@@ -44,7 +44,7 @@ import matplotlib.pyplot as plt
 
 from rnnvanish import plots
 from rnnvanish.experiments import lstm
-from rnnvanish.experiments.workbench import GATES, curve
+from rnnvanish.experiments.workbench import GATES, curve, direct
 
 curves = {start: curve(lstm.layer(start), seed=0) for start in GATES}
 plots.retention(curves)
@@ -103,9 +103,17 @@ plots.slider(
 # %% [markdown]
 # With the gate wide open, **more than all** is left. How can that be? The folder is the main way back, and it is not the
 # only one. What is written into the folder hangs on the note, and the note hangs on the folder. So there are many ways
-# back, and what comes along them adds up, like a shout and its echoes. If the main way takes next to nothing, the sum can
-# be more than what was sent.
-#
+# back, and what comes along them adds up, like a shout and its echoes.
+
+# %% tags=["remove-input"]
+alone = float(curve(direct(lstm.layer(3.0)), seed=0).gain[100])
+plots.say(
+    f"We can cut all ways through the note. Then, with a bias of 3, {plots.one_in(alone)} is left a hundred steps back. "
+    f"That is about what the gate alone passes on: {100 * gates[-1]:.0f} %, a hundred times over, makes "
+    f"{plots.one_in(gates[-1] ** 100)}. All the rest comes through the note."
+)
+
+# %% [markdown]
 # ## Does it learn?
 #
 # The network sees one sign, plus or minus, hears 20 steps of noise, and is asked for the sign. We try three learning
