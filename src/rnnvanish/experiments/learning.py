@@ -68,6 +68,7 @@ def teach(
     batch: int = 64,
     optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
     stop: bool = True,
+    watch: Callable[[int, nn.Module], None] | None = None,
 ) -> Lesson:
     """Train what `build` builds until it has learnt `task`, for `limit` steps at most.
 
@@ -81,6 +82,7 @@ def teach(
         batch: Sequences in a step.
         optimizer: Its class.
         stop: Whether to stop as soon as the task is learnt.
+        watch: Is called after each step with how many there were, and the model.
     """
     with seeded(seed):
         model = build()
@@ -98,6 +100,8 @@ def teach(
         if clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), clip)
         rule.step()
+        if watch is not None:
+            watch(step + 1, model)
         losses.append(loss.item())
         scores.append(task.score(answer, sample))
         mean = KEPT * mean + (1 - KEPT) * scores[-1]
