@@ -153,4 +153,5 @@ def origin() -> dict[str, str]:
 #: Networks that claims of several sections compare.
 DEFAULT = Network("PyTorch's own start")
 ORTHOGONAL = Network("an orthogonal start", mitigations="OrthogonalStart")
+ATTENDING = Network("with attention", mitigations="AttentionOverPast('dot')")
 HALF = Network("an orthogonal start, half as large", mitigations="OrthogonalStart(gain=0.5)")

@@ -70,7 +70,7 @@ def default_explodes(seed: int, builds: tuple[Build, ...] = DEFAULTS) -> float:
 @grid_claim(
     section=20,
     sentence="Clipping cures exploding gradients: the network then learns.",
-    finding="TODO",
+    finding="Up to about twice, it does: the clipped network learns, as the tame one does. In deep chaos it often does not.",
     scope="`nn.RNN` with orthogonal weights that stretch, clipped at a norm of 1",
     statistic="share of the seeds that learn without stretching, less that with it",
     unit="of the seeds",
@@ -79,7 +79,7 @@ def default_explodes(seed: int, builds: tuple[Build, ...] = DEFAULTS) -> float:
     stated=Verdict.CAVEAT,
     holds=at_most(0.4),
     fails=at_least(0.6),
-    control=control("TODO", sides=(HALF, ORTHOGONAL)),
+    control=control("with weights that shrink by half: there is nothing to clip", sides=(HALF, ORTHOGONAL)),
 )
 def clipping_cures(stretched: Outcome, tame: Outcome) -> float:
     """Compare how many learn."""
@@ -89,16 +89,16 @@ def clipping_cures(stretched: Outcome, tame: Outcome) -> float:
 @grid_claim(
     section=20,
     sentence=f"With clipping, a network that explodes learns what lies {NEAR} steps back.",
-    finding="TODO",
+    finding="It does, at its own best rate, at every width and with either optimiser.",
     scope=f"`nn.RNN` with orthogonal weights that stretch {WILD:g} times, clipped at a norm of 1",
     statistic="share of the seeds that learn, with stretching",
     unit="of the seeds",
     sides=(STRETCHED, ORTHOGONAL),
     grid=Grid(lag=(NEAR,), task=("recall",), stretch=(WILD,)),
-    stated=Verdict.CAVEAT,
+    stated=Verdict.HOLDS,
     holds=at_least(0.6),
     fails=at_most(0.4),
-    control=control("TODO", sides=(ORTHOGONAL, STRETCHED)),
+    control=control(f"{LAG} steps back", grid=Grid(lag=(LAG,), task=("recall",), stretch=(WILD,))),
     learner=True,
 )
 def clipping_learns_what_is_near(stretched: Outcome, tame: Outcome) -> float:

@@ -60,7 +60,8 @@ def open_gates_keep_gradient(seed: int, start: str = "chrono") -> float:
 @grid_claim(
     section=18,
     sentence=f"A GRU learns what lies {LAG} steps back.",
-    finding="TODO",
+    finding="As PyTorch draws it, Adam teaches it, at every width and on both tasks. Plain gradient descent does not; it teaches "
+    "the one whose update gate is opened.",
     scope="`nn.GRU` as PyTorch draws it",
     statistic="share of the seeds with which the GRU as PyTorch draws it learns",
     unit="of the seeds",
