@@ -1,5 +1,5 @@
 # ---
-# description: Gradients can also explode. Clipping keeps training alive, and does not make the network learn.
+# description: Gradients can also explode. Clipping keeps training alive; up to about twice the network learns.
 # jupyter:
 #   kernelspec:
 #     display_name: Python 3
@@ -89,8 +89,8 @@ exploding.clipping_cures.show()
 exploding.clipping_learns_what_is_near.show()
 
 # %% [markdown]
-# Why is that? Such a network is chaotic. A tiny change of an early state becomes a large change at the end. Clipping makes
-# the step shorter. It does not make the direction any better.
+# Why only up to there? A network that stretches too much is chaotic. A tiny change of an early state becomes a large change at
+# the end. Clipping makes the step shorter. It does not make the direction any better.
 #
 # ## What this means
 #
@@ -106,8 +106,11 @@ exploding.clipping_learns_what_is_near.show()
 # ??? info "For engineers"
 #     $U = s\,Q$ with $Q$ orthogonal, tanh, 64 units, white noise of variance 1, double precision. Since the slope of tanh is
 #     below one the gradient grows only from a scale above one; this critical scale depends on how loud the input is. Beyond
-#     it the largest Lyapunov exponent is positive. Learning: 32 units, Adam, rate 0.003, clipped at norm 1, a bit 40 or 20
-#     steps back.
+#     it the largest Lyapunov exponent is positive. 
+#     Learning is measured in the study `claims` (`rnnvanish sweep claims`): 16, 64 and 256 units, Adam and plain gradient
+#     descent, batches of 32, the gradient clipped at a norm of 1, at most 400 steps. Each network has its own best of four
+#     rates (0.001 to 0.03; 0.03 to 1 for plain descent), chosen with two seeds; three fresh seeds count. A bit is learnt
+#     where 95 % of the answers are right, twice in a row; adding where the loss is a tenth of that of remembering nothing.
 #
 #     - R. Pascanu, T. Mikolov, Y. Bengio (2013). On the difficulty of training recurrent neural networks. *ICML*.
 #       [arXiv:1211.5063](https://arxiv.org/abs/1211.5063)

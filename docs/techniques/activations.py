@@ -117,6 +117,11 @@ plots.say(
 #     left. With torch's own draw, He's start for ReLU ($2/n$) has a half-life of 7 to 25 steps where the plain swap has one. The rate fitted to the part before
 #     would hide this, so these claims read the gain itself.
 #
+#     Learning is measured in the study `claims` (`rnnvanish sweep claims`): 16, 64 and 256 units, Adam and plain gradient
+#     descent, batches of 32, the gradient clipped at a norm of 1, at most 400 steps. Each network has its own best of four
+#     rates (0.001 to 0.03; 0.03 to 1 for plain descent), chosen with two seeds; three fresh seeds count. A bit is learnt
+#     where 95 % of the answers are right, twice in a row; adding where the loss is a tenth of that of remembering nothing.
+#
 #     - Q. V. Le, N. Jaitly, G. E. Hinton (2015). A Simple Way to Initialize Recurrent Networks of Rectified Linear
 #       Units. [arXiv:1504.00941](https://arxiv.org/abs/1504.00941)
 #

@@ -53,7 +53,8 @@ attention.far_is_as_easy_as_near.show()
 # %% [markdown]
 # ## Does it learn?
 #
-# The network sees one sign, hears 30 steps of noise, and is asked for the sign.
+# The network sees one sign, hears 40 steps of noise, and is asked for the sign. Or it adds two marked numbers of forty. With
+# attention the way back is short. Does that make the difference?
 
 # %% tags=["remove-input"]
 attention.attention_learns.show()
@@ -97,8 +98,10 @@ attention.attention_is_free.show()
 #     Scaled dot product over the layer's own outputs, causal, one head: $y_t = h_t + \sum_{s \le t} w_{ts} h_s$. With
 #     weights near uniform, $\partial L / \partial h_s$ has a direct part of about $1/T$: flat in the distance, and small. Measured is the gradient of
 #     each state of the plain `nn.RNN` underneath. Memory is what autograd saves for the backward pass: every storage once, without weights and inputs, batch 1, 16 units.
-#     Training: 32 units, Adam, rate 0.005, batches of 32, gradient clipped at 1. At larger rates the plain network may learn it, too:
-#     see [section 8](../impacts/longterm.py).
+#     Learning is measured in the study `claims` (`rnnvanish sweep claims`): 16, 64 and 256 units, Adam and plain gradient
+#     descent, batches of 32, the gradient clipped at a norm of 1, at most 400 steps. Each network has its own best of four
+#     rates (0.001 to 0.03; 0.03 to 1 for plain descent), chosen with two seeds; three fresh seeds count. A bit is learnt
+#     where 95 % of the answers are right, twice in a row; adding where the loss is a tenth of that of remembering nothing.
 #
 #     - D. Bahdanau, K. Cho, Y. Bengio (2015). Neural Machine Translation by Jointly Learning to Align and Translate.
 #       *ICLR*. [arXiv:1409.0473](https://arxiv.org/abs/1409.0473)

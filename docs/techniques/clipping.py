@@ -73,7 +73,7 @@ clipping.clipping_keeps_direction.show()
 # %% [markdown]
 # ## What this means
 #
-# **Clipping is a remedy against exploding gradients. Against vanishing ones it does nothing.**
+# **Clipping is a remedy against exploding gradients. It makes none longer that vanishes.**
 #
 # ## What to do
 #
@@ -83,10 +83,13 @@ clipping.clipping_keeps_direction.show()
 #
 # ??? info "For engineers"
 #     By norm, $g \leftarrow g \min(1, \theta / \lVert g \rVert)$: a factor of at most one. The exploding network is a ReLU
-#     network with recurrent weights $1.2\,I$, trained by plain gradient descent at rate 0.1 on a bit 60 steps back. That
-#     it survives does not mean that it learns: see [Exploding gradients](../beyond/exploding.py). The network that does not learn
-#     what lies 30 steps back is trained by Adam at a rate of 0.003. At 0.01 it may learn it: see
-#     [section 8](../impacts/longterm.py).
+#     network with recurrent weights $1.2\,I$, trained by plain gradient descent for 200 steps at rates from 0.001 to 1. Alive
+#     is a training whose loss is finite in the end, and at most 1.5 times that of remembering nothing. That
+#     it survives does not mean that it learns: see [Exploding gradients](../beyond/exploding.py).
+#     Learning is measured in the study `claims` (`rnnvanish sweep claims`): 16, 64 and 256 units, Adam and plain gradient
+#     descent, batches of 32, the gradient clipped at a norm of 1, at most 400 steps. Each network has its own best of four
+#     rates (0.001 to 0.03; 0.03 to 1 for plain descent), chosen with two seeds; three fresh seeds count. A bit is learnt
+#     where 95 % of the answers are right, twice in a row; adding where the loss is a tenth of that of remembering nothing.
 #
 #     - J. Zhang, T. He, S. Sra, A. Jadbabaie (2020). Why Gradient Clipping Accelerates Training: A Theoretical
 #       Justification for Adaptivity. *ICLR*. [arXiv:1905.11881](https://arxiv.org/abs/1905.11881)

@@ -107,7 +107,8 @@ plots.say(
 # %% [markdown]
 # ## Does it learn?
 #
-# The task is that of the LSTM: one sign, 20 steps of noise, and then the question for the sign.
+# The tasks are those of the LSTM: one sign, 20 steps of noise, and then the question for the sign; and adding two of twenty
+# numbers.
 
 # %% tags=["remove-input"]
 gru.gru_learns.show()
@@ -125,8 +126,11 @@ gru.gru_learns.show()
 #
 # ??? info "For engineers"
 #     In torch $h_t = (1 - z_t)\, n_t + z_t\, h_{t-1}$, so that the direct path carries $z_t \approx \sigma(0) = 1/2$. Cho et
-#     al. write it so too; Chung et al. have $z$ and $1 - z$ exchanged. Training: 32 units, Adam, rates 0.003 and 0.01, a
-#     bit 20 steps back. The default does learn it with more steps, at some rates: the claim says how soon, not whether ever.
+#     al. write it so too; Chung et al. have $z$ and $1 - z$ exchanged.
+#     Learning is measured in the study `claims` (`rnnvanish sweep claims`): 16, 64 and 256 units, Adam and plain gradient
+#     descent, batches of 32, the gradient clipped at a norm of 1, at most 400 steps. Each network has its own best of four
+#     rates (0.001 to 0.03; 0.03 to 1 for plain descent), chosen with two seeds; three fresh seeds count. A bit is learnt
+#     where 95 % of the answers are right, twice in a row; adding where the loss is a tenth of that of remembering nothing.
 #
 #     - K. Cho et al. (2014). Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
 #       Translation. *EMNLP*. [arXiv:1406.1078](https://arxiv.org/abs/1406.1078)

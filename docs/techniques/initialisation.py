@@ -117,8 +117,8 @@ initialisation.any_draw_is_as_good.show()
 # %% [markdown]
 # ## Does it learn?
 #
-# The network sees one sign, plus or minus. Then it hears 39 steps of noise. Then it is asked for the sign. It
-# is a task that wants nothing but memory.
+# The network sees one sign, plus or minus. Then it hears 40 steps of noise. Then it is asked for the sign. It
+# is a task that wants nothing but memory. Each start is trained at the learning rate that suits it best.
 
 # %% tags=["remove-input"]
 initialisation.good_start_learns.show()
@@ -158,7 +158,12 @@ normalisation.ends_vanishing.show()
 #     and recurrent weights with variance $2/(n_{in} + n_{out})$; the recurrent matrix then has variance $1/n$ instead of
 #     torch's $1/(3n)$, so that its spectral radius is near 1. Its singular values spread from 0 to about 2, which is where the scatter
 #     comes from. Those of an orthogonal matrix are all 1. The scatter compared is the standard deviation of the fitted
-#     rate (nats per step) over ten draws. Training: 32 units, Adam, rate 0.003, batches of 32, gradient clipped at 1.
+#     rate (nats per step) over ten draws. Whether the reach lasts: 32 units,
+#     Adam, rate 0.003, batches of 32, gradient clipped at 1.
+#     Learning is measured in the study `claims` (`rnnvanish sweep claims`): 16, 64 and 256 units, Adam and plain gradient
+#     descent, batches of 32, the gradient clipped at a norm of 1, at most 400 steps. Each network has its own best of four
+#     rates (0.001 to 0.03; 0.03 to 1 for plain descent), chosen with two seeds; three fresh seeds count. A bit is learnt
+#     where 95 % of the answers are right, twice in a row; adding where the loss is a tenth of that of remembering nothing.
 #
 #     - X. Glorot, Y. Bengio (2010). Understanding the difficulty of training deep feedforward neural networks.
 #       *AISTATS*. [PMLR 9](https://proceedings.mlr.press/v9/glorot10a.html)

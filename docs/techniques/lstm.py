@@ -116,8 +116,8 @@ plots.say(
 # %% [markdown]
 # ## Does it learn?
 #
-# The network sees one sign, plus or minus, hears 20 steps of noise, and is asked for the sign. We try three learning
-# rates.
+# The network sees one sign, plus or minus, hears 20 steps of noise, and is asked for the sign. Or it adds two numbers that
+# are marked among twenty. Each network is trained at the learning rate that suits it best.
 
 # %% tags=["remove-input"]
 lstm.default_learns.show()
@@ -132,7 +132,7 @@ lstm.open_gates_learn.show()
 #
 # **An LSTM can keep its gradient. It does so only with its gate open, and in torch the gate starts half open.** Where
 # the data hold clues all along the way, the default may do well enough. Where all there is to learn lies far back, it may
-# not start to learn at all.
+# take much longer, or not start to learn at all.
 #
 # ## What to do
 #
@@ -143,8 +143,11 @@ lstm.open_gates_learn.show()
 #     $\partial c_t / \partial c_{t-1} = f_t$ along the direct path, and torch draws both biases of the gate from
 #     $\mathcal{U}(-1/\sqrt n, 1/\sqrt n)$, so that $f_t \approx \sigma(0) = 1/2$. Measured is the whole state, $h$ and $c$.
 #     With the chrono start $b_f = \ln \mathcal{U}(1, T - 1)$ and $b_i = -b_f$, $T = 100$. A bias of 3 keeps more than the
-#     direct path says, since the paths through the other gates add to it. Training: 32 units, Adam, rates 0.001, 0.003 and 0.01,
-#     gradient clipped at 1. With a larger budget or another task the default may learn.
+#     direct path says, since the paths through the other gates add to it.
+#     Learning is measured in the study `claims` (`rnnvanish sweep claims`): 16, 64 and 256 units, Adam and plain gradient
+#     descent, batches of 32, the gradient clipped at a norm of 1, at most 400 steps. Each network has its own best of four
+#     rates (0.001 to 0.03; 0.03 to 1 for plain descent), chosen with two seeds; three fresh seeds count. A bit is learnt
+#     where 95 % of the answers are right, twice in a row; adding where the loss is a tenth of that of remembering nothing.
 #
 #     - S. Hochreiter, J. Schmidhuber (1997). Long Short-Term Memory. *Neural Computation* 9(8).
 #       [doi:10.1162/neco.1997.9.8.1735](https://doi.org/10.1162/neco.1997.9.8.1735)
