@@ -106,7 +106,7 @@ exploding.clipping_learns_what_is_near.show()
 # ??? info "For engineers"
 #     $U = s\,Q$ with $Q$ orthogonal, tanh, 64 units, white noise of variance 1, double precision. Since the slope of tanh is
 #     below one the gradient grows only from a scale above one; this critical scale depends on how loud the input is. Beyond
-#     it the largest Lyapunov exponent is positive. 
+#     it the largest Lyapunov exponent is positive.
 #     Learning is measured in the study `claims` (`rnnvanish sweep claims`): 16, 64 and 256 units, Adam and plain gradient
 #     descent, batches of 32, the gradient clipped at a norm of 1, at most 400 steps. Each network has its own best of four
 #     rates (0.001 to 0.03; 0.03 to 1 for plain descent), chosen with two seeds; three fresh seeds count. A bit is learnt
