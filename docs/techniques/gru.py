@@ -114,6 +114,24 @@ plots.say(
 gru.gru_learns.show()
 
 # %% [markdown]
+# And does training turn the neck to suit the task? Here are GRUs that were told nothing of the distance. How long did their
+# gradient last *after* they had learnt it? The table has half-lives, in steps.
+
+# %% tags=["remove-input"]
+from rnnvanish.experiments import trained_gates
+from rnnvanish.numerals import in_words
+
+lags = sorted({lag for seed in range(3) for lag in trained_gates.half_lives(seed)})
+known = [trained_gates.half_lives(seed) for seed in range(3)]
+rows = [f"| {lag} | {' | '.join(in_words(each[lag]) if lag in each else '–' for each in known)} |" for lag in lags]
+plots.say(
+    "| steps to remember | half-life afterwards, first draw | second | third |\n|---|---|---|---|\n" + "\n".join(rows)
+)
+
+# %% tags=["remove-input"]
+trained_gates.training_sets_gates.show()
+
+# %% [markdown]
 # ## What this means
 #
 # **What holds for the LSTM holds for the GRU: the gate has to be open.** The design gives the gradient a way. The start

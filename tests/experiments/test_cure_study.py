@@ -16,6 +16,7 @@ from rnnvanish.experiments.cure_study import (
     Trained,
     compared,
     cure_of,
+    lengthened,
     longest_of,
     origin,
     reach_effect,
@@ -100,6 +101,16 @@ def test_what_could_change_nothing_is_not_missed():
         {"task": "digits", "lr": 0.1, "seed": 2},  # not the best rate
     ):
         assert without(**fields) == complete
+
+
+def test_what_training_does_to_the_half_life_is_the_middle_of_all_trials_that_remember():
+    results = found()
+    for each in results.rows:
+        grown = 9.0 if each["task"] == "digits" else 1.0 + each["seed"] + (each["lag"] == 60)
+        each |= {"half_life_before": 2.0, "half_life_after": 2.0 * grown}
+    assert lengthened(0, "GRU", "", results) == 1.5  # one at 20 steps, two at 60, twice each
+    assert lengthened(2, "GRU", "Chrono", results) == 3.5
+    assert math.isnan(lengthened(0, "LSTM", "", results))
 
 
 def test_a_network_that_diverged_scores_nothing():

@@ -18,10 +18,13 @@ from rnnvanish.experiments import (
     normalisation,
     precision,
     skips,
+    trained_gates,
     transition,
     vanishing,
 )
 from rnnvanish.experiments.workbench import curve
+from rnnvanish.studies.reader import Results
+from rnnvanish.studies.study import Study
 
 FEW = 1  # seed
 
@@ -120,6 +123,22 @@ def test_clocks_that_all_tick_are_noticed(monkeypatch):
 @pytest.mark.parametrize("bias", [-1.0, 0.0, 3.0])
 def test_a_gate_has_kept_half_after_its_time_constant(bias):
     assert (1 / (1 + math.exp(-bias))) ** gru.time_constant(bias) == pytest.approx(0.5)
+
+
+def test_half_lives_after_training_are_those_of_what_was_learnt():
+    trials = (
+        (20, 1, 25, 8.0),
+        (20, 1, 50, 6.0),
+        (20, 1, None, 99.0),
+        (10, 1, 25, 2.0),
+        (40, 1, None, 1.0),
+        (10, 0, 25, 5.0),
+    )
+    common = {"task": "recall", "cell": "LSTM", "mitigations": "OpenGate"}
+    rows = [common | dict(zip(("lag", "seed", "solved", "half_life_after"), each, strict=True)) for each in trials]
+    found = Results(Study("first", cells=["LSTM"], tasks=["recall"], lags=[10]), rows, [], {}, {}, [], [], "again", {})
+    assert trained_gates.half_lives(1, "LSTM", found) == {10: 2.0, 20: 7.0}
+    assert trained_gates.half_lives(1, "GRU", found) == {}
 
 
 # Section 19
