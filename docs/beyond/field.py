@@ -16,6 +16,8 @@
 # There are other rows. In one, all have a telephone. In another, the note stays in its envelope. In a third, nobody
 # writes at all: the note is only turned round. And some ask no more than the last ten.
 #
+# ![Four other rows of people](../assets/drawings/rows.svg)
+#
 # These are the networks of today. For each we ask two things. Does the gradient live? And what is the price?
 #
 # ## Predict first
