@@ -55,6 +55,17 @@ def test_batches_aim_well_where_the_answer_is_near_and_worse_the_further_it_is()
     assert aims == sorted(aims, reverse=True)
 
 
+def test_pairs_leave_what_a_batch_has_beside_its_noise():
+    """The gradient of a large batch tends to that of pairs; and of a network that cannot tell twins apart nothing is left but the even guess."""
+    network = slow.start(0, 5)
+    sample = Recall(5).sample(20000, torch.Generator().manual_seed(0))
+    whole = slow.gradient(network, Recall(5).loss(network(sample.inputs.double()), sample))
+    assert difference(slow.paired(network, 5, 0, 5000), whole) < 0.2
+    network.answer.weight.data.zero_()
+    network.answer.bias.data.zero_()
+    assert float(slow.paired(network, 5, 0).norm()) == 0
+
+
 def test_lengths_share_their_weights():
     for near, far in zip(slow.start(3, 5).parameters(), slow.start(3, 80).parameters(), strict=True):
         assert torch.equal(near, far)
@@ -63,13 +74,15 @@ def test_lengths_share_their_weights():
 def test_a_gradient_that_is_wholly_tiny_or_wholly_useful_is_noticed(monkeypatch):
     update, useful = slow.update, slow.useful
     with monkeypatch.context() as patch:
-        patch.setattr(slow, "update", lambda seed, length, batch=0: update(seed, length, batch) / length**2)
+        patch.setattr(
+            slow, "update", lambda seed, length, batch=0, network=None: update(seed, length, batch) / length**2
+        )
         broken(slow.whole_gradient_is_tiny)
     with monkeypatch.context() as patch:
-        patch.setattr(slow, "useful", lambda seed, length: useful(seed, 5))
+        patch.setattr(slow, "useful", lambda seed, length, network=None: useful(seed, 5))
         broken(slow.useful_part_is_tiny)
     with monkeypatch.context() as patch:
-        patch.setattr(slow, "update", lambda seed, length, batch=0: -useful(seed, length))
+        patch.setattr(slow, "update", lambda seed, length, batch=0, network=None: -useful(seed, length))
         broken(slow.batches_show_the_way)
 
 
@@ -146,6 +159,23 @@ def test_a_network_that_is_not_stuck_is_noticed(monkeypatch):
     broken(plateau.halts_at_guessing)
 
 
+def test_the_flattest_place_is_on_the_way_and_no_place_of_it_is_flatter():
+    sizes = [float(plateau.stuck(0, steps)[0].slope().norm()) for steps in (0, 50, 100, 149)]
+    assert float(plateau.flattest(0).slope().norm()) <= min(sizes)
+
+
+def test_escape_counts_the_steps_of_training():
+    steps = plateau.escape(0)
+    assert plateau.stuck(0, int(steps), plateau.FAST)[0].loss().item() < plateau.OUT
+    assert plateau.stuck(0, int(steps) - 1, plateau.FAST)[0].loss().item() >= plateau.OUT
+    assert plateau.escape(0, limit=int(steps)) == math.inf
+
+
+def test_who_knows_by_heart_alone_is_noticed(monkeypatch):
+    monkeypatch.setattr(plateau, "right", lambda *_: 0.5)
+    broken(plateau.learns_by_heart)
+
+
 class Bowl(nn.Module):
     """A minimum, at a loss that is not zero: no way leads out."""
 
@@ -158,7 +188,7 @@ def test_a_local_minimum_is_noticed(monkeypatch):
     monkeypatch.setattr(plateau.Landscape, "loss", lambda here: math.log(2) + here.network.w.square().sum())
     batch = Recall(2).sample(1, torch.Generator())
     monkeypatch.setattr(plateau, "Reader", Bowl)
-    monkeypatch.setattr(plateau, "stuck", lambda seed: (plateau.Landscape(Bowl(), batch), []))
+    monkeypatch.setattr(plateau, "stuck", lambda *_, **__: (plateau.Landscape(Bowl(), batch), []))
     broken(plateau.every_way_leads_up)
     broken(plateau.way_out_leads_up)
 
@@ -187,6 +217,31 @@ def test_distance_is_that_which_the_derivative_foretells():
         assert float(instability.distance(1, scale)[-1]) == pytest.approx(float(moved.detach().norm()), rel=1e-3)
 
 
+def test_derivative_by_the_first_input_is_that_of_autograd_and_foretells_the_distance():
+    for scale in (1.5, 2.5):
+        layer, x = instability.network(1, scale, steps=12)
+        whole = torch.autograd.functional.jacobian(
+            lambda now, layer=layer, x=x: layer(torch.cat([now, x[1:]]))[1], x[:1]
+        )
+        assert instability.jacobian(1, scale, "input", 12) == pytest.approx(float(whole.norm()), rel=1e-9)
+        assert float(instability.distance(1, scale, "input", 12)[-1]) == pytest.approx(float(whole.norm()), rel=1e-3)
+
+
+def test_the_middle_of_draws_is_below_resolution_where_most_are():
+    draws = [torch.tensor(draw, dtype=torch.float64) for draw in ([1, math.nan, 5], [2, 3, math.nan], [9, math.nan, 7])]
+    found = instability.middle(draws)
+    assert found[[0, 2]].tolist() == [2, 5]
+    assert math.isnan(found[1])
+
+
+def test_twins_that_are_trained_apart_are_noticed(monkeypatch):
+    monkeypatch.setattr(instability, "TRAINED", 2)
+    right = instability.trained_apart
+    assert 0 < right(0) < 3
+    monkeypatch.setattr(instability, "trained_apart", lambda seed, scale: 300 * right(seed, scale))
+    broken(instability.training_is_unstable)
+
+
 def test_what_cannot_be_told_from_rounding_is_not_a_number():
     assert math.isnan(instability.distance(0, 0.5)[-1])
     assert float(instability.distance(0, 0.5)[0]) == 1
@@ -194,14 +249,16 @@ def test_what_cannot_be_told_from_rounding_is_not_a_number():
 
 def test_twins_that_part_where_gradients_vanish_are_noticed(monkeypatch):
     right = instability.network
-    monkeypatch.setattr(instability, "network", lambda seed, scale=1.0: right(seed, 4.0 if scale == 1 else 1.5))
+    monkeypatch.setattr(
+        instability, "network", lambda seed, scale=1.0, steps=30: right(seed, 4.0 if scale == 1 else 1.5, steps)
+    )
     broken(instability.vanishing_is_unstable)
     broken(instability.exploding_is_unstable)
 
 
 def test_a_distance_that_does_not_follow_the_gradient_is_noticed(monkeypatch):
     right = instability.distance
-    monkeypatch.setattr(instability, "distance", lambda seed, scale=1.0, nudge=1e-9: 1 / right(seed, scale))
+    monkeypatch.setattr(instability, "distance", lambda seed, scale, what, steps: 1 / right(seed, scale, what, steps))
     broken(instability.nudges_match_gradients)
 
 
@@ -309,13 +366,21 @@ def test_shared_layers_have_one_matrix_whose_gradient_is_the_sum():
 
 
 def test_layers_that_keep_or_lose_the_gradient_are_noticed(monkeypatch):
-    right = depth.factor
-    monkeypatch.setattr(
-        depth, "factor", lambda seed, kind, start="default": right(seed, {"sigmoid": "tanh"}[kind], start)
-    )
-    broken(depth.sigmoid_layers_lose)
-    monkeypatch.setattr(depth, "factor", lambda seed, kind, start="default": right(seed, "sigmoid", start))
+    for kept in (0.4, 0.6):  # with each of the three starts
+        monkeypatch.setattr(depth, "factor", lambda *_, kept=kept: kept)
+        broken(depth.sigmoid_layers_lose)
+    right = depth.left
+    monkeypatch.setattr(depth, "left", lambda seed, kind, start: right(seed, "sigmoid", start))
     broken(depth.every_stack_loses)
+
+
+def test_a_centred_start_is_four_times_as_large_and_works_in_the_steep_middle():
+    stack, x = depth.drawn(0, "sigmoid", "centred")
+    for layer in stack.layers:
+        assert float(layer.weight.detach().square().mean()) == pytest.approx(16 / depth.WIDTH, rel=0.1)
+        assert float(layer(torch.full((1, depth.WIDTH), 0.5).double()).detach().abs().max()) < 1e-5
+    top = stack.states(x)[-1]
+    assert float((4 * top * (1 - top)).detach().mean()) > 0.95  # slope, as a part of its largest
 
 
 def test_depth_that_is_time_is_noticed(monkeypatch):

@@ -22,6 +22,7 @@ from rnnvanish.experiments import (
     skips,
     workbench,
 )
+from rnnvanish.experiments.keras_start import keras_start
 from rnnvanish.experiments.learning import Lesson
 from rnnvanish.experiments.small import seeded
 from rnnvanish.recurrent import Recurrent
@@ -111,6 +112,24 @@ def test_starts_are_what_they_say():
     torch.testing.assert_close(turned @ turned.T, 4 * torch.eye(64), atol=1e-4, rtol=0)
     assert float(glorot.abs().max()) <= 2 * math.sqrt(6 / 128)
     assert float(glorot.square().mean()) == pytest.approx(4 * 2 / 128, rel=0.1)
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(nn.RNN, 1), (nn.LSTM, 4), (nn.GRU, 3)])
+def test_the_start_of_keras_is_that_of_its_documentation(kind, gates):
+    """glorot_uniform for the kernel (inputs, gates x units), orthogonal for the recurrent one, zeros, unit_forget_bias."""
+    units, inputs = 24, 40
+    with seeded(0):
+        layer = keras_start(kind(inputs, units))
+    kernel, recurrent = layer.weight_ih_l0.T, layer.weight_hh_l0.T  # as Keras has them
+    limit = math.sqrt(6 / (inputs + gates * units))
+    assert float(kernel.abs().max()) == pytest.approx(limit, rel=0.02)
+    assert float(kernel.square().mean()) == pytest.approx(limit**2 / 3, rel=0.1)
+    torch.testing.assert_close(recurrent @ recurrent.T, torch.eye(units), rtol=0, atol=1e-5)
+    bias = layer.bias_ih_l0 + layer.bias_hh_l0
+    forget = torch.zeros(gates, units)
+    if kind is nn.LSTM:
+        forget[1] = 1  # i, f, c, o, as in torch
+    assert torch.equal(bias, forget.flatten())
 
 
 # 14
@@ -217,6 +236,27 @@ def test_numbers_kept_by_attention_grow_with_the_square():
     assert 3.5 < growth[1] / growth[0] < 4  # a part grows with the length alone
     assert 3.7 < growth[2] / growth[1] < 4
     assert attention.kept(False, 800) / attention.kept(False, 100) == pytest.approx(8, rel=0.05)
+
+
+def test_fused_attention_is_the_same_and_keeps_no_weights():
+    written = attention.layer(True, attention.NARROW)()
+    x = torch.randn(30, 2, 1)
+    for fused in (True, False):
+        ours = attention.Looking(attention.NARROW, fused)
+        ours.attention.load_state_dict(written.attention.state_dict())
+        ours.rnn.load_state_dict(written.layer.to_torch().state_dict())
+        torch.testing.assert_close(ours(x), written(x)[0])
+    growth = [
+        attention.kept(True, 2 * steps, fused=True) - attention.kept(True, steps, fused=True) for steps in (100, 200)
+    ]
+    assert growth[1] / growth[0] == pytest.approx(2, rel=0.01)
+
+
+def test_work_is_that_of_the_matrix_products():
+    """At each step 16 x (1 + 16) for the plain network; 16 x 16 twice for queries and keys; 16 twice for each pair of steps."""
+    plain, looking = (attention.work(attends, 50) for attends in (False, True))
+    assert plain == 50 * 16 * 17
+    assert looking - plain == 50 * 2 * 16 * 16 + 2 * 50 * 50 * 16
 
 
 def test_a_gradient_that_is_not_shared_out_is_noticed(monkeypatch):

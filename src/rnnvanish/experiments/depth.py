@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rnnvanish.claim import Verdict, at_least, at_most, claim, control
+from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments import sources
 from rnnvanish.experiments.learning import teach
 from rnnvanish.experiments.scopes import trained
@@ -23,7 +23,8 @@ class Stack(nn.Module):
 
     Args:
         kind: What follows the weights, "sigmoid" or "tanh".
-        start: "default", as torch draws `nn.Linear`, or "glorot" (Glorot & Bengio 2010, equation 16).
+        start: "default", as torch draws `nn.Linear`; "glorot" (Glorot & Bengio 2010, equation 16); or "centred": that for
+            a slope of at most 1/4, four times as large, with biases by which outputs of 1/2 add up to zero.
         shared: Whether all layers are one and the same, as the steps of a recurrent network are.
         outputs: Numbers in the answer.
     """
@@ -33,10 +34,12 @@ class Stack(nn.Module):
         self.squash = SQUASH[kind]
         self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(1 if shared else DEPTH))
         self.answer = nn.Linear(WIDTH, outputs)
-        if start == "glorot":
+        if start != "default":
             for layer in self.layers:
-                nn.init.xavier_uniform_(layer.get_parameter("weight"))
-                nn.init.zeros_(layer.get_parameter("bias"))
+                weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
+                nn.init.xavier_uniform_(weight, gain=4 if start == "centred" else 1)
+                with torch.no_grad():
+                    bias.copy_(-weight.sum(1) / 2 if start == "centred" else torch.zeros_like(bias))
 
     def states(self, x: Tensor) -> list[Tensor]:
         """Return what each layer hands on, the lowest first."""
@@ -112,37 +115,42 @@ class Whole(nn.Module):
 @claim(
     section=12,
     sentence="In a deep network, each layer takes away a part of the gradient.",
-    finding="In a stack of sigmoid layers, each layer leaves less than half of it, also with the start made for it.",
-    scope=f"{DEPTH} sigmoid layers, {WIDTH} units each, Glorot start, noise, before training",
-    statistic=f"what a sigmoid layer leaves of the gradient: mean over {DEPTH} layers, from a Glorot start",
-    unit="of the gradient",
+    finding="A sigmoid layer takes more than three quarters of it, with PyTorch's start and with Glorot's. But neither was made "
+    "for sigmoid. With weights four times as large as Glorot's, and centred inputs, it leaves nine tenths, as tanh does.",
+    scope=f"{DEPTH} sigmoid layers, {WIDTH} units each, PyTorch's start, Glorot's and one made for sigmoid, noise, before training",
+    statistic=f"starts, out of three, with which a layer leaves less than half of the gradient: mean over {DEPTH} layers",
+    unit="starts",
     source=sources.DIVE_INTO_DEEP_LEARNING,
-    stated=Verdict.HOLDS,
-    holds=at_most(0.5),
-    fails=at_least(0.85),
-    control=control("with tanh layers", kind="tanh"),
+    stated=Verdict.CAVEAT,
+    holds=at_least(3),
+    caveat=Bounds(1, 2),
+    fails=at_most(0),
+    control=control("with tanh layers, from PyTorch's start and Glorot's", kind="tanh", starts=("default", "glorot")),
 )
-def sigmoid_layers_lose(seed: int, kind: str = "sigmoid") -> float:
-    """Look from the top to the bottom."""
-    return factor(seed, kind, "glorot")
+def sigmoid_layers_lose(
+    seed: int, kind: str = "sigmoid", starts: tuple[str, ...] = ("default", "glorot", "centred")
+) -> float:
+    """Look from the top to the bottom, and count."""
+    return sum(factor(seed, kind, start) < 0.5 for start in starts)
 
 
 @claim(
     section=12,
     sentence="Every deep network loses its gradient quickly.",
-    finding="With tanh and a Glorot start, a layer leaves nearly all of it: 20 layers are no great trouble.",
+    finding=f"With tanh and a Glorot start, a layer leaves more than nine tenths. That adds up: of {DEPTH} layers, the lowest "
+    "gets about a quarter. It is enough to learn from.",
     scope=f"{DEPTH} tanh layers, {WIDTH} units each, Glorot start, noise, before training",
-    statistic=f"what a tanh layer leaves of the gradient: mean over {DEPTH} layers, from a Glorot start",
+    statistic=f"what is left of the gradient at the lowest of {DEPTH} tanh layers, from a Glorot start",
     unit="of the gradient",
     source=sources.DEEP_LEARNING_WORKSHOP,
     stated=Verdict.FAILS,
-    holds=at_most(0.6),
-    fails=at_least(0.85),
+    holds=at_most(1e-3),
+    fails=at_least(0.1),
     control=control("with sigmoid layers", kind="sigmoid"),
 )
 def every_stack_loses(seed: int, kind: str = "tanh") -> float:
     """Look from the top to the bottom."""
-    return factor(seed, kind, "glorot")
+    return float(left(seed, kind, "glorot")[0])
 
 
 @claim(

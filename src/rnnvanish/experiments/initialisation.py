@@ -9,6 +9,7 @@ from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments import sources
 from rnnvanish.experiments.claim_grid import Grid, grid_claim
 from rnnvanish.experiments.claim_study import DEFAULT, HALF, ORTHOGONAL, Outcome
+from rnnvanish.experiments.keras_start import keras_start
 from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.experiments.workbench import HIDDEN, LEARNER, LOUD, QUIET, STEPS, Build, curve, learn
 from rnnvanish.mitigations import Glorot, OrthogonalStart
@@ -19,6 +20,7 @@ LAG = 40
 #: How to draw the weights.
 STARTS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "default": lambda layer: layer,
+    "Keras": keras_start,
     "Glorot": Glorot(),
     "orthogonal": OrthogonalStart(),
 }

@@ -23,19 +23,19 @@ layer = partial(gated, nn.LSTM)
     section=17,
     sentence="An LSTM keeps its gradient over long sequences.",
     finding="Not as PyTorch draws it: its forget gate starts half closed, and half of the gradient is gone after one or "
-    "two steps, as in a plain network.",
-    scope=before_training("nn.LSTM", HIDDEN, STEPS),
-    statistic="half-life of the gradient in torch.nn.LSTM as it comes",
+    "two steps, as in a plain network. Keras opens the gate by 1 from the beginning. There it takes four or five steps.",
+    scope=before_training("nn.LSTM as PyTorch draws it and as Keras draws it", HIDDEN, STEPS),
+    statistic="half-life of the gradient as the software draws the layer, the longer one of PyTorch's and Keras'",
     unit="steps",
     source=sources.IRIS,
     stated=Verdict.FAILS,
     holds=at_least(10),
-    fails=at_most(3),
-    control=control("with the chrono start", start="chrono"),
+    fails=at_most(6),
+    control=control("with the chrono start", starts=("chrono",)),
 )
-def default_keeps_gradient(seed: int, start: str = "default") -> float:
+def default_keeps_gradient(seed: int, starts: tuple[str, ...] = ("default", "Keras")) -> float:
     """Take it as it comes."""
-    return curve(layer(start), seed).half_life
+    return max(curve(layer(start), seed).half_life for start in starts)
 
 
 @claim(

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rnnvanish.experiments.keras_start import keras_start
 from rnnvanish.experiments.learning import Lesson, Reader, teach
 from rnnvanish.experiments.small import seeded
 from rnnvanish.mitigations import Chrono, OpenGate
@@ -25,6 +26,7 @@ SPAN = 100  # steps: the longest memory that the chrono start is told of
 #: What is done to the gates of an LSTM or a GRU before training.
 GATES: dict[str, Callable[[nn.Module], nn.Module]] = {
     "default": lambda layer: layer,
+    "Keras": keras_start,
     "open by 1": OpenGate(1.0),
     "open by 2": OpenGate(2.0),
     "chrono": Chrono(SPAN),
