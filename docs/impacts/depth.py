@@ -37,9 +37,9 @@ from rnnvanish import plots
 from rnnvanish.experiments import depth
 
 kinds = {
-    "sigmoid, as torch starts it": ("sigmoid", "default"),
+    "sigmoid, as PyTorch starts it": ("sigmoid", "default"),
     "sigmoid, Glorot start": ("sigmoid", "glorot"),
-    "tanh, as torch starts it": ("tanh", "default"),
+    "tanh, as PyTorch starts it": ("tanh", "default"),
     "tanh, Glorot start": ("tanh", "glorot"),
 }
 left = [depth.left(0, *kind) for kind in kinds.values()]
@@ -144,7 +144,7 @@ transition.deeper_step_remembers.show()
 # ## What to do
 #
 # - Avoid sigmoid between layers.
-# - Set the start: `nn.init.xavier_uniform_(layer.weight)` for tanh. What torch draws by itself is smaller.
+# - Set the start: `nn.init.xavier_uniform_(layer.weight)` for tanh. What PyTorch draws by itself is smaller.
 # - For very deep networks, add connections that skip layers. They help depth, [but not time](../techniques/skips.py).
 #
 # ??? info "For engineers"

@@ -38,7 +38,7 @@
 #
 # The copies are twins: the same weights, the same sequence. Only the first state differs, by a billionth. We measure
 # how far apart they are after each step. We draw five networks of each kind, and show the middle one. Drag to make the
-# recurrent weights smaller or larger than torch draws them.
+# recurrent weights smaller or larger than PyTorch draws them.
 
 # %% tags=["remove-input"]
 import math
@@ -64,7 +64,7 @@ def told(distance, gradient):
 plots.slider(
     id="weights",
     label="Recurrent weights",
-    unit="times those of torch",
+    unit="times those of PyTorch",
     values=scales,
     start=scales.index(1.0),
     x=range(instability.STEPS + 1),

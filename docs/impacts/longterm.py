@@ -91,7 +91,7 @@ plots.slider(
 # ## Learning to keep
 #
 # So a network could keep things. Does it learn to? Again the first input is 1 or -1, then noise comes, and at the end
-# the network must say what came first. This time 40 inputs have to be read. We try the network as torch draws it, and one
+# the network must say what came first. This time 40 inputs have to be read. We try the network as PyTorch draws it, and one
 # whose weights at first only turn the state (an *orthogonal* start).
 
 # %% tags=["hide-input"] alt="Line chart: right answers against steps of training. The default start stays near one half, which is guessing, throughout. The orthogonal start rises to nearly one within a few dozen steps and ends there, because it has learnt the task."

@@ -175,7 +175,7 @@ dense_loss.loss_everywhere_helps.show()
 #
 # ??? info "For engineers"
 #     The task is latching: $x_1 = \pm 1$, then $x_t \sim \mathcal{N}(0, 0.5^2)$, cross-entropy at the end. The network is a
-#     `torch.nn.RNN` with 32 units as torch draws it, trained with Adam at a rate of 0.003, batches of 64, gradients clipped
+#     `torch.nn.RNN` with 32 units as PyTorch draws it, trained with Adam at a rate of 0.003, batches of 64, gradients clipped
 #     to a norm of 1. It has learnt when the running mean of its scores passes 0.95. Other optimisers and rates move the
 #     numbers of steps; the default network learns longer lags with some of them.
 #

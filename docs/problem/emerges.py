@@ -104,7 +104,7 @@ emerges.every_step_has_a_say.show()
 # %% [markdown]
 # ## Drag it
 #
-# How much a hand keeps is decided by the recurrent weights. Make them larger or smaller than torch draws them, and see
+# How much a hand keeps is decided by the recurrent weights. Make them larger or smaller than PyTorch draws them, and see
 # who gets a say.
 
 # %% tags=["remove-input"]
@@ -113,7 +113,7 @@ curves = [emerges.shares(emerges.scaled(0, scale)).tolist() for scale in scales]
 plots.slider(
     id="weights",
     label="Recurrent weights",
-    unit="times those of torch",
+    unit="times those of PyTorch",
     values=scales,
     start=scales.index(1.0),
     x=range(2, 61),

@@ -1,5 +1,5 @@
 # ---
-# description: A recurrent network as torch draws it loses half of its gradient every step or two. The start decides.
+# description: A recurrent network as PyTorch draws it loses half of its gradient every step or two. The start decides.
 # jupyter:
 #   kernelspec:
 #     display_name: Python 3
@@ -197,7 +197,7 @@ precision.loss_scaling_brings_back.show()
 # %% [markdown]
 # ## What this means
 #
-# A plain recurrent network, started as torch starts it, is told by the last few steps how to change, and by no others.
+# A plain recurrent network, started as PyTorch starts it, is told by the last few steps how to change, and by no others.
 # **This comes from the start. It is not a law for all recurrent networks.**
 #
 # A better start helps, and is free. But it is only a start: training can move the network away from it. There are

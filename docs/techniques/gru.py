@@ -31,14 +31,15 @@
 #
 # ## As it comes, and opened
 #
-# The GRU as torch draws it, and with its gate opened further and further. Beside it the LSTM as torch draws it.
+# The GRU as PyTorch draws it, and with its gate opened further and further. Beside it the LSTM as PyTorch draws it.
 
 # %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. The default GRU and the default LSTM fall together, steeply. The more the gate is opened, the gentler the fall; chrono stays high."
 import matplotlib.pyplot as plt
 
 from rnnvanish import plots
 from rnnvanish.experiments import gru, lstm
-from rnnvanish.experiments.workbench import GATES, curve, direct
+from rnnvanish.experiments.direct import direct
+from rnnvanish.experiments.workbench import GATES, curve
 
 curves = {f"GRU, {start}": curve(gru.layer(start), seed=0) for start in GATES}
 plots.retention(curves | {"LSTM, default": curve(lstm.layer(), seed=0)})

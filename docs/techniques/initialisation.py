@@ -21,7 +21,7 @@
 #
 # ## Predict first
 #
-# Torch draws the weights of a plain network in its own way. Glorot's rule, also called Xavier, draws them larger. What
+# PyTorch draws the weights of a plain network in its own way. Glorot's rule, also called Xavier, draws them larger. What
 # does this do to the half-life of the gradient?
 #
 # 1. Almost nothing.

@@ -1,5 +1,5 @@
 # ---
-# description: An LSTM remembers as long as its forget gate is open and passes on. The one in torch starts half open.
+# description: An LSTM remembers as long as its forget gate is open and passes on. The one in PyTorch starts half open.
 # jupyter:
 #   kernelspec:
 #     display_name: Python 3
@@ -44,7 +44,8 @@ import matplotlib.pyplot as plt
 
 from rnnvanish import plots
 from rnnvanish.experiments import lstm
-from rnnvanish.experiments.workbench import GATES, curve, direct
+from rnnvanish.experiments.direct import direct
+from rnnvanish.experiments.workbench import GATES, curve
 
 curves = {start: curve(lstm.layer(start), seed=0) for start in GATES}
 plots.retention(curves)
@@ -130,7 +131,7 @@ lstm.open_gates_learn.show()
 #
 # ## What this means
 #
-# **An LSTM can keep its gradient. It does so only with its gate open, and in torch the gate starts half open.** Where
+# **An LSTM can keep its gradient. It does so only with its gate open, and in PyTorch the gate starts half open.** Where
 # the data hold clues all along the way, the default may do well enough. Where all there is to learn lies far back, it may
 # take much longer, or not start to learn at all.
 #

@@ -41,7 +41,8 @@ import matplotlib.pyplot as plt
 
 from rnnvanish import plots
 from rnnvanish.experiments import skips
-from rnnvanish.experiments.workbench import curve, direct
+from rnnvanish.experiments.direct import direct
+from rnnvanish.experiments.workbench import curve
 
 plots.retention(
     {

@@ -22,6 +22,7 @@ from rnnvanish.experiments import (
     skips,
     workbench,
 )
+from rnnvanish.experiments.direct import direct
 from rnnvanish.experiments.keras_start import keras_start
 from rnnvanish.experiments.learning import Lesson
 from rnnvanish.experiments.small import seeded
@@ -222,9 +223,9 @@ def test_without_weights_the_gate_alone_decides_the_half_life(gated):
 def test_what_is_left_without_the_ways_through_the_output_is_the_gate_or_the_shortcut_alone():
     gate = torch.tensor(2.0, dtype=torch.float64).sigmoid()
     for module in (lstm, gru):
-        left = workbench.curve(workbench.direct(module.layer(2.0)), 0, steps=21).gain[20]
+        left = workbench.curve(direct(module.layer(2.0)), 0, steps=21).gain[20]
         assert left == pytest.approx(float(gate**20), rel=0.2)  # the inputs still move the gates a little
-    leaps = workbench.curve(workbench.direct(skips.through_time(lag=5)), 0, steps=21)
+    leaps = workbench.curve(direct(skips.through_time(lag=5)), 0, steps=21)
     assert leaps.gain[20] == pytest.approx(0.9**4, rel=1e-12)
 
 

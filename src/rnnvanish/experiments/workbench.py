@@ -55,22 +55,6 @@ def curve(build: Build, seed: int, steps: int = STEPS, features: int = 1, volume
     return next(iter(retention(layer, x).values()))
 
 
-def direct(build: Build) -> Build:
-    """Say how to draw the same layer with recurrent weights of zero.
-
-    Of its ways back those through the output are cut, and the direct one is left: through a gate, or along a shortcut.
-    """
-
-    def draw() -> nn.Module:
-        layer = build()
-        for name, weight in layer.named_parameters():
-            if "weight_hh" in name or name.endswith("from_h.weight"):  # in torch, in `cells.Elman`
-                nn.init.zeros_(weight)
-        return layer
-
-    return draw
-
-
 def learn(build: Build, lag: int, seed: int, batch: int = 32, **options: Any) -> Lesson:
     """Teach what `build` draws to remember one bit for `lag` steps of noise.
 
