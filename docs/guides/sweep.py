@@ -37,7 +37,9 @@
 # ```
 #
 # [All cells](../reference/cells.md), [all cures](../cures.py) and [all tasks](../reference/tasks.md) of this package can
-# stand in the lists. A misspelt name is refused, with the names there are.
+# stand in the lists, and a task of your own by its place: `my_task.py:MyTask`. A misspelt name is refused, with the names
+# there are. `schedule: cosine` lowers the learning rate while a network is trained, and `weight_decay` is that of the optimiser.
+# The cure `RecurrentRate(0.1)` gives the weights of the recurrence a tenth of the rate.
 #
 # The same from Python:
 

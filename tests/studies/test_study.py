@@ -5,7 +5,11 @@ import itertools
 import pytest
 
 from rnnvanish.studies import study as module
+from rnnvanish.studies.reader import results, write_results
+from rnnvanish.studies.run import sweep
+from rnnvanish.studies.store import Store, code_of
 from rnnvanish.studies.study import Study, parsed, read
+from rnnvanish.tasks import find
 from rnnvanish.training.learner import OPTIMIZERS, SCHEDULES
 
 
@@ -22,6 +26,42 @@ def test_a_schedule_and_a_decay_are_the_trials_own_and_leave_no_trace_where_ther
     )
     assert plain == constant
     assert both.configuration == plain.configuration | {"schedule": "cosine", "weight_decay": 1.0}
+
+
+OWN = """
+import pathlib
+from dataclasses import dataclass
+from rnnvanish.tasks import Recall
+pathlib.Path("ran").touch()
+@dataclass(frozen=True)
+class Mine(Recall.__mro__[1]):
+    length: int = 3
+    paper, input_size, output_size, floor, length_field = Recall.paper, 1, 2, 0.7, "length"
+    options_at = Recall.options_at
+    def draw(self, count, generator, part):
+        return Recall(self.length).draw(count, generator, part)
+"""
+
+
+def test_a_task_of_ones_own_is_swept_and_reading_its_results_runs_no_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(OWN)
+    tiny = {"hidden_sizes": [2], "steps": 1, "check_every": 1, "batch_size": 2}
+    study = parsed({"name": "own", "cells": ["GRU"], "tasks": ["mine.py:Mine"], "lags": [3], **tiny})
+    (trial,) = study.trials()
+    assert sweep(study, Store("own")).failed == 0
+    assert results(tmp_path / "own").rows[0]["task"] == "mine.py:Mine"
+    before = code_of(trial)
+    write_results(results(tmp_path / "own"), tmp_path / "own.json")
+    monkeypatch.setattr("rnnvanish.tasks._OWN", {})  # as in another process
+    (tmp_path / "ran").unlink()
+    for place in (tmp_path / "own", tmp_path / "own.json"):
+        with pytest.raises(ValueError, match=r"mine.py:Mine.* runs no code.*tasks.find\('mine.py:Mine'\)"):
+            results(place)
+    assert not (tmp_path / "ran").exists()
+    find("mine.py:Mine")
+    assert len(results(tmp_path / "own.json").rows) == 1
+    assert code_of(trial) == before
 
 
 def test_another_name_of_a_cell_is_the_same_trial():
