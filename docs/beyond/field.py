@@ -102,6 +102,13 @@ linear.kept_by_design.show()
 linear.linear_does_not_forget.show()
 
 # %% [markdown]
+# There is more to a closed letter. In a knockout a thousand players need ten rounds, since many play at the same time.
+# Linear steps can be worked out in this way, all of a long text at once. Nobody waits for a thousand others.
+
+# %% tags=["remove-input"]
+linear.one_after_another.show()
+
+# %% [markdown]
 # And there is a price that few speak of. Think of a swing that hardly slows down. Oil it the least bit more, and after
 # a thousand swings it is somewhere else. A memory that hardly fades is like this. It is called the *curse of memory*.
 
@@ -181,6 +188,7 @@ truncation.window_loses_nothing.show()
 #     \lambda s_{t-1} + \sqrt{1-\lambda^2}\,x_t$ has unit variance and $\mathrm{E}[(\partial s / \partial \lambda)^2] =
 #     (1 + \lambda^2) / (1 - \lambda^2)^2$ with the normaliser held fixed; by $\nu$ with $\lambda = e^{-e^\nu}$ it stays bounded. Half-lives
 #     are of the whole state, in double precision, over 100 steps of white noise.
+#     Rounds: the pairwise form of the associative scan, and `Recurrent` itself takes many steps at once where a cell allows it.
 #     What a diagonal linear recurrence cannot do in one layer is to track states (parity, permutations): see Merrill et al.
 #
 #     - A. Vaswani et al. (2017). Attention Is All You Need. *NeurIPS*. [arXiv:1706.03762](https://arxiv.org/abs/1706.03762)

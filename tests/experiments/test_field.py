@@ -103,6 +103,13 @@ def test_sensitivity_is_that_of_the_closed_form(decay):
     assert linear.sensitivity(0, decay, safe=True) == pytest.approx(inner * linear.sensitivity(0, decay), rel=1e-9)
 
 
+def test_rounds_of_two_steps_each():
+    kept, read = torch.tensor([[0.5], [2.0], [3.0], [0.25]]), torch.tensor([[1.0], [1.0], [1.0], [1.0]])
+    state, rounds = linear.by_rounds(kept, read)  # 1, 3, 10, 3.5
+    assert (float(state), rounds) == (3.5, 2)
+    torch.testing.assert_close(linear.by_steps(kept, read, linear.straight), state)
+
+
 def test_a_matrix_between_the_units_is_noticed(monkeypatch):
     monkeypatch.setattr(linear, "diagonal", lambda name, start="": linear.layer(cells.Elman))
     broken(linear.kept_by_design)

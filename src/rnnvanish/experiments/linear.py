@@ -1,9 +1,12 @@
 """Where the field stands, linear recurrences: what is lost a step is decided beforehand, and can be next to nothing."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from rnnvanish import cells
 from rnnvanish.cell import Cell
@@ -14,7 +17,9 @@ from rnnvanish.experiments.workbench import Build, curve
 from rnnvanish.mitigations import Chrono
 from rnnvanish.recurrent import Recurrent
 
-HIDDEN = 32
+HIDDEN, STEPS = 32, 1024
+#: What is done to a state at each step.
+Bend = Callable[[Tensor], Tensor]
 #: Cells of which each number of the state fades by itself, and what they are drawn with.
 DIAGONAL: dict[str, tuple[type[Cell], dict[str, Any]]] = {
     "LRU": (cells.LRU, {"r_min": 0.9, "r_max": 0.999}),
@@ -22,6 +27,11 @@ DIAGONAL: dict[str, tuple[type[Cell], dict[str, Any]]] = {
     "S6": (cells.S6, {}),
     "MinGRU": (cells.MinGRU, {}),
 }
+
+
+def straight(state: Tensor) -> Tensor:
+    """Leave a state as it is."""
+    return state
 
 
 def layer(cell: type[Cell], hidden: int = HIDDEN, **options: Any) -> Build:
@@ -51,12 +61,36 @@ def sensitivity(seed: int, decay: float, safe: bool = False, steps: int = 10_000
         x = torch.randn(steps, 256, dtype=torch.float64)
     learnt = torch.tensor(math.log(-math.log(decay)) if safe else decay, dtype=torch.float64)
 
-    def memory(value: torch.Tensor) -> torch.Tensor:
+    def memory(value: Tensor) -> Tensor:
         kept = torch.exp(-torch.exp(value)) if safe else value
         return kept ** torch.arange(steps - 1, -1, -1, dtype=torch.float64) @ x * math.sqrt(1 - decay**2)
 
-    slope: torch.Tensor = torch.func.jvp(memory, (learnt,), (torch.ones_like(learnt),))[1]
+    slope: Tensor = torch.func.jvp(memory, (learnt,), (torch.ones_like(learnt),))[1]
     return float(slope.square().mean().sqrt())
+
+
+def by_steps(
+    kept: Float[Tensor, "steps units"], read: Float[Tensor, "steps units"], bend: Bend
+) -> Float[Tensor, " units"]:
+    """Take one step after another: s ← bend(kept s + read)."""
+    state = torch.zeros_like(read[0])
+    for factor, new in zip(kept, read, strict=True):
+        state = bend(factor * state + new)
+    return state
+
+
+def by_rounds(
+    kept: Float[Tensor, "steps units"], read: Float[Tensor, "steps units"]
+) -> tuple[Float[Tensor, " units"], int]:
+    """Take two steps together, then two of these, and so on, as in a knockout: the last state, and how many rounds it took.
+
+    Two linear steps are one: s ← b (a s + x) + y is s ← (b a) s + (b x + y).
+    """
+    rounds = 0
+    while len(kept) > 1:
+        (a, b), (x, y) = ((each[::2], each[1::2]) for each in (kept, read))
+        kept, read, rounds = b * a, b * x + y, rounds + 1
+    return read[0], rounds
 
 
 @claim(
@@ -115,3 +149,26 @@ def linear_does_not_forget(seed: int, start: str = "") -> float:
 def long_is_as_easy_as_short(seed: int, safe: bool = False) -> float:
     """Nudge both decays."""
     return sensitivity(seed, 0.999, safe) / sensitivity(seed, 0.9, safe)
+
+
+@claim(
+    section=24,
+    sentence="A recurrent network has to be computed one step after another.",
+    finding=f"Not a linear one. Two of its steps are one step of the same kind. So {STEPS} steps are worked out in ten rounds, as in a knockout, "
+    "and the result is the same. With a bend in each step this is lost.",
+    scope=f"{HIDDEN} linear units, each with decays of its own at each step; noise, {STEPS} steps, double precision",
+    statistic="difference between the last state by rounds and that step by step, as a part of its size",
+    unit="of its size",
+    source=sources.ATLAS_LIMITS,
+    stated=Verdict.FAILS,
+    holds=at_least(0.1),
+    fails=at_most(1e-9),
+    seeds=3,
+    control=control("with a bend (tanh) in each step", bend=torch.tanh),
+)
+def one_after_another(seed: int, bend: Bend = straight) -> float:
+    """Compute it both ways."""
+    with seeded(seed):
+        kept, read = torch.rand(STEPS, HIDDEN).double(), torch.randn(STEPS, HIDDEN).double()
+    expected = by_steps(kept, read, bend)
+    return float((by_rounds(kept, read)[0] - expected).norm() / expected.norm())
