@@ -90,6 +90,8 @@ mitigations.OpenGate(bias=3.0)(model)
 opened = diagnose(model, digits)
 
 # %% tags=["hide-input"] alt="Two falling lines on a logarithmic scale, the gradient left against the steps back from 0 to 63. The one of the model as torch made it drops steeply all the way; the one with the open gate stays near the top."
+import math
+
 import matplotlib.pyplot as plt
 
 from rnnvanish import plots
@@ -101,13 +103,28 @@ plt.show()
 # %% tags=["remove-input"]
 plots.say(
     f"As torch made it, {plots.one_in(float(before.gain[-1]))} of the gradient at the last pixel reached the first. "
-    f"With the gate open, **{plots.one_in(float(after.gain[-1]))}** does."
+    f"With the gate open, **{plots.one_in(float(after.gain[-1]))}** does"
+    + ("." if math.isfinite(after.half_life) else ", and from there on nothing further is lost.")
 )
 
 # %% [markdown]
 # A gradient that arrives is necessary, not sufficient: the model has yet to be trained. This tells you that it can be.
 #
 # `rnnvanish mitigations` lists all that there are. Those that draw the weights anew belong before the training.
+#
+# ## When it does not help
+#
+# *Vanishing* is what nearly every recurrent layer is called as torch draws it, and many of them learn well. Whether it
+# matters is decided by your data. A better start does not help
+#
+# - where the **clues lie close by**, as the next letter of a text hangs mostly on the last few. Then a memory that is too
+#   long may even slow learning down;
+# - where the **reach** in the report is longer than what your task asks for: then the gradient is not what is missing;
+# - where your model has **found its own way** already. Training changes the weights, and with them how far the gradient
+#   gets. Diagnose the trained model, too.
+#
+# We tried it: [on real data](beyond/real.py), on images, text, speech and sunspots. A better start clearly helped where the
+# clues lie far back, and not elsewhere. So train both for a short while, and compare.
 #
 # ## From the command line
 #

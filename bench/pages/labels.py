@@ -66,8 +66,9 @@ AGAINST = {
 }
 #: Parameters whose values speak for themselves.
 NAMELESS = {"cell", "cure", "claim", "look", "task"}
-CELLS = [
-    *(f"speed.TrainingStep.track_{name}" for name in ("vs_torch", "vs_reference", "vs_loop", "seconds")),
+#: Two tables, each as wide as the page.
+CELLS = [f"speed.TrainingStep.track_{name}" for name in ("vs_torch", "vs_reference", "vs_loop", "seconds")]
+BESIDE = [
     *(f"speed.InferenceStep.track_{name}" for name in ("vs_torch", "seconds")),
     "speed.FirstCall.track_seconds",
     "memory.Saved.track_vs_torch",

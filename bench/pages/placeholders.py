@@ -9,10 +9,13 @@ from pathlib import Path
 
 from .. import ROOT
 from ..stored.archive import Archive
-from . import explorer, speed, trends
+from . import explorer, pictures, speed, trends
 
 PLACEHOLDER = re.compile(r'<div data-rv-bench="([\w-]+)"></div>')
 PARTS: dict[str, Callable[[Archive], str]] = {
+    "over-commits": pictures.over_commits,
+    "fields": pictures.fields,
+    "counted": pictures.counted,
     "machines": speed.machines,
     "cells": speed.cells,
     "growth": speed.growth,

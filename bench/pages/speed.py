@@ -31,7 +31,8 @@ def machines(archive: Archive) -> Markup:
 
 def cells(archive: Archive) -> Markup:
     """Every cell on every machine, on each of its devices, at the newest commit that was measured."""
-    said = _each_machine(archive, labels.CELLS, "What a step over 100 steps in time costs")
+    said = _each_machine(archive, labels.CELLS, "What a training step over 100 steps in time costs")
+    said += _each_machine(archive, labels.BESIDE, "Inference, the first step, and memory")
     if any(archive.device(each) != "cpu" for each in archive.series if each.measured):
         return said
     none = all(each["gpu"] == "none" for each in archive.machines.values())
@@ -161,12 +162,12 @@ def peers(archive: Archive) -> Markup:
                 row["package"],
                 row["layer"],
                 row["ours"],
-                *(labels.times(row.get(step)) for step in ("training", "inference")),
+                *(labels.times(1 / row[step] if step in row else None) for step in ("training", "inference")),
                 row["same"],
             ]
             for row in data["rows"]
         ]
-        parts.append(table(f"Their CPU time over ours: {path.stem}", head, rows))
+        parts.append(table(f"Our CPU time over theirs: {path.stem}", head, rows))
         busy = ", while others used the machine" if data.get("busy") else ""
         parts.append(paragraph("Measured on {} at commit {}{}.", data["date"][:10], data["commit"][:8], busy))
     return join(parts, "Not measured yet.")

@@ -10,6 +10,7 @@
 // `value` is the index to start with; `y` holds one curve per value, or one curve that stays; null leaves a gap.
 (() => {
   const { svg, html, stroke, number, ticks } = window.rvDraw;
+  const words = window.rvWords.page;
   const SUPERSCRIPT = { 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
   const power = (n) => (n < 4 ? String(10 ** n) : "10" + [...String(n)].map((c) => SUPERSCRIPT[c]).join(""));
   const NAMES = { 3: "a thousand", 6: "a million", 9: "a billion", 12: "a trillion" };
@@ -41,10 +42,13 @@
       this.sentence = html("p", { className: "rv-sentence" });
       this.sentence.setAttribute("aria-live", "polite");
       this.replaceChildren(label, this.input, legend, this.chart, this.sentence);
+      if (this.fromAddress() !== null) this.reveal();
       this.input.addEventListener("input", () => (this.show(), this.toAddress()));
       addEventListener("hashchange", () => {
-        this.input.value = this.fromAddress() ?? this.input.value;
+        if (this.fromAddress() === null) return;
+        this.input.value = this.fromAddress();
         this.show();
+        this.reveal();
       });
       new ResizeObserver(() => this.draw()).observe(this);
       this.show();
@@ -114,7 +118,30 @@
     }
 
     toAddress() {
-      history.replaceState(history.state, "", `#${this.id}=${this.data.values[this.input.value]}`);
+      history.replaceState(history.state, "", this.address());
+    }
+
+    address() {
+      return `${location.href.split("#")[0]}#${this.id}=${this.data.values[this.input.value]}`;
+    }
+
+    // A link to what a figure shows leads to the figure, once all above it has its height.
+    reveal() {
+      const go = () => requestAnimationFrame(() => this.scrollIntoView({ block: "center" }));
+      if (document.readyState === "complete") go();
+      else addEventListener("load", go, { once: true });
+    }
+
+    // All that the figure can show, as CSV: a row for each point of each place of the slider.
+    numbers() {
+      const { values, x, series, xlabel, ylabel } = this.data;
+      const cell = (text) => (/[",\n]/.test(text) ? `"${String(text).replaceAll('"', '""')}"` : String(text ?? ""));
+      const rows = [[this.getAttribute("label"), "series", xlabel, ylabel]];
+      values.forEach((value, i) => {
+        for (const { name, y } of series)
+          (Array.isArray(y[0]) ? y[i] : y).forEach((each, k) => rows.push([value, name, x[k], each]));
+      });
+      return rows.map((row) => row.map(cell).join(",")).join("\n");
     }
   }
   customElements.define("rv-slider", Slider);
@@ -203,9 +230,21 @@
   }
   customElements.define("rv-table", Table);
 
+  // Where nothing hovers, a touch explains a word, and a second one follows its link.
+  document.addEventListener("click", (event) => {
+    const word = event.target.closest?.("a.rv-term");
+    for (const note of document.querySelectorAll(".rv-explained")) if (note.previousSibling !== word) note.remove();
+    if (!word || !matchMedia("(hover: none)").matches || word.nextSibling?.className === "rv-explained") return;
+    event.preventDefault();
+    const note = html("span", { className: "rv-explained", textContent: ` ${word.dataset.said} ` });
+    note.setAttribute("role", "note");
+    note.append(html("a", { href: word.href, textContent: words.glossary }));
+    word.after(note);
+  }, true);
+
   // On paper every fold is open, and afterwards as it was.
   addEventListener("beforeprint", () => {
-    for (const fold of document.querySelectorAll("details:not([open])")) fold.open = fold.dataset.printed = true;
+    for (const fold of document.querySelectorAll("details:not([open], .rv-save)")) fold.open = fold.dataset.printed = true;
   });
   addEventListener("afterprint", () => {
     for (const fold of document.querySelectorAll("details[data-printed]")) {

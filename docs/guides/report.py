@@ -61,7 +61,8 @@ print(compare(earlier, diagnose(model, series)))
 #
 # ## The report as JSON
 #
-# `--json` prints it, `diagnosis.to_json("report.json")` writes it. A number that lies below what the number format can
+# `--json` prints it, `diagnosis.to_json("report.json")` writes it. The last column has what stands in the report of the GRU
+# above, before the change. A number that lies below what the number format can
 # hold, or was not measured, is `null`. An infinite one is `"infinity"`.
 
 # %% tags=["remove-input"]
@@ -73,22 +74,27 @@ from rnnvanish import plots
 schema = json.loads((importlib.resources.files("rnnvanish.diagnosis") / "report.schema.json").read_text())
 
 
-def fields(properties):
-    return "\n".join(f"- `{name}`: {field['description']}" for name, field in properties.items())
+def fields(title, properties, example):
+    rows = [f"| `{name}` | {field['description']} | {here(example.get(name))} |" for name, field in properties.items()]
+    plots.say(f"### {title}\n\n| field | what it says | here |\n|---|---|---|\n" + "\n".join(rows))
+
+
+def here(value, longest=28):
+    if isinstance(value, (dict, list)):
+        return "–" if not value else f"{len(value)} entries"
+    text = f"{value:.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    return f"`{text if len(text) <= longest else text[:longest] + '…'}`"
 
 
 parts = schema["$defs"]
-plots.say(fields(schema["properties"]))
-plots.say("### A layer")
-plots.say(fields(parts["layer"]["properties"]))
-plots.say("### A finding")
-plots.say(fields(parts["finding"]["properties"]))
-plots.say("### A cure in `advice`")
-plots.say(fields(parts["trial"]["properties"]))
-plots.say("### What else was measured, in `measures`")
-plots.say(fields(parts["measures"]["properties"]))
-plots.say("### The outlook")
-plots.say(fields(parts["outlook"]["properties"]))
+report = json.loads(earlier.to_json("report.json").read_text())
+(layer,) = report["layers"].values()
+fields("The whole", schema["properties"], report)
+fields("A layer, in `layers`", parts["layer"]["properties"], layer)
+fields("A finding, in `findings`", parts["finding"]["properties"], next(iter(report["findings"]), {}))
+fields("A cure, in `advice`", parts["trial"]["properties"], next(iter(layer["advice"]), {}))
+fields("What else was measured, in `measures`", parts["measures"]["properties"], layer["measures"])
+fields("The outlook, in `outlook`", parts["outlook"]["properties"], report["outlook"] or {})
 
 # %% [markdown]
 # ??? info "For engineers"

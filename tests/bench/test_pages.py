@@ -3,11 +3,12 @@
 import json
 import math
 import re
+import shutil
 from xml.etree import ElementTree
 
 import pytest
 
-from bench.pages import placeholders, tables
+from bench.pages import pictures, placeholders, tables
 from bench.stored import archive, results
 
 COMMITS = [results.Commit(f"{place:040x}", place, "2026-01-02", f"Commit <{place}>") for place in range(4)]
@@ -63,6 +64,29 @@ def test_a_cell_is_shown_with_its_newest_number_and_a_skipped_one_not_at_all(roo
     shown = part(root, "cells")
     assert re.search(r"GRU</th><td>1\.5 times", shown)
     assert "MGU" not in shown
+
+
+def test_a_line_over_commits_has_a_dot_for_each_that_was_measured(root):
+    shown = part(root, "over-commits")
+    assert re.findall(r"<title>(.*?)</title>", shown) == [
+        f"GRU, commit {each.short}: 1.5 times" for each in COMMITS[:3]
+    ]
+    assert "over 3 commits" in shown
+    assert "At the newest commit: GRU 1.5 times." in shown
+    assert part(root, "counted").startswith("<p><strong>3 of 4 commits</strong>")
+
+
+def test_a_cell_that_a_machine_has_no_number_of_is_an_empty_field(root, monkeypatch):
+    monkeypatch.setattr(pictures, "AGAINST_LOOP", pictures.AGAINST_TORCH)
+    shutil.copytree(root / "bench/results/box", root / "bench/results/other")
+    newest = root / f"bench/results/other/{2:08}-e.json"
+    newest.write_text(newest.read_text().replace("[1.5, NaN, NaN, NaN]", "[NaN, NaN, 0.25, NaN]"))
+    box, other = part(root, "fields").split("other: ")
+    assert re.findall(r'<li class="rv-(\w+)[^>]*>(\w+) <span>(.*?)</span>', box) == [
+        ("slower", "GRU", "1.5×"),
+        ("none", "MGU", "not measured"),
+    ]
+    assert '<li class="rv-faster rv-by3">MGU <span>0.25×</span>' in other
 
 
 def test_a_number_of_its_own_stands_beside_those_that_have_parameters(root):

@@ -56,7 +56,7 @@ def table(claims: list[Shown], link: Any) -> str:
         "claims.html",
         caption=_count(claims),
         head=HEAD,
-        claims=[(each, _address(each, link), KINDS.get(each.record["verdict"], "undecided")) for each in claims],
+        claims=[(each, _address(each, link), kind(each)) for each in claims],
         places=list(dict.fromkeys(_measured(each.record) for each in claims)),
     )
 
@@ -67,9 +67,14 @@ def corrections(claims: list[Shown], link: Any) -> str:
     said = [each for each in found if each.record.get("source")]
     return render(
         "corrections.html",
-        claims=[(each, _address(each, link), KINDS.get(each.record["verdict"], "undecided")) for each in said],
+        claims=[(each, _address(each, link), kind(each)) for each in said],
         unsaid=len(found) - len(said),
     )
+
+
+def kind(claim: Shown) -> str:
+    """What colours call the verdict of a claim."""
+    return KINDS.get(claim.record["verdict"], "undecided")
 
 
 def _count(claims: list[Shown]) -> str:

@@ -1,10 +1,14 @@
-"""What is made of finished pages, and beside them: shorter HTML, and llms.txt."""
+"""What is made of finished pages, and beside them: shorter HTML, llms.txt, and a page for wrong addresses."""
 
 from __future__ import annotations
 
 import re
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
+
+from rnnvanish.templates import renderer
+
+render = renderer(Path(__file__).parent / "templates")
 
 
 def without_indentation(page: str) -> str:
@@ -25,3 +29,12 @@ def llms(config: Any, pages: list[Any]) -> str:
     parts = [f"# {config.site_name}", f"> {config.site_description}"]
     parts += [f"## {title}\n\n" + "\n".join(lines) for title, lines in groups.items()]
     return "\n\n".join(parts) + "\n"
+
+
+def lost(site_url: str, pages: list[Any]) -> str:
+    """Return the page for wrong addresses: it stands alone, finds the site above it, and leads to every page of the navigation."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for page in pages:
+        if page.parent or page.is_homepage or "/" not in page.url:
+            groups.setdefault(page.parent.title if page.parent else "", []).append((page.url, page.title))
+    return str(render("lost.html", site=site_url, groups=list(groups.items())))

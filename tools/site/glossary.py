@@ -58,7 +58,7 @@ def explain(page: str, words: dict[str, str], address: str) -> str:
             return found[0]
         left.remove(word)
         said = html.escape(words[word])
-        return f'<a class="rv-term" href="{address}#{anchor(word)}" title="{said}">{found[0]}</a>'
+        return f'<a class="rv-term" href="{address}#{anchor(word)}" title="{said}" data-said="{said}">{found[0]}</a>'
 
     skipped, parts = 0, re.split(r"(<[^>]*>)", page)
     for i, part in enumerate(parts):

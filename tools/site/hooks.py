@@ -28,6 +28,7 @@ import mathematics
 import mkdocs_jupyter.plugin as jupyter
 import notebook
 import question
+import sharing
 from catalogue import measured
 from catalogue import pages as catalogue
 from execute import digest, execute, set_up
@@ -36,6 +37,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 from mkdocs.utils import get_relative_url
 
+from rnnvanish.records.provenance import provenance
 from rnnvanish.templates.words import words
 
 log = logging.getLogger("mkdocs.rnnvanish")
@@ -191,24 +193,41 @@ def on_nav(nav, config, files):
 
 def on_post_build(config):
     """Write what stands beside the pages."""
-    site = Path(config.site_dir)
+    site, ordered = Path(config.site_dir), config["extra"].pop("ordered")
     for name, executed in _notebooks.items():
         downloads.write(Path(config.docs_dir, name), executed, site / name, name, config.site_url or "")
     benchmarks.write(Path(config.config_file_path).parent, site)
-    (site / "llms.txt").write_text(extras.llms(config, config["extra"].pop("ordered")), encoding="utf-8")
+    (site / "llms.txt").write_text(extras.llms(config, ordered), encoding="utf-8")
+    (site / "404.html").write_text(extras.lost(config.site_url or "", ordered), encoding="utf-8")
+    if config.site_url:
+        _share(config, ordered, site)
+    else:
+        for empty in site.glob("sitemap.xml*"):  # without addresses there is nothing in it
+            empty.unlink()
 
 
-def on_post_page(output, **_):
-    """Mend what the theme leaves wrong for screen readers, and leave out what only its authors read."""
+def _share(config, pages, site):
+    """Write the pictures of pages and the feed, which say whole addresses."""
+    (site / sharing.FOLDER).mkdir(parents=True, exist_ok=True)
+    for page in pages:
+        title = words()["sharing"]["home"] if page.is_homepage else page.title
+        about = page.meta.get("description", config.site_description)
+        verdicts = [(collected.kind(each), each.record["sentence"]) for each in _claims if each.page == page.url]
+        (site / sharing.FOLDER / sharing.name(page.file.src_uri)).write_bytes(sharing.card(title, about, verdicts))
+    changes = Path(config.config_file_path).parent / "CHANGELOG.md"
+    if changes.exists():
+        text = sharing.feed(changes.read_text(encoding="utf-8"), config.site_url, provenance()["date"])
+        (site / sharing.FEED).write_text(text, encoding="utf-8")
+
+
+def on_post_page(output, page, config):
+    """Mend what the theme leaves wrong for screen readers, leave out what only its authors read, say what a link shows."""
     dialogue = 'data-md-component="search" role="dialog"'
     output = output.replace(dialogue, f'{dialogue} aria-label="Search"', 1)
     output = re.sub(r'<nav class="md-nav" aria-label="[^"]*">', '<nav class="md-nav" role="none">', output)
-    return extras.without_indentation(output)
-
-
-def on_post_template(output_content, template_name, **_):
-    """Mend the page for wrong addresses too."""
-    return on_post_page(output_content) if template_name == "404.html" else output_content
+    if page.is_homepage:
+        output = output.replace("<title>", f"<title>{words()['sharing']['home']} - ", 1)
+    return extras.without_indentation(output.replace("</head>", f"{sharing.head(page, config)}\n</head>", 1))
 
 
 def _cache(plugin, file) -> Path:

@@ -20,6 +20,7 @@ from rnnvanish.templates.words import words
 #: What the colours of `matplotlibrc` become: the ink of the page, its grid, its series.
 COLOURS = {"#010203": "currentColor", "#040506": "var(--rv-grid)"} | {f"#c0ffe{i}": f"var(--rv-c{i})" for i in range(5)}
 CODE = words()["code"]
+NUMBERS = "application/vnd.rnnvanish.numbers"  # what a figure draws, as CSV: kernel/startup/figure_numbers.py
 LARGEST = 400_000  # characters of one output
 FIGURE = 'a figure needs words for those who cannot see it: start its cell with `# %% alt="Line chart: ..."`'
 
@@ -144,7 +145,8 @@ def _outputs(found: list[dict[str, Any]], meta: dict[str, Any], prefix: str, out
                 raise PageError(FIGURE)
             if figures > 1:
                 raise PageError("two figures share one alt text: draw each in a cell of its own")
-            text = _figure(kind, data[kind], meta["alt"], f"{prefix}-{number}", meta.get("caption", ""))
+            numbers = output["data"].get(NUMBERS, "")
+            text = _figure(kind, data[kind], meta["alt"], f"{prefix}-{number}", meta.get("caption", ""), numbers)
         elif "text/html" in data:
             text = data["text/html"]
             if 'class="dataframe"' in text:
@@ -167,12 +169,14 @@ def _outputs(found: list[dict[str, Any]], meta: dict[str, Any], prefix: str, out
     return chunks
 
 
-def _figure(kind: str, data: str, alt: str, prefix: str, caption: str) -> str:
+def _figure(kind: str, data: str, alt: str, prefix: str, caption: str, numbers: str) -> str:
     if kind == "image/png":
         picture = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{"".join(data.split())}">'
     else:
         picture = svg(data, alt, prefix)
     words = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    if numbers:  # for figure.js
+        words += f'<template class="rv-numbers" data-search-exclude>{html.escape(numbers)}</template>'
     return f'<figure class="rv-out" data-search-exclude>{picture}{words}</figure>'
 
 
