@@ -110,6 +110,15 @@ plt.show()
 instability.nudges_match_gradients.show()
 
 # %% [markdown]
+# ## And training itself?
+#
+# One may nudge yet another thing: the weights that training begins with. We train twins on the same examples. Their first
+# weights lie a billionth apart. Do they end with other answers?
+
+# %% tags=["remove-input"]
+instability.training_is_unstable.show()
+
+# %% [markdown]
 # ## What this means
 #
 # It is the other way round. **A network with vanishing gradients is calm, even too calm**: nothing from the past moves it.
@@ -130,7 +139,11 @@ instability.nudges_match_gradients.show()
 #     $h_T' - h_T = \varepsilon J u$ with $J = \partial h_T/\partial h_0$, and backpropagation computes $J^\top g$. Both
 #     have $\lVert J \rVert_F/\sqrt{n}$ as their typical size (root mean square over directions), and the same singular values.
 #     A distance below $10^{-15}$ cannot be told from the rounding of states of order one: it is left out of the
-#     comparison and of the figures, not set to zero. The linear picture ends where the distance becomes of order one.
+#     comparison and of the figures, not set to zero. The linear picture ends where the distance becomes of order one: at
+#     200 steps and four times the weights a twin is $10^{10}$ times the nudge away, which is the size of the states, while
+#     the derivative says $10^{15}$. That the two agree before is the definition of a derivative, to first order. A nudged
+#     first input does the same as a nudged state. Twins in training: 32 units, the first of 20 inputs, 40 steps of Adam,
+#     in double precision.
 #
 #     Negative Lyapunov exponents mean contraction and vanishing gradients, positive ones chaos and explosion. Miller
 #     and Hardt call a contracting network *stable*, and show that gradient descent on it can be truncated in time.

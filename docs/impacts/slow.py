@@ -86,6 +86,12 @@ for seed in range(5):
 slow.whole_gradient_is_tiny.show()
 
 # %% [markdown]
+# A batch is a small part of all there is. What if all examples could push at once?
+
+# %% tags=["remove-input"]
+slow.all_examples_cancel.show()
+
+# %% [markdown]
 # ## Is it of any use?
 #
 # How much of the push is about the first input? To find out, we use **twins**: two sequences that are the same in all
@@ -121,6 +127,23 @@ slow.useful_part_is_tiny.show()
 
 # %% tags=["remove-input"]
 slow.batches_show_the_way.show()
+
+# %% [markdown]
+# Then how can the network of the race above learn it after all, with just these batches? The noise pushes its weights about.
+# With them changes how far the gradient reaches, until one day the useful part is back.
+
+# %% tags=["remove-input"]
+from rnnvanish.experiments.learning import teach
+from rnnvanish.tasks import Recall
+
+rows = []
+for steps in (0, 40, 60, 80):
+    trained = teach(lambda: slow.reader(20), Recall(20), seed=0, limit=steps, stop=False).model.double()
+    rows.append(f"| {steps} | {slow.aim(0, 20, network=trained):.2f} |")
+plots.say(
+    f"This network knows 20 inputs after {slow.lesson(20, seed=0).steps:.0f} steps.\n\n"
+    "| steps of training | how well batches point the useful way |\n|---|---|\n" + "\n".join(rows)
+)
 
 # %% tags=["remove-input"]
 slow.larger_batch_shows_the_way.show()

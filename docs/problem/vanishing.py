@@ -114,6 +114,30 @@ plots.say(
 vanishing.every_plain_network_forgets.show()
 
 # %% [markdown]
+# ## As other software draws it
+#
+# So far, *PyTorch* has drawn the weights: the software of which `torch.nn.RNN` is a part. *Keras* is used as widely, and it
+# draws orthogonal weights from the beginning. What is true of the one need not be true of the other. These are the half-lives
+# of three kinds of network, the middle of five draws (LSTM and GRU come in [section 17](../techniques/lstm.py)).
+
+# %% tags=["remove-input"]
+from statistics import median
+
+from rnnvanish.experiments import workbench
+
+rows = []
+for name, kind in (("RNN", nn.RNN), ("LSTM", nn.LSTM), ("GRU", nn.GRU)):
+    found = [
+        median(workbench.curve(workbench.gated(kind, start), seed).half_life for seed in range(5))
+        for start in ("default", "Keras")
+    ]
+    rows.append(f"| {name} | " + " | ".join(f"{half_life:.1f} steps" for half_life in found) + " |")
+plots.say("| network | as PyTorch draws it | as Keras draws it |\n|---|---|---|\n" + "\n".join(rows))
+
+# %% tags=["remove-input"]
+vanishing.software_starts_alike.show()
+
+# %% [markdown]
 # ## Why not for ever?
 #
 # These weights take nothing away. So why is not all of it left? Because each step also passes through tanh. In its
@@ -220,6 +244,10 @@ precision.loss_scaling_brings_back.show()
 #     $\mathcal{U}(-1/\sqrt{n}, 1/\sqrt{n})$, with a variance of $1/(3n)$. A random direction is then multiplied by
 #     $\sqrt{1/3} \approx 0.58$ in root mean square, whatever the width $n$, and the slope of tanh takes its part on
 #     top. So a wider network does not forget more slowly.
+#
+#     Keras, by its documentation: recurrent weights orthogonal, input weights by Glorot's rule (uniform), biases zero, that
+#     of an LSTM's forget gate one. The matrices of all gates are drawn as one, so that the one of a single gate of an LSTM
+#     shrinks a state by half. These starts are drawn here for the layers of `torch.nn`; Keras itself is not run.
 #
 #     The angle is that between $\partial L/\partial U$ of the full sequence and that of truncated backpropagation over ten
 #     steps, from the same state, for $L = \lVert h_T \rVert^2$ summed over the sequences.

@@ -68,22 +68,40 @@ attention.attention_finds_it.show()
 # %% [markdown]
 # ## What it costs
 #
-# The wall gets longer with each note, and everybody looks at all of it. For the way back of training, a network has to keep
-# numbers in memory. How many?
+# The wall gets longer with each note, and everybody looks at all of it. So it is twice as long for twice as many people: four
+# times the work.
 
 # %% tags=["remove-input"]
 lengths = (50, 100, 200, 400, 800)
-rows = [f"| {steps} | {attention.kept(False, steps):,} | {attention.kept(True, steps):,} |" for steps in lengths]
-plots.say("| steps | numbers kept, plain | with attention |\n|---|---|---|\n" + "\n".join(rows))
+rows = [f"| {steps} | {attention.work(False, steps):,} | {attention.work(True, steps):,} |" for steps in lengths]
+plots.say("| steps | multiplications, plain | with attention |\n|---|---|---|\n" + "\n".join(rows))
 
 # %% tags=["remove-input"]
 attention.attention_is_free.show()
 
 # %% [markdown]
+# For the way back of training, a network has to keep numbers in memory as well. How many it is depends on how attention is
+# written. As in the formula, the network keeps how much each person looked at each note. PyTorch's own attention keeps none
+# of that, and computes it again on the way back.
+
+# %% tags=["remove-input"]
+rows = [
+    f"| {steps} | {attention.kept(False, steps):,} | {attention.kept(True, steps):,} | {attention.kept(True, steps, fused=True):,} |"
+    for steps in lengths
+]
+plots.say(
+    "| steps | numbers kept, plain | attention as in the formula | PyTorch's own |\n|---|---|---|---|\n"
+    + "\n".join(rows)
+)
+
+# %% tags=["remove-input"]
+attention.memory_grows_with_the_square.show()
+
+# %% [markdown]
 # ## What this means
 #
 # **The task still asks for what lies far back. Attention changes the way there: it is one step long.** In return, the
-# memory that it needs grows much faster than the sequence does.
+# work grows much faster than the sequence does. The memory need not.
 #
 # If the wall does it all, why have a row at all? That was asked in 2017. The answer is called *transformer*: all words go up
 # on the wall at once, and no note is handed on. The chat programs of today are built like that:
@@ -97,7 +115,8 @@ attention.attention_is_free.show()
 # ??? info "For engineers"
 #     Scaled dot product over the layer's own outputs, causal, one head: $y_t = h_t + \sum_{s \le t} w_{ts} h_s$. With
 #     weights near uniform, $\partial L / \partial h_s$ has a direct part of about $1/T$: flat in the distance, and small. Measured is the gradient of
-#     each state of the plain `nn.RNN` underneath. Memory is what autograd saves for the backward pass: every storage once, without weights and inputs, batch 1, 16 units.
+#     each state of the plain `nn.RNN` underneath. Memory is what autograd saves for the backward pass: every storage once, without weights and inputs, batch 1, 16 units. Work is counted by `torch.utils.flop_counter` over the
+#     formula; `scaled_dot_product_attention` does the same multiplications forward, and more of them on the way back.
 #     Learning is measured in the study `claims` (`rnnvanish sweep claims`): 16, 64 and 256 units, Adam and plain gradient
 #     descent, batches of 32, the gradient clipped at a norm of 1, at most 400 steps. Each network has its own best of four
 #     rates (0.001 to 0.03; 0.03 to 1 for plain descent), chosen with two seeds; three fresh seeds count. A bit is learnt

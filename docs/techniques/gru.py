@@ -31,9 +31,10 @@
 #
 # ## As it comes, and opened
 #
-# The GRU as PyTorch draws it, and with its gate opened further and further. Beside it the LSTM as PyTorch draws it.
+# The GRU as PyTorch draws it, as Keras does, and with its gate opened further and further. Beside it the LSTM as PyTorch
+# draws it.
 
-# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. The default GRU and the default LSTM fall together, steeply. The more the gate is opened, the gentler the fall; chrono stays high."
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. The default GRU, that of Keras and the default LSTM fall together, steeply. The more the gate is opened, the gentler the fall; chrono stays high."
 import matplotlib.pyplot as plt
 
 from rnnvanish import plots

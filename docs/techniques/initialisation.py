@@ -31,11 +31,12 @@
 # ??? question "Show the answer"
 #     The second. It costs nothing, and the gradient lasts several times as long.
 #
-# ## Three starts
+# ## Four starts
 #
-# Three plain networks. Nothing is different but their first weights. How much of the gradient is left?
+# Four plain networks. Nothing is different but their first weights. *Default* is as PyTorch draws them. *Keras* is other
+# software, and draws orthogonal weights by itself. How much of the gradient is left?
 
-# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time, for three starts of a plain network. The default start falls steeply. Glorot and orthogonal fall far more gently."
+# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time, for four starts of a plain network. The default start falls steeply. Keras, Glorot and orthogonal fall far more gently."
 import matplotlib.pyplot as plt
 
 from rnnvanish import plots

@@ -227,13 +227,6 @@ def test_derivative_by_the_first_input_is_that_of_autograd_and_foretells_the_dis
         assert float(instability.distance(1, scale, "input", 12)[-1]) == pytest.approx(float(whole.norm()), rel=1e-3)
 
 
-def test_the_middle_of_draws_is_below_resolution_where_most_are():
-    draws = [torch.tensor(draw, dtype=torch.float64) for draw in ([1, math.nan, 5], [2, 3, math.nan], [9, math.nan, 7])]
-    found = instability.middle(draws)
-    assert found[[0, 2]].tolist() == [2, 5]
-    assert math.isnan(found[1])
-
-
 def test_twins_that_are_trained_apart_are_noticed(monkeypatch):
     monkeypatch.setattr(instability, "TRAINED", 2)
     right = instability.trained_apart

@@ -1,7 +1,6 @@
 """Section 10: a vanishing gradient is a network that calms every disturbance; an exploding one magnifies it."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -70,12 +69,6 @@ def jacobian(seed: int, scale: float = 1.0, what: str = "state", steps: int = ST
     for state in later:
         whole = (1 - state.square())[:, None] * (layer.get_parameter("weight_hh_l0") @ whole)
     return float(whole.norm()) / math.sqrt(whole.shape[1])
-
-
-def middle(draws: Sequence[Float[Tensor, " time"]]) -> Float[Tensor, " time"]:
-    """Return the middle of several draws at each step; what is below resolution in most of them stays so."""
-    found: Tensor = torch.stack([draw.nan_to_num(0.0) for draw in draws]).median(dim=0).values
-    return torch.where(found > 0, found, torch.nan)
 
 
 class Precise(Reader):
