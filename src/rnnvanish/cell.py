@@ -119,7 +119,8 @@ class Cell(nn.Module):
         plain: Whether a step is `nonlinearity(from_x(x) + from_h(h))` and nothing else.
         torch_twin: The class of `torch.nn` with the same equations, whose weights are those of `from_x` and `from_h`.
         wants: What a step also takes, by keyword: "times", what has passed since the step before, (batch, 1); "observed",
-            which values of `x` were seen, (batch, input). Each is None where the caller of a layer does not give it.
+            which values of `x` were seen, (batch, input); "running", 1 where a step belongs to its sequence and 0 behind its
+            end, (batch, 1). Each is None where the caller of a layer does not give it, the last where all fill the batch.
         small: Options with which tests build it at hidden size 3 to 8.
 
     Args:

@@ -118,14 +118,18 @@ class PerStep:
         resets: Where a sequence begins anew, (time, batch).
         times: When each step is, (time, batch).
         observed: Which features were seen, (time, batch, features).
+        running: Whether loops are told which steps belong to a sequence, where some end early.
     """
 
     resets: Tensor | None = None
     times: Tensor | None = None
     observed: Tensor | None = None
+    running: bool = False
 
     @classmethod
-    def read(cls, x: Tensor | PackedSequence, batch_first: bool, lengths: Tensor | None, **given: Any) -> "PerStep":
+    def read(
+        cls, x: Tensor | PackedSequence, batch_first: bool, lengths: Tensor | None, running: bool = False, **given: Any
+    ) -> "PerStep":
         """Bring what came into the common form: for `x` as it came, in the order of its axes.
 
         Raises:
@@ -145,7 +149,7 @@ class PerStep:
                 raise ValueError(f"Recurrent needs {name} of shape {shape}, as x has it, got {tuple(tensor.shape)}.")
             tensor = tensor.unsqueeze(1) if x.dim() == 2 else tensor
             found[name] = tensor.transpose(0, 1) if batch_first and x.dim() == 3 else tensor
-        per_step = cls(**found)
+        per_step = cls(**found, running=running)
         per_step._check_times(lengths)
         return per_step
 
@@ -173,6 +177,8 @@ class PerStep:
             found["times"] = self._passed(reverse, lengths).unsqueeze(-1)
         if self.observed is not None and layer == 0:
             found["observed"] = reverse_time(self.observed, lengths) if reverse else self.observed
+        if self.running and lengths is not None:
+            found["running"] = ~padding_mask(len(x), lengths).unsqueeze(-1)
         columns = tuple((name, value.shape[-1]) for name, value in found.items())
         return torch.cat([x, *(value.to(x.dtype) for value in found.values())], dim=-1) if found else x, columns
 

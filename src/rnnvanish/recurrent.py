@@ -236,7 +236,7 @@ class Recurrent(TorchShaped):
                     f"{type(self._cell(0).innermost).__name__} takes no {name}: leave it out, or take a cell that "
                     f"wants it{', such as ' + takers[0] if takers else ''}."
                 )
-        return PerStep.read(x, self.batch_first, lengths, **given)
+        return PerStep.read(x, self.batch_first, lengths, "running" in wants, **given)
 
     def _expected_state(self, input: Tensor) -> State:
         """What each part of the state looks like before the first step, for one sequence."""

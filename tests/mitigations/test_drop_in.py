@@ -23,6 +23,7 @@ ADD_PARTS = (
     "VariationalDropout",
     "TruncatedBackpropagation",
     "SparseAttentiveBacktracking",
+    "RecurrentBatchNormalisation",
 )
 #: Those that add parameters.
 ADD_PARAMETERS = (
@@ -33,6 +34,7 @@ ADD_PARAMETERS = (
     "LeakyStep",
     "MultiplicativeIntegration",
     "RMSNormalisation",
+    "RecurrentBatchNormalisation",
     "ResidualThroughTime",
     "SparseAttentiveBacktracking",
 )

@@ -81,7 +81,13 @@ def suits(cell, cure):
 #: What a mitigation that acts while it trains asks of a task.
 ASKED = {"Curriculum": lambda task: task.length_field, "WarmState": lambda task: task.answer == "every"}
 #: Mitigations that no compiled loop has.
-PLAIN_LOOPS = ("NormalisedBackpropagation", "SparseAttentiveBacktracking", "SyntheticGradients", "UORO")
+PLAIN_LOOPS = (
+    "NormalisedBackpropagation",
+    "RecurrentBatchNormalisation",
+    "SparseAttentiveBacktracking",
+    "SyntheticGradients",
+    "UORO",
+)
 #: Mitigations that need layers which read forward.
 FORWARD = ("UORO", "WarmState")
 #: Mitigations that take one layer alone.

@@ -220,7 +220,7 @@ class Replay:
         if changed:
             raise UnrepeatableStep(
                 f"{run.name}: a cure changes what its steps hand back, {type(changed[0]).__name__.lstrip('_')}: no Jacobian says what "
-                "training gets. Measure its retention, or the model without that cure."
+                "training gets. Measure its retention, the model without that cure or, where it acts in training alone, model.eval()."
             )
         self.run, self.coordinates = run, Coordinates.of(run)
         before, after = recorded_states(run)

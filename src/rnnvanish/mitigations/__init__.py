@@ -37,6 +37,7 @@ from rnnvanish.mitigations.open_gate import OpenGate
 from rnnvanish.mitigations.orthogonal_constraint import OrthogonalConstraint
 from rnnvanish.mitigations.orthogonal_start import OrthogonalStart
 from rnnvanish.mitigations.random_truncation import RandomTruncation
+from rnnvanish.mitigations.recurrent_batch_normalisation import RecurrentBatchNormalisation
 from rnnvanish.mitigations.recurrent_rate import RecurrentRate
 from rnnvanish.mitigations.residual_through_time import ResidualThroughTime
 from rnnvanish.mitigations.rms_normalisation import RMSNormalisation
@@ -98,6 +99,7 @@ __all__ = [
     "OrthogonalStart",
     "RMSNormalisation",
     "RandomTruncation",
+    "RecurrentBatchNormalisation",
     "RecurrentRate",
     "ResidualThroughTime",
     "RotationStart",
