@@ -1,8 +1,10 @@
 """A trial on several devices: a process for each, which share every batch by Lightning's strategy "ddp"."""
 
 import os
+import pickle
 import socket
-from multiprocessing import get_context
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from torch.multiprocessing.spawn import spawn
@@ -16,19 +18,22 @@ def attempt_together(devices: int, trial: Trial) -> dict[str, Any]:
 
     Its numbers are those of one process but for rounding, and where cures or dropout act on the sequences of a batch.
     """
-    said = get_context("spawn").SimpleQueue()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    try:
-        spawn(_attempt_one, (devices, port, trial, said), nprocs=devices)
-    except Exception as error:  # noqa: BLE001  # a process was lost
-        return failure(trial, error)
-    told: dict[str, Any] = said.get()
-    return told
+    with tempfile.TemporaryDirectory() as folder:
+        said = (
+            Path(folder) / "said"
+        )  # a file: a pipe would be full with a long curve, and each would wait for the other
+        try:
+            spawn(_attempt_one, (devices, port, trial, said), nprocs=devices)
+        except Exception as error:  # noqa: BLE001  # a process was lost
+            return failure(trial, error)
+        told: dict[str, Any] = pickle.loads(said.read_bytes())
+        return told
 
 
-def _attempt_one(rank: int, devices: int, port: int, trial: Trial, said: Any) -> None:
+def _attempt_one(rank: int, devices: int, port: int, trial: Trial, said: Path) -> None:
     """One of the processes; Lightning finds the others by what stands in the environment."""
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": str(rank), "NODE_RANK": "0"}
     from lightning_fabric.plugins.environments.lightning import LightningEnvironment
@@ -37,4 +42,4 @@ def _attempt_one(rank: int, devices: int, port: int, trial: Trial, said: Any) ->
         trial, devices=devices, strategy="ddp", plugins=[LightningEnvironment()], use_distributed_sampler=False
     )
     if not rank:
-        said.put(told)
+        said.write_bytes(pickle.dumps(told))
