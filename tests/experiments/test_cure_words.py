@@ -2,8 +2,9 @@
 
 import pytest
 
+from rnnvanish.experiments.cure_prices import Price
 from rnnvanish.experiments.cure_study import Trained
-from rnnvanish.experiments.cure_words import in_a_table, sentences, when_not
+from rnnvanish.experiments.cure_words import in_a_table, price, sentences, when_not
 
 PLAIN = Trained({20: True, 60: False, 180: False}, (0.4, 0.5, 0.45))
 
@@ -70,3 +71,10 @@ def test_what_was_not_tried_is_not_missing():
     unknown = Trained({20: None}, (), None, {"recall": 9, "digits": 6})
     assert in_a_table(unknown, Trained({20: True})) == "missing<br>–"
     assert in_a_table(unknown, PLAIN) == "missing<br>missing"
+
+
+def test_a_price_is_said_network_by_network_and_what_is_not_known_is_left_out():
+    assert price({"LSTM": Price(1.234, 1.0, 4.4), "tanh": Price(20.0, 2.75, None)}) == [
+        "What it costs in an LSTM: time of a training step 1.2 ×, memory 4.4 ×, weights 1 ×.",
+        "What it costs in a plain network: time of a training step 20 ×, weights 2.75 ×.",
+    ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from rnnvanish.experiments.cure_prices import Price
 from rnnvanish.experiments.cure_study import REAL, REMEMBERED, Trained, reach_effect, reaches, score_effect
 
 #: The networks as they stand in a sentence.
@@ -46,6 +47,17 @@ def when_not(results: Mapping[str, tuple[Trained, Trained]]) -> str:
         return f"When not to: {', and '.join(said)}."
     known = any(reach_effect(*both) or score_effect(*both) for both in results.values())
     return "It was not seen to hurt here." if known else ""
+
+
+def price(prices: Mapping[str, Price]) -> list[str]:
+    """Say what a cure costs, network by network: multiples of what the network without it does."""
+    said = []
+    for network, each in prices.items():
+        memory = f"memory {each.memory:.2g} ×, " if each.memory else ""
+        said.append(
+            f"What it costs in {CALLED[network]}: time of a training step {each.step:.2g} ×, {memory}weights {each.parameters:.3g} ×."
+        )
+    return said
 
 
 def _of_the_reach(name: str, before: Trained, after: Trained) -> str:
