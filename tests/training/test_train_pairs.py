@@ -44,6 +44,9 @@ STRUCTURES = {
     "compiled": "--engine cpu",
     "unclipped": "--engine reference --clip 0",
 }
+#: Of the same form as adding, digits and text; other cells are trained on them.
+ALIKE = ("multiplication", "temporalorder", "delayedxor")
+TASKS = [task for task in tasks.ALL if task not in ALIKE]
 CURES = ["", *mitigations.ALL]
 RELU = "Elman --cell_options.nonlinearity relu"  # some mitigations are for it alone
 CELLS = [*(name for name, cell in cells.ALL.items() if cell.torch_twin), RELU]
@@ -112,7 +115,7 @@ def pairs(row):
 @cache
 def table():
     """A row for each cure and each task that it takes, with the cell and structure that add most new pairs; then the rest."""
-    rows = [row for row in itertools.product(CELLS, tasks.ALL, CURES, STRUCTURES) if fits(row)]
+    rows = [row for row in itertools.product(CELLS, TASKS, CURES, STRUCTURES) if fits(row)]
     left, chosen = set().union(*map(pairs, rows)), []
     alike = {both: list(each) for both, each in itertools.groupby(sorted(rows, key=cure_and_task), cure_and_task)}
     for candidates in itertools.chain(alike.values(), itertools.repeat(rows)):
@@ -152,7 +155,7 @@ def train(tmp_path, monkeypatch, capsys):
     return run
 
 
-@pytest.mark.parametrize("task", tasks.ALL)
+@pytest.mark.parametrize("task", TASKS)
 def test_every_pair_trains(task, train):
     chosen = [row for row in table() if row[1] == task]
     for row in chosen:
