@@ -282,6 +282,7 @@ def test_floor_of_answers_that_are_all_alike_is_what_chance_costs(task):
     if isinstance(task, DelayedXOR):
         guess[:14, :, 0] = 1e9
     assert task.loss(guess, batch).item() == pytest.approx(task.floor, rel=1e-5)
+    assert task.score(guess, batch) == pytest.approx(1 / task.output_size, abs=0.03)
     counts = batch.targets[14:].flatten() if isinstance(task, DelayedXOR) else batch.targets
     assert (counts.bincount() / len(counts) * task.output_size).tolist() == pytest.approx(
         [1] * task.output_size, abs=0.1
