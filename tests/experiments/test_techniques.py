@@ -353,6 +353,7 @@ def test_what_a_page_draws_beside_a_stored_claim_is_not_measured_again(monkeypat
 def test_a_cure_that_does_nothing_is_noticed(monkeypatch):
     monkeypatch.setattr(real, "best", lambda network, data, seed, steps: real.Result(1.0, 0.5, 0.5, 1.0))
     broken(real.helps_where_clues_are_far)
+    broken(real.helps_everywhere)
 
 
 def test_a_cure_that_always_helps_is_noticed(monkeypatch):

@@ -190,19 +190,19 @@ def helps_where_clues_are_far(seed: int, steps: int = STEPS) -> float:
 @claim(
     section=22,
     sentence="A gradient that lasts longer makes any network better.",
-    finding="Not on text, speakers and sunspots, where the clues lie close by. Nor did it in an LSTM that reads digits: "
-    "the LSTM as it comes does as well.",
+    finding="Some it makes worse. An LSTM that foretells sunspots, where the clues lie close by, ended with about twice the loss. "
+    "On text, too, the LSTM as it comes did better.",
     scope=trained("nn.RNN and nn.LSTM", HIDDEN, "digits, text, speakers and sunspots", STEPS, RATES, stop=False),
-    statistic="cases in which the better start had the lower loss, out of seven: plain network and LSTM on text, "
-    "speakers and sunspots, LSTM on digits",
-    unit="cases",
+    statistic="loss with the better start as a multiple of that of the default, where it comes out worst of seven: plain network "
+    "and LSTM on text, speakers and sunspots, LSTM on digits",
+    unit="times",
     stated=Verdict.FAILS,
-    holds=at_least(6),
-    fails=at_most(4),
+    holds=at_most(0.98),
+    fails=at_least(1.1),
     stored=True,
     detail=partial(rows, REST),
     control=control("where the defaults are trained for a single step", steps=(20, 1)),
 )
 def helps_everywhere(seed: int, steps: tuple[int, int] = (STEPS, STEPS)) -> float:
-    """Train both ways, in each case."""
-    return sum(gain(data, default, seed, steps) < 1 for data, default in REST)
+    """Train both ways, in each case, and take the worst."""
+    return max(gain(data, default, seed, steps) for data, default in REST)
