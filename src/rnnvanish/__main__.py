@@ -22,7 +22,7 @@ try:
         to_json,
         wants_json,
     )
-    from rnnvanish.names import WrongUse, built, lookup
+    from rnnvanish.names import WrongUse, built, did_you_mean, listed, lookup
 
 except KeyboardInterrupt:
     sys.exit(130)
@@ -224,6 +224,40 @@ def claims(
     return command.run(section, only, seeds, all, update, workers, json)
 
 
+def check(number: str | None = None, answer: str | None = None, json: bool = False) -> Ending:
+    """Hold your answer to an exercise of the site against a measurement; without one, show the question.
+
+    Args:
+        number: Of the exercise, such as 6.1. Without it all are listed.
+        answer: A number or a word, such as "about 25", "12 %", "1 in 2 million", "nothing" or "grow".
+        json: Print it as one line of JSON.
+    """
+    from rnnvanish import exercises
+
+    if number is None:
+        known = exercises.ALL.values()
+        if not json:
+            print_text("".join(f"{each.number:<5} {each.question}\n" for each in known))
+        return 0, {"exercises": [{"number": each.number, "question": each.question} for each in known]}
+    if number not in exercises.ALL:
+        raise WrongUse(
+            f"There is no exercise {number!r}.{did_you_mean(number, exercises.ALL)} There are: {listed(exercises.ALL)}."
+        )
+    exercise = exercises.ALL[number]
+    if answer is None:
+        if not json:
+            print_text(f"{exercise.question}\nTry: {exercise.try_it}\nRight is what is right {exercise.tolerance}.\n")
+        return 0, {"number": number, "question": exercise.question, "try": exercise.try_it}
+    try:
+        right, measured = exercise.judge(answer)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    if not json:
+        verdict = "Right" if right else "Not right"
+        print_text(f"{verdict}: {exercises.in_plain_words(measured)} was measured just now. {exercise.why}\n")
+    return int(not right), {"number": number, "right": right, "measured": measured, "why": exercise.why}
+
+
 def sweep(
     study: str,
     out: str | None = None,
@@ -283,7 +317,7 @@ def sweep(
 
 #: Every command by its name.
 COMMANDS: dict[str, Callable[..., Ending]] = {
-    c.__name__: c for c in (cells, claims, diagnose, mitigations, sweep, train)
+    c.__name__: c for c in (cells, check, claims, diagnose, mitigations, sweep, train)
 }
 
 
@@ -311,7 +345,7 @@ def _ended(args: list[str]) -> Ending:
             return 0, {"version": version("rnnvanish")}
         from rnnvanish.arguments import parsed
 
-        name, options = parsed(args, COMMANDS, (diagnose, cells, mitigations, sweep), configurable=(train,))
+        name, options = parsed(args, COMMANDS, (check, diagnose, cells, mitigations, sweep), configurable=(train,))
         return COMMANDS[name](**options)
     except SystemExit as end:  # the parser's: --help, --version
         return (end.code if isinstance(end.code, int) else 2), None

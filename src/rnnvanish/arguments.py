@@ -1,6 +1,7 @@
 """The arguments of the command line: a parser that says which names there are when one is misspelt."""
 
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
@@ -48,7 +49,8 @@ def parsed(
     Args:
         args: What was typed.
         commands: The commands: signature and docstring are the options and their help.
-        positional: The commands whose first argument is given without its name, and may be missing where it has a default.
+        positional: The commands whose first argument is given without its name; so are, and may be missing, all at the
+            beginning that are None by default.
         configurable: The commands whose options may stand in a YAML file, given as --config.
 
     Raises:
@@ -64,21 +66,21 @@ def parsed(
     for name, function in commands.items():
         summary = (function.__doc__ or "").partition("\n")[0]
         command = Parser(known, description=summary)
-        first, *_ = inspect.signature(function).parameters.values()
+        missing = itertools.takewhile(
+            lambda each: each.default is None, inspect.signature(function).parameters.values()
+        )
+        optional = [each.name for each in missing] if function in positional else []
         if function in configurable:
             command.add_argument(
                 "--config", action="config", help="A YAML file of options; one that is given besides counts instead."
             )
-        optional = function in positional and first.default is not first.empty
-        if optional:
-            command.add_argument(
-                first.name, nargs="?", type=str, default=first.default, help=_help(function, first.name)
-            )
+        for argument in optional:
+            command.add_argument(argument, nargs="?", type=str, default=None, help=_help(function, argument))
         command.add_function_arguments(
             function,
             as_group=False,
             as_positional=function in positional and not optional,
-            skip={first.name} if optional else None,
+            skip=set(optional) or None,
         )
         for action in command._actions:
             if getattr(action, "_typehint", None) is bool:  # --json alone means --json true

@@ -29,6 +29,7 @@ import mkdocs_jupyter.plugin as jupyter
 import notebook
 import question
 import sharing
+import slides
 from catalogue import measured
 from catalogue import pages as catalogue
 from execute import digest, execute, set_up
@@ -46,6 +47,7 @@ _executed: set[str] = set()
 _outputs: dict[str, list[str]] = {}
 _claims: list[collected.Shown] = []
 _notebooks: dict[str, dict] = {}
+_shown: dict[str, str] = {}
 WORDS, CURES = "glossary.md", "cures.py"
 FOLDED = ("problem/", "impacts/", "techniques/")  # the explanation, which is read without code
 UNEXPLAINED = re.compile(r"(glossary|changelog|contributing|architecture)\.md|reference/.*")
@@ -73,6 +75,7 @@ def on_config(config):
     _outputs.clear()
     _claims.clear()
     _notebooks.clear()
+    _shown.clear()
     return config
 
 
@@ -171,6 +174,7 @@ def on_page_context(context, page, **_):
         {source: _notebooks[source] for source in pages if source in _notebooks},
         lambda source: (get_relative_url(pages[source].url, page.url), pages[source].title),
     )
+    _shown[page.file.src_uri] = page.content
     return context
 
 
@@ -197,6 +201,7 @@ def on_post_build(config):
     for name, executed in _notebooks.items():
         downloads.write(Path(config.docs_dir, name), executed, site / name, name, config.site_url or "")
     benchmarks.write(Path(config.config_file_path).parent, site)
+    slides.write(_shown, Path(config.docs_dir, "assets/site.css"), site / "slides")
     (site / "llms.txt").write_text(extras.llms(config, ordered), encoding="utf-8")
     (site / "404.html").write_text(extras.lost(config.site_url or "", ordered), encoding="utf-8")
     if config.site_url:
