@@ -15,7 +15,7 @@
   const power = (n) => (n < 4 ? String(10 ** n) : "10" + [...String(n)].map((c) => SUPERSCRIPT[c]).join(""));
   const NAMES = { 3: "a thousand", 6: "a million", 9: "a billion", 12: "a trillion" };
   // A power of ten of what is left, in words, as on the figures that stand still.
-  const part = (n, narrow) => (n === 0 ? "all" : n > 0 ? `${power(n)} ×` : `1 in ${(!narrow && NAMES[-n]) || power(-n)}`);
+  const part = (n) => (n === 0 ? "all" : n > 0 ? `${power(n)} ×` : `1 in ${NAMES[-n] || power(-n)}`);
 
   class Slider extends HTMLElement {
     connectedCallback() {
@@ -78,16 +78,17 @@
       let [low, high] = [Math.min(...all), Math.max(...all)];
       if (log) [low, high] = [Math.floor(low), Math.ceil(high)];
       if (low === high) high = low + 1;
-      const marks = ticks(low, high, 5, log).map((y) => [y, log ? part(Math.round(y), width < 420) : number(y)]);
-      const left = 14 + (log ? 7 : 8) * Math.max(...marks.map(([, text]) => text.length));
-      const [top, right, bottom] = [26, 10, 44];
+      const marks = ticks(low, high, 5, log).map((y) => [y, log ? part(Math.round(y)) : number(y)]);
+      const over = log && width < 420; // on a phone the words stand on their lines, within the chart
+      const left = over ? 2 : 14 + (log ? 7 : 8) * Math.max(...marks.map(([, text]) => text.length));
+      const [top, right, bottom] = [over ? 40 : 26, 10, 44];
       const [first, last] = [x[0], x[x.length - 1]];
       const px = (v) => left + ((width - left - right) * (v - first)) / (last - first || 1);
       const py = (v) => top + ((height - top - bottom) * (high - v)) / (high - low);
       const parts = [svg("text", { x: 0, y: 13 }, ylabel)];
       for (const [y, text] of marks) {
         parts.push(svg("path", { class: "rv-gridline", d: `M${left} ${py(y)}H${width - right}` }));
-        parts.push(svg("text", { x: left - 8, y: py(y) + 4.5, "text-anchor": "end" }, text));
+        if (!over) parts.push(svg("text", { x: left - 8, y: py(y) + 4.5, "text-anchor": "end" }, text));
       }
       for (const v of ticks(first, last, Math.max(2, Math.floor(width / 90))))
         parts.push(svg("text", { x: px(v), y: height - bottom + 19, "text-anchor": "middle" }, number(v)));
@@ -105,6 +106,7 @@
         });
         parts.push(svg("path", { class: "rv-curve", d: path.join(""), ...stroke(i) }));
       });
+      if (over) for (const [y, text] of marks) parts.push(svg("text", { class: "rv-over", x: left, y: py(y) - 4 }, text));
       this.chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
       this.chart.style.height = `${height}px`;
       this.chart.replaceChildren(...parts);
