@@ -138,20 +138,18 @@ def where(name, effect):
     return ", ".join(found) or "–"
 
 
-def several(known, what):
-    """Multiples, network by network; with the largest the table is sorted."""
-    lines = [
-        f"{short[network]} {multiple:.2g} ×" for network, each in known.items() if (multiple := getattr(each, what))
-    ]
-    most = max((getattr(each, what) or 0 for each in known.values()), default=0)
-    return f'<span data-size="{most}">{"<br>".join(lines) or "–"}</span>' if known else "missing"
-
-
 def price(name):
-    """How long a step takes, what it keeps and how many weights there are, as multiples."""
-    known = cure_prices.prices(name, compared[name])
-    weights = f"{max(each.parameters for each in known.values()):.3g} ×" if known else "missing"
-    return [several(known, "step"), several(known, "memory"), weights]
+    """How long a step takes, and how many weights there are, as multiples; with the largest it is sorted."""
+    known = {
+        network: each
+        for network in compared[name] or ("tanh", "LSTM", "GRU")
+        if (each := cure_prices.price(name, network))
+    }
+    if not known:
+        return ["missing", "missing"]
+    steps = "<br>".join(f"{short[network]} {each.step:.2g} ×" for network, each in known.items())
+    weights = max(each.parameters for each in known.values())
+    return [f'<span data-size="{max(each.step for each in known.values())}">{steps}</span>', f"{weights:.3g} ×"]
 
 
 def after_training(name):
@@ -164,7 +162,7 @@ def after_training(name):
 
 
 rows_by_name = dict(zip(found, rows[2:], strict=True))
-head = ["Cure", "Plain", "LSTM", "GRU", "Helps", "Hurts", "A step takes", "Memory", "Weights"]
+head = ["Cure", "Plain", "LSTM", "GRU", "Helps", "Hurts", "A step takes", "Weights"]
 table = [head, ["---"] * len(head), *(after_training(name) for name in found)]
 lines = "\n".join(f"| {' | '.join(cells)} |" for cells in table)
 begin = '<rv-table class="rv-trained" counted="cures" label="Cures after training" choices="Helps, Hurts" markdown="1">'
@@ -177,10 +175,9 @@ in_sentences = {
     name: [
         *(cure_words.sentences(network, *both) for network, both in results.items()),
         *filter(None, [cure_words.when_not(results)]),
-        *cure_words.price(cure_prices.prices(name, results)),
     ]
     if results
-    else [cure_study.LEFT_OUT[name], *cure_words.price(cure_prices.prices(name, results))]
+    else [cure_study.LEFT_OUT[name]]
     for name, results in compared.items()
 }
 place = cure_study.origin(study)
@@ -205,6 +202,12 @@ cures.plain_learns_far.show()
 # %% tags=["remove-input"]
 cures.chrono_lets_learn_far.show()
 
+# %% [markdown]
+# Nobody learns to juggle with seven balls. One starts with two. *Curriculum* is the cure that starts with short sequences.
+
+# %% tags=["remove-input"]
+cures.short_first_learns_far.show()
+
 # %% tags=["remove-input"]
 cures.nothing_before_the_cut.show()
 
@@ -220,7 +223,6 @@ cures.training_lengthens_memory.show()
 # - *of 20*: a step with this cure is slow, and only 20 steps back were tried. *Of 60*: as the first seed did not learn
 #   60 steps, 180 were not tried.
 # - *A step takes*: the time of a training step, beside that without the cure.
-# - *Memory*: the most that a training step keeps for its way back, beside that without the cure. A dash: it cannot be seen.
 #
 # ??? info "For engineers"
 #     32 units, Adam, 300 steps of 32 sequences at most. Rates 0.003, 0.01 and 0.03; without the first at 180 steps, without
@@ -232,8 +234,7 @@ cures.training_lengthens_memory.show()
 #
 #     The study is `cures`: `rnnvanish sweep cures` repeats it. The time of a step was measured in turns with the network
 #     without the cure, 61 steps of one feature, the fastest of many; on a processor, with this package's compiled loops where
-#     they take the cure. Memory is what autograd keeps at a time, weights and batch left out: counted, not read off the
-#     process. What computes with `torch.func` shows nobody what it keeps.
+#     they take the cure.
 
 # %% [markdown]
 # ## Which go together
