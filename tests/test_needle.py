@@ -67,7 +67,7 @@ def test_only_numbers_of_one_sign_stand_on_a_scale_of_factors():
 def test_the_alt_text_says_what_one_sees():
     root, texts = drawn("linear")
     assert root.get("aria-label") == (
-        "Does not hold up to 1; holds from 6. The needle stands at 7: holds. 3 draws lie from 4 to 8."
+        "Does not hold up to 1; holds from 6. The needle stands at 7: holds. 3 results lie from 4 to 8."
     )
     assert {text for _, _, text in texts} == {"1", "6", "7 steps", "does not hold", "holds"}
     assert "scale is a factor" in drawn("factors")[0].get("aria-label")

@@ -4,6 +4,8 @@ import math
 
 from markupsafe import Markup
 
+from rnnvanish import cells
+
 from ..stored.archive import Archive
 from ..stored.results import Commit, Series
 from . import labels
@@ -94,21 +96,19 @@ def fields(archive: Archive) -> Markup:
         for each in archive.series
         if each.benchmark == AGAINST_LOOP and each.measured
     }
-    cells = sorted({cell for _, _, cell in found}, key=str.lower)
-    if not cells:
-        return paragraph("Not measured yet.")
+    names = sorted({*cells.ALL, *(cell for _, _, cell in found)}, key=str.lower)
     parts = [
         render(
             "fields.html",
             machine=f"{machine}{on}",
-            fields=[(cell, *_field(found.get((machine, device, cell)))) for cell in cells],
-            known=sum((machine, device, cell) in found for cell in cells),
+            fields=[(cell, *_field(found.get((machine, device, cell)))) for cell in names],
+            known=sum((machine, device, cell) in found for cell in names),
         )
         for machine, each in archive.machines.items()
         for device, on in labels.DEVICES.items()
         if device == "cpu" or each["gpu"] != "none"
     ]
-    return join(parts, "")
+    return join(parts, "Not measured yet.")
 
 
 def _field(value: float | None) -> tuple[str, str]:

@@ -16,7 +16,7 @@ addEventListener("DOMContentLoaded", () => {
     [copy, ...copy.querySelectorAll("*")].forEach((element, i) => {
       const style = getComputedStyle(from[i]);
       for (const name of STYLES) element.style.setProperty(name, style.getPropertyValue(name));
-      element.removeAttribute("class");
+      for (const name of ["class", "fill", "stroke"]) element.removeAttribute(name);
     });
     const [box, own] = [drawing.getBBox(), drawing.viewBox.baseVal];
     const left = Math.min(box.x, own.x) - EDGE;

@@ -9,13 +9,14 @@
 //
 // `value` is the index to start with; `y` holds one curve per value, or one curve that stays; null leaves a gap.
 (() => {
-  const { svg, html, stroke, number, ticks } = window.rvDraw;
+  const { svg, html, stroke, number, ticks, fill } = window.rvDraw;
   const words = window.rvWords.page;
   const SUPERSCRIPT = { 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
   const power = (n) => (n < 4 ? String(10 ** n) : "10" + [...String(n)].map((c) => SUPERSCRIPT[c]).join(""));
-  const NAMES = { 3: "a thousand", 6: "a million", 9: "a billion", 12: "a trillion" };
   // A power of ten of what is left, in words, as on the figures that stand still.
-  const part = (n) => (n === 0 ? "all" : n > 0 ? `${power(n)} ×` : `1 in ${NAMES[-n] || power(-n)}`);
+  const part = (n) =>
+    n === 0 ? words.left.all
+      : fill(n > 0 ? words.left.times : words.left.part, { power: (n < 0 && words.powers[-n]) || power(Math.abs(n)) });
 
   class Slider extends HTMLElement {
     connectedCallback() {
@@ -63,7 +64,9 @@
       this.input.setAttribute("aria-valuetext", value);
       this.chart.setAttribute(
         "aria-label",
-        `Line chart: ${this.data.ylabel} against ${this.data.xlabel}, ${this.getAttribute("label")} ${value}. ${this.sentence.textContent}`,
+        fill(words.chart, {
+          y: this.data.ylabel, x: this.data.xlabel, label: this.getAttribute("label"), value, sentence: this.sentence.textContent,
+        }),
       );
       this.draw();
     }
@@ -170,7 +173,7 @@
         .map((head, column) => [head.textContent, column])
         .filter(([name]) => named.includes(name))
         .map(([name, column]) => [column, this.choice(name, this.rows.flatMap((row) => this.values(row.cells[column])))]);
-      this.text = this.field("Text", html("input", { type: "search" }));
+      this.text = this.field(words.text, html("input", { type: "search" }));
       this.status = html("p");
       this.status.setAttribute("role", "status");
       this.filter.append(this.status);
@@ -195,7 +198,7 @@
 
     choice(name, values) {
       const select = this.field(name, html("select"));
-      select.append(new Option("all", ""), ...[...new Set(values)].map((value) => new Option(value, value)));
+      select.append(new Option(words.all, ""), ...[...new Set(values)].map((value) => new Option(value, value)));
       return select;
     }
 
@@ -210,7 +213,7 @@
           this.choices.some(([column, { value }]) => value && !this.values(row.cells[column]).includes(value)) ||
           !row.textContent.toLowerCase().includes(words);
       const left = this.rows.filter((row) => !row.hidden).length;
-      this.status.textContent = `${left} of ${this.rows.length} ${this.getAttribute("counted")}`;
+      this.status.textContent = fill(words.counted, { left, all: this.rows.length, what: this.getAttribute("counted") });
     }
 
     // Numbers by size, before what is none; the order of the page stays within what is equal.

@@ -249,22 +249,23 @@ class Claim:
 
     def to_html(self, measurement: Measurement) -> str:
         """Draw the box of the verdict."""
+        said = words()["box"]
         facts = {
-            "Measured": self.statistic,
-            "Result": _spread(measurement, self.unit),
-            "Thresholds": self.thresholds(),
+            said["measured"]: self.statistic,
+            said["result"]: _spread(measurement, self.unit),
+            said["thresholds"]: self.thresholds(),
             **self.evidence(measurement),
         }
         outside = measurement.verdict != Verdict.HOLDS  # what to say instead
         if not outside:
-            facts = {words()["box"]["found"]: self.found(measurement), **facts}
+            facts = {said["found"]: self.found(measurement), **facts}
         if self.control is not None:
-            facts["Control"] = f"It comes out otherwise {self.control.words}."
+            facts[said["control"]] = said["otherwise"].format(words=self.control.words)
         if self.stored:
-            facts["Stored"] = _stored(measurement)
+            facts[said["stored"]] = _stored(measurement)
         if self.origin is not None:
-            facts["Trained"] = f"In a study that is kept with the package. {in_a_sentence(measurement.provenance)}."
-        facts["Reproduce"] = f"`rnnvanish claims --only {self.id}`"
+            facts[said["trained"]] = said["study"].format(made=in_a_sentence(measurement.provenance))
+        facts[said["reproduce"]] = f"`rnnvanish claims --only {self.id}`"
         zones = [Zone(verdict.kind, where.low, where.high) for verdict, where in self.bounds.items()]
         kind = measurement.verdict.kind
         return str(

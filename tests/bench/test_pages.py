@@ -10,6 +10,7 @@ import pytest
 
 from bench.pages import pictures, placeholders, tables
 from bench.stored import archive, results
+from rnnvanish import cells
 
 COMMITS = [results.Commit(f"{place:040x}", place, "2026-01-02", f"Commit <{place}>") for place in range(4)]
 MACHINE = {"cpu": "Fast", "num_cpu": "2", "ram": "8 GiB", "gpu": "none", "driver": "none", "threads": "1 per core"}
@@ -82,10 +83,11 @@ def test_a_cell_that_a_machine_has_no_number_of_is_an_empty_field(root, monkeypa
     newest = root / f"bench/results/other/{2:08}-e.json"
     newest.write_text(newest.read_text().replace("[1.5, NaN, NaN, NaN]", "[NaN, NaN, 0.25, NaN]"))
     box, other = part(root, "fields").split("other: ")
-    assert re.findall(r'<li class="rv-(\w+)[^>]*>(\w+) <span>(.*?)</span>', box) == [
-        ("slower", "GRU", "1.5×"),
-        ("none", "MGU", "not measured"),
-    ]
+    fields = re.findall(r'<li class="rv-(\w+)[^>]*>(\w+) <span>(.*?)</span>', box)
+    assert [cell for _, cell, _ in fields] == sorted(cells.ALL, key=str.lower)
+    assert ("slower", "GRU", "1.5×") in fields
+    assert ("none", "MGU", "not measured") in fields
+    assert f"box: 1 of {len(cells.ALL)} cells" in box
     assert '<li class="rv-faster rv-by3">MGU <span>0.25×</span>' in other
 
 

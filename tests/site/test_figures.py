@@ -13,6 +13,7 @@ FIGURES = {"figure.rv-out:has(> svg)": "as it was measured", "rv-slider#radius":
 
 
 def saved(page, figure, words):
+    page.wait_for_selector(f"{figure} .rv-save")
     page.eval_on_selector(f"{figure} .rv-save", "fold => (fold.open = true)")
     with page.expect_download() as begun:
         page.click(f"{figure} .rv-save button:has-text('{words}')")

@@ -120,3 +120,24 @@ def test_code_is_folded_in_the_explanation_until_a_reader_chooses_to_see_it(visi
     page.reload()
     assert page.locator("details.rv-code[open]").count() == 0
     assert not seen.complaints
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        f"{part}/{name}"
+        for part, names in {
+            "problem": "structure gradients bptt emerges multiplication vanishing",
+            "impacts": "slow longterm plateau instability recent depth",
+            "techniques": "initialisation clipping activations skips lstm gru attention",
+        }.items()
+        for name in names.split()
+    ],
+)
+def test_the_first_figure_stands_on_the_first_or_second_screen(visit, site, section):
+    for size in ({"width": 1280, "height": 900}, {"width": 390, "height": 844}):
+        page = visit(site, f"{section}.html", viewport=size).page
+        top = page.evaluate(
+            "scrollY + document.querySelector('article :is(figure, rv-slider, rv-live, .rv-live)').getBoundingClientRect().top"
+        )
+        assert top < 2 * size["height"], f"{section} at {size['width']} px"

@@ -13,11 +13,11 @@ from typing import Any
 
 from rnnvanish.claim import MIME
 from rnnvanish.templates import renderer
+from rnnvanish.templates.words import words
 
 render = renderer(Path(__file__).parent / "templates")
 
 PLACE = re.compile(r'<div data-rv-claims="(\w+)"></div>')
-HEAD = ("Section", "Sentence", "Verdict", "Result", "Seeds", "Seconds", "Measured")
 KINDS = {"holds": "holds", "holds with a caveat": "caveat", "does not hold": "fails"}
 
 
@@ -55,7 +55,7 @@ def table(claims: list[Shown], link: Any) -> str:
     return render(
         "claims.html",
         caption=_count(claims),
-        head=HEAD,
+        head=words()["claims"]["head"],
         claims=[(each, _address(each, link), kind(each)) for each in claims],
         places=list(dict.fromkeys(_measured(each.record) for each in claims)),
     )
@@ -68,7 +68,7 @@ def corrections(claims: list[Shown], link: Any) -> str:
     return render(
         "corrections.html",
         claims=[(each, _address(each, link), kind(each)) for each in said],
-        unsaid=len(found) - len(said),
+        unsaid=words()["claims"]["unsaid"].format(count=len(found) - len(said)) if len(found) > len(said) else "",
     )
 
 

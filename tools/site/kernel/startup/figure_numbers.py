@@ -3,6 +3,8 @@
 import csv
 import io
 
+from IPython import get_ipython
+
 
 def _rows(axes):
     """Every line, mark and bar of a plot: its name, and its places."""
@@ -56,5 +58,5 @@ def _register(shell):
     shell.display_formatter.formatters[formatter.format_type] = formatter
 
 
-if "get_ipython" in globals():
-    _register(get_ipython())  # noqa: F821
+if shell := get_ipython():
+    _register(shell)
