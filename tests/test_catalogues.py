@@ -24,7 +24,17 @@ CATALOGUES = {
     "tasks": "tests/test_tasks.py",
 }
 #: What the sections share, and none itself.
-SHARED = {"cure_pairs", "cure_prices", "cure_study", "cure_words", "direct", "learning", "small", "workbench"}
+SHARED = {
+    "command",
+    "cure_pairs",
+    "cure_prices",
+    "cure_study",
+    "cure_words",
+    "direct",
+    "learning",
+    "small",
+    "workbench",
+}
 REFERENCE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md"))
 
 

@@ -1,4 +1,4 @@
-"""All words of the interface: verdicts, boxes, figures, tables, buttons. A translation replaces `words.json`."""
+"""All words of the interface, for a translation to replace: verdicts, boxes, figures, tables, buttons; they stand in `words.json`."""
 
 import json
 from functools import cache
