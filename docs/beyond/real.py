@@ -14,8 +14,7 @@
 #
 # A gradient that lasts is such a telescope. It shows what lies far back. It helps a row of people where what matters was said
 # at its beginning. It does not help where it is enough to know what the neighbour said. Most sections of this site ask for
-# what was said at the beginning:
-# a sign at the beginning, noise, and a question at the end. Real data are of many kinds. Does it help there?
+# the former: a sign at the beginning, noise, and a question at the end. Real data are of many kinds. Does it help there?
 #
 # ## Predict first
 #

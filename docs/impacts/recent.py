@@ -32,7 +32,8 @@
 # 3. The last one alone.
 #
 # ??? question "Show the answer"
-#     The last one alone. Turn round what the first witness says, and not one answer changes.
+#     The last one alone, at first. Turn round what the first witness says, and not one answer changes. How long that lasts
+#     is another question: with larger steps of training, it may come to believe the first one after all.
 #
 # ## The trial
 #
@@ -131,7 +132,8 @@ recent.real_digits_too.show()
 # ## What this means
 #
 # It is true, and one must say when. **In a network whose gradient vanishes, late inputs win over early ones, even if they
-# are worse.** It finds a good-enough rule close by, and gets no message that there is a better one far back.
+# are worse.** It finds a good-enough rule close by, and hardly any message that there is a better one far back. That holds
+# until training happens to move the weights to where the message gets through. How soon this is hangs on the learning rate.
 #
 # Where early inputs follow the same rule as late ones, they profit from what the late ones teach.
 #
