@@ -132,7 +132,7 @@
 
     // A link to what a figure shows leads to the figure, once all above it has its height.
     reveal() {
-      const go = () => requestAnimationFrame(() => this.scrollIntoView({ block: "center" }));
+      const go = () => requestAnimationFrame(() => this.scrollIntoView({ block: "start" }));
       if (document.readyState === "complete") go();
       else addEventListener("load", go, { once: true });
     }

@@ -112,5 +112,5 @@ def test_the_link_to_what_a_figure_shows_can_be_copied(visit, sample):
     page.click("#radius .rv-save summary")
     page.click("#radius >> text=Copy link")
     page.wait_for_selector("#radius [role=status]:has-text('copied')")
-    assert page.evaluate("navigator.clipboard.readText()") == f"{seen.address}#radius=0.9"
+    assert page.evaluate("navigator.clipboard.readText()") == f"{seen.address}#radius=0.8"
     assert not seen.complaints
