@@ -300,10 +300,41 @@ def test_what_is_missed_is_what_was_used():
 
 def test_believing_the_other_witness_is_noticed(monkeypatch):
     monkeypatch.setattr(recent, "taught", lambda task, seed, start="default": Believes(0 if start == "default" else -1))
-    broken(recent.the_last_word_wins)
     broken(recent.every_start_believes_the_last)
     monkeypatch.setattr(recent, "taught", lambda task, seed: Believes(-1))
     broken(recent.recent_always_counts_most)
+
+
+def test_whom_a_network_believes_is_whose_word_turns_its_answer():
+    batch = recent.tested(recent.Witnesses())
+    assert [recent.believed(Believes(place), batch) for place in (0, -1, 5)] == ["first", "last", ""]
+
+
+def test_of_those_that_believe_somebody_the_share_is_taken():
+    assert recent.share(["last", "", "first", "last"]) == pytest.approx(2 / 3)
+    assert math.isnan(recent.share(["", ""]))
+
+
+def test_a_network_that_always_or_never_believes_the_last_is_noticed(monkeypatch):
+    for soonest, finally_ in (("first", "first"), ("first", "last")):
+        trust = (recent.Trust(16, "Adam", 0.01, soonest, finally_),)
+        monkeypatch.setattr(recent, "trusted", lambda seed, start: trust)  # noqa: B023
+        broken(recent.the_last_word_wins)
+        broken(recent.the_last_is_believed_first)
+
+
+def test_each_width_optimiser_and_rate_is_trained_once_and_looked_at(monkeypatch):
+    asked = []
+
+    def teach(build, task, seed, limit, lr, optimizer, stop, watch):
+        asked.append((build().layer.hidden_size, optimizer.__name__, lr))
+        for step in range(1, limit + 1):
+            watch(step, Believes(-1 if step < 100 else 0))
+
+    monkeypatch.setattr(recent, "teach", teach)
+    trust = recent.trusted.__wrapped__(0)
+    assert len(set(asked)) == len(trust) == 24
+    assert {(each.soonest, each.finally_) for each in trust} == {("last", "first")}
 
 
 def test_a_reader_of_digits_that_uses_both_halves_alike_is_noticed(monkeypatch):
@@ -385,4 +416,5 @@ def test_depth_that_is_time_is_noticed(monkeypatch):
 def test_stacks_that_learn_alike_are_noticed(monkeypatch):
     monkeypatch.setitem(depth.SQUASH, "tanh", torch.sigmoid)
     monkeypatch.setattr(depth, "reads_digits", depth.reads_digits.__wrapped__)
+    monkeypatch.setattr(depth, "best_rate", lambda kind, limit: depth.RATE)
     broken(depth.real_digits_too)

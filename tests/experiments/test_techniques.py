@@ -13,6 +13,7 @@ from rnnvanish.experiments import (
     activations,
     attention,
     beyond,
+    claim_study,
     clipping,
     exploding,
     gru,
@@ -290,26 +291,30 @@ def test_interval_holds_the_value_and_narrows_with_more_points():
     assert many[1] - many[0] < few[1] - few[0]
 
 
-def test_longest_is_the_last_lag_before_the_first_failure(monkeypatch):
-    monkeypatch.setattr(beyond, "learn", lambda build, lag, seed, **_: lesson(10 if lag != 20 else math.inf))
-    assert beyond.longest(lambda: nn.RNN(1, 2), 0) == 10
+def test_a_point_is_the_mean_over_distances_where_what_is_not_learnt_counts_in_full(monkeypatch):
+    def outcome(network, point, budget):
+        solved = {20: 40, 40: 140, 80: None}[point["lag"]]
+        return claim_study.Outcome(({"solved": solved, "budget": budget, "half_life_before": float(point["lag"])},), 1)
+
+    monkeypatch.setattr(beyond, "outcome", outcome)
+    assert beyond.point("GRU, chrono", 0) == (80.0, (40 + 140 + 400) / 3)
 
 
 def test_a_half_life_that_foretells_nothing_or_all_is_noticed(monkeypatch):
-    monkeypatch.setattr(beyond, "points", lambda seed, names: [("RNN", float(k), k) for k in range(14)])
-    broken(beyond.half_life_foretells_memory)
-    monkeypatch.setattr(beyond, "points", lambda seed, names: [("RNN", float(k), 14 - k) for k in range(14)])
-    broken(beyond.half_life_foretells_memory)
+    for sign in (1, -1):
+        place = {name: float(number) for number, name in enumerate(beyond.PAIRS)}
+        monkeypatch.setattr(beyond, "point", lambda name, seed: (place[name], sign * place[name]))  # noqa: B023
+        broken(beyond.half_life_foretells_memory)
 
 
 def test_without_a_bend_nothing_is_lost():
     assert workbench.curve(beyond.straight(), 0).gain[100] == pytest.approx(1, rel=1e-3)
 
 
-def test_the_middle_of_the_stored_points_is_taken_network_by_network(monkeypatch):
-    stored = [[["a", 1.0, 5], ["b", 9.0, 80]], [["a", 3.0, 20], ["b", "inf", 40]], [["a", 2.0, 10], ["b", 8.0, 0]]]
-    monkeypatch.setattr(type(beyond.half_life_foretells_memory), "details", lambda claim: stored)
-    assert beyond.middle() == [("a", 2.0, 10.0), ("b", 9.0, 40.0)]
+def test_the_middle_of_the_points_is_taken_network_by_network(monkeypatch):
+    seeds = {"a": [(1.0, 5.0), (3.0, 20.0), (2.0, 10.0)], "b": [(9.0, 80.0), (math.inf, 40.0), (8.0, 0.0)]}
+    monkeypatch.setattr(beyond, "point", lambda name, seed: seeds[name][seed])
+    assert beyond.middle("ab") == [("a", 2.0, 10.0), ("b", 9.0, 40.0)]
 
 
 # Real data
@@ -341,9 +346,7 @@ def test_what_a_page_draws_beside_a_stored_claim_is_not_measured_again(monkeypat
         return real.Result(1.0, 0.5, 0.5, 1.0)
 
     monkeypatch.setattr(real, "train", train)
-    monkeypatch.setattr(beyond, "curve", lambda build, seed: workbench.curve(straight(0.5), seed, steps=5))
-    monkeypatch.setattr(beyond, "longest", lambda build, seed: len(trained.append(seed) or trained))
-    for claim in (real.helps_where_clues_are_far, real.helps_everywhere, beyond.half_life_foretells_memory):
+    for claim in (real.helps_where_clues_are_far, real.helps_everywhere):
         claim.sample(10**6)
         once = len(trained)
         claim.detail(10**6)

@@ -10,7 +10,7 @@ from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments import sources
 from rnnvanish.experiments.bptt import numbers_kept
 from rnnvanish.experiments.claim_grid import Grid, grid_claim
-from rnnvanish.experiments.claim_study import ATTENDING, DEFAULT, ORTHOGONAL, Outcome
+from rnnvanish.experiments.claim_study import ATTENDING, DEFAULT, Outcome
 from rnnvanish.experiments.scopes import before_training, trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.experiments.workbench import BATCH, HIDDEN, LEARNER, STEPS, Build, learn
@@ -167,17 +167,16 @@ def memory_grows_with_the_square(seed: int, fused: bool = True) -> float:
 @grid_claim(
     section=19,
     sentence=f"With attention, a plain network learns what lies {LAG} steps back, and without it does not.",
-    finding="The path is one step from the start, and yet: at its own best rate the plain network of the same size learns it, "
-    "too, with Adam. With plain gradient descent neither does.",
+    finding="With Adam and 16 or 64 units it does, where the plain network does in one draw of three. With 256 units the plain network learns it as often. Plain gradient descent taught it with attention once in nine draws, without it never.",
     scope="`nn.RNN` as PyTorch draws it, with attention and without",
     statistic="share of the seeds that learn with attention, less that without",
     unit="of the seeds",
     sides=(ATTENDING, DEFAULT),
     grid=Grid(lag=(LAG,)),
-    stated=Verdict.FAILS,
+    stated=Verdict.CAVEAT,
     holds=at_least(0.6),
     fails=at_most(0.4),
-    control=control("for an orthogonal start in the place of attention", sides=(ORTHOGONAL, DEFAULT)),
+    control=control("where neither has attention", sides=(DEFAULT, DEFAULT)),
 )
 def attention_learns(attending: Outcome, plain: Outcome) -> float:
     """Compare how many learn."""

@@ -9,12 +9,14 @@ from torch import Tensor, nn
 
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments import sources
-from rnnvanish.experiments.learning import teach
+from rnnvanish.experiments.learning import RATE, teach
 from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.small import seeded
 from rnnvanish.tasks import Digits
 
 DEPTH, WIDTH, BATCH, TRAINED = 20, 64, 64, 60
+#: Learning rates that a stack may have, and the seeds that choose between them and count no more.
+RATES, TUNING = (3e-4, 1e-3, 3e-3, 1e-2), (1000, 1001)
 SQUASH = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
 
 
@@ -90,13 +92,19 @@ def smallest_update(seed: int, shared: bool, highest: int = DEPTH) -> float:
 
 
 @cache
-def reads_digits(seed: int, kind: str, start: str = "glorot", limit: int = TRAINED) -> float:
+def reads_digits(seed: int, kind: str, start: str = "glorot", limit: int = TRAINED, lr: float = RATE) -> float:
     """Train a stack on whole images of digits; returns the part of new images that it reads rightly."""
     task = Digits()
     seen = task.sample(task.test_count, torch.Generator().manual_seed(0), "test")
-    stack = teach(lambda: Whole(Stack(kind, start, outputs=10)), task, seed, limit=limit, stop=False).model
+    stack = teach(lambda: Whole(Stack(kind, start, outputs=10)), task, seed, limit, lr, stop=False).model
     with torch.no_grad():
         return task.score(stack(seen.inputs), seen)
+
+
+@cache
+def best_rate(kind: str, limit: int = TRAINED) -> float:
+    """The rate at which a stack of this kind reads digits best, in the middle of two seeds."""
+    return max(RATES, key=lambda lr: sum(reads_digits(seed, kind, limit=limit, lr=lr) for seed in TUNING))
 
 
 class Whole(nn.Module):
@@ -179,8 +187,10 @@ def depth_is_time(seed: int, highest: int = DEPTH) -> float:
 @claim(
     section=12,
     sentence="What the layers of a deep network are made of decides whether it learns real data.",
-    finding=f"Of two stacks of {DEPTH} layers, tanh learns to read handwritten digits, sigmoid stays at guessing.",
-    scope=trained(f"{DEPTH} layers with a Glorot start", WIDTH, "whole images of digits", TRAINED, stop=False),
+    finding=f"Of two stacks of {DEPTH} layers, each at the learning rate that suits it best, tanh learns to read handwritten "
+    "digits, sigmoid stays at guessing.",
+    scope=trained(f"{DEPTH} layers with a Glorot start", WIDTH, "whole images of digits", TRAINED, RATES, stop=False)
+    + ", each at its best rate by two other seeds",
     statistic="right answers of the tanh stack less those of the sigmoid stack, after 60 steps of training",
     unit="of all",
     stated=Verdict.HOLDS,
@@ -190,4 +200,5 @@ def depth_is_time(seed: int, highest: int = DEPTH) -> float:
 )
 def real_digits_too(seed: int, limit: int = TRAINED) -> float:
     """Teach both."""
-    return reads_digits(seed, "tanh", limit=limit) - reads_digits(seed, "sigmoid", limit=limit)
+    tanh, sigmoid = (reads_digits(seed, kind, limit=limit, lr=best_rate(kind, limit)) for kind in ("tanh", "sigmoid"))
+    return tanh - sigmoid

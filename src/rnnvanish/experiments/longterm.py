@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments import sources
 from rnnvanish.experiments.claim_grid import Grid, grid_claim
-from rnnvanish.experiments.claim_study import ATTENDING, DEFAULT, ORTHOGONAL, Outcome
+from rnnvanish.experiments.claim_study import DEFAULT, ORTHOGONAL, Network, Outcome
 from rnnvanish.experiments.learning import Lesson, Reader, teach
 from rnnvanish.tasks import Recall
 
@@ -106,8 +106,7 @@ def what_is_kept_teaches(seed: int, steps: int = STEPS) -> float:
 @grid_claim(
     section=8,
     sentence="A plain recurrent network does not learn what lies far back.",
-    finding="It depends on what trains it. Plain gradient descent never taught it, at any width or rate. Adam, which makes the "
-    "steps large again where gradients are small, did.",
+    finding="It depends on what trains it. Plain gradient descent taught it to no draw, whatever the width and the rate. Adam, which makes steps large again where gradients are small, taught one draw in three with 16 and with 64 units, and two in three with 256.",
     scope="`nn.RNN` as PyTorch draws it",
     statistic="share of the seeds with which the network as PyTorch draws it learns",
     unit="of the seeds",
@@ -128,8 +127,7 @@ def default_does_not_learn(default: Outcome, orthogonal: Outcome) -> float:
 @grid_claim(
     section=8,
     sentence="No plain recurrent network can learn what lies far back.",
-    finding="The same network, started with weights that only turn its state, learns to recall a bit at every width, with either "
-    "optimiser.",
+    finding="The same network, started with weights that only turn its state, learns to recall a bit at every width, with either optimiser.",
     scope="`nn.RNN` with an orthogonal start",
     statistic="share of the seeds with which the network learns from an orthogonal start",
     unit="of the seeds",
@@ -150,17 +148,16 @@ def no_start_helps(orthogonal: Outcome, default: Outcome) -> float:
 @grid_claim(
     section=8,
     sentence="What a network has learnt to remember, its gradient reaches.",
-    finding="A network that has learnt it may send back less than before it learnt: it keeps the bit as the switch does, held "
-    "so firmly that no gradient comes through.",
+    finding="A network that has learnt it may send back less than before it learnt. It keeps the bit as the switch does: so firmly that no gradient comes through.",
     scope="`nn.RNN` as PyTorch draws it, where it learns",
-    statistic=f"powers of ten that the gradient loses over {FAR.lag[0]} steps after training",
+    statistic=f"powers of ten that the gradient loses over {FAR.lag[0]} steps after training, in draws that learn",
     unit="powers of ten",
     sides=(DEFAULT,),
     grid=FAR,
     stated=Verdict.CAVEAT,
-    holds=at_most(2.5),
+    holds=at_most(1),
     fails=at_least(3),
-    control=control("with attention, whose way back is one step long", sides=(ATTENDING,)),
+    control=control("for a GRU, 20 steps back", sides=(Network("GRU", "GRU"),), grid=Grid(lag=(20,))),
 )
 def what_is_learnt_is_reached(default: Outcome) -> float:
     """Look back after training."""

@@ -224,17 +224,20 @@ def _row(trial: Trial, record: Record) -> dict[str, Any]:
 def write_results(found: Results, path: Path) -> None:
     """Write all results of a study into one file, small enough for git: what they share is said once.
 
-    Curves keep eight points, fewer where there are more than a thousand, their ends always. `results(path)` reads it.
+    Curves keep eight points, fewer where there are more than a thousand, their ends always; trials that only choose a rate
+    for a second pass keep none. `results(path)` reads it.
     """
     points = max(2, min(POINTS, ALL_POINTS // max(1, len(found.records))))
     places: list[dict[str, str]] = []
     names = ["made", "seconds", "peak_bytes"]
     rows = {}
-    for trial, content in found.records.items():
+    twice = bool(found.study.every("final_seeds"))
+    for (trial, content), row in zip(found.records.items(), found.rows, strict=True):
         if content["provenance"] not in places:
             places.append(content["provenance"])
         result = content["result"]
-        result = result | {"curve": {name: thin(values, points) for name, values in result["curve"].items()}}
+        curve = {name: thin(values, points) for name, values in result["curve"].items() if row["final"] or not twice}
+        result = result | {"curve": curve}
         names = [*names[:3], *result]
         cost = content["cost"]
         made = places.index(content["provenance"])
