@@ -1,5 +1,5 @@
 # ---
-# description: Where first and last input contradict each other, the network believes the last. Not so for even evidence.
+# description: Where first and last input contradict each other, the network believes the last first. Not so for even evidence.
 # jupyter:
 #   kernelspec:
 #     display_name: Python 3
@@ -25,7 +25,8 @@
 #
 # ## Predict first
 #
-# A network is trained on thousands of such cases. It could be right in all of them. Whom does it come to believe?
+# A small network is trained for a short time on thousands of such cases. It could be right in all of them. Whom does it
+# come to believe?
 #
 # 1. The first witness, who is always right.
 # 2. A mixture of both.
@@ -52,10 +53,29 @@ for start in ("default", "orthogonal"):
     print(f"  change with the last:  {recent.swayed(judge, cases, -1):.0%}")
 
 # %% tags=["remove-input"]
+recent.the_last_is_believed_first.show()
+
+# %% [markdown]
+# Is that its last word? We trained networks of three sizes for longer, by two rules, at four learning rates each. How many of
+# those that believe one of the two believe the last?
+
+# %% tags=["remove-input"]
+from rnnvanish import plots
+
+RULES = {"Adam": "Adam", "SGD": "plain gradient descent"}
+plots.say(
+    "| units | trained by | believe the last first | believe the last in the end |\n|---|---|---|---|\n"
+    + "\n".join(
+        f"| {width} | {RULES[rule]} | {first:.0%} | {last:.0%} |".replace("nan%", "nobody")
+        for (width, rule), (first, last) in recent.believers().items()
+    )
+)
+
+# %% tags=["remove-input"]
 recent.the_last_word_wins.show()
 
 # %% [markdown]
-# The second network differs in one thing only. Its weights at first only turn the state (an *orthogonal* start).
+# The second network above differs from the first in one thing only. Its weights at first only turn the state (an *orthogonal* start).
 
 # %% tags=["remove-input"]
 recent.every_start_believes_the_last.show()
@@ -68,8 +88,6 @@ recent.every_start_believes_the_last.show()
 # training and after.
 
 # %% tags=["remove-input"]
-from rnnvanish import plots
-
 votes = recent.Votes()
 ballots = recent.tested(votes)
 limits = [0, 30, 60, 120]
@@ -149,6 +167,9 @@ recent.real_digits_too.show()
 #     $\mathcal{N}(0, 0.5^2)$ between. "Swayed by" is the part of 500 test answers that change when the sign of that input
 #     is turned. Votes: $x_t \sim \mathcal{N}(0, 1)$, the label is the sign of their sum; the part of a step is the mean of
 #     $|\partial m / \partial x_t|$ over the test sequences, normalised over the steps, with $m$ the difference of the logits.
+#
+#     The table: 16, 64 and 256 units, Adam at rates from 0.001 to 0.03 and plain gradient descent from 0.03 to 1, 300 steps,
+#     five seeds. Believed is who turns more than half of the answers, the first where both do; one looks every 20 steps.
 #
 #     Digits: the 8 × 8 images of scikit-learn, 64 steps. The score lost when half of the pixels are permuted over
 #     the images is a permutation importance. A nearest-centroid classifier, which knows no order, misses both halves to a

@@ -99,9 +99,6 @@ def _train(workers: int) -> None:
     store, known = Store(f"studies/{claim_study.NAME}"), claim_study.found()
     if known is not None:
         put_back(known, store)
-        if not known.missing and not known.to_come:
-            return
-        complain(str(known))
     several = workers > 1 and find_spec("ray") is not None
     runner = sweep_command.runner(workers, None, 1.0, 0.0) if several else None
     study = str(COMMITTED / f"{claim_study.NAME}.yaml")

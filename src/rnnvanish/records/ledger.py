@@ -9,7 +9,6 @@ import importlib
 import importlib.util
 import json
 import math
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -83,7 +82,7 @@ def _reached(module: str) -> set[str]:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rnnvanish"):
                 for each in node.names:
                     home = _home(node.module or "", each.name)
-                    if hasattr(sys.modules.get(home), "__path__"):  # a catalogue
+                    if _is_folder(home):  # a catalogue
                         used = {_home(home, attribute) for attribute in _attributes(nodes, each.asname or each.name)}
                         todo |= used if name == module else used - {home}
                     else:
@@ -107,6 +106,15 @@ def _home(module: str, name: str) -> str:
         return f"{module}.{name}"
     home = getattr(value, "__module__", module)
     return home if isinstance(home, str) and home.startswith("rnnvanish") else module
+
+
+def _is_folder(module: str) -> bool:
+    """Whether a name is that of a folder of modules; what has been imported so far must not matter."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # a name in a module
+        return False
+    return getattr(spec, "submodule_search_locations", None) is not None
 
 
 def _parsed(module: str) -> ast.Module:
