@@ -213,7 +213,8 @@ TRIED = (
 @claim(
     section=11,
     sentence="A network with vanishing gradients listens to recent inputs and not to early ones.",
-    finding="TODO",
+    finding="Trained by plain gradient descent it does, at every width and rate that was tried. Adam takes large steps where gradients "
+    "are small: the more units and the larger the rate, the more networks come to believe the better witness.",
     scope=TRIED,
     statistic="networks that believe the last witness in the end, of those that believe one of the two",
     unit="of the networks",
@@ -234,12 +235,14 @@ def the_last_word_wins(seed: int, start: str = "default") -> float:
 @claim(
     section=11,
     sentence="A network with vanishing gradients comes to believe the recent inputs first.",
-    finding="TODO",
+    finding="Nearly all do, and with plain gradient descent all. Of networks with 256 units that Adam trains, half believe the better "
+    "witness from the first.",
     scope=TRIED,
     statistic="networks that believe the last witness before the first, of those that ever believe one of the two",
     unit="of the networks",
-    stated=Verdict.HOLDS,
-    holds=at_least(0.8),
+    stated=Verdict.CAVEAT,
+    holds=at_least(0.95),
+    caveat=Bounds(0.6, 0.94),
     fails=at_most(0.4),
     stored=True,
     control=control("from an orthogonal start", start="orthogonal"),
