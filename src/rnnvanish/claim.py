@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from rnnvanish.numerals import in_words
 from rnnvanish.records import ledger
@@ -103,6 +103,8 @@ class Source:
 @dataclass(frozen=True)
 class Measurement:
     """What a claim's statistic gave, a value a seed; when, where and from which code."""
+
+    draw: ClassVar[str] = "seed"  # what a value is of
 
     values: tuple[float, ...]
     verdict: Verdict
@@ -381,7 +383,7 @@ def _spread(measurement: Measurement, unit: str) -> str:
     """Median with its unit, and the range over seeds where there is one."""
     low, high, count = min(measurement.values), max(measurement.values), len(measurement.values)
     spread = f"{in_words(low)} to {in_words(high)} over " if high > low else ""
-    return f"{in_words(measurement.median)} {unit} ({spread}{count} seed{'s' if count != 1 else ''})"
+    return f"{in_words(measurement.median)} {unit} ({spread}{count} {measurement.draw}{'s' if count != 1 else ''})"
 
 
 def _stored(measurement: Measurement) -> str:

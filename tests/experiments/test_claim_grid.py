@@ -136,6 +136,8 @@ def test_json_and_box_have_every_point(store):
         "plain": "3 of 3, in 20 steps (10 to 30); rate 0.01", "gated": "3 of 3, in 20 steps (10 to 30); rate 0.01",
         "here": "holds", "statistic": 1.0,
     }  # fmt: skip
+    assert record["result"] == "0.5 of the seeds (0 to 1 over 4 points)"
+    assert record["seeds"] == 3
     assert record["points"][3]["plain"] == "0 of 3; rate 0.01"
     assert record["scope"].startswith(
         "two networks; with Adam and SGD, at width 16 and 64, on recall, 9 steps back; at most"

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, product
-from typing import Any
+from typing import Any, ClassVar
 
 from rnnvanish.claim import Bounds, Claim, Control, Measurement, Source, Verdict
 from rnnvanish.experiments import claim_study
@@ -84,6 +84,7 @@ class Point:
 class GridMeasurement(Measurement):
     """What a claim's statistic gave, a value a point that counts."""
 
+    draw: ClassVar[str] = "point"
     points: tuple[Point, ...] = ()
 
     @property
@@ -158,6 +159,7 @@ class GridClaim(Claim):
         points = [dict(zip(table["head"], row, strict=True)) for row in table["rows"]]
         values = [point.value for point in measurement.points] if isinstance(measurement, GridMeasurement) else []
         return super().to_json(measurement) | {
+            "seeds": len(claim_study.study().every("final_seeds")),
             "missing": _missing(measurement),
             "points": [
                 point | {"statistic": None if value is None else ledger.number(value)}
