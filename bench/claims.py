@@ -14,7 +14,7 @@ from .common import QUICK, SOURCE, Missing, look_up, need, tabulate
 CLAIMS = sorted(
     f"{path.stem}.{name}"
     for path in (SOURCE / "experiments").glob("*.py")
-    for name in re.findall(r"^@claim\((?:.|\n)*?^def (\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    for name in re.findall(r"^@(?:grid_)?claim\((?:.|\n)*?^def (\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
 )
 #: CPU seconds that a first seed may take, with what it imports and compiles; what is more expensive is skipped. Five let all of
 #: the claims through that are measured at every build of the site.

@@ -180,7 +180,7 @@ def test_what_is_exported_is_read_as_the_folder_is(tmp_path):
     found = collect(STUDY, store, "again")
     export(found, file)
     back = results(file)
-    assert back.rows == found.rows
+    assert back.rows == [row if row["final"] else row | {"curve": {}} for row in found.rows]
     assert (back.missing, back.to_come) == (found.missing, found.to_come) == ([STUDY.trials()[0]], 3)
     assert len(found.others) == 3
     assert back.others == []

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -204,12 +205,18 @@ def parsed(content: Mapping[str, Any]) -> Study:
     for name in content:
         if name not in known:
             raise ValueError(f"A study has no {name!r}.{did_you_mean(str(name), known)} There are: {listed(known)}.")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Study)
     try:
-        return Study(**parser.parse_object(dict(content)).as_dict())
+        return Study(**_parser().parse_object(dict(content)).as_dict())
     except ArgumentError as error:
         raise ValueError(" ".join(str(error).split())) from error
+
+
+@cache
+def _parser() -> ArgumentParser:
+    """It takes longer to build than to use, and a study is parsed grid by grid."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Study)
+    return parser
 
 
 def read(path: str | Path) -> Study:

@@ -1,6 +1,5 @@
 """Can it learn across so many steps: a relation that was planted is found again, and says what it rests on."""
 
-import json
 import math
 import random
 
@@ -8,10 +7,11 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from rnnvanish.diagnosis.outlook import regression
 from rnnvanish.diagnosis.outlook.outlook import outlook
-from rnnvanish.diagnosis.outlook.regression import RECORD, fitted, half_life_needed, log_odds, relation
+from rnnvanish.diagnosis.outlook.regression import fitted, half_life_needed, log_odds, relation
 from rnnvanish.probes.curve import Curve
-from rnnvanish.records import ledger
+from rnnvanish.studies import results
 
 LAGS = [5.0, 10.0, 20.0, 40.0, 80.0]
 
@@ -61,22 +61,19 @@ def test_a_planted_relation_is_found_and_lies_in_its_interval():
 
 
 @pytest.fixture
-def stored(tmp_path, monkeypatch):
-    """A record with two kinds of networks: plain ones learn 8 half-lives far, gated ones not even one."""
-    monkeypatch.setattr(ledger, "FOLDER", tmp_path)
+def stored(monkeypatch):
+    """Two kinds of networks: plain ones learn 8 half-lives far, gated ones not even one."""
     relation.cache_clear()
     half_lives = [0.7, 1.5, 3.0, 6.0, 12.0, math.inf]
 
     def longest(reach):
-        return max([lag for lag in LAGS if lag <= reach], default=0)
+        return max([lag for lag in LAGS if lag <= reach], default=0.0)
 
-    details = [
-        [(f"RNN {h}", h, longest(8 * h)) for h in half_lives] + [(f"LSTM {h}", h, longest(0.8 * h)) for h in half_lives]
-        for _ in range(3)
+    points = [(f"RNN {h}", h, longest(8 * h)) for h in half_lives] + [
+        (f"LSTM {h}", h, longest(0.8 * h)) for h in half_lives
     ]
-    record = {"values": [0.5], "details": details}
-    (tmp_path / f"{RECORD}.json").write_text(json.dumps(record))
-    yield record
+    monkeypatch.setattr(regression, "measured", lambda: (points * 3, LAGS))
+    yield
     relation.cache_clear()
 
 
@@ -107,12 +104,27 @@ def test_the_words_say_what_they_rest_on(stored):
     assert "explodes" in str(growing)
 
 
-def test_what_is_missing_is_named(stored, tmp_path):
+def test_what_is_missing_is_named(stored):
     with pytest.raises(ValueError, match="A lag of at least 1 step is needed, got 0"):
         outlook(falling(2.0), 0)
     with pytest.raises(ValueError, match="half-life is needed, this one is nothing to carry"):
         outlook(Curve(torch.arange(1), torch.ones(1).double()), 5)
-    relation.cache_clear()
-    (tmp_path / f"{RECORD}.json").write_text(json.dumps({"values": [0.5]}))
-    with pytest.raises(ledger.NotStored, match=f"no points. Make it again: rnnvanish claims --update --only {RECORD}"):
-        outlook(falling(2.0), 20)
+
+
+def test_it_rests_on_the_study_of_the_claims():
+    """Counted there once more, row by row: a pair and a seed is a point, and the first distance not learnt ends it."""
+    points, lags = regression.measured()
+    assert lags == [20, 40, 80]
+    rows = [row for row in results("claims").rows if row["final"] and row["hidden_size"] == 64 and row["clip"] is None]
+    for cell, start, name in (("LSTM", "OpenGate(1.0)", "LSTM, OpenGate(1.0)"), ("Elman", "", "RNN, as drawn")):
+        mine = [
+            r
+            for r in rows
+            if (r["cell"], r["mitigations"], r["task"], r["optimizer"]) == (cell, start, "recall", "adam")
+        ]
+        for seed, point in zip((2, 3, 4), [point for point in points if point[0] == name], strict=True):
+            solved = {row["lag"]: row["solved"] for row in mine if row["seed"] == seed}
+            assert point[2] == (0 if not solved[20] else 20 if not solved[40] else 40 if not solved[80] else 80)
+            assert point[1] == next(row["half_life_before"] for row in mine if (row["seed"], row["lag"]) == (seed, 80))
+    assert len({name for name, _, _ in points}) == 14
+    assert outlook(falling(40.0), 40, "LSTM").chance[0] > outlook(falling(1.5), 40, "LSTM").chance[0]

@@ -91,7 +91,6 @@ def outlook(curve: Curve, lag: int, cell: str = "") -> Outlook:
 
     Raises:
         ValueError: For a lag below 1, or a curve without a half-life.
-        rnnvanish.records.ledger.NotStored: Where the relation has not been measured.
     """
     if lag < 1:
         raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")

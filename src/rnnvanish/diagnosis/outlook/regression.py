@@ -1,22 +1,24 @@
 """Half-life before training against the longest memory that is learnt: what was measured, and a line through it.
 
 The measurement is that of the capstone of the explanation: pairs of a cell and a start, each with its half-life before
-training and the longest distance over which it then learnt to remember one bit. Read from its stored record.
+training and the longest distance over which it then learnt to remember one bit, at its own best rate. Read from a study.
 """
 
+import itertools
 import math
 import random
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from rnnvanish import cells
-from rnnvanish.records import ledger
 
-RECORD = "beyond.half_life_foretells_memory"
+#: The study that it is read from, and which of its fresh seeds.
+STUDY, PLACE = "claims", {"task": "recall", "hidden_size": 64, "optimizer": "adam", "clip": None, "final": True}
 #: Half-lives beyond this count as this, in steps: an infinite one has no logarithm.
 LONGEST = 1000.0
 DRAWS = 400
@@ -50,18 +52,36 @@ class Relation:
 
 @cache
 def relation(cell: str = "") -> Relation:
-    """Read the stored measurement, of networks with this kind of cell (all, if it is of another kind), and fit it.
-
-    Raises:
-        rnnvanish.records.ledger.NotStored: There is none, or one without the points themselves.
-    """
-    record = ledger.read(RECORD)
-    if "details" not in record:
-        again = f"rnnvanish claims --update --only {RECORD}"
-        raise ledger.NotStored(f"The stored measurement of {RECORD} has no points. Make it again: {again}")
-    points = [(str(name), float(half_life), float(lag)) for seed in record["details"] for name, half_life, lag in seed]
-    lags = sorted({lag for _, _, lag in points if lag > 0})
+    """Fit what was measured of networks with this kind of cell; of all, if it is of another kind."""
+    points, lags = measured()
     return fitted([point for point in points if point[0].startswith(_names_alike(cell))], lags)
+
+
+@cache
+def measured() -> tuple[list[Point], list[float]]:
+    """Read the study: each pair and seed that was trained at every distance, and these distances."""
+    from rnnvanish.studies import results
+
+    trained: dict[tuple[str, str, int], dict[float, dict[str, Any]]] = {}
+    for row in results(STUDY).where(**PLACE):
+        trained.setdefault((row["cell"], row["mitigations"], row["seed"]), {})[float(row["lag"])] = row
+    lags = sorted({lag for rows in trained.values() for lag in rows})
+    whole = {pair: [rows[lag] for lag in lags] for pair, rows in trained.items() if len(rows) == len(lags)}
+    points = [(_named(*pair[:2]), rows[-1]["half_life_before"], _longest(rows)) for pair, rows in whole.items()]
+    return points, lags
+
+
+def _named(cell: str, start: str) -> str:
+    """A pair by the class that torch has of its cell, with what else was chosen."""
+    kind, bracket, options = cell.partition("(")
+    twin = cells.ALL[kind].torch_twin
+    return f"{twin.__name__ if twin else kind}{bracket}{options}, {start or 'as drawn'}"
+
+
+def _longest(rows: list[dict[str, Any]]) -> float:
+    """The longest distance learnt, in steps; the first failure ends it."""
+    learnt = itertools.takewhile(lambda row: row["solved"] is not None, rows)
+    return max((float(row["lag"]) for row in learnt), default=0.0)
 
 
 def fitted(points: list[Point], lags: list[float]) -> Relation:
