@@ -84,7 +84,9 @@ def test_every_place_where_something_is_added_is_there():
     gone = [
         name
         for name in named
-        if not any((place / re.sub(r"(FOLDER/)?NAME\.(py|yaml|json)", "", name)).exists() for place in places)
+        if not any(
+            (place / re.sub(r"(FOLDER/)?(NAME|PART)\.(py|yaml|json|svg)", "", name)).exists() for place in places
+        )
     ]
     assert not gone
 
