@@ -207,11 +207,11 @@
     }
 
     sift() {
-      const words = this.text.value.toLowerCase();
+      const sought = this.text.value.toLowerCase();
       for (const row of this.rows)
         row.hidden =
           this.choices.some(([column, { value }]) => value && !this.values(row.cells[column]).includes(value)) ||
-          !row.textContent.toLowerCase().includes(words);
+          !row.textContent.toLowerCase().includes(sought);
       const left = this.rows.filter((row) => !row.hidden).length;
       this.status.textContent = fill(words.counted, { left, all: this.rows.length, what: this.getAttribute("counted") });
     }

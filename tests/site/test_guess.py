@@ -67,7 +67,7 @@ def test_a_guess_by_keyboard_is_judged_where_it_was_made_and_stays_on_this_devic
     page.check(".rv-predict li:nth-child(2) input")
     page.click(".rv-predict button")
     assert said.inner_text().startswith("Right!")
-    assert form.locator(".rv-judgement").all_inner_texts() == ["✓ right"]
+    assert [text.strip() for text in form.locator(".rv-judgement").all_inner_texts()] == ["✓ right"]
     assert said.inner_text().count("The second.") == 1
     assert (len(seen.asked), seen.elsewhere, seen.complaints) == (asked_for, set(), [])
 

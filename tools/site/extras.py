@@ -17,6 +17,28 @@ def without_indentation(page: str) -> str:
     return verbatim_or_space.sub(lambda found: found[0] if found[1] else "\n", page)
 
 
+#: Scripts of ours that only some pages need, and what those have.
+NEEDED = {
+    "guess.js": ("data-right", "rv-score"),
+    "code.js": ("rv-code",),
+    "figure.js": ("<figure", "<rv-slider"),
+}
+
+
+def without_idle_scripts(page: str) -> str:
+    """Leave out the scripts of ours that have nothing to do on a page."""
+    for script, marks in NEEDED.items():
+        if not any(mark in page for mark in marks):
+            page = re.sub(rf'<script src="[^"]*assets/{script}"[^>]*></script>', "", page)
+    return page
+
+
+def without_comments(text: str) -> str:
+    """Leave out indentation, empty lines, and the lines of a script or a style sheet that are comments alone."""
+    text = re.sub(r"^\s*/\*.*?\*/\s*$|^\s*//.*$", "", text, flags=re.MULTILINE)
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip()) + "\n"
+
+
 def llms(config: Any, pages: list[Any]) -> str:
     """Return a list of all pages and what they are about, for programs that read: see llmstxt.org."""
     groups: dict[str, list[str]] = {}

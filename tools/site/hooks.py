@@ -201,6 +201,9 @@ def on_post_build(config):
     for name, executed in _notebooks.items():
         downloads.write(Path(config.docs_dir, name), executed, site / name, name, config.site_url or "")
     benchmarks.write(Path(config.config_file_path).parent, site)
+    for asset in Path(config.docs_dir, "assets").glob("*.[cj]s*"):
+        copy = site / "assets" / asset.name
+        copy.write_text(extras.without_comments(copy.read_text(encoding="utf-8")), encoding="utf-8")
     slides.write(_shown, Path(config.docs_dir, "assets/site.css"), site / "slides")
     (site / "llms.txt").write_text(extras.llms(config, ordered), encoding="utf-8")
     (site / "404.html").write_text(extras.lost(config.site_url or "", ordered), encoding="utf-8")
@@ -230,6 +233,7 @@ def on_post_page(output, page, config):
     dialogue = 'data-md-component="search" role="dialog"'
     output = output.replace(dialogue, f'{dialogue} aria-label="Search"', 1)
     output = re.sub(r'<nav class="md-nav" aria-label="[^"]*">', '<nav class="md-nav" role="none">', output)
+    output = extras.without_idle_scripts(output)
     if page.is_homepage:
         output = output.replace("<title>", f"<title>{words()['sharing']['home']} - ", 1)
     return extras.without_indentation(output.replace("</head>", f"{sharing.head(page, config)}\n</head>", 1))
