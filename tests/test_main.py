@@ -109,7 +109,7 @@ def test_a_mitigation_that_there_is_not(capsys):
     ("command", "said"),
     [
         ("train --cell LSTN --task digits", ["no cell 'LSTN'. Did you mean LSTM?", "ATR"]),
-        ("train --cell LSTM --task text8", ["no task 'text8'. Did you mean text?", "adding, copying, digits"]),
+        ("train --cell LSTM --task text8", ["no task 'text8'. Did you mean text?", "adding, copying, delayedxor"]),
         ("train --cell LSTM --task digits --hiden_size 3", ["Did you mean --hidden_size?", "--dropout, --engine"]),
         ("train --cell LSTM --task digits --hidden-size 3", ["Did you mean --hidden_size?"]),
         ("train --cell LSTM --task digits --hid 3", ["There are: --batch_size"]),

@@ -232,7 +232,7 @@ def write_results(found: Results, path: Path) -> None:
     names = ["made", "seconds", "peak_bytes"]
     rows = {}
     twice = bool(found.study.every("final_seeds"))
-    for (trial, content), row in zip(found.records.items(), found.rows, strict=True):
+    for (trial, content), row in zip(found.records.items(), found.rows, strict=False):
         if content["provenance"] not in places:
             places.append(content["provenance"])
         result = content["result"]
