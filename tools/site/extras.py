@@ -17,19 +17,21 @@ def without_indentation(page: str) -> str:
     return verbatim_or_space.sub(lambda found: found[0] if found[1] else "\n", page)
 
 
-#: Scripts of ours that only some pages need, and what those have.
+#: Scripts and style sheets that only some pages need, and what those have.
 NEEDED = {
     "guess.js": ("data-right", "rv-score"),
     "code.js": ("rv-code",),
     "figure.js": ("<figure", "<rv-slider"),
+    "_mkdocstrings.css": ('class="doc',),
 }
 
 
-def without_idle_scripts(page: str) -> str:
-    """Leave out the scripts of ours that have nothing to do on a page."""
-    for script, marks in NEEDED.items():
+def without_idle_assets(page: str) -> str:
+    """Leave out the scripts and style sheets that have nothing to do on a page."""
+    for name, marks in NEEDED.items():
         if not any(mark in page for mark in marks):
-            page = re.sub(rf'<script src="[^"]*assets/{script}"[^>]*></script>', "", page)
+            address = rf'"[^"]*assets/{re.escape(name)}"'
+            page = re.sub(rf'<script src={address}[^>]*></script>|<link rel="stylesheet" href={address}>', "", page)
     return page
 
 

@@ -233,7 +233,7 @@ def on_post_page(output, page, config):
     dialogue = 'data-md-component="search" role="dialog"'
     output = output.replace(dialogue, f'{dialogue} aria-label="Search"', 1)
     output = re.sub(r'<nav class="md-nav" aria-label="[^"]*">', '<nav class="md-nav" role="none">', output)
-    output = extras.without_idle_scripts(output)
+    output = extras.without_idle_assets(output)
     if page.is_homepage:
         output = output.replace("<title>", f"<title>{words()['sharing']['home']} - ", 1)
     return extras.without_indentation(output.replace("</head>", f"{sharing.head(page, config)}\n</head>", 1))
