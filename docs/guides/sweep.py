@@ -142,8 +142,8 @@ for network, by_lag in found.success("recall").items():
 #     | to read it when the sweep goes on | 0.17 ms; over a network it may be 4 ms | 3 min; 67 min |
 #     | to read it for `studies.results` | 0.16 ms, 2 kB of memory | 3 min, 2 GB |
 #
-#     With trials of a tenth of a second on two workers that is 5 to 7 % of their time; with trials of a second it comes to half
-#     a percent.
+#     With trials of a tenth of a second on two workers that was 4.6 % of their time where nothing else ran, and 5 to 7 % where
+#     much did; with trials of a second it comes to half a percent.
 #
 #     What breaks, in this order: reading the folder, the memory of `studies.results`, the one process that hands out. The
 #     key of a trial is the hash of its configuration, so sweeps can share a study by it: of k sweeps each takes the trials
