@@ -180,7 +180,7 @@ in_sentences = {
     else [cure_study.LEFT_OUT[name]]
     for name, results in compared.items()
 }
-place = cure_study.origin(study)
+place = study.origin
 left = sum(sum(after.missing.values()) for results in compared.values() for _, after in results.values())
 more = f" {left} are missing yet." if left else ""
 older = len(study.outdated)

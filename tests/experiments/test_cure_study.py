@@ -18,7 +18,6 @@ from rnnvanish.experiments.cure_study import (
     cure_of,
     lengthened,
     longest_of,
-    origin,
     reach_effect,
     reaches,
     score_effect,
@@ -178,7 +177,7 @@ def test_each_network_is_compared_with_itself_untreated():
 def test_where_results_come_from_is_said():
     places = [{"date": "2026-01-02", "torch": "2", "code": "a"}, {"date": "2026-01-01", "torch": "2", "code": "b"}]
     records = {Trial("GRU", "recall", lag): {"provenance": place} for lag, place in enumerate(places)}
-    assert origin(replace(found(), records=records)) == {"date": "2026-01-01, 2026-01-02", "torch": "2"}
+    assert replace(found(), records=records).origin == {"date": "2026-01-01, 2026-01-02", "torch": "2"}
 
 
 def test_a_cure_is_known_whatever_its_options():

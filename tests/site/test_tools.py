@@ -57,6 +57,21 @@ def test_what_pages_cite_is_collected_by_name_once():
     )
 
 
+def test_a_page_loads_what_it_needs_of_our_scripts_alone():
+    loads = '<script src="../assets/guess.js" defer></script><script src="../assets/site.js" defer></script>'
+    style = '<link rel="stylesheet" href="assets/_mkdocstrings.css">'
+    assert extras.without_idle_assets(f"{style}<p>A page</p>{loads}") == (
+        '<p>A page</p><script src="../assets/site.js" defer></script>'
+    )
+    for needs in (f'<details data-right="2">{loads}', f'{style}<div class="doc doc-object">'):
+        assert extras.without_idle_assets(needs) == needs
+
+
+def test_comments_stay_at_home_and_code_does_not():
+    script = "// What it does.\n(() => {\n\n  const address = 'https://a.b'; // where\n  /* a note */\n})();\n"
+    assert extras.without_comments(script) == "(() => {\nconst address = 'https://a.b'; // where\n})();\n"
+
+
 def test_only_space_that_means_nothing_is_left_out():
     page = "<p>\n\n    a\n  <code>b  c</code>\n</p>\n  <pre>d\n\n    e</pre>\n <script>`f\n  g`</script>\n\n<p>h  i</p>"
     assert extras.without_indentation(page) == (

@@ -125,7 +125,8 @@ def identity_start_lasts_for_ever(seed: int, lag: int = 100) -> float:
 @grid_claim(
     section=15,
     sentence=f"A network with ReLU learns what lies {LAG} steps back.",
-    finding="Not by the ReLU alone: at no width, rate or task did it learn it from PyTorch's start, in 400 steps. From the identity it did.",
+    finding="Not by the ReLU alone: at no width, rate or task did it learn it from PyTorch's start, in 400 steps. "
+    "From the identity it did.",
     scope="`nn.RNN` with ReLU, as PyTorch draws it",
     statistic="share of the seeds with which ReLU alone learns",
     unit="of the seeds",

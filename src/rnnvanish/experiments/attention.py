@@ -167,7 +167,9 @@ def memory_grows_with_the_square(seed: int, fused: bool = True) -> float:
 @grid_claim(
     section=19,
     sentence=f"With attention, a plain network learns what lies {LAG} steps back, and without it does not.",
-    finding="With Adam and 16 or 64 units it does, where the plain network does in one draw of three. With 256 units the plain network learns it as often. Plain gradient descent taught it with attention once in nine draws, without it never.",
+    finding="With Adam and 16 or 64 units it does, where the plain network does in one draw of three. With 256 units "
+    "the plain network learns it as often. Plain gradient descent taught it with attention once in nine draws, "
+    "without it never.",
     scope="`nn.RNN` as PyTorch draws it, with attention and without",
     statistic="share of the seeds that learn with attention, less that without",
     unit="of the seeds",
@@ -186,7 +188,8 @@ def attention_learns(attending: Outcome, plain: Outcome) -> float:
 @claim(
     section=19,
     sentence="Once it is trained, attention sends the gradient to what matters.",
-    finding="It does, as far as we looked: the step with the sign gets many times what a step of noise gets. Before training all got the same.",
+    finding="It does, as far as we looked: the step with the sign gets many times what a step of noise gets. Before "
+    "training all got the same.",
     scope=trained("nn.RNN with attention", LEARNER, f"a bit {SHORT} steps back", LIMIT, 0.01),
     statistic="gradient at the step with the sign, as a multiple of that at the middle one of the steps of noise",
     unit="times",

@@ -147,7 +147,8 @@ def every_step_is_kept(seed: int, read: int | None = None) -> float:
     sentence="The way back needs the memory of every step.",
     finding="It can do without most of them, for more work. Keep one state in every stretch of steps, and compute the others "
     "again on the way back: twice as many steps then need 1.4 times the memory, not twice.",
-    scope=f"nn.RNN, {HIDDEN} units, a number to guess from white noise, 200 and 400 steps, computed again in pieces as long as their number",
+    scope=f"nn.RNN, {HIDDEN} units, a number to guess from white noise, 200 and 400 steps, computed again in pieces "
+    "as long as their number",
     statistic="numbers kept for the way back over 400 steps, as a multiple of those over 200 steps",
     unit="times",
     stated=Verdict.FAILS,

@@ -143,11 +143,8 @@ def outcome(network: Network, point: Mapping[str, Any], budget: int) -> Outcome:
 
 
 def origin() -> dict[str, str]:
-    """When, where and with what the results were made; several of a kind with commas between. Here, before there are any."""
-    known = found()
-    places = [provenance()] if known is None else [record["provenance"] for record in known.records.values()]
-    names = dict.fromkeys(name for place in places for name in place if name != "code")
-    return {name: ", ".join(sorted({place[name] for place in places if name in place})) for name in names}
+    """When, where and with what the results were made; here, before there are any."""
+    return provenance() if (known := found()) is None else known.origin
 
 
 #: Networks that claims of several sections compare.

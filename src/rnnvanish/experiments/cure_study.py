@@ -201,11 +201,9 @@ def score_of(seed: int, network: str, cure: str = "", found: Results | None = No
     return scores[seed] if scores else math.nan
 
 
-def origin(found: Results | None = None) -> dict[str, str]:
-    """When, where and with what the results were made, as `provenance` says it; several of a kind with commas between."""
-    places = [record["provenance"] for record in (found or study()).records.values()]
-    names = dict.fromkeys(name for place in places for name in place if name != "code")
-    return {name: ", ".join(sorted({place[name] for place in places if name in place})) for name in names}
+def origin() -> dict[str, str]:
+    """When, where and with what the results were made."""
+    return study().origin
 
 
 def _rows(found: Results, network: str, cure: str) -> list[dict[str, Any]]:

@@ -106,7 +106,9 @@ def what_is_kept_teaches(seed: int, steps: int = STEPS) -> float:
 @grid_claim(
     section=8,
     sentence="A plain recurrent network does not learn what lies far back.",
-    finding="It depends on what trains it. Plain gradient descent taught it to no draw, whatever the width and the rate. Adam, which makes steps large again where gradients are small, taught one draw in three with 16 and with 64 units, and two in three with 256.",
+    finding="It depends on what trains it. Plain gradient descent taught it to no draw, whatever the width and the "
+    "rate. Adam, which makes steps large again where gradients are small, taught one draw in three with 16 and with "
+    "64 units, and two in three with 256.",
     scope="`nn.RNN` as PyTorch draws it",
     statistic="share of the seeds with which the network as PyTorch draws it learns",
     unit="of the seeds",
@@ -127,7 +129,8 @@ def default_does_not_learn(default: Outcome, orthogonal: Outcome) -> float:
 @grid_claim(
     section=8,
     sentence="No plain recurrent network can learn what lies far back.",
-    finding="The same network, started with weights that only turn its state, learns to recall a bit at every width, with either optimiser.",
+    finding="The same network, started with weights that only turn its state, learns to recall a bit at every width, "
+    "with either optimiser.",
     scope="`nn.RNN` with an orthogonal start",
     statistic="share of the seeds with which the network learns from an orthogonal start",
     unit="of the seeds",
@@ -148,7 +151,8 @@ def no_start_helps(orthogonal: Outcome, default: Outcome) -> float:
 @grid_claim(
     section=8,
     sentence="What a network has learnt to remember, its gradient reaches.",
-    finding="A network that has learnt it may send back less than before it learnt. It keeps the bit as the switch does: so firmly that no gradient comes through.",
+    finding="A network that has learnt it may send back less than before it learnt. It keeps the bit as the switch "
+    "does: so firmly that no gradient comes through.",
     scope="`nn.RNN` as PyTorch draws it, where it learns",
     statistic=f"powers of ten that the gradient loses over {FAR.lag[0]} steps after training, in draws that learn",
     unit="powers of ten",

@@ -5,7 +5,6 @@ import statistics
 from functools import cache
 
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
-from rnnvanish.experiments.cure_study import origin
 from rnnvanish.experiments.scopes import trained
 from rnnvanish.studies import Results, results
 
@@ -46,7 +45,7 @@ def half_lives(seed: int, cell: str = "GRU", found: Results | None = None) -> di
     fails=at_most(1.75),
     seeds=3,
     control=control("for an LSTM", cell="LSTM"),
-    origin=lambda: origin(study()),
+    origin=lambda: study().origin,
 )
 def training_sets_gates(seed: int, cell: str = "GRU") -> float:
     """Compare the longest with the shortest."""

@@ -28,8 +28,8 @@ class Results:
     Attributes:
         study: The study.
         rows: A row for each trial that has a result, in the order of the study: its configuration, with the most steps that
-            it had as "budget"; as "final" whether it is one of a second pass; what came of it as "solved", "diverged", "steps", "loss", "score", "floor", "parameters",
-            "half_life_before", "decades_lost_before", "half_life_after", "decades_lost_after", "curve"; "seconds",
+            it had as "budget"; as "final" whether it is one of a second pass; what came of it as "solved", "diverged",
+            "steps", "loss", "score", "floor", "parameters", "half_life_before", "decades_lost_before", "half_life_after", "decades_lost_after", "curve"; "seconds",
             "peak_bytes"; "date" and "commit" of the code that made it.
         missing: The trials without a result, those that failed among them; of a second pass those that are known.
         failed: The errors of those that failed.
@@ -56,6 +56,13 @@ class Results:
     def outdated(self) -> list[Trial]:
         """The trials whose results were made by other code than today's; it takes seconds to read all of that."""
         return [trial for trial, content in self.records.items() if content["provenance"]["code"] != code_of(trial)]
+
+    @cached_property
+    def origin(self) -> dict[str, str]:
+        """When, where and with what the results were made, as `provenance` says it; several of a kind with commas between."""
+        places = [record["provenance"] for record in self.records.values()]
+        names = dict.fromkeys(name for place in places for name in place if name != "code")
+        return {name: ", ".join(sorted({place[name] for place in places if name in place})) for name in names}
 
     def where(self, **fields: Any) -> list[dict[str, Any]]:
         """Return the rows that have these values."""

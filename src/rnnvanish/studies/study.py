@@ -183,7 +183,7 @@ class Study:
     def every(self, name: str) -> list[Any]:
         """The values of one of its lists, such as "tasks", in all grids."""
         grids = self.grids or [{}]
-        return list(dict.fromkeys(value for grid in grids for value in self._with(grid)[name]))
+        return list(dict.fromkeys(value for grid in grids for value in grid.get(name, getattr(self, name))))
 
     def _lags(self, task: str) -> list[int] | list[None]:
         """The lags of a task; [None] where it has none, or its distance is given."""

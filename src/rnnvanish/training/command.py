@@ -168,7 +168,8 @@ def fit(
 ) -> int:
     """Train from the folder's last checkpoint on, `step` steps; returns 0, or the exit code of an interruption."""
     begun: list[bool] = []
-    # What ends it is asked before a checkpoint keeps its answer; of those, one after the other: what is kept of the best epoch is part of the last one's checkpoint.
+    # What ends it is asked before a checkpoint keeps its answer. Checkpoints one after the other: what is kept of the best
+    # epoch is part of the last one's.
     callbacks: list[Callback] = [until_solved] if until_solved else []
     callbacks += [
         ModelCheckpoint(folder.path, "best", "val_loss", save_on_train_epoch_end=True, enable_version_counter=False),
