@@ -9,15 +9,8 @@
 //
 // `value` is the index to start with; `y` holds one curve per value, or one curve that stays; null leaves a gap.
 (() => {
-  const { svg, html, stroke, number, ticks, fill } = window.rvDraw;
+  const { svg, html, stroke, chart, fill } = window.rvDraw;
   const words = window.rvWords.page;
-  const SUPERSCRIPT = { 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
-  const power = (n) => (n < 4 ? String(10 ** n) : "10" + [...String(n)].map((c) => SUPERSCRIPT[c]).join(""));
-  // A power of ten of what is left, in words, as on the figures that stand still.
-  const part = (n) =>
-    n === 0 ? words.left.all
-      : fill(n > 0 ? words.left.times : words.left.part, { power: (n < 0 && words.powers[-n]) || power(Math.abs(n)) });
-
   class Slider extends HTMLElement {
     connectedCallback() {
       if (this.input) return;
@@ -73,46 +66,9 @@
 
     // The curves at the place of the slider; axes hold for all places, so that only the curves move.
     draw() {
-      const width = this.chart.clientWidth || 500;
-      const height = Math.round(Math.min(320, Math.max(220, width * 0.55)));
-      const { x, series, log, xlabel, ylabel } = this.data;
-      const scale = (y) => (log ? (y > 0 ? Math.log10(y) : NaN) : (y ?? NaN));
-      const all = series.flatMap(({ y }) => y.flat(2)).map((y) => scale(y)).filter(Number.isFinite);
-      let [low, high] = [Math.min(...all), Math.max(...all)];
-      if (log) [low, high] = [Math.floor(low), Math.ceil(high)];
-      if (low === high) high = low + 1;
-      const marks = ticks(low, high, 5, log).map((y) => [y, log ? part(Math.round(y)) : number(y)]);
-      const over = log && width < 420; // on a phone the words stand on their lines, within the chart
-      const left = over ? 2 : 14 + (log ? 7 : 8) * Math.max(...marks.map(([, text]) => text.length));
-      const [top, right, bottom] = [over ? 40 : 26, 10, 44];
-      const [first, last] = [x[0], x[x.length - 1]];
-      const px = (v) => left + ((width - left - right) * (v - first)) / (last - first || 1);
-      const py = (v) => top + ((height - top - bottom) * (high - v)) / (high - low);
-      const parts = [svg("text", { x: 0, y: 13 }, ylabel)];
-      for (const [y, text] of marks) {
-        parts.push(svg("path", { class: "rv-gridline", d: `M${left} ${py(y)}H${width - right}` }));
-        if (!over) parts.push(svg("text", { x: left - 8, y: py(y) + 4.5, "text-anchor": "end" }, text));
-      }
-      for (const v of ticks(first, last, Math.max(2, Math.floor(width / 90))))
-        parts.push(svg("text", { x: px(v), y: height - bottom + 19, "text-anchor": "middle" }, number(v)));
-      parts.push(svg("path", { d: `M${left} ${height - bottom}H${width - right}`, stroke: "currentColor" }));
-      parts.push(svg("text", { x: (left + width - right) / 2, y: height - 5, "text-anchor": "middle" }, xlabel));
-      series.forEach(({ y }, i) => {
-        const curve = Array.isArray(y[0]) ? y[Number(this.input.value)] : y;
-        let pen = "M";
-        const path = curve.map((value, k) => {
-          const at = scale(value);
-          if (!Number.isFinite(at)) return (pen = "M"), "";
-          const point = `${pen}${px(x[k]).toFixed(1)} ${py(at).toFixed(1)}`;
-          pen = "L";
-          return point;
-        });
-        parts.push(svg("path", { class: "rv-curve", d: path.join(""), ...stroke(i) }));
-      });
-      if (over) for (const [y, text] of marks) parts.push(svg("text", { class: "rv-over", x: left, y: py(y) - 4 }, text));
-      this.chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      this.chart.style.height = `${height}px`;
-      this.chart.replaceChildren(...parts);
+      const { series, ...rest } = this.data;
+      const curves = series.map(({ name, y }) => ({ name, all: y.flat(2), y: Array.isArray(y[0]) ? y[Number(this.input.value)] : y }));
+      chart(this.chart, { ...rest, series: curves });
     }
 
     // The state is in the address, #id=value, so that a link shows the same picture.

@@ -21,7 +21,7 @@ def without_indentation(page: str) -> str:
 NEEDED = {
     "guess.js": ("data-right", "rv-score"),
     "code.js": ("rv-code",),
-    "figure.js": ("<figure", "<rv-slider"),
+    "save.js": ("<figure", "<rv-slider", "assets/live/"),
     "_mkdocstrings.css": ('class="doc',),
 }
 

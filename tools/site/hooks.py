@@ -24,6 +24,7 @@ import drawings
 import extras
 import glossary
 import import_map
+import live
 import mathematics
 import mkdocs_jupyter.plugin as jupyter
 import notebook
@@ -54,11 +55,16 @@ UNEXPLAINED = re.compile(r"(glossary|changelog|contributing|architecture)\.md|re
 
 
 class Components(Extension):
-    """Let a figure to drag be written in Markdown, whose inside is not Markdown, and a table to filter, whose inside is."""
+    """Let our elements be written in Markdown; what stands within those that say `markdown` is Markdown, too."""
+
+    def __init__(self, live):
+        """Know the figures that compute in the browser, besides the slider and the table."""
+        super().__init__()
+        self.live = live
 
     def extendMarkdown(self, md):
-        """Treat our element as Markdown treats a <div>."""
-        md.block_level_elements += ["rv-slider", "rv-table", "template"]
+        """Treat our elements as Markdown treats a <div>."""
+        md.block_level_elements += ["rv-slider", "rv-table", "template", *self.live]
 
 
 def on_config(config):
@@ -70,7 +76,7 @@ def on_config(config):
         if old != cache:
             shutil.rmtree(old, ignore_errors=True)
     config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(cache)
-    config.markdown_extensions.append(Components())
+    config.markdown_extensions.append(Components(live.elements(Path(config.docs_dir, "assets"))))
     _executed.clear()
     _outputs.clear()
     _claims.clear()
@@ -201,8 +207,8 @@ def on_post_build(config):
     for name, executed in _notebooks.items():
         downloads.write(Path(config.docs_dir, name), executed, site / name, name, config.site_url or "")
     benchmarks.write(Path(config.config_file_path).parent, site)
-    for asset in Path(config.docs_dir, "assets").glob("*.[cj]s*"):
-        copy = site / "assets" / asset.name
+    for asset in Path(config.docs_dir, "assets").rglob("*.[cj]s*"):
+        copy = site / asset.relative_to(config.docs_dir)
         copy.write_text(extras.without_comments(copy.read_text(encoding="utf-8")), encoding="utf-8")
     slides.write(_shown, Path(config.docs_dir, "assets/site.css"), site / "slides")
     (site / "llms.txt").write_text(extras.llms(config, ordered), encoding="utf-8")
@@ -233,6 +239,10 @@ def on_post_page(output, page, config):
     dialogue = 'data-md-component="search" role="dialog"'
     output = output.replace(dialogue, f'{dialogue} aria-label="Search"', 1)
     output = re.sub(r'<nav class="md-nav" aria-label="[^"]*">', '<nav class="md-nav" role="none">', output)
+    try:
+        output = live.put(output, Path(config.docs_dir, "assets"))
+    except live.LiveError as error:
+        raise PluginError(f"{page.file.src_uri}: {error}") from error
     output = extras.without_idle_assets(output)
     if page.is_homepage:
         output = output.replace("<title>", f"<title>{words()['sharing']['home']} - ", 1)

@@ -63,7 +63,7 @@ addEventListener("DOMContentLoaded", () => {
   };
 
   // What has a drawing, and where its numbers are.
-  const figures = [...document.querySelectorAll("article :is(figure, rv-slider)")].filter((figure) => figure.querySelector("svg"));
+  const figures = [...document.querySelectorAll("article :is(figure, rv-slider, .rv-live)")].filter((figure) => figure.querySelector("svg, canvas"));
   figures.forEach((figure, i) => {
     const number = i + 1;
     const drawing = () => figure.querySelector(":scope > svg") ?? figure.querySelector("svg");
@@ -78,8 +78,10 @@ addEventListener("DOMContentLoaded", () => {
     };
     const numbers = () => figure.numbers?.() ?? figure.querySelector("template.rv-numbers")?.content.textContent;
     bar.append(html("summary", { textContent: words.save }), inside);
-    button(words.svg, () => save(standalone(drawing()), "image/svg+xml", "svg", number));
-    button(words.png, () => savePng(standalone(drawing()), number));
+    if (drawing()) {
+      button(words.svg, () => save(standalone(drawing()), "image/svg+xml", "svg", number));
+      button(words.png, () => savePng(standalone(drawing()), number));
+    }
     if (numbers()) button(words.data, () => save(numbers(), "text/csv", "csv", number));
     if (figure.address) button(words.link, () => copyLink(figure.address(), said));
     inside.append(said);

@@ -1,0 +1,64 @@
+"""Figures that compute in the browser: `<rv-NAME>` has its script in `docs/assets/live/figures`; a page gets what its own need.
+
+A line `// needs: numbers network` at the head of a script names those that come before it. They stand right after the first
+figure that needs them and are not deferred: nothing below has been laid out when the figure takes its shape, so nothing moves.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+FIGURES = "live/figures"
+_NEEDS = re.compile(r"^// needs: (.+)$", re.MULTILINE)
+
+
+class LiveError(ValueError):
+    """A script that no file of `docs/assets/live` holds."""
+
+
+def elements(assets: Path) -> list[str]:
+    """Return the names of the elements that there are."""
+    return [f"rv-{script.stem}" for script in sorted((assets / FIGURES).glob("*.js"))]
+
+
+def scripts(assets: Path, name: str) -> list[str]:
+    """Return the scripts of a figure, from `assets`, each after those that it needs."""
+    return _ordered(assets, f"{FIGURES}/{name}.js", ())
+
+
+def put(page: str, assets: Path) -> str:
+    """Put the scripts of a page's figures after the first that needs them, in the place of the deferred ones."""
+    there: set[str] = set()
+    for element in elements(assets):
+        if f"<{element}" in page and f"</{element}>" not in page:
+            raise LiveError(f"<{element}> is not closed: write </{element}>")
+    where = re.search(r'<script src="([^"]*)assets/words\.js"', page)
+    base = where[1] if where else ""
+
+    def after(found: re.Match[str]) -> str:
+        fresh = [script for script in scripts(assets, found[1]) if script not in there]
+        there.update(fresh)
+        return found[0] + "".join(f'<script src="{base}assets/{script}"></script>' for script in fresh)
+
+    names = "|".join(element.removeprefix("rv-") for element in elements(assets))
+    page = re.sub(rf"</rv-({names})>", after, page) if names else page
+    for script in there:
+        page = re.sub(rf'<script src="[^"]*assets/{re.escape(script)}" defer></script>', "", page)
+    return page
+
+
+def _ordered(assets: Path, script: str, above: tuple[str, ...]) -> list[str]:
+    if script in above:
+        raise LiveError(f"{script} needs itself, by {' and '.join(above)}")
+    path = assets / script
+    if not path.exists():
+        made = script == "words.js"  # written by the build
+        if made:
+            return [script]
+        raise LiveError(f"docs/assets/{script} does not exist, {above[-1] if above else 'a page'} needs it")
+    found: list[str] = []
+    for name in (_NEEDS.search(path.read_text(encoding="utf-8")) or ["", ""])[1].split():
+        needed = str(PurePosixPath("live", name + ".js")) if not name.startswith("../") else name[3:] + ".js"
+        found += [each for each in _ordered(assets, needed, (*above, script)) if each not in found]
+    return [*found, script]
