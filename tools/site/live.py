@@ -24,7 +24,7 @@ def elements(assets: Path) -> list[str]:
 
 def scripts(assets: Path, name: str) -> list[str]:
     """Return the scripts of a figure, from `assets`, each after those that it needs."""
-    return _ordered(assets, f"{FIGURES}/{name}.js", ())
+    return ordered(assets, f"{FIGURES}/{name}.js")
 
 
 def put(page: str, assets: Path) -> str:
@@ -48,7 +48,8 @@ def put(page: str, assets: Path) -> str:
     return page
 
 
-def _ordered(assets: Path, script: str, above: tuple[str, ...]) -> list[str]:
+def ordered(assets: Path, script: str, above: tuple[str, ...] = ()) -> list[str]:
+    """Return a script and those that it needs, each after those that it needs itself."""
     if script in above:
         raise LiveError(f"{script} needs itself, by {' and '.join(above)}")
     path = assets / script
@@ -60,5 +61,5 @@ def _ordered(assets: Path, script: str, above: tuple[str, ...]) -> list[str]:
     found: list[str] = []
     for name in (_NEEDS.search(path.read_text(encoding="utf-8")) or ["", ""])[1].split():
         needed = str(PurePosixPath("live", name + ".js")) if not name.startswith("../") else name[3:] + ".js"
-        found += [each for each in _ordered(assets, needed, (*above, script)) if each not in found]
+        found += [each for each in ordered(assets, needed, (*above, script)) if each not in found]
     return [*found, script]

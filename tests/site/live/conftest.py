@@ -1,0 +1,33 @@
+"""A page that holds nothing but scripts of `docs/assets` and what a test puts on it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rnnvanish.templates.words import words
+from tools.site import live
+
+ASSETS = Path(__file__).resolve().parents[3] / "docs/assets"
+
+
+@pytest.fixture
+def page_with(visit, tmp_path):
+    """Open a page of this content in a browser; `scripts` name files of `docs/assets/live`, those that they need come along."""
+
+    def start(content="", scripts=(), *, code="", **context):
+        if not (tmp_path / "assets").exists():
+            shutil.copytree(ASSETS, tmp_path / "assets")
+        (tmp_path / "assets/words.js").write_text(f"window.rvWords = {json.dumps(words()['script'])};")
+        order = dict.fromkeys(each for name in scripts for each in live.ordered(ASSETS, f"live/{name}.js"))
+        tags = "".join(f'<script src="assets/{each}"></script>' for each in order)
+        head = (
+            '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        )
+        style = '<link rel="stylesheet" href="assets/site.css"><title>A page</title>'
+        body = f'<body data-md-color-scheme="default"><main class="md-typeset"><h1>A page</h1><article>{content}</article></main>'
+        (tmp_path / "page.html").write_text(f"{head}{style}{body}{tags}<script>{code}</script></body></html>")
+        return visit(tmp_path, "page.html", **context)
+
+    return start
