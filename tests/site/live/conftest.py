@@ -31,3 +31,16 @@ def page_with(visit, tmp_path):
         return visit(tmp_path, "page.html", **context)
 
     return start
+
+
+@pytest.fixture(scope="module")
+def engine(browser):
+    """A blank page with all of the engine, for what needs no element of a page."""
+    page, complaints = browser.new_page(), []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    parts = ["training", "slices", "shares"]
+    for name in dict.fromkeys(each for part in parts for each in live.ordered(ASSETS, f"live/{part}.js")):
+        page.add_script_tag(path=ASSETS / name)
+    yield page
+    page.close()
+    assert not complaints

@@ -1,0 +1,164 @@
+// Random numbers as torch draws them, and the two matrix products that everything else is made of.
+globalThis.rv ||= {};
+
+// The Mersenne Twister, seeded and read as torch's generator on the CPU: equal seeds give the draws of torch.manual_seed.
+// `single` says which numbers `real` and the starts draw: doubles, or floats as torch does by default.
+rv.Twister = class {
+  constructor(seed, single = false) {
+    this.single = single;
+    this.state = new Uint32Array(624);
+    this.state[0] = seed; // torch, too, takes the low 32 bits
+    for (let i = 1; i < 624; i++) {
+      const x = this.state[i - 1] ^ (this.state[i - 1] >>> 30);
+      this.state[i] = Math.imul(1812433253, x) + i;
+    }
+    this.at = 624;
+    this.kept = null; // the second normal of a pair: torch keeps it for the next call
+  }
+
+  bits() {
+    const s = this.state;
+    if (this.at === 624) {
+      for (let i = 0; i < 624; i++) {
+        const x = (s[i] & 0x80000000) | (s[(i + 1) % 624] & 0x7fffffff);
+        s[i] = s[(i + 397) % 624] ^ (x >>> 1) ^ (x & 1 ? 0x9908b0df : 0);
+      }
+      this.at = 0;
+    }
+    let x = s[this.at++];
+    x ^= x >>> 11;
+    x ^= (x << 7) & 0x9d2c5680;
+    x ^= (x << 15) & 0xefc60000;
+    return (x ^ (x >>> 18)) >>> 0;
+  }
+
+  // From U(0, 1): a double has 53 bits of two draws, the first of which is the upper half; a float 24 bits of one.
+  uniform() {
+    const high = this.bits();
+    return ((high & 0x1fffff) * 4294967296 + this.bits()) / 9007199254740992;
+  }
+  uniform32() {
+    return (this.bits() & 0xffffff) / 16777216;
+  }
+  below(count) {
+    return this.bits() % count;
+  }
+
+  // From U(low, high), into all of `to`: in double precision, or rounded as torch rounds floats.
+  fillUniform(to, low, high) {
+    const round = Math.fround;
+    const width = this.single ? round(round(high) - round(low)) : high - low;
+    const draw = this.single ? () => round(round(this.uniform32() * width) + round(low)) : () => this.uniform() * width + low;
+    for (let i = 0; i < to.length; i++) to[i] = draw();
+    return to;
+  }
+
+  // From N(0, 1), into all of `to`: fewer than 16 one by one, more in blocks of 16, by Box and Muller's method between the
+  // halves of each. Doubles are torch's to the last bit. Of floats, 16 or more differ by up to 1e-6: torch takes vector
+  // code for their logarithms and cosines.
+  fillNormal(to, single = to instanceof Float32Array) {
+    const count = to.length;
+    if (count < 16) {
+      for (let i = 0; i < count; i++) to[i] = this._normal();
+      return to;
+    }
+    const draw = single ? () => this.uniform32() : () => this.uniform();
+    const block = (start) => {
+      for (let i = start; i < start + 8; i++) {
+        const radius = Math.sqrt(-2 * Math.log(1 - to[i]));
+        const angle = 2 * Math.PI * to[i + 8];
+        to[i] = radius * Math.cos(angle);
+        to[i + 8] = radius * Math.sin(angle);
+      }
+    };
+    for (let i = 0; i < count; i++) to[i] = draw();
+    for (let i = 0; i + 15 < count; i += 16) block(i);
+    if (count % 16) {
+      for (let i = count - 16; i < count; i++) to[i] = draw();
+      block(count - 16);
+    }
+    return to;
+  }
+  _normal() {
+    const kept = this.kept;
+    this.kept = null;
+    if (kept !== null) return kept;
+    const turn = this.uniform();
+    const radius = Math.sqrt(-2 * Math.log1p(-this.uniform()));
+    this.kept = radius * Math.sin(2 * Math.PI * turn);
+    return radius * Math.cos(2 * Math.PI * turn);
+  }
+};
+
+// C[m, n] += A[m, k] B[n, k]^T; a, b and c are offsets. Two rows and four columns at a time stay in registers.
+rv.mulNT = (A, a, B, b, C, c, m, n, k) => {
+  let i = 0;
+  for (; i + 1 < m; i += 2) {
+    const a0 = a + i * k, a1 = a0 + k, c0 = c + i * n, c1 = c0 + n;
+    let j = 0;
+    for (; j + 3 < n; j += 4) {
+      const b0 = b + j * k, b1 = b0 + k, b2 = b1 + k, b3 = b2 + k;
+      let s = 0, t = 0, u = 0, v = 0, w = 0, x = 0, y = 0, z = 0;
+      for (let p = 0; p < k; p++) {
+        const e = A[a0 + p], f = A[a1 + p], q0 = B[b0 + p], q1 = B[b1 + p], q2 = B[b2 + p], q3 = B[b3 + p];
+        s += e * q0; t += e * q1; u += e * q2; v += e * q3;
+        w += f * q0; x += f * q1; y += f * q2; z += f * q3;
+      }
+      C[c0 + j] += s; C[c0 + j + 1] += t; C[c0 + j + 2] += u; C[c0 + j + 3] += v;
+      C[c1 + j] += w; C[c1 + j + 1] += x; C[c1 + j + 2] += y; C[c1 + j + 3] += z;
+    }
+    for (; j < n; j++) {
+      let s = 0, t = 0;
+      for (let p = 0, q = b + j * k; p < k; p++, q++) { s += A[a0 + p] * B[q]; t += A[a1 + p] * B[q]; }
+      C[c0 + j] += s; C[c1 + j] += t;
+    }
+  }
+  for (; i < m; i++) {
+    for (let j = 0; j < n; j++) {
+      let s = 0;
+      for (let p = 0, q = b + j * k, r = a + i * k; p < k; p++) s += A[r + p] * B[q + p];
+      C[c + i * n + j] += s;
+    }
+  }
+};
+
+// C[m, n] += A[k, m]^T B[k, n], in the same way.
+rv.mulTN = (A, a, B, b, C, c, m, n, k) => {
+  let i = 0;
+  for (; i + 1 < m; i += 2) {
+    const c0 = c + i * n, c1 = c0 + n;
+    let j = 0;
+    for (; j + 3 < n; j += 4) {
+      let s = 0, t = 0, u = 0, v = 0, w = 0, x = 0, y = 0, z = 0;
+      for (let p = 0, q = a + i, r = b + j; p < k; p++, q += m, r += n) {
+        const e = A[q], f = A[q + 1], q0 = B[r], q1 = B[r + 1], q2 = B[r + 2], q3 = B[r + 3];
+        s += e * q0; t += e * q1; u += e * q2; v += e * q3;
+        w += f * q0; x += f * q1; y += f * q2; z += f * q3;
+      }
+      C[c0 + j] += s; C[c0 + j + 1] += t; C[c0 + j + 2] += u; C[c0 + j + 3] += v;
+      C[c1 + j] += w; C[c1 + j + 1] += x; C[c1 + j + 2] += y; C[c1 + j + 3] += z;
+    }
+    for (; j < n; j++) {
+      let s = 0, t = 0;
+      for (let p = 0, q = a + i, r = b + j; p < k; p++, q += m, r += n) { s += A[q] * B[r]; t += A[q + 1] * B[r]; }
+      C[c0 + j] += s; C[c1 + j] += t;
+    }
+  }
+  for (; i < m; i++) {
+    for (let j = 0; j < n; j++) {
+      let s = 0;
+      for (let p = 0; p < k; p++) s += A[a + p * m + i] * B[b + p * n + j];
+      C[c + i * n + j] += s;
+    }
+  }
+};
+
+// Write a matrix of so many rows and columns the other way round.
+rv.transpose = (from, to, rows, columns) => {
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) to[j * rows + i] = from[i * columns + j];
+};
+
+// B[b + i] += factor A[a + i], for i below count.
+rv.add = (factor, A, a, B, b, count) => {
+  for (let i = 0; i < count; i++) B[b + i] += factor * A[a + i];
+};

@@ -1,0 +1,147 @@
+// First weights, drawn as rnnvanish and torch draw them, in their order.
+// needs: numbers network
+globalThis.rv ||= {};
+
+(() => {
+  const KEEPS = 1; // the gate that keeps the state: f of an LSTM, z of a GRU
+  const gated = (net, name) => {
+    if (net.cell === "Elman") throw new RangeError(`${name} needs a gate that keeps the state: an LSTM or a GRU, not the Elman network`);
+  };
+  // A weight or bias of each layer by gates, such as [i, f, g, o]: views.
+  const gates = (layer, name) => {
+    const all = layer.weights[name], count = layer.cell.gates.length, size = all.length / count;
+    return Array.from({ length: count }, (_, i) => all.subarray(i * size, (i + 1) * size));
+  };
+  // The sum of both biases of a gate: the input's become zero, as rnnvanish does.
+  const setBias = (layer, gate, values) => {
+    gates(layer, "bias_ih")[gate].fill(0);
+    gates(layer, "bias_hh")[gate].set(values);
+  };
+  const normal = (to, random, deviation) => {
+    const drawn = random.fillNormal(random.single ? new Float32Array(to.length) : new Float64Array(to.length));
+    for (let i = 0; i < to.length; i++) to[i] = random.single ? Math.fround(drawn[i] * deviation) : drawn[i] * deviation;
+  };
+  const glorot = (to, random, inputs, outputs) => {
+    const bound = Math.sqrt(3) * Math.sqrt(2 / (inputs + outputs));
+    random.fillUniform(to, -bound, bound);
+  };
+  // As torch.nn.Linear draws itself.
+  const linear = (random, inputs, weight, bias) => {
+    const bound = Math.sqrt(3) * (Math.sqrt(2 / (1 + Math.sqrt(5) ** 2)) / Math.sqrt(inputs));
+    random.fillUniform(weight, -bound, bound);
+    if (bias) random.fillUniform(bias, -1 / Math.sqrt(inputs), 1 / Math.sqrt(inputs));
+  };
+  const readout = (net, random) => linear(random, net.units, net.weights["out.weight"], net.weights["out.bias"]);
+  const layers = (net, random, names, discards) => {
+    const bound = 1 / Math.sqrt(net.units);
+    for (const layer of net._layers) {
+      if (discards) for (const name of names) random.fillUniform(new Float64Array(layer.weights[name].length), 0, 1);
+      for (const name of names) random.fillUniform(layer.weights[name], -bound, bound);
+    }
+  };
+  const attention = (net, random) => {
+    for (const name of ["query.weight", "key.weight", "match.weight"])
+      if (net.attention) linear(random, net.units, net.weights[name]);
+  };
+
+  // Each changes only what its paper is about: call `torch` first. `random` is an rv.Twister, which draws doubles or, with
+  // `single`, floats; what is drawn evenly is then the same to the last bit, orthogonal matrices to 1e-6, normal numbers so, too.
+  rv.starts = {
+    // torch.manual_seed(seed), then rnnvanish.Learner(...): the layers, each after torch.nn.Linear's own draws, which are
+    // thrown away; the read-out; attention.
+    torch(net, random) {
+      layers(net, random, ["weight_ih", "bias_ih", "weight_hh", "bias_hh"], true);
+      readout(net, random);
+      attention(net, random);
+    },
+    // torch.manual_seed(seed), then torch.nn.RNN, LSTM or GRU(inputs, units, layers), then torch.nn.Linear(units, outputs).
+    module(net, random) {
+      layers(net, random, ["weight_ih", "weight_hh", "bias_ih", "bias_hh"], false);
+      readout(net, random);
+    },
+    // Glorot(): all weights of a gate from U(-b, b), b = √(6 / (inputs + outputs)).
+    glorot(net, random) {
+      for (const layer of net._layers)
+        for (const [name, inputs] of [["weight_ih", layer.inputs], ["weight_hh", net.units]])
+          for (const gate of gates(layer, name)) glorot(gate, random, inputs, net.units);
+    },
+    // He(): weights of rectifiers from N(0, 2 / ((1 + a²) inputs)), a their slope below zero.
+    he(net, random) {
+      const slope = { relu: 0, leaky_relu: 0.01, prelu: 0.25 }[net.cell === "Elman" ? net.activation : ""];
+      if (slope === undefined) throw new RangeError("he needs the Elman network with relu, leaky_relu or prelu");
+      for (const { weights, inputs } of net._layers)
+        for (const [weight, fan] of [[weights.weight_ih, inputs], [weights.weight_hh, net.units]])
+          normal(weight, random, Math.sqrt(2 / (1 + slope ** 2)) / Math.sqrt(fan));
+    },
+    // OrthogonalStart(gain): the recurrent matrix of each gate.
+    orthogonal(net, random, gain = 1) {
+      for (const layer of net._layers)
+        for (const gate of gates(layer, "weight_hh")) rv.orthogonal(gate, net.units, net.units, random, gain);
+    },
+    // Identity(scale): the recurrent matrix; biases are 0.
+    identity(net, random, scale = 1) {
+      if (net.cell !== "Elman") throw new RangeError("identity needs the Elman network, which has no gates");
+      for (const { weights } of net._layers) {
+        weights.weight_hh.fill(0);
+        for (let i = 0; i < net.units; i++) weights.weight_hh[i * (net.units + 1)] = scale;
+        weights.bias_ih.fill(0);
+        weights.bias_hh.fill(0);
+      }
+    },
+    // OpenGate(bias): of the gate that keeps the state.
+    open(net, random, bias = 1) {
+      gated(net, "open");
+      for (const layer of net._layers) setBias(layer, KEEPS, new Float64Array(net.units).fill(bias));
+    },
+    // Chrono(span): that bias from ln U(1, span - 1), that of an LSTM's input gate its opposite.
+    chrono(net, random, span = 40) {
+      gated(net, "chrono");
+      if (!(span > 2)) throw new RangeError(`chrono needs a span above 2 steps, not ${span}`);
+      for (const layer of net._layers) {
+        const bias = random.fillUniform(new Float64Array(net.units), 1, span - 1).map(Math.log);
+        const drawn = random.single ? bias.map(Math.fround) : bias;
+        setBias(layer, KEEPS, drawn);
+        if (net.cell === "LSTM") setBias(layer, 0, drawn.map((each) => -each));
+      }
+    },
+    // As Keras starts: xavier_uniform_(weight_ih), orthogonal_(weight_hh), each as a whole; biases 0, an LSTM's f has 1.
+    keras(net, random) {
+      for (const layer of net._layers) {
+        const { weights, wide, inputs } = layer;
+        glorot(weights.weight_ih, random, inputs, wide);
+        rv.orthogonal(weights.weight_hh, wide, net.units, random);
+        weights.bias_ih.fill(0);
+        weights.bias_hh.fill(0);
+        if (net.cell === "LSTM") setBias(layer, KEEPS, new Float64Array(net.units).fill(1));
+      }
+    },
+  };
+
+  // All weights of a network with a start of this name, as rnnvanish.Learner(..., mitigations=...) draws them at a seed.
+  rv.draw = (net, random, start = "torch", option = undefined) => {
+    if (!rv.starts[start]) throw new RangeError(`start: one of ${Object.keys(rv.starts).join(", ")} is needed, not ${start}`);
+    if (start === "module" || start === "torch") return rv.starts[start](net, random);
+    layers(net, random, ["weight_ih", "bias_ih", "weight_hh", "bias_hh"], true);
+    readout(net, random);
+    rv.starts[start](net, random, option);
+    attention(net, random);
+  };
+
+  // torch.nn.init.orthogonal_ of a matrix with no fewer rows than columns: the Q of a normal matrix, with the signs that
+  // make R's diagonal positive. Each column is made orthogonal to those before it twice: once is not exact enough.
+  rv.orthogonal = (to, rows, columns, random, gain = 1) => {
+    const count = rows * columns;
+    const q = Float64Array.from(random.fillNormal(random.single ? new Float32Array(count) : new Float64Array(count)));
+    for (let j = 0; j < columns; j++) {
+      for (let k = 0; k < 2 * j; k++) {
+        let dot = 0;
+        for (let i = 0; i < count; i += columns) dot += q[i + (k % j)] * q[i + j];
+        for (let i = 0; i < count; i += columns) q[i + j] -= dot * q[i + (k % j)];
+      }
+      let norm = 0;
+      for (let i = j; i < count; i += columns) norm += q[i] * q[i];
+      for (let i = j; i < count; i += columns) q[i] /= Math.sqrt(norm);
+    }
+    for (let i = 0; i < count; i++) to[i] = random.single ? Math.fround(gain * q[i]) : gain * q[i];
+  };
+})();
