@@ -158,8 +158,8 @@ names = list(dict.fromkeys(named(vars(trial)) for trial in found.study.trials())
 left = len(found.missing) + found.to_come
 seeds = found.study.every("final_seeds")
 plots.say(
-    f"{len(found.rows)} networks are trained so far"
-    + (f", and {left} of those that we planned are not. " if left else ": all that we planned. ")
+    f"{len(found.rows)} networks are trained, "
+    + (f"and {left} of those that we planned are not. " if left else "all that we planned. ")
     + f"Each kind is tried at four learning rates, with two draws of its weights. Then it is trained {len(seeds)} times "
     "more, at the rate that was best, with fresh draws. Only these count, and each is a dot below."
 )
@@ -281,6 +281,8 @@ def summary(key):
         able = [name for name, each in rows.items() if sum(row["solved"] is not None for row in each) > len(each) / 2]
         return f"Most draws of these learn it: {', '.join(able)}." if able else "Of none of ours most draws learn it."
     middle = {name: statistics.median([row["score"] or 0.0 for row in each]) for name, each in rows.items()}
+    if not key[0].startswith("digits") and not any(row["solved"] for each in rows.values() for row in each):
+        return f"None of ours learns it: of no network are more than {max(middle.values()):.0%} of the answers right."
     if len(middle) < 2:
         return "Of ours only one is trained yet."
     first, last = (choose(middle, key=middle.get) for choose in (max, min))

@@ -17,19 +17,15 @@ def test_a_study_can_be_read(file):
     assert study.trials()
 
 
-#: Of these a part is measured; their pages say what is missing.
-UNFINISHED = {"reproduced"}
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_missing_and_it_is_small(name):
     found = results(name)
     assert found.study == read(COMMITTED / f"{name}.yaml")
     assert not found.others
-    assert bool(found.missing) == (name in UNFINISHED)
+    assert not found.missing
     assert (COMMITTED / f"{name}.json").stat().st_size < 1_000_000
     tasks = {row["task"] for row in found.rows}
-    assert tasks == set(found.study.every("tasks")) or (name in UNFINISHED and tasks)
+    assert tasks == set(found.study.every("tasks"))
 
 
 @pytest.mark.parametrize("name", NAMES)
