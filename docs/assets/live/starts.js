@@ -117,13 +117,16 @@ globalThis.rv ||= {};
     },
   };
 
-  // All weights of a network with a start of this name, as rnnvanish.Learner(..., mitigations=...) draws them at a seed.
+  // All weights of a network with a start of this name, as rnnvanish.Learner(..., mitigations=...) draws them at a seed; or
+  // with several, one after the other: [["orthogonal"], ["open", 3]].
   rv.draw = (net, random, start = "torch", option = undefined) => {
-    if (!rv.starts[start]) throw new RangeError(`start: one of ${Object.keys(rv.starts).join(", ")} is needed, not ${start}`);
-    if (start === "module" || start === "torch") return rv.starts[start](net, random);
+    if (start === "module") return rv.starts.module(net, random);
+    const draws = Array.isArray(start) ? start : start === "torch" ? [] : [[start, option]];
+    for (const [name] of draws)
+      if (!rv.starts[name]) throw new RangeError(`start: one of ${Object.keys(rv.starts).join(", ")} is needed, not ${name}`);
     layers(net, random, ["weight_ih", "bias_ih", "weight_hh", "bias_hh"], true);
     readout(net, random);
-    rv.starts[start](net, random, option);
+    for (const [name, chosen] of draws) rv.starts[name](net, random, chosen);
     attention(net, random);
   };
 
