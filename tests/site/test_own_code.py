@@ -26,6 +26,7 @@ OURS = {
     "docs/assets/live/shares.js",
     "docs/assets/live/slices.js",
     "docs/assets/live/starts.js",
+    "docs/assets/live/strip.js",
     "docs/assets/live/tasks.js",
     "docs/assets/live/training.js",
     "docs/assets/save.js",
