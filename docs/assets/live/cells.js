@@ -7,9 +7,9 @@ globalThis.rv ||= {};
   const RECTIFIERS = { relu: 0, leaky_relu: 0.01 };
   const slope = (layer) => RECTIFIERS[layer.activation] ?? layer.weights.slope[0];
 
-  // Each works on an rv.Layer. Before `forward` A holds, of step t, what the inputs make of the gates, biases included, and
-  // R the recurrent part of it. `backward` reads dH and dC after step t, writes dA and dR (what A and R receive), and adds
-  // to dH and dC of the step before whatever does not come through R.
+  // Each works on a layer of network.js. Before `forward` A holds what the inputs make of the gates of step t, R what
+  // the state before makes of them; after it A holds the gates. `backward` reads dH and dC after step t, writes dA and
+  // dR, the gradients by A and R, and adds to dH and dC of the step before what does not come through R.
   rv.cells = {
     // h ← φ(a + r)
     Elman: {
@@ -17,9 +17,11 @@ globalThis.rv ||= {};
       forward(layer, t) {
         const { units, batch, A, R, H, activation } = layer;
         const count = batch * units, a = t * count, h = a + count;
-        if (activation === "tanh") for (let i = 0; i < count; i++) H[h + i] = A[a + i] = Math.tanh(A[a + i] + R[i]);
-        else if (activation === "sigmoid") for (let i = 0; i < count; i++) H[h + i] = A[a + i] = sigmoid(A[a + i] + R[i]);
-        else {
+        if (activation === "tanh") {
+          for (let i = 0; i < count; i++) H[h + i] = A[a + i] = Math.tanh(A[a + i] + R[i]);
+        } else if (activation === "sigmoid") {
+          for (let i = 0; i < count; i++) H[h + i] = A[a + i] = sigmoid(A[a + i] + R[i]);
+        } else {
           const below = slope(layer);
           for (let i = 0; i < count; i++) {
             const v = (A[a + i] += R[i]);
@@ -30,9 +32,11 @@ globalThis.rv ||= {};
       backward(layer, t) {
         const { units, batch, A, dA, dH, activation } = layer;
         const count = batch * units, a = t * count, h = a + count;
-        if (activation === "tanh") for (let i = 0; i < count; i++) dA[a + i] = dH[h + i] * (1 - A[a + i] * A[a + i]);
-        else if (activation === "sigmoid") for (let i = 0; i < count; i++) dA[a + i] = dH[h + i] * (1 - A[a + i]) * A[a + i];
-        else {
+        if (activation === "tanh") {
+          for (let i = 0; i < count; i++) dA[a + i] = dH[h + i] * (1 - A[a + i] * A[a + i]);
+        } else if (activation === "sigmoid") {
+          for (let i = 0; i < count; i++) dA[a + i] = dH[h + i] * (1 - A[a + i]) * A[a + i];
+        } else {
           const below = slope(layer);
           let sum = 0;
           for (let i = 0; i < count; i++) {

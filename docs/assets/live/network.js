@@ -8,10 +8,10 @@ globalThis.rv ||= {};
     readout: ["softmax", "logistic", "linear"],
     answers: ["last", "every"],
   };
-  const PIECE = 400000; // multiplications of a piece of work, where it can be cut: a millisecond, four on a phone
+  rv.PIECE = 400000; // multiplications of a piece of work, where it can be cut: a millisecond, four on a phone
 
-  // One layer over time. At [t][sequence][unit]: H and C, the states after step t (t = 0: the initial one), and dH and dC,
-  // the gradients by them. At [t][sequence][gate]: A, and dA and dR by what it gets from the input and from the state.
+  // One layer over time. At [t][sequence][unit]: H and C, the states after step t (t = 0: the initial one), and dH and
+  // dC, the gradients by them. At [t][sequence][gate]: A; and dA and dR, by what it gets from the input and the state.
   class Layer {
     constructor(net, index) {
       const { units, steps, batch, Real } = net;
@@ -21,7 +21,8 @@ globalThis.rv ||= {};
       this.inputs = index ? units : net.inputs;
       this.cell = net.math.cells[net.cell];
       this.wide = this.cell.gates.length * units;
-      const states = () => new Real((steps + 1) * batch * units), gates = () => new Real(steps * batch * this.wide);
+      const states = () => new Real((steps + 1) * batch * units);
+      const gates = () => new Real(steps * batch * this.wide);
       this.H = states();
       this.dH = states();
       if (net.cell === "LSTM") Object.assign(this, { C: states(), dC: states() });
@@ -29,7 +30,7 @@ globalThis.rv ||= {};
       this.dA = gates();
       this.dR = net.cell === "GRU" ? gates() : this.dA;
       this.R = new Real(batch * this.wide); // U h + its bias, of the step at hand
-      this.kept = net.cell === "Elman" ? null : new Real(steps * batch * units); // LSTM: tanh(c); GRU: R of the new state
+      this.kept = net.cell === "Elman" ? null : new Real(steps * batch * units); // LSTM: tanh(c); GRU: R of n
       this.turned = new Real(this.wide * Math.max(units, this.inputs));
       this.weights = {};
       this.grads = {};
@@ -51,7 +52,8 @@ globalThis.rv ||= {};
         this,
         { cell: "LSTM", activation: "tanh", inputs: 1, units: 16, outputs: 2, steps: 40, batch: 32, layers: 1 },
         { readout: "softmax", answers: "last", layerSkip: false, timeSkip: 0, timeWeight: 0.9, attention: false },
-        { scored: Infinity, tolerance: 0.04, single: false }, // how many answers, from the end, and within what, are right
+        { scored: Infinity, tolerance: 0.04 }, // of "every" answer so many last ones, and within what, count as right
+        { single: false },
         options,
       );
       this.math = this.single ? rv.single : rv;
@@ -64,7 +66,7 @@ globalThis.rv ||= {};
       this.x = new Real(steps * batch * this.inputs); // [t][sequence][feature]
       this.first = answers === "last" ? steps - 1 : 0; // the first step with an answer
       const rows = (steps - this.first) * batch;
-      this.y = new (this.readout === "linear" ? Float64Array : Int32Array)(this.readout === "linear" ? rows * outputs : rows);
+      this.y = this.readout === "linear" ? new Float64Array(rows * outputs) : new Int32Array(rows);
       this.logits = new Real(rows * outputs);
       this.dLogits = new Real(rows * outputs);
       this.turned = new Real(outputs * units);
@@ -74,12 +76,14 @@ globalThis.rv ||= {};
 
     _check() {
       for (const [name, known] of Object.entries({ cell: Object.keys(rv.cells), ...CHOICES }))
-        if (!known.includes(this[name])) throw new RangeError(`${name}: one of ${known.join(", ")} is needed, not ${this[name]}`);
+        rv.oneOf(name, this[name], known);
       for (const name of ["inputs", "units", "outputs", "steps", "batch", "layers"])
-        if (!(this[name] >= 1) || this[name] % 1) throw new RangeError(`${name}: a whole number from 1 on is needed, not ${this[name]}`);
+        if (!(this[name] >= 1) || this[name] % 1)
+          throw new RangeError(`${name}: a whole number from 1 on is needed, not ${this[name]}`);
       if (this.readout === "logistic" && this.outputs !== 1) throw new RangeError("a logistic read-out has one output");
       if (this.single && !rv.single) throw new RangeError("single precision needs single.js");
-      if (this.attention && !rv.Attention) throw new RangeError("attention needs attention.js");
+      if (this.attention && (!rv.Attention || this.single))
+        throw new RangeError("attention needs attention.js, and double precision");
     }
 
     // All weights in one array, all gradients in another, and views of them by torch's names.
@@ -88,7 +92,8 @@ globalThis.rv ||= {};
       this._layers.forEach((layer, i) => {
         for (const name in layer.shapes) shapes[`${name}_l${i}`] = layer.shapes[name];
       });
-      Object.assign(shapes, this._attention?.shapes, { "out.weight": [this.outputs, this.units], "out.bias": [this.outputs] });
+      const { units, outputs } = this;
+      Object.assign(shapes, this._attention?.shapes, { "out.weight": [outputs, units], "out.bias": [outputs] });
       const size = (shape) => shape.reduce((product, side) => product * side, 1);
       const total = Object.values(shapes).reduce((sum, shape) => sum + size(shape), 0);
       Object.assign(this, { shapes, theta: new this.Real(total), grad: new this.Real(total), weights: {}, grads: {} });
@@ -110,7 +115,7 @@ globalThis.rv ||= {};
       return { H, C, dH, dC };
     }
 
-    // Run over x, score against y, and return the loss, the mean over all answers: cross-entropy in nats, or squared error.
+    // Run over x, score against y, and return the loss, a mean over all answers: cross-entropy in nats, squared error.
     forward() {
       for (const _ of this._forward());
       return this.loss;
@@ -119,7 +124,7 @@ globalThis.rv ||= {};
     backward() {
       for (const _ of this._backward());
     }
-    // The same two in pieces: `begin`, then `go(end)` until it says true; it returns once performance.now() is past `end`.
+    // The same two in pieces: `begin`, then `go(end)` until it says true; it returns once performance.now() is `end`.
     begin(learns = true) {
       this._pieces = this.pieces(learns);
     }
@@ -135,7 +140,7 @@ globalThis.rv ||= {};
 
     // Work over steps first to last, so many at a time as make a piece.
     *_cut(first, each, work) {
-      const most = Math.max(1, Math.floor(PIECE / each));
+      const most = Math.max(1, Math.floor(rv.PIECE / each));
       for (let t = first; t < this.steps; t += most) {
         work(t, Math.min(most, this.steps - t));
         yield;
@@ -145,7 +150,7 @@ globalThis.rv ||= {};
     *_forward() {
       for (let i = 0; i < this.layers; i++) yield* this._layerForward(i);
       const { batch, units, outputs, first, logits, weights } = this, top = this._layers.at(-1).outputs;
-      if (this._attention) yield* this._attention.forward(top);
+      if (this._attention) yield* this._attention.forward(top, weights);
       const [from, start] = this._attention ? [this._attention.outputs, first] : [top, 0];
       yield* this._cut(first, batch * units * outputs, (t, count) => {
         const at = (t - first) * batch * outputs, rows = count * batch;
@@ -156,8 +161,9 @@ globalThis.rv ||= {};
     }
 
     *_layerForward(index) {
-      const { batch, units, steps, timeSkip, timeWeight, math } = this, layer = this._layers[index], { H, A, R, wide, inputs, weights } = layer;
-      const x = index ? this._layers[index - 1].outputs : this.x, count = batch * units;
+      const { batch, units, steps, timeSkip, timeWeight, math } = this, layer = this._layers[index];
+      const { H, A, R, wide, inputs, weights } = layer, count = batch * units;
+      const x = index ? this._layers[index - 1].outputs : this.x;
       yield* this._cut(0, batch * wide * inputs, (t, some) => {
         for (let r = 0; r < some * batch; r++) A.set(weights.bias_ih, (t * batch + r) * wide);
         math.mulNT(x, t * batch * inputs, weights.weight_ih, 0, A, t * batch * wide, some * batch, wide, inputs);
@@ -166,7 +172,8 @@ globalThis.rv ||= {};
         for (let b = 0; b < batch; b++) R.set(weights.bias_hh, b * wide);
         math.mulNT(H, t * count, weights.weight_hh, 0, R, 0, batch, wide, units);
         layer.cell.forward(layer, t);
-        if (timeSkip && t + 1 > timeSkip) math.add(timeWeight, H, (t + 1 - timeSkip) * count, H, (t + 1) * count, count);
+        const now = (t + 1) * count, old = now - timeSkip * count;
+        if (timeSkip && old >= 0) math.add(timeWeight, H, old, H, now, count);
         yield;
       }
       if (this.layerSkip && index) {
@@ -181,7 +188,8 @@ globalThis.rv ||= {};
         dH.fill(0);
         dC?.fill(0);
       }
-      const { batch, units, outputs, first, dLogits, weights, grads, ones, turned, math } = this, top = this._layers.at(-1);
+      const { batch, units, outputs, first, dLogits, weights, grads, ones, turned, math } = this;
+      const top = this._layers.at(-1);
       const seen = this._attention ?? { outputs: top.outputs, dOutputs: top.dH.subarray(batch * units) };
       const start = this._attention ? first : 0;
       rv.transpose(weights["out.weight"], turned, outputs, units);
@@ -191,17 +199,19 @@ globalThis.rv ||= {};
         math.mulTN(dLogits, at, ones, 0, grads["out.bias"], 0, outputs, 1, rows);
         math.mulNT(dLogits, at, turned, 0, seen.dOutputs, from, rows, units, outputs);
       });
-      if (this._attention) yield* this._attention.backward(top);
+      if (this._attention) yield* this._attention.backward(top.outputs, top.dH.subarray(batch * units), weights, grads);
       for (let i = this.layers - 1; i >= 0; i--) yield* this._layerBackward(i);
     }
 
     *_layerBackward(index) {
       const { batch, units, steps, timeSkip, timeWeight, ones, math } = this, layer = this._layers[index];
-      const { H, dH, dA, dR, wide, inputs, turned, weights, grads } = layer, count = batch * units, below = this._layers[index - 1];
+      const { H, dH, dA, dR, wide, inputs, turned, weights, grads } = layer, count = batch * units;
+      const below = this._layers[index - 1];
       if (this.layerSkip && index) below.dH.set(dH.subarray(count), count); // so far that of the outputs alone
       rv.transpose(weights.weight_hh, turned, wide, units);
       for (let t = steps - 1; t >= 0; t--) {
-        if (timeSkip && t + 1 >= timeSkip) math.add(timeWeight, dH, (t + 1) * count, dH, (t + 1 - timeSkip) * count, count);
+        const now = (t + 1) * count, old = now - timeSkip * count;
+        if (timeSkip && old >= 0) math.add(timeWeight, dH, now, dH, old, count);
         layer.cell.backward(layer, t);
         math.mulNT(dR, t * batch * wide, turned, 0, dH, t * count, batch, units, wide);
         yield;
@@ -243,9 +253,9 @@ globalThis.rv ||= {};
       const { dH, dC } = this._layers[index], { batch, units, steps } = this, count = batch * units;
       for (let t = 0; t <= steps; t++) {
         let most = 0, sum = 0; // as parts of the largest, whose square does not underflow
-        for (let i = t * count; i < (t + 1) * count; i++) most = Math.max(most, Math.abs(dH[i]), dC ? Math.abs(dC[i]) : 0);
-        if (most > 0)
-          for (let i = t * count; i < (t + 1) * count; i++) sum += (dH[i] / most) ** 2 + (dC ? (dC[i] / most) ** 2 : 0);
+        const parts = [dH, dC].filter(Boolean).map((d) => d.subarray(t * count, (t + 1) * count));
+        for (const part of parts) for (let i = 0; i < count; i++) most = Math.max(most, Math.abs(part[i]));
+        for (const part of most > 0 ? parts : []) for (let i = 0; i < count; i++) sum += (part[i] / most) ** 2;
         to[t] = most * Math.sqrt(sum * batch); // the loss is a mean, of which each sequence has 1 / batch
       }
       return to;
@@ -264,7 +274,8 @@ globalThis.rv ||= {};
     },
     logistic(v, d, at, outputs, y, r) {
       d[at] = 1 / (1 + Math.exp(-v[at])) - y[r];
-      return [Math.max(v[at], 0) - v[at] * y[r] + Math.log1p(Math.exp(-Math.abs(v[at]))), v[at] > 0 === (y[r] === 1)];
+      const cost = Math.max(v[at], 0) - v[at] * y[r] + Math.log1p(Math.exp(-Math.abs(v[at])));
+      return [cost, v[at] > 0 === (y[r] === 1)];
     },
     linear(v, d, at, outputs, y, r, tolerance) {
       let cost = 0, good = 0;

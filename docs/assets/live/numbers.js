@@ -1,8 +1,19 @@
 // Random numbers as torch draws them, and the two matrix products that everything else is made of.
 globalThis.rv ||= {};
 
-// The Mersenne Twister, seeded and read as torch's generator on the CPU: equal seeds give the draws of torch.manual_seed.
-// `single` says which numbers `real` and the starts draw: doubles, or floats as torch does by default.
+// x y + z, rounded once: by what is lost in product and sum (Dekker 1971).
+rv.fused = (x, y, z) => {
+  const halves = (a) => {
+    const far = 134217729 * a, high = far - (far - a);
+    return [high, a - high];
+  };
+  const [a, b] = halves(x), [c, d] = halves(y), product = x * y, sum = product + z, part = sum - product;
+  const lost = b * d - (product - a * c - b * c - a * d);
+  return sum + (product - (sum - part) + (z - part) + lost);
+};
+
+// The Mersenne Twister, seeded and read as torch's generator on the CPU: equal seeds give torch.manual_seed's draws.
+// `single` says what `real`, `fillUniform` and `fillNormal` draw: doubles, or floats as torch does by default.
 rv.Twister = class {
   constructor(seed, single = false) {
     this.single = single;
@@ -40,29 +51,37 @@ rv.Twister = class {
   uniform32() {
     return (this.bits() & 0xffffff) / 16777216;
   }
+  real() {
+    return this.single ? this.uniform32() : this.uniform();
+  }
   below(count) {
     return this.bits() % count;
   }
 
-  // From U(low, high), into all of `to`: in double precision, or rounded as torch rounds floats.
+  // From U(low, high), into all of `to`: to the last bit as torch, which rounds once, after product and sum.
   fillUniform(to, low, high) {
-    const round = Math.fround;
-    const width = this.single ? round(round(high) - round(low)) : high - low;
-    const draw = this.single ? () => round(round(this.uniform32() * width) + round(low)) : () => this.uniform() * width + low;
-    for (let i = 0; i < to.length; i++) to[i] = draw();
+    const round = Math.fround, width = this.single ? round(round(high) - round(low)) : high - low;
+    const float = () => round(this.uniform32() * width + round(low)); // the product of two floats is exact
+    for (let i = 0; i < to.length; i++) to[i] = this.single ? float() : rv.fused(this.uniform(), width, low);
     return to;
   }
 
-  // From N(0, 1), into all of `to`: fewer than 16 one by one, more in blocks of 16, by Box and Muller's method between the
-  // halves of each. Doubles are torch's to the last bit. Of floats, 16 or more differ by up to 1e-6: torch takes vector
-  // code for their logarithms and cosines.
-  fillNormal(to, single = to instanceof Float32Array) {
+  // From N(0, 1) times `deviation`, into all of `to`: fewer than 16 one by one, more in blocks of 16, by Box and
+  // Muller's method between the halves of each. Doubles are torch's to the last bit. Of floats, 16 or more differ by up
+  // to 1e-6: torch takes vector code for their logarithms and cosines.
+  fillNormal(to, deviation = 1) {
+    const drawn = this.single ? new Float32Array(to.length) : new Float64Array(to.length);
+    this._normals(drawn);
+    for (let i = 0; i < to.length; i++) to[i] = this.single ? Math.fround(drawn[i] * deviation) : drawn[i] * deviation;
+    return to;
+  }
+  _normals(to) {
     const count = to.length;
     if (count < 16) {
       for (let i = 0; i < count; i++) to[i] = this._normal();
-      return to;
+      return;
     }
-    const draw = single ? () => this.uniform32() : () => this.uniform();
+    const draw = () => this.real();
     const block = (start) => {
       for (let i = start; i < start + 8; i++) {
         const radius = Math.sqrt(-2 * Math.log(1 - to[i]));
@@ -77,7 +96,6 @@ rv.Twister = class {
       for (let i = count - 16; i < count; i++) to[i] = draw();
       block(count - 16);
     }
-    return to;
   }
   _normal() {
     const kept = this.kept;
@@ -151,6 +169,10 @@ rv.mulTN = (A, a, B, b, C, c, m, n, k) => {
       C[c + i * n + j] += s;
     }
   }
+};
+
+rv.oneOf = (name, value, known) => {
+  if (!known.includes(value)) throw new RangeError(`${name}: one of ${known.join(", ")} is needed, not ${value}`);
 };
 
 // Write a matrix of so many rows and columns the other way round.

@@ -20,8 +20,8 @@ rv.slices = (work, shown = () => {}, most = 12) => {
   };
 };
 
-// The first steps of a network run uncompiled, and take ten times as long as the hundredth: run small ones while the page
-// is idle. Returns a promise.
+// The first steps of a network run uncompiled, and take ten times as long as the hundredth: run small ones while the
+// page is idle. Returns a promise.
 rv.warm = (shape = {}, steps = 120) =>
   new Promise((ready) => {
     const net = new rv.Network({ ...shape, steps: 4, batch: 8 });

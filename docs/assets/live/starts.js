@@ -5,7 +5,7 @@ globalThis.rv ||= {};
 (() => {
   const KEEPS = 1; // the gate that keeps the state: f of an LSTM, z of a GRU
   const gated = (net, name) => {
-    if (net.cell === "Elman") throw new RangeError(`${name} needs a gate that keeps the state: an LSTM or a GRU, not the Elman network`);
+    if (net.cell === "Elman") throw new RangeError(`${name} needs a gate that keeps the state: LSTM or GRU, not Elman`);
   };
   // A weight or bias of each layer by gates, such as [i, f, g, o]: views.
   const gates = (layer, name) => {
@@ -17,10 +17,6 @@ globalThis.rv ||= {};
     gates(layer, "bias_ih")[gate].fill(0);
     gates(layer, "bias_hh")[gate].set(values);
   };
-  const normal = (to, random, deviation) => {
-    const drawn = random.fillNormal(random.single ? new Float32Array(to.length) : new Float64Array(to.length));
-    for (let i = 0; i < to.length; i++) to[i] = random.single ? Math.fround(drawn[i] * deviation) : drawn[i] * deviation;
-  };
   const glorot = (to, random, inputs, outputs) => {
     const bound = Math.sqrt(3) * Math.sqrt(2 / (inputs + outputs));
     random.fillUniform(to, -bound, bound);
@@ -31,38 +27,41 @@ globalThis.rv ||= {};
     random.fillUniform(weight, -bound, bound);
     if (bias) random.fillUniform(bias, -1 / Math.sqrt(inputs), 1 / Math.sqrt(inputs));
   };
-  const readout = (net, random) => linear(random, net.units, net.weights["out.weight"], net.weights["out.bias"]);
-  const layers = (net, random, names, discards) => {
+  const layers = (net, random, names) => {
     const bound = 1 / Math.sqrt(net.units);
-    for (const layer of net._layers) {
-      if (discards) for (const name of names) random.fillUniform(new Float64Array(layer.weights[name].length), 0, 1);
-      for (const name of names) random.fillUniform(layer.weights[name], -bound, bound);
-    }
+    for (const { weights } of net._layers) for (const name of names) random.fillUniform(weights[name], -bound, bound);
+  };
+  const readout = (net, random) => linear(random, net.units, net.weights["out.weight"], net.weights["out.bias"]);
+  // The layers of a Recurrent, each after torch.nn.Linear's own draws, which are thrown away; then the read-out.
+  const learner = (net, random) => {
+    const bound = 1 / Math.sqrt(net.units), names = ["weight_ih", "bias_ih", "weight_hh", "bias_hh"];
+    for (const { weights } of net._layers)
+      for (const name of [...names, ...names]) random.fillUniform(weights[name], -bound, bound);
+    readout(net, random);
   };
   const attention = (net, random) => {
     for (const name of ["query.weight", "key.weight", "match.weight"])
       if (net.attention) linear(random, net.units, net.weights[name]);
   };
 
-  // Each changes only what its paper is about: call `torch` first. `random` is an rv.Twister, which draws doubles or, with
-  // `single`, floats; what is drawn evenly is then the same to the last bit, orthogonal matrices to 1e-6, normal numbers so, too.
+  // Each changes only what its paper is about: call `torch` or `module` first. `random` is an rv.Twister, of doubles or
+  // of floats. What is drawn evenly is torch's to the last bit, and so are normal doubles; normal floats and orthogonal
+  // matrices of floats are equal to 1e-6.
   rv.starts = {
-    // torch.manual_seed(seed), then rnnvanish.Learner(...): the layers, each after torch.nn.Linear's own draws, which are
-    // thrown away; the read-out; attention.
+    // torch.manual_seed(seed), then rnnvanish's Learner(cell, task, units, layers): layers, read-out, attention.
     torch(net, random) {
-      layers(net, random, ["weight_ih", "bias_ih", "weight_hh", "bias_hh"], true);
-      readout(net, random);
+      learner(net, random);
       attention(net, random);
     },
-    // torch.manual_seed(seed), then torch.nn.RNN, LSTM or GRU(inputs, units, layers), then torch.nn.Linear(units, outputs).
+    // torch.manual_seed(seed), then torch.nn.RNN, LSTM or GRU(inputs, units, layers), then nn.Linear(units, outputs).
     module(net, random) {
-      layers(net, random, ["weight_ih", "weight_hh", "bias_ih", "bias_hh"], false);
+      layers(net, random, ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]);
       readout(net, random);
     },
     // Glorot(): all weights of a gate from U(-b, b), b = √(6 / (inputs + outputs)).
     glorot(net, random) {
       for (const layer of net._layers)
-        for (const [name, inputs] of [["weight_ih", layer.inputs], ["weight_hh", net.units]])
+        for (const [name, inputs] of Object.entries({ weight_ih: layer.inputs, weight_hh: net.units }))
           for (const gate of gates(layer, name)) glorot(gate, random, inputs, net.units);
     },
     // He(): weights of rectifiers from N(0, 2 / ((1 + a²) inputs)), a their slope below zero.
@@ -70,8 +69,11 @@ globalThis.rv ||= {};
       const slope = { relu: 0, leaky_relu: 0.01, prelu: 0.25 }[net.cell === "Elman" ? net.activation : ""];
       if (slope === undefined) throw new RangeError("he needs the Elman network with relu, leaky_relu or prelu");
       for (const { weights, inputs } of net._layers)
-        for (const [weight, fan] of [[weights.weight_ih, inputs], [weights.weight_hh, net.units]])
-          normal(weight, random, Math.sqrt(2 / (1 + slope ** 2)) / Math.sqrt(fan));
+        for (const [weight, fan] of [
+          [weights.weight_ih, inputs],
+          [weights.weight_hh, net.units],
+        ])
+          random.fillNormal(weight, Math.sqrt(2 / (1 + slope ** 2)) / Math.sqrt(fan));
     },
     // OrthogonalStart(gain): the recurrent matrix of each gate.
     orthogonal(net, random, gain = 1) {
@@ -104,7 +106,7 @@ globalThis.rv ||= {};
         if (net.cell === "LSTM") setBias(layer, 0, drawn.map((each) => -each));
       }
     },
-    // As Keras starts: xavier_uniform_(weight_ih), orthogonal_(weight_hh), each as a whole; biases 0, an LSTM's f has 1.
+    // Keras: xavier_uniform_(weight_ih), orthogonal_(weight_hh), each as a whole; biases 0, but 1 of an LSTM's f.
     keras(net, random) {
       for (const layer of net._layers) {
         const { weights, wide, inputs } = layer;
@@ -117,24 +119,22 @@ globalThis.rv ||= {};
     },
   };
 
-  // All weights of a network with a start of this name, as rnnvanish.Learner(..., mitigations=...) draws them at a seed; or
-  // with several, one after the other: [["orthogonal"], ["open", 3]].
+  // All weights of a network, as Learner(..., mitigations=START) draws them: attention after the start, which may be
+  // several, [["orthogonal"], ["open", 3]].
   rv.draw = (net, random, start = "torch", option = undefined) => {
-    if (start === "module") return rv.starts.module(net, random);
-    const draws = Array.isArray(start) ? start : start === "torch" ? [] : [[start, option]];
-    for (const [name] of draws)
-      if (!rv.starts[name]) throw new RangeError(`start: one of ${Object.keys(rv.starts).join(", ")} is needed, not ${name}`);
-    layers(net, random, ["weight_ih", "bias_ih", "weight_hh", "bias_hh"], true);
-    readout(net, random);
-    for (const [name, chosen] of draws) rv.starts[name](net, random, chosen);
+    const all = Array.isArray(start) ? start : [[start, option]];
+    for (const [name] of all) rv.oneOf("start", name, Object.keys(rv.starts));
+    if (all[0]?.[0] === "module") return rv.starts.module(net, random);
+    learner(net, random);
+    for (const [name, value] of all) if (name !== "torch") rv.starts[name](net, random, value);
     attention(net, random);
   };
 
-  // torch.nn.init.orthogonal_ of a matrix with no fewer rows than columns: the Q of a normal matrix, with the signs that
-  // make R's diagonal positive. Each column is made orthogonal to those before it twice: once is not exact enough.
+  // torch.nn.init.orthogonal_ of a matrix with no fewer rows than columns: the Q of a normal matrix, with the signs
+  // that make R's diagonal positive. Each column is made orthogonal to those before it twice: once is not exact enough.
   rv.orthogonal = (to, rows, columns, random, gain = 1) => {
     const count = rows * columns;
-    const q = Float64Array.from(random.fillNormal(random.single ? new Float32Array(count) : new Float64Array(count)));
+    const q = random.fillNormal(new Float64Array(count));
     for (let j = 0; j < columns; j++) {
       for (let k = 0; k < 2 * j; k++) {
         let dot = 0;

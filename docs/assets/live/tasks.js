@@ -6,28 +6,29 @@ globalThis.rv ||= {};
   const NOISE = 0.5; // of the recall task
   const SYMBOLS = 10; // to copy
 
-  // Each has the `shape` of a network at a lag, how long something has to be remembered; `sample`, which fills x and y of
-  // a network; the loss of remembering nothing (`floor`); and the option of rnnvanish's task at that lag.
+  // Each has the `shape` of a network at a lag, how long something has to be remembered; the `options` of rnnvanish's
+  // task at that lag; the loss of remembering nothing (`floor`); and `sample`, which fills x and y of a network.
   rv.tasks = {
     // The first input is 1 or -1, noise follows; which was it?
     recall: {
-      shape: (lag) => ({ inputs: 1, outputs: 2, steps: lag + 1, readout: "softmax", answers: "last" }),
+      shape: (lag) => ({ inputs: 1, outputs: 2, steps: lag + 1 }),
       options: (lag) => ({ length: lag + 1 }),
       floor: () => Math.LN2,
+      least: 1,
       sample({ x, y, batch }, random) {
         for (let b = 0; b < batch; b++) y[b] = random.below(2);
-        const noise = random.fillNormal(random.single ? new Float32Array(x.length) : new Float64Array(x.length));
-        for (let i = 0; i < x.length; i++) x[i] = NOISE * noise[i];
+        random.fillNormal(x, NOISE);
         for (let b = 0; b < batch; b++) x[b] = 2 * y[b] - 1;
       },
     },
     // Two of many numbers are marked, one in each half; what is their sum?
     adding: {
-      shape: (lag) => ({ inputs: 2, outputs: 1, steps: lag + 1, readout: "linear", answers: "last" }),
+      shape: (lag) => ({ inputs: 2, outputs: 1, steps: lag + 1, readout: "linear" }),
       options: (lag) => ({ length: lag + 1 }),
       floor: () => 1 / 6,
+      least: 1,
       sample({ x, y, batch, steps }, random) {
-        for (let i = 0; i < x.length; i += 2) [x[i], x[i + 1]] = [random.single ? random.uniform32() : random.uniform(), 0];
+        for (let i = 0; i < x.length; i += 2) [x[i], x[i + 1]] = [random.real(), 0];
         const half = steps >> 1;
         y.fill(0);
         for (const [from, count] of [[0, half], [half, steps - half]])
@@ -41,7 +42,7 @@ globalThis.rv ||= {};
     },
     // Ten symbols, blanks, a signal: after it, write down the ten.
     copying: {
-      shape: (lag) => ({ inputs: 10, outputs: 9, steps: lag + SYMBOLS, readout: "softmax", answers: "every", scored: SYMBOLS }),
+      shape: (lag) => ({ inputs: 10, outputs: 9, steps: lag + SYMBOLS, answers: "every", scored: SYMBOLS }),
       options: (lag) => ({ delay: lag - SYMBOLS }),
       floor: (lag) => (SYMBOLS * Math.log(8)) / (lag + SYMBOLS),
       least: SYMBOLS + 1,
@@ -64,11 +65,11 @@ globalThis.rv ||= {};
   rv.stream = (...name) => {
     const parts = name.map((part) => (typeof part === "string" ? `'${part}'` : String(part)));
     const words = sha256(`(${parts.join(", ")}${parts.length === 1 ? "," : ""})`);
-    return new rv.Twister((words[0] << 24) | (words[1] >>> 8), true); // the first seven bytes, of which torch reads the last four
+    return new rv.Twister((words[0] << 24) | (words[1] >>> 8), true); // of the first seven bytes torch reads four
   };
 
-  // Fill x and y of a network with a batch of rnnvanish's TaskData: rv.batch(task, net, "train", seed, epoch, index), or
-  // (task, net, "test", seed). Whole numbers are the same to the last bit, normal numbers to 4e-7.
+  // Fill x and y of a network with a batch of rnnvanish's TaskData: rv.batch(task, net, "train", seed, epoch, index),
+  // or (task, net, "test", seed). Normal numbers are equal to 4e-7, all others to the last bit.
   rv.batch = (task, net, part, ...place) => {
     const random = rv.stream(...place);
     const high = BigInt(random.bits() & 0x3fffffff); // torch.randint(2**62)

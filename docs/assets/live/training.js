@@ -40,25 +40,29 @@ rv.Adam = class {
   }
 };
 
-// A training as `rnnvanish train --until_solved` does it, in double precision (there: --trainer.precision 64-true), with its
-// weights, batches and tests; the options are those of rv.Network and these:
-//   task, lag; start, option: of rv.starts; optimizer: "adam" or "sgd"; rate; clip: largest norm, 0 for any; clipValue; seed;
-//   batch; most: steps at most; epoch: steps between two tests; every: steps between two rows of gradients.
-// Weights are equal to the last bit where they are drawn evenly, batches to 4e-7 (see rv.batch), so that losses begin to
-// differ in the seventh digit. Solved is the step of the first of two tests in a row that find it so, of 500 sequences: 95 %
-// of the answers to a classification right, or a tenth of the floor.
+// A training as `rnnvanish train --until_solved` does it, with its weights, batches and tests, in double precision, as
+// --trainer.precision 64-true has it. Its options are those of rv.Network and these:
+//   task, lag; start, option: of rv.starts; optimizer: "adam" or "sgd"; rate; clip: largest norm, 0 for any; clipValue:
+//   largest number; seed; batch; most: steps; epoch: steps between two tests; every: steps between rows of gradients.
+// Weights that are drawn evenly are equal to the last bit, normal numbers in batches to 4e-7 (see rv.batch): losses
+// begin to differ in the seventh digit. Solved is the step of the first of two tests in a row, of 500 sequences each,
+// that find 95 % of the answers to a classification right, or a loss of a tenth of the floor.
 rv.Run = class {
   constructor(options = {}) {
-    const given = { cell: "LSTM", units: 16, task: "recall", lag: 40, start: "torch", optimizer: "adam", rate: 0.005, clip: 1 };
-    Object.assign(given, { clipValue: 0, seed: 0, batch: 64, most: 2000, epoch: 100, every: 5 }, options);
-    const task = rv.tasks[given.task];
-    if (!task) throw new RangeError(`task: one of ${Object.keys(rv.tasks).join(", ")} is needed, not ${given.task}`);
-    if (!(given.lag >= (task.least ?? 1))) throw new RangeError(`lag: ${task.least ?? 1} or more is needed, not ${given.lag}`);
+    const given = {
+      ...{ cell: "LSTM", units: 16, task: "recall", lag: 40, start: "torch", optimizer: "adam", rate: 0.005 },
+      ...{ clip: 1, clipValue: 0, seed: 0, batch: 64, most: 2000, epoch: 100, every: 5 },
+      ...options,
+    };
+    const task = rv.tasks[given.task], optimizers = { adam: rv.Adam, sgd: rv.SGD };
+    rv.oneOf("task", given.task, Object.keys(rv.tasks));
+    rv.oneOf("optimizer", given.optimizer, Object.keys(optimizers));
+    if (!(given.lag >= task.least)) throw new RangeError(`lag: ${task.least} or more is needed, not ${given.lag}`);
     this.options = given;
     this.task = task;
     this.net = new rv.Network({ ...given, ...task.shape(given.lag) });
     rv.draw(this.net, new rv.Twister(given.seed, true), given.start, given.option);
-    this.optimizer = new { adam: rv.Adam, sgd: rv.SGD }[given.optimizer](this.net, given.rate);
+    this.optimizer = new optimizers[given.optimizer](this.net, given.rate);
     this.steps = 0;
     this.losses = [];
     this.tests = []; // {step, loss, right}
@@ -96,29 +100,33 @@ rv.Run = class {
     }
   }
 
+  // Score the weights on 500 sequences that they have not seen, 50 at a time.
   *_test() {
-    const count = 500, some = 50, { net, task, options } = this, { inputs, steps } = net, last = this.tests.at(-1);
+    const { net, task, options } = this, { inputs, steps } = net, count = 500, some = 50;
     this._tested ??= new rv.Network({ ...options, ...task.shape(options.lag), batch: some });
-    const tested = this._tested;
-    tested.theta.set(net.theta);
-    const answers = tested.y.length / some;
-    if (!this._all) {
-      this._all = { inputs, steps, batch: count, x: new Float64Array(steps * count * inputs), y: new tested.y.constructor(answers * count) };
-      rv.batch(task, this._all, "test", options.seed);
+    const tested = this._tested, array = (like) => new like.constructor((like.length / some) * count);
+    if (!this._unseen) {
+      this._unseen = { inputs, steps, batch: count, x: array(tested.x), y: array(tested.y) };
+      rv.batch(task, this._unseen, "test", options.seed);
     }
-    const columns = (from, to, rows, width, at) => {
-      for (let t = 0; t < rows; t++) to.set(from.subarray((t * count + at) * width, (t * count + at + some) * width), t * some * width);
+    const columns = (from, to, rows, at) => {
+      const width = to.length / (rows * some);
+      for (let t = 0; t < rows; t++) {
+        const start = (t * count + at) * width;
+        to.set(from.subarray(start, start + some * width), t * some * width);
+      }
     };
+    tested.theta.set(net.theta);
     let loss = 0, right = 0;
     for (let at = 0; at < count; at += some) {
-      columns(this._all.x, tested.x, steps, inputs, at);
-      columns(this._all.y, tested.y, answers, 1, at);
+      columns(this._unseen.x, tested.x, steps, at);
+      columns(this._unseen.y, tested.y, steps - tested.first, at);
       yield* tested.pieces(false);
       loss += (tested.loss * some) / count;
       right += (tested.right * some) / count;
     }
     const good = net.readout === "linear" ? loss <= 0.1 * task.floor(options.lag) : right >= 0.95 - 1e-6;
-    if (good && last?.good) this.solved = last.step;
+    if (good && this.tests.at(-1)?.good) this.solved = this.tests.at(-1).step;
     this.tests.push({ step: this.steps, loss, right, good });
   }
 };

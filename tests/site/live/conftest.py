@@ -38,7 +38,7 @@ def engine(browser):
     """A blank page with all of the engine, for what needs no element of a page."""
     page, complaints = browser.new_page(), []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    parts = ["training", "slices", "shares"]
+    parts = ["attention", "single", "training", "slices", "shares"]
     for name in dict.fromkeys(each for part in parts for each in live.ordered(ASSETS, f"live/{part}.js")):
         page.add_script_tag(path=ASSETS / name)
     yield page

@@ -74,6 +74,8 @@ def configurations():
             {"cell": cell, "readout": "linear", "answers": "every"},
             {"cell": cell, "layers": 3, "layerSkip": True},
             {"cell": cell, "timeSkip": 3},
+            {"cell": cell, "attention": True},
+            {"cell": cell, "attention": True, "answers": "every", "layers": 2},
         ]
     mixed = [
         {
@@ -84,7 +86,7 @@ def configurations():
             "layers": rnd.choice([1, 2, 3]),
             "layerSkip": rnd.random() < 0.5,
             "timeSkip": rnd.choice([0, 0, 1, 2, 7]),
-            "attention": False,
+            "attention": rnd.random() < 0.3,
         }
         for _ in range(40)
     ]
