@@ -1,14 +1,14 @@
 // Code is folded in the explanation. Those who choose to see it once see it on every page, until they choose otherwise.
+// needs: ../words ../draw
 (() => {
   const { html } = window.rvDraw;
   const words = window.rvWords.code;
   const KEY = "rnnvanish code";
-  const folds = [...document.querySelectorAll("details.rv-code")];
   const place = document.querySelector(".rv-downloads");
-  if (!folds.length || !place) return;
+  if (!place) return;
   const button = html("button", { type: "button", className: "rv-small" });
   const show = (open) => {
-    for (const fold of folds) fold.open = open;
+    for (const fold of document.querySelectorAll("details.rv-code")) fold.open = open;
     button.textContent = open ? words.hide : words.show;
   };
   let open = false;
@@ -27,4 +27,5 @@
   });
   place.append(" ", button);
   show(open);
+  addEventListener("DOMContentLoaded", () => show(open)); // the script stands at the head of the page
 })();

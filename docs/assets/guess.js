@@ -1,6 +1,8 @@
 // "Predict first": a numbered list of answers and the fold behind it become a question. The guess stays on this device.
 // A button, because arrow keys choose while they move. Without JavaScript the list and the fold remain.
 //
+// needs: ../words ../draw
+//
 // The fold's `data-right` has the number of the right choice. `.rv-score` lists the pages of a part; see question.py.
 (() => {
   const { html, fill } = window.rvDraw;
@@ -92,5 +94,5 @@
 
   const fold = document.querySelector("#predict-first ~ details.question[data-right]");
   if (fold?.previousElementSibling?.matches("ol")) question(fold.previousElementSibling, fold);
-  count();
+  addEventListener("DOMContentLoaded", count); // the score stands at the end of the page
 })();

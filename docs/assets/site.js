@@ -1,4 +1,5 @@
 // A figure to drag, and mends of the theme for the keyboard. A classic script: modules are blocked on file:// pages.
+// needs: ../words ../draw
 //
 //   <rv-slider id="radius" label="Spectral radius" unit="" value="1">
 //     What stays to be seen without JavaScript: a sentence, a figure.

@@ -144,10 +144,10 @@ class Visit:
         if message.type in {"error", "warning"}:
             self.complaints.append(message.text)
 
-    @property
-    def weight(self):
-        """Uncompressed bytes of everything that the page loaded."""
-        return sum((self.folder / name).stat().st_size for name in self.asked if (self.folder / name).is_file())
+    def bytes(self, wanted=lambda asked: True):
+        """Uncompressed bytes of what the page loaded, of those files that are wanted."""
+        files = [self.folder / name for name in self.asked if wanted(name)]
+        return sum(file.stat().st_size for file in files if file.is_file())
 
     def axe(self):
         """Violations that axe-core finds, in words."""

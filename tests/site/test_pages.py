@@ -7,13 +7,27 @@ import pytest
 pytestmark = pytest.mark.timeout(1800)  # the first test waits until the whole site is built
 SCREENS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 HEAVIEST = {".md": 400_000, ".py": 800_000}  # bytes, uncompressed, all resources
+SCRIPTS = 70_000  # bytes, uncompressed, of our own
+SHIFT = """() => new Promise((done) => {
+  let sum = 0;
+  const observer = new PerformanceObserver((list) => list.getEntries().forEach((each) => (sum += each.hadRecentInput ? 0 : each.value)));
+  observer.observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 50);
+})"""
 
 
 def examine(visit, folder, source, screen, heaviest):
     name = PurePath(source).with_suffix(".html").as_posix()
     seen = visit(folder, name, viewport=SCREENS[screen], color_scheme="light", reduced_motion="reduce")
     problems = []
-    assert seen.weight <= heaviest, f"{name} weighs {seen.weight:,} bytes, {heaviest:,} are allowed: {seen.asked}"
+    weight = seen.bytes()
+    assert weight <= heaviest, f"{name} weighs {weight:,} bytes, {heaviest:,} are allowed: {seen.asked}"
+    scripts = seen.bytes(lambda asked: asked.endswith(".js") and "/javascripts/" not in asked)
+    assert scripts <= SCRIPTS, (
+        f"{name} loads {scripts:,} bytes of our own scripts, {SCRIPTS:,} are allowed: {seen.asked}"
+    )
+    shift = seen.page.evaluate(SHIFT)
+    assert shift == 0, f"{name} moves by itself while it loads: layout shift {shift}"
     seen.page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
     for scheme in ("default", "slate"):
         if scheme == "slate":

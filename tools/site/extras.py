@@ -11,6 +11,10 @@ from rnnvanish.templates import renderer
 render = renderer(Path(__file__).parent / "templates")
 
 
+#: For a style that keeps a place for what a script will put there: the theme says so only when the whole page is read.
+EARLY = '<script>document.documentElement.classList.add("js")</script>'
+
+
 def without_indentation(page: str) -> str:
     """Leave out indentation and empty lines, a fifth of a page, where they mean nothing."""
     verbatim_or_space = re.compile(r"<(pre|script|style|textarea)\b.*?</\1>|\n\s+", re.DOTALL)

@@ -246,7 +246,8 @@ def on_post_page(output, page, config):
     output = extras.without_idle_assets(output)
     if page.is_homepage:
         output = output.replace("<title>", f"<title>{words()['sharing']['home']} - ", 1)
-    return extras.without_indentation(output.replace("</head>", f"{sharing.head(page, config)}\n</head>", 1))
+    head = f"{sharing.head(page, config)}\n{extras.EARLY}</head>"
+    return extras.without_indentation(output.replace("</head>", head, 1))
 
 
 def _cache(plugin, file) -> Path:

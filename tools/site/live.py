@@ -10,6 +10,12 @@ import re
 from pathlib import Path, PurePosixPath
 
 FIGURES = "live/figures"
+#: What else changes its height by a script, and which: it, too, does so before what is below has its place.
+OTHERS = {
+    r"</rv-slider>": "site.js",
+    r'<p class="rv-downloads".*?</p>': "code.js",
+    r'<details class="question" data-right=.*?</details>': "guess.js",
+}
 _NEEDS = re.compile(r"^// needs: (.+)$", re.MULTILINE)
 
 
@@ -37,12 +43,15 @@ def put(page: str, assets: Path) -> str:
     base = where[1] if where else ""
 
     def after(found: re.Match[str]) -> str:
-        fresh = [script for script in scripts(assets, found[1]) if script not in there]
+        script = OTHERS[kinds[found.lastgroup]] if found.lastgroup in kinds else f"{FIGURES}/{found['figure']}.js"
+        fresh = [each for each in ordered(assets, script) if each not in there]
         there.update(fresh)
-        return found[0] + "".join(f'<script src="{base}assets/{script}"></script>' for script in fresh)
+        return found[0] + "".join(f'<script src="{base}assets/{each}"></script>' for each in fresh)
 
-    names = "|".join(element.removeprefix("rv-") for element in elements(assets))
-    page = re.sub(rf"</rv-({names})>", after, page) if names else page
+    kinds = {f"other{number}": other for number, other in enumerate(OTHERS)}
+    names = "|".join(element.removeprefix("rv-") for element in elements(assets)) or "$^"
+    marks = [rf"</rv-(?P<figure>{names})>", *(f"(?P<{kind}>{other})" for kind, other in kinds.items())]
+    page = re.sub("|".join(marks), after, page, flags=re.DOTALL)
     for script in there:
         page = re.sub(rf'<script src="[^"]*assets/{re.escape(script)}" defer></script>', "", page)
     return page

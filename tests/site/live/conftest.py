@@ -1,10 +1,13 @@
 """A page that holds nothing but scripts of `docs/assets` and what a test puts on it."""
 
+import contextlib
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from rnnvanish.templates.words import words
 from tools.site import live
@@ -44,3 +47,19 @@ def engine(browser):
     yield page
     page.close()
     assert not complaints
+
+
+@pytest.fixture
+def printed():
+    """Run what a figure offers as "the same in Python"; return what it prints."""
+
+    def run(code):
+        out, dtype = io.StringIO(), torch.get_default_dtype()
+        try:
+            with contextlib.redirect_stdout(out), torch.random.fork_rng(devices=[]):
+                exec(compile(code, "the same in Python", "exec"), {"__name__": "__main__"})  # noqa: S102
+        finally:
+            torch.set_default_dtype(dtype)
+        return out.getvalue().strip()
+
+    return run
