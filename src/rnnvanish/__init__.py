@@ -9,10 +9,18 @@ if TYPE_CHECKING:
     from rnnvanish import cells, mitigations, probes
     from rnnvanish.diagnosis import assert_retention
     from rnnvanish.diagnosis.diagnose import diagnose
+    from rnnvanish.monitor.watch import watch
     from rnnvanish.recurrent import Recurrent
+    from rnnvanish.training.monitor import RetentionMonitor
 
-__all__ = ["Recurrent", "assert_retention", "cells", "diagnose", "mitigations", "probes"]
-HOMES = {"Recurrent": "recurrent", "assert_retention": "diagnosis", "diagnose": "diagnosis"}
+__all__ = ["Recurrent", "RetentionMonitor", "assert_retention", "cells", "diagnose", "mitigations", "probes", "watch"]
+HOMES = {
+    "Recurrent": "recurrent",
+    "RetentionMonitor": "training.monitor",
+    "assert_retention": "diagnosis",
+    "diagnose": "diagnosis",
+    "watch": "monitor.watch",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -52,6 +52,9 @@ PURPOSES = {
     "torch.utils._pytree.tree_leaves": "find tensors in classes that are registered with torch's pytree",
     "torch.utils._pytree.tree_map": "find tensors in classes that are registered with torch's pytree",
     "torch._dynamo": "see whether anything was compiled by torch.compile",
+    "torch._C._current_graph_task_id": "tell one backward pass from another",
+    "torch.autograd.Variable._execution_engine": "be told when a backward pass has ended",
+    "torch.autograd.graph.Node._input_metadata": "carry a gradient back through a part of a graph",
 }
 
 
@@ -345,3 +348,27 @@ def is_replica(module: nn.Module) -> bool:
 def forward_pre_hooks(module: nn.Module) -> list[Any]:
     """What a module runs before each forward: there weight norm and spectral norm compute its weights; none without."""
     return list(getattr(module, "_forward_pre_hooks", {}).values())
+
+
+# Backward passes of a training that is watched: without one of these, none is.
+
+
+def pass_id() -> int:
+    """A number that is the same as long as one backward pass runs, and never again; -1 where none does."""
+    return int(_required("torch._C._current_graph_task_id")())
+
+
+def at_end_of_pass(function: Callable[[], None]) -> None:
+    """Have a function called at the end of the backward pass that runs."""
+    engine = _find("torch.autograd.Variable._execution_engine")
+    if engine is None:
+        raise Missing("torch.autograd.Variable._execution_engine")
+    engine.queue_callback(function)
+
+
+def backward_inputs(node: Any) -> tuple[Any, ...]:
+    """Shape and type of each gradient that a node of autograd's graph takes."""
+    try:
+        return cast(tuple[Any, ...], node._input_metadata)
+    except AttributeError:
+        raise Missing("torch.autograd.graph.Node._input_metadata") from None

@@ -103,7 +103,7 @@ class LoopGradients:
 
 
 def gradients_of_loops(
-    model: nn.Module, call: Call, output: Any, runs: list[Run], loss: Loss
+    model: nn.Module, call: Call, output: Any, runs: list[Run], loss: Loss, whole: bool = True
 ) -> tuple[list[LoopGradients], Tensor]:
     """Take the gradient from the end point of each loop back to every one of its states; returns them, and the loss.
 
@@ -113,6 +113,7 @@ def gradients_of_loops(
         output: What it returned.
         runs: Its loops.
         loss: What the user differentiates.
+        whole: Whether to take the gradient of the whole loss besides, where that reads more.
 
     Raises:
         ValueError: Where no loop has a gradient: says why; of a loss that gives no number.
@@ -120,11 +121,11 @@ def gradients_of_loops(
     points = find_end_points(model, call, output, runs, loss)
     own = _from_end_points(runs, points)
     left = [each is None for each in own]
-    whole = state_gradients(runs, points.whole) if any(left) or any(points.reads_more) else None
-    if not any(each is not None and each.reached for each in [*own, *(whole or ())]):
+    every = state_gradients(runs, points.whole) if any(left) or (whole and any(points.reads_more)) else None
+    if not any(each is not None and each.reached for each in [*own, *(every or ())]):
         raise Unmeasurable(missing_gradient(model, runs, points.whole.outputs[0]))
-    of_loss = None if whole is None else _counted_from_ends(runs, whole)
-    loops = _counted_from_ends(runs, [each or whole[index] for index, each in enumerate(own)])  # type: ignore[index]
+    of_loss = None if every is None else _counted_from_ends(runs, every)
+    loops = _counted_from_ends(runs, [each or every[index] for index, each in enumerate(own)])  # type: ignore[index]
     found = []
     for index, loop in enumerate(loops):
         loop = replace(loop, says=points.says[index])

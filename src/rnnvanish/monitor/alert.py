@@ -1,0 +1,48 @@
+"""An alert: the gradient of a layer came to vanish or to explode, or reaches all the way back again."""
+
+from dataclasses import dataclass
+
+from rnnvanish.probes.curve import Curve
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A layer's verdict is another than it was.
+
+    Attributes:
+        step: When.
+        layer: The layer and direction.
+        before: Its verdict until then; "healthy" before the first measurement.
+        verdict: Its verdict now: "vanishing", "exploding" or "healthy".
+        reach: The largest lag, in steps, at which a thousandth of the gradient is left.
+        lags: The largest lag that was measured, in steps.
+    """
+
+    step: int
+    layer: str
+    before: str
+    verdict: str
+    reach: int
+    lags: int
+
+    def __str__(self) -> str:
+        said = {
+            "vanishing": f"gradients from beyond {self.reach} steps vanished",
+            "exploding": f"gradients explode over {self.lags} steps",
+            "healthy": f"gradients reach back all {self.lags} steps again",
+        }[self.verdict]
+        return f"{self.layer}: {said} at step {self.step}."
+
+
+class Verdicts:
+    """The latest verdict of each layer."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def alert(self, step: int, layer: str, curve: Curve) -> Alert | None:
+        """What is to be said of a curve that was measured now; None where its verdict is the same as before."""
+        before, self._known[layer] = self._known.get(layer, "healthy"), curve.verdict
+        if curve.verdict == before:
+            return None
+        return Alert(step, layer, before, curve.verdict, curve.reach, len(curve.gain) - 1)

@@ -1,0 +1,117 @@
+"""What lies in a training's own graph between two calls: a gradient is carried back through it, node by node.
+
+The nodes are called by themselves and not by autograd's engine: nobody's hooks run, no `.grad` is written, and the graph is
+left for the backward pass that it belongs to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
+
+from rnnvanish.compat import backward_inputs
+
+#: A value of the graph: the node that gave it, and which of its outputs it is.
+Edge = tuple[Any, int]
+
+
+def mark_output(tensor: Tensor, key: Any, output: Any) -> None:
+    """Write down in the graph itself, for as long as it is there, that a tensor is an output of a call."""
+    node, place = _edge_of(tensor)
+    node.metadata.setdefault(key, {})[place] = output
+
+
+@dataclass(frozen=True, eq=False)
+class GraphLink:
+    """The way from a tensor that a call reads back to what earlier calls returned.
+
+    Attributes:
+        start: The tensor's place in the graph.
+        outputs: What was marked there, in some order.
+        ends: The places of these.
+        nodes: The nodes on the way, each before those that it reads from; none where the tensor is such an output.
+    """
+
+    start: Edge
+    outputs: tuple[Any, ...]
+    ends: dict[Edge, int]
+    nodes: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, tensor: Tensor, key: Any) -> "GraphLink | None":
+        """Look for outputs that were marked with `key`; None where no way leads to any."""
+        if tensor.grad_fn is None:
+            return None
+        start, ends, outputs = _edge_of(tensor), dict[Edge, int](), list[Any]()
+        leads: dict[Edge, bool] = {}
+        ordered: dict[Any, None] = {}
+        stack: list[tuple[Edge, bool]] = [(start, False)]
+        while stack:
+            edge, explored = stack.pop()
+            node, place = edge
+            if explored:
+                leads[edge] = any(leads.get(before, False) for before in _before(node))
+                if leads[edge]:
+                    ordered.setdefault(node)
+            elif edge not in leads:
+                marked = node.metadata.get(key, {}).get(place)
+                leads[edge] = marked is not None
+                if marked is not None:
+                    ends[edge] = len(outputs)
+                    outputs.append(marked)
+                else:
+                    stack.append((edge, True))
+                    stack.extend((before, False) for before in _before(node))
+        return cls(start, tuple(outputs), ends, tuple(reversed(ordered))) if outputs else None
+
+    @property
+    def is_output(self) -> bool:
+        """Whether the tensor is one of the outputs itself."""
+        return not self.nodes
+
+    def pull_back(self, gradient: Tensor) -> list[Tensor | None]:
+        """The gradient by each of the outputs, of the gradient by the tensor; None where none comes.
+
+        It is scaled on the way, so that the precision of this graph holds what a higher one does.
+        """
+        scale = gradient.abs().amax() if gradient.numel() else gradient.new_zeros(())
+        scale = scale.where((scale > 0) & scale.isfinite(), 1)
+        node, place = self.start
+        arrived: dict[Any, dict[int, Tensor]] = {
+            node: {place: (gradient / scale).to(backward_inputs(node)[place].dtype)}
+        }
+        found: list[Tensor | None] = [None] * len(self.outputs)
+        inside = set(self.nodes)
+        for node in self.nodes:
+            came = arrived.pop(node, {})
+            if not came:
+                continue
+            back = node(*(came.get(index) for index in range(len(backward_inputs(node)))))
+            for (before, place), part in zip(
+                node.next_functions, back if isinstance(back, tuple) else (back,), strict=True
+            ):
+                if before is None or part is None:
+                    continue
+                part = part.sum_to_size(backward_inputs(before)[place].shape)
+                if (before, place) in self.ends:
+                    index = self.ends[before, place]
+                    found[index] = _add(found[index], part)
+                elif before in inside:
+                    mine = arrived.setdefault(before, {})
+                    mine[place] = _add(mine.get(place), part)
+        return [None if part is None else part.to(gradient.dtype) * scale for part in found]
+
+
+def _add(one: Tensor | None, other: Tensor) -> Tensor:
+    return other if one is None else one + other
+
+
+def _edge_of(tensor: Tensor) -> Edge:
+    edge = get_gradient_edge(tensor)
+    return edge.node, edge.output_nr
+
+
+def _before(node: Any) -> Sequence[Edge]:
+    return [edge for edge in node.next_functions if edge[0] is not None]
