@@ -4,10 +4,11 @@ The nodes are called by themselves and not by autograd's engine: nobody's hooks 
 left for the backward pass that it belongs to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
@@ -76,12 +77,17 @@ class GraphLink:
 
         It is scaled on the way, so that the precision of this graph holds what a higher one does.
         """
-        scale = gradient.abs().amax() if gradient.numel() else gradient.new_zeros(())
-        scale = scale.where((scale > 0) & scale.isfinite(), 1)
+        largest = gradient.abs().amax().double() if gradient.numel() else torch.zeros(())
+        scale = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent)  # a power of two rounds nothing
+        scale = scale.where((largest > 0) & largest.isfinite(), 1)
         node, place = self.start
-        arrived: dict[Any, dict[int, Tensor]] = {
-            node: {place: (gradient / scale).to(backward_inputs(node)[place].dtype)}
-        }
+        sent = (gradient / scale).to(backward_inputs(node)[place].dtype)
+        found = _in_pass_of_all(lambda: self._pull_back(sent))
+        return [None if part is None else part.to(gradient.dtype) * scale for part in found]
+
+    def _pull_back(self, gradient: Tensor) -> list[Tensor | None]:
+        first, place = self.start
+        arrived: dict[Any, dict[int, Tensor]] = {first: {place: gradient}}
         found: list[Tensor | None] = [None] * len(self.outputs)
         inside = set(self.nodes)
         for node in self.nodes:
@@ -89,19 +95,34 @@ class GraphLink:
             if not came:
                 continue
             back = node(*(came.get(index) for index in range(len(backward_inputs(node)))))
-            for (before, place), part in zip(
-                node.next_functions, back if isinstance(back, tuple) else (back,), strict=True
-            ):
-                if before is None or part is None:
+            parts = back if isinstance(back, tuple) else (back,)
+            for (before, place), part in zip(node.next_functions, parts, strict=True):
+                if part is None or before is None:
                     continue
-                part = part.sum_to_size(backward_inputs(before)[place].shape)
-                if (before, place) in self.ends:
-                    index = self.ends[before, place]
-                    found[index] = _add(found[index], part)
+                if (index := self.ends.get((before, place))) is not None:
+                    found[index] = _add(found[index], _fitting(part, before, place))
                 elif before in inside:
                     mine = arrived.setdefault(before, {})
-                    mine[place] = _add(mine.get(place), part)
-        return [None if part is None else part.to(gradient.dtype) * scale for part in found]
+                    mine[place] = _add(mine.get(place), _fitting(part, before, place))
+        return found
+
+
+def _in_pass_of_all(function: Callable[[], list[Tensor | None]]) -> list[Tensor | None]:
+    """Call something in a backward pass of its own, in which every node is wanted.
+
+    A node asks the pass that runs which of its gradients are: of a graph that is not that of the pass, none.
+    """
+    found: list[Tensor | None] = []
+    with torch.enable_grad():
+        start = torch.zeros(1, requires_grad=True).view(1)
+    start.register_hook(lambda _: found.extend(function()))
+    torch.autograd.backward(start, torch.zeros(1))
+    return found
+
+
+def _fitting(part: Tensor, node: Any, place: int) -> Tensor:
+    """A gradient in the shape of what it is of: what was broadcast comes back in many copies."""
+    return part.sum_to_size(backward_inputs(node)[place].shape)
 
 
 def _add(one: Tensor | None, other: Tensor) -> Tensor:

@@ -3,14 +3,14 @@
 import base64
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rnnvanish.monitor.history import History, Measurement
+from rnnvanish.monitor.measurement import Measurement
 from rnnvanish.numerals import in_words
 from rnnvanish.plots import decade
 from rnnvanish.templates import render
@@ -55,89 +55,66 @@ def painted(values: Tensor) -> np.ndarray:
     return image
 
 
-def figure(history: History, layers: Sequence[str]) -> "Figure":
-    """Draw some layers of a history with matplotlib, one below the other.
+def figure(layers: Mapping[str, Sequence[Measurement]], steps: Sequence[int], unit: str) -> "Figure":
+    """Draw some layers with matplotlib, one below the other.
 
-    Raises:
-        ValueError: Where nothing was measured yet.
+    Args:
+        layers: What was measured of each.
+        steps: All steps at which anything was.
+        unit: What a step is.
     """
     import matplotlib.pyplot as plt
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-    _require_some(history)
     low, high = min(COLOURS), max(COLOURS)
-    stops = [((k - low) / (high - low), tuple(part / 255 for part in colour)) for k, colour in COLOURS.items()]
+    stops = [((k - low) / (high - low), _hex(colour)) for k, colour in COLOURS.items()]
     colours = LinearSegmentedColormap.from_list("gradient that is left", stops)
-    colours.set_bad(tuple(part / 255 for part in NOTHING))
-    found, axes = plt.subplots(
-        len(layers), 1, figsize=(7, 0.6 + 2.2 * len(layers)), sharex=True, squeeze=False, layout="constrained"
-    )
-    edges = _edges(history)
-    for (ax,), layer in zip(axes, layers, strict=True):
-        values = decades(history.of(layer), edges[:-1])
-        mesh = ax.pcolormesh(
-            edges, torch.arange(len(values) + 1) - 0.5, values.clamp(low, high), cmap=colours, norm=Normalize(low, high)
-        )
+    colours.set_bad(_hex(NOTHING))
+    size = 7, 0.6 + 2.2 * len(layers)
+    found, axes = plt.subplots(len(layers), 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
+    edges = _edges(steps)
+    for (ax,), (layer, measured) in zip(axes, layers.items(), strict=True):
+        values = decades(measured, edges[:-1])
+        lags = torch.arange(len(values) + 1) - 0.5
+        mesh = ax.pcolormesh(edges, lags, values.clamp(low, high), cmap=colours, norm=Normalize(low, high))
         ax.invert_yaxis()
         ax.set(title=layer, ylabel="steps back in time")
-    axes[-1, 0].set_xlabel(history.unit)
+    axes[-1, 0].set_xlabel(unit)
     bar = found.colorbar(mesh, ax=axes, label="gradient that is left")
     bar.set_ticks(list(COLOURS), labels=[decade(k) for k in COLOURS])
     return found
 
 
-def fragment(history: History) -> str:
-    """The picture as a piece of HTML, for a notebook or a page."""
-    if not history.measurements:
-        return str(render("history.html", layers=(), marks=(), history=history, says=repr(history).strip("<>")))
-    edges = _edges(history)
-    steps = torch.linspace(edges[0], edges[-1], WIDE + 1)[:-1].tolist()
-    layers = []
-    for layer in history.layers:
-        own = history.of(layer)
-        values = decades(own, steps)
+def fragment(says: str, layers: Mapping[str, Sequence[Measurement]], steps: Sequence[int], unit: str) -> str:
+    """The picture as a piece of HTML, for a notebook or a page; `says` stands above it, the rest is as for `figure`."""
+    panels, marks, edges = list[dict[str, object]](), list[tuple[str, str]](), [0, 1]
+    if layers:
+        edges = _edges(steps)
+        marks = [(_hex(colour), decade(k)) for k, colour in COLOURS.items()] + [(_hex(NOTHING), "not measured")]
+    for layer, measured in layers.items():
+        values = decades(measured, torch.linspace(edges[0], edges[-1], WIDE + 1)[:-1].tolist())
         rows = torch.linspace(0, len(values) - 1, min(HIGH, len(values))).round().long()
-        says = f"half-life {in_words(own[0].half_life)} → {in_words(own[-1].half_life)} steps, {own[-1].verdict} at last"
-        image = _as_uri(painted(values[rows]))
-        layers.append({"name": layer, "says": says, "image": image, "lags": len(values) - 1})
-    return str(
-        render(
-            "history.html",
-            history=history,
-            says=repr(history).strip("<>"),
-            layers=layers,
-            first=edges[0],
-            last=edges[-1],
-            marks=[(_hex(colour), decade(k)) for k, colour in COLOURS.items()],
-            nothing=_hex(NOTHING),
-        )
-    )
+        first, last = measured[0], measured[-1]
+        life = f"half-life {in_words(first.half_life)} → {in_words(last.half_life)} steps, {last.verdict} at last"
+        panels.append({"name": layer, "says": life, "image": _as_uri(painted(values[rows])), "lags": len(values) - 1})
+    return str(render("history.html", says=says, layers=panels, unit=unit, first=edges[0], last=edges[-1], marks=marks))
 
 
-def page(history: History) -> str:
+def page(title: str, body: str) -> str:
     """The picture as a page of its own."""
     from markupsafe import Markup
 
-    return str(render("history_page.html", history=history, body=Markup(fragment(history)))).lstrip()
+    return str(render("history_page.html", title=title, body=Markup(body))).lstrip()
 
 
 def _hex(colour: tuple[int, int, int]) -> str:
     return f"#{bytes(colour).hex()}"
 
 
-def _edges(history: History) -> list[int]:
+def _edges(steps: Sequence[int]) -> list[int]:
     """Where the columns begin, and where the last one ends: as wide as the one before it."""
-    steps = history.steps
     width = steps[-1] - steps[-2] if len(steps) > 1 else 1
     return [*steps, steps[-1] + max(width, 1)]
-
-
-def _require_some(history: History) -> None:
-    if not history.measurements:
-        raise ValueError(
-            f"This history of {history.model} has no measurement yet: train some steps, then draw it. What could not be "
-            "measured stands in `problems` of what watches."
-        )
 
 
 def _as_uri(image: np.ndarray) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from rnnvanish.console import to_json
+from rnnvanish.monitor.measurement import Measurement
 from rnnvanish.names import lookup, printable
 from rnnvanish.numerals import in_words
 from rnnvanish.probes.curve import Curve
@@ -23,32 +23,6 @@ if TYPE_CHECKING:
 #: What a file of a history says of itself, and the version of it.
 KIND, SCHEMA = "rnnvanish history", 1
 NEEDED = "A history is needed, as History.to_json writes it"
-
-
-@dataclass(frozen=True, eq=False)
-class Measurement:
-    """What was measured of one layer and direction at one step of a training.
-
-    Attributes:
-        step: When, in the unit of the history.
-        layer: Its name, like "encoder.lstm/layer0/forward".
-        half_life: Steps back in time in which half of the gradient is lost; infinite where none is.
-        reach: The largest lag, in steps, at which a thousandth of the gradient is left.
-        verdict: As that of `probes.Curve`.
-        gain: What arrives at each lag, (lags,): the gradient there over that at lag 0; nan below resolution.
-    """
-
-    step: int
-    layer: str
-    half_life: float
-    reach: int
-    verdict: str
-    gain: Float[Tensor, " lags"]
-
-    @classmethod
-    def of(cls, step: int, layer: str, curve: Curve) -> "Measurement":
-        """What a curve says."""
-        return cls(step, layer, curve.half_life, curve.reach, curve.verdict, curve.gain.double().clone())
 
 
 @dataclass(eq=False)
@@ -160,21 +134,31 @@ class History:
         """Draw the whole training with matplotlib: of each layer, or of one, what arrives at each lag at each step.
 
         The same colour means the same in every figure.
+
+        Raises:
+            ValueError: Where nothing was measured yet, or there is no layer of that name.
         """
         from rnnvanish.monitor.heat_map import figure
 
-        return figure(self, self.layers if layer is None else (self.of(layer)[0].layer,))
+        layers = self.layers if layer is None else (self.of(layer)[0].layer,)
+        if not layers:
+            raise ValueError(
+                f"This history of {self.model} has no measurement yet: train some steps first. What could not be measured "
+                "stands in `problems` of what watches."
+            )
+        return figure({name: self.of(name) for name in layers}, self.steps, self.unit)
 
     def to_html(self, path: str | Path) -> Path:
         """Write the same picture as one page that needs nothing else."""
         from rnnvanish.monitor.heat_map import page
 
-        return write_whole(path, page(self))
+        title = f"{self.model}: how far back the gradient reached in training"
+        return write_whole(path, page(title, self._repr_html_()))
 
     def _repr_html_(self) -> str:
         from rnnvanish.monitor.heat_map import fragment
 
-        return fragment(self)
+        return fragment(repr(self).strip("<>"), {name: self.of(name) for name in self.layers}, self.steps, self.unit)
 
 
 def _measurement(held: Mapping[str, Any]) -> Measurement:

@@ -15,6 +15,7 @@ class Hook:
         self.function = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Call the function; what it gives changes nothing."""
         self.function(*args, **kwargs)
 
     def __deepcopy__(self, memo: Any) -> Callable[..., None]:

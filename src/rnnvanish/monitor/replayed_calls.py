@@ -43,7 +43,7 @@ def curves_of(model: nn.Module, calls: Sequence[CallRecord], cells: Cells = ()) 
         raise ValueError(NOT_FINITE)
     name = last.path or type(model).__name__
     loss = _Read(printable(name), last.outputs, last.gradients)
-    call = ReplayedCalls.of(calls)
+    call = ReplayedCalls.of_records(calls)
 
     def measured(output: Any, runs: list[Run]) -> dict[str, Curve]:
         loops, _ = gradients_of_loops(model, call, output, runs, loss, whole=False)
@@ -85,7 +85,7 @@ class ReplayedCalls(Call):
     records: tuple[CallRecord, ...] = ()
 
     @classmethod
-    def of(cls, records: Sequence[CallRecord]) -> "ReplayedCalls":
+    def of_records(cls, records: Sequence[CallRecord]) -> "ReplayedCalls":
         """Make one call of several."""
         return cls(tuple(record.arguments for record in records), {}, None, records=tuple(records))
 
@@ -109,10 +109,20 @@ def _linked(record: CallRecord, given: Any, returned: dict[CallRecord, list[Tens
         if link is None or value is None or any(call not in returned for call, _ in link.outputs):
             return leaf
         sources = [returned[call][index] for call, index in link.outputs]
-        now = sources[0] if link.is_output else _carry(value, link, sources)
+        now = sources[0] if link.is_output else _carry(_renewed(value, link, sources), link, sources)
         return PackedSequence(now, *leaf[1:]) if isinstance(leaf, PackedSequence) else now
 
     return map_leaves(given, change)
+
+
+def _renewed(value: Tensor, link: GraphLink, sources: Sequence[Tensor]) -> Tensor:
+    """Numbers as they were, but those that had been passed on unchanged, as they are now: so it is seen that they are."""
+    for (call, index), now in zip(link.outputs, sources, strict=True):
+        then = call.outputs[index]
+        if then.numel() == value.numel():
+            kept = value == then.to(value.dtype).reshape(value.shape)
+            value = torch.where(kept, now.detach().reshape(value.shape).to(value.dtype), value)
+    return value
 
 
 def _carry(value: Tensor, link: GraphLink, sources: Sequence[Tensor]) -> Tensor:
@@ -129,5 +139,5 @@ class _CarriedGradient(torch.autograd.Function):
         return value.clone()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         return None, None, *ctx.link.pull_back(gradient)

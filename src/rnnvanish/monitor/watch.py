@@ -8,9 +8,9 @@ back to every state, as `diagnose` has it. The training's own run is only looked
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from contextlib import suppress
+from typing import Self
 
-import torch
 from torch import Tensor, nn
 
 from rnnvanish.compat import COMPILED
@@ -152,7 +152,9 @@ class Watch:
         inside = set(map(id, self._calls.copy.get_submodule(call.path).modules()))
         layers = {**recurrent_modules(self._calls.copy), **step_modules(self._calls.copy, self._cells)}
         own = [name for name, module in layers.items() if id(module) in inside]
-        return all(any(loop == name or loop.startswith((f"{name}/", f"{name} (call")) for loop in self._found) for name in own)
+        return all(
+            any(loop == name or loop.startswith((f"{name}/", f"{name} (call")) for loop in self._found) for name in own
+        )
 
     def _pass_ended(self) -> None:
         step, recorded = self._passes.count - 1, self._calls.records
@@ -207,10 +209,8 @@ class Watch:
             self._warn(said)
 
     def _warn(self, said: object) -> None:
-        try:
+        with suppress(Warning):  # where warnings are errors this one is none, since it would end the training
             self._report(str(said))
-        except Warning:  # where warnings are errors this one is none, since it would end the training
-            pass
 
 
 def _check(model: nn.Module, cells: Cells) -> None:
