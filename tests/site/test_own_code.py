@@ -21,6 +21,13 @@ OURS = {
     "docs/assets/site.js",
     "src/rnnvanish/templates/report.css",
     "src/rnnvanish/templates/report.js",
+    "src/rnnvanish/templates/report/causes.js",
+    "src/rnnvanish/templates/report/cures.js",
+    "src/rnnvanish/templates/report/curves.js",
+    "src/rnnvanish/templates/report/figures.css",
+    "src/rnnvanish/templates/report/layers.js",
+    "src/rnnvanish/templates/report/numbers.js",
+    "src/rnnvanish/templates/report/overview.js",
 }
 LIVE = "docs/assets/live/"  # the figures that compute in the browser, and their engine: all written here
 #: How licences of others begin, cut in two so that this file is not found by itself.

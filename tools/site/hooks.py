@@ -39,7 +39,9 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 from mkdocs.utils import get_relative_url
 
+from rnnvanish import templates
 from rnnvanish.records.provenance import provenance
+from rnnvanish.templates import REPORT_FIGURES
 from rnnvanish.templates.words import words
 
 log = logging.getLogger("mkdocs.rnnvanish")
@@ -91,6 +93,9 @@ def on_files(files, config):
         files.append(made)
     said = f"window.rvWords = {json.dumps(words()['script'], ensure_ascii=False)};\n"
     files.append(File.generated(config, "assets/words.js", content=said))
+    for name in (*REPORT_FIGURES, "report/figures.css"):  # what a report's own page is drawn with
+        drawn = extras.without_comments((Path(templates.__file__).parent / name).read_text(encoding="utf-8"))
+        files.append(File.generated(config, f"assets/{name}", content=drawn))
     plugin = config.plugins["mkdocs-jupyter"]
     started = time.perf_counter()
     todo = [

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+from rnnvanish.templates import REPORT_FIGURES
+
 FIGURES = "live/figures"
 #: What else changes its height by a script, and which: it, too, does so before what is below has its place.
 OTHERS = {
@@ -63,8 +65,7 @@ def ordered(assets: Path, script: str, above: tuple[str, ...] = ()) -> list[str]
         raise LiveError(f"{script} needs itself, by {' and '.join(above)}")
     path = assets / script
     if not path.exists():
-        made = script == "words.js"  # written by the build
-        if made:
+        if script == "words.js" or script in REPORT_FIGURES:  # put there by the build
             return [script]
         raise LiveError(f"docs/assets/{script} does not exist, {above[-1] if above else 'a page'} needs it")
     found: list[str] = []

@@ -155,7 +155,7 @@ def _explained(curve: Curve, cause: Cause | None) -> Curve:
     if cause is None or not curve.is_measured:
         return curve
     note = (f"Its cause is not known. {cause.note}",) if cause.note and cause.note not in curve.notes else ()
-    return replace(curve, cause=cause.explain(curve.verdict), notes=(*curve.notes, *note))
+    return replace(curve, cause=cause.explain(curve.verdict), factors=cause.factors, notes=(*curve.notes, *note))
 
 
 def _outlook(model: nn.Module, curves: dict[str, Curve], lag: int) -> Outlook | None:

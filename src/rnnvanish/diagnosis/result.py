@@ -140,6 +140,7 @@ class Diagnosis:
     def _layer(self, name: str, curve: Curve) -> dict[str, Any]:
         beside = {
             "total": curve.total and curve.total.gain,
+            "alone": curve.alone and curve.alone.gain,
             "measures": self.measures.get(name, {}),
             "intervals": self.intervals.get(name),
         }

@@ -28,7 +28,8 @@ def report_schema() -> dict[str, Any]:
     taken = {each.name: known.of(each.result | None) | {"description": each.about} for each in probes.ALL}
     told = descriptions(Diagnosis)
     layer = known.of_class(Curve, advice=tuple[Trial, ...])
-    _add(layer, "total", known.of(Float[Tensor, " lags"] | None), descriptions(Curve)["total"])
+    for name in ("total", "alone"):
+        _add(layer, name, known.of(Float[Tensor, " lags"] | None), descriptions(Curve)[name])
     _add(layer, "measures", known.define("measures", of_object(told["measures"], taken, names)), told["measures"])
     _add(layer, "intervals", _of_intervals(names), told["intervals"])
     layers = {"type": "object", "minProperties": 1, "additionalProperties": known.define("layer", layer)}

@@ -60,6 +60,22 @@ class Advice:
         return f"{said})" if math.isinf(shortest) else f"{said}; half-life {in_words(shortest)} to {in_words(longest)})"
 
 
+@dataclass(frozen=True)
+class Factor:
+    """One of the factors by which a step back multiplies the gradient.
+
+    Attributes:
+        part: Its name: "weights", "slopes", "gates", "constants", "normalisation", "other", "ways", "around"; "step" of a step
+            that is not taken apart; "loss" for what comes in on the way, past the step.
+        called: What it is called in a sentence.
+        factor: The geometric mean over the steps, without the first.
+    """
+
+    part: str
+    called: str
+    factor: float
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """Gradient retention of one layer and direction.
@@ -72,6 +88,8 @@ class Curve:
             batches the geometric mean over batches.
         parts: The same for each part of the state alone ("h", "c"), still over the norm of the whole state at lag 0.
         cause: Why it is so, in words; filled by `diagnose`.
+        factors: What a step back multiplies the gradient by, factor by factor, in the order of the step's operations; filled by
+            `diagnose`, empty where the cause is not known.
         advice: Cures that helped on a copy of the model, the best first; filled by `diagnose`.
         low: Lower end of the 95 % interval of `gain` over batches; None where one batch was measured.
         high: Its upper end.
@@ -92,6 +110,7 @@ class Curve:
     gain: Float[Tensor, " lags"]
     parts: Mapping[str, Float[Tensor, " lags"]] = field(default_factory=dict)
     cause: str = ""
+    factors: tuple[Factor, ...] = ()
     advice: tuple[Advice, ...] = ()
     low: Float[Tensor, " lags"] | None = None
     high: Float[Tensor, " lags"] | None = None
@@ -103,9 +122,9 @@ class Curve:
     alone: "Curve | None" = None
     notes: tuple[str, ...] = ()
 
-    #: What a report's JSON has of it, besides the gain of the whole loss's gradient.
+    #: What a report's JSON has of it, besides the gain of the whole loss's gradient, and of the recurrence alone.
     in_json: ClassVar = (
-        *("verdict", "half_life", "rate", "rates", "reach", "joined", "start", "cause", "notes", "advice"),
+        *("verdict", "half_life", "rate", "rates", "reach", "joined", "start", "cause", "factors", "notes", "advice"),
         *("lag", "gain", "low", "high", "parts", "recurrent"),
     )
 
@@ -118,7 +137,7 @@ class Curve:
         """Return the curve of one part of the state."""
         if name not in self.parts:
             raise ValueError(f"This state has the parts {', '.join(self.names)}, got {name!r}.")
-        return Curve(self.lag, self.parts[name], {name: self.parts[name]}, self.cause, self.advice)
+        return Curve(self.lag, self.parts[name], {name: self.parts[name]}, self.cause, advice=self.advice)
 
     @cached_property
     def rate(self) -> float:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
+#: The scripts that draw a report's figures, each after those that it needs: on its own page, and on the site.
+REPORT_FIGURES = [f"report/{name}.js" for name in ("numbers", "curves", "causes", "cures", "layers", "overview")]
+
+
 def renderer(folder: Path) -> "Callable[..., Markup]":
     """What fills the templates of a folder, called with the name of one and its values.
 

@@ -200,12 +200,15 @@ def test_the_page_is_accessible_and_a_curve_can_be_read_off(diagnosis, browser, 
     gain = diagnosis.curves["memory/layer0/forward"].gain
 
     page.get_by_role("slider", name="steps back").focus()
+    assert page.locator("output").inner_text().startswith(f"39 steps back: {one_in(float(gain[39]))}")
+    page.keyboard.press("Home")
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     assert page.locator("output").inner_text().startswith(f"3 steps back: {one_in(float(gain[3]))}")
-    box = page.locator("svg").bounding_box()
-    middle = box["x"] + box["width"] * (156 + 620) / 2 / 640  # of the axis, half-way along 39 lags
-    page.mouse.move(middle + 1, box["y"] + 40)
+    axis = page.get_by_role(
+        "slider", name="steps back"
+    ).bounding_box()  # it stands below the axis, half-way along 39 lags
+    page.mouse.move(axis["x"] + axis["width"] / 2 + 1, axis["y"] - 120)
     assert page.locator("output").inner_text().startswith(f"20 steps back: {one_in(float(gain[20]))}")
     assert errors == []
     assert asked == [path.as_uri()]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rnnvanish.cell import Keeps
 from rnnvanish.numerals import in_words
+from rnnvanish.probes.curve import Factor
 
 #: How a part is called in a sentence.
 NAMES = {
@@ -22,6 +23,7 @@ NAMES = {
     "ways": "several ways that meet",
     "around": "what is around the cell",
     "step": "the step",
+    "loss": "what comes in on the way",
 }
 #: Those of them that are one thing.
 SINGULAR = ("around", "normalisation")
@@ -91,6 +93,13 @@ class Cause:
     def _step(self) -> float:
         """Nats of all that a step does, without what the loss adds."""
         return sum(nats for name, nats in self.means.items() if name != "loss")
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """What `means` multiply the gradient by; none where they are not known."""
+        if math.isnan(self.rate):
+            return ()
+        return tuple(Factor(name, _called(name, self), math.exp(nats)) for name, nats in self.means.items())
 
     @property
     def resolved(self) -> bool:

@@ -2,22 +2,32 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 from rnnvanish.diagnosis.report.alike import grouped
-from rnnvanish.diagnosis.report.contents import Contents
+from rnnvanish.diagnosis.report.contents import Contents, Layer
+from rnnvanish.diagnosis.report.document import plain
 from rnnvanish.diagnosis.report.rows import line, shown_of
 from rnnvanish.diagnosis.report.svg import drawing, table
 from rnnvanish.diagnosis.report.terms import TERMS
 from rnnvanish.measure import Row
-from rnnvanish.templates import render
+from rnnvanish.names import printable
+from rnnvanish.templates import REPORT_FIGURES, render
+
+#: Digits of a number that is drawn.
+DIGITS = 6
 
 
 def to_html(contents: Contents) -> str:
     """Write the whole page: the answer first, and what was measured besides folded."""
     curves = [layer.curve for layer in contents.layers]
+    places = {id(curve): place for place, curve in enumerate(curves)}
     page = render(
         "report.html",
         contents=contents,
+        data=[_drawn(layer) for layer in contents.layers],
+        place=lambda curve: places[id(curve)],
+        scripts=[*REPORT_FIGURES, "report.js"],
         layers=grouped(contents.layers),
         together=_together,
         drawing=drawing,
@@ -37,3 +47,20 @@ def _together(rows: Sequence[Row]) -> Iterator[tuple[str, list[str]]]:
     """What is said in several rows in turn stands under one label."""
     for label, group in groupby(rows, key=lambda row: row[0]):
         yield label, [text for _, text in group]
+
+
+def _drawn(layer: Layer) -> tuple[str, Any]:
+    """A layer as the scripts draw it: as in a report's JSON, without what they do not show."""
+    curve = layer.curve
+    names = ("verdict", "half_life", "reach", "joined", "cause", "factors", "advice", "gain", "low", "high", "parts")
+    drawn = {name: plain(getattr(curve, name)) for name in names}
+    return printable(layer.name), _rounded(drawn | {"alone": plain(curve.alone and curve.alone.gain)})
+
+
+def _rounded(value: Any) -> Any:
+    """The same with numbers of as many digits as are drawn."""
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value

@@ -1,0 +1,101 @@
+# ---
+# description: Open the report of your own model in your browser, drag along its curves, and compare it before and after a cure.
+# hide: [toc]
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Explore a report
+#
+# `rnnvanish diagnose` measured your model. Here you can look around in what it found. Save the report as JSON, and drop it
+# below:
+#
+# ```sh
+# rnnvanish diagnose my_project/model.py:build --json > report.json
+# ```
+#
+# The file is read by your browser, and goes nowhere else. No report at hand? Open the example. It was made together with
+# this page: two layers that read a series in both directions, as PyTorch draws them, and then with open gates.
+
+# %% tags=["remove-input"]
+import json
+
+import torch
+from IPython.display import HTML, display
+from torch import nn
+
+from rnnvanish import diagnose, mitigations, plots
+
+
+class Reader(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 12, num_layers=2, bidirectional=True, batch_first=True)
+        self.head = nn.Linear(24, 2)
+
+    def forward(self, series):
+        _, (states, _) = self.lstm(series)
+        return self.head(torch.cat([states[-2], states[-1]], dim=-1))  # where each direction ends
+
+
+torch.manual_seed(0)
+model, series = Reader(), torch.randn(4, 60, 3)
+before = diagnose(model, series, quick=True)
+mitigations.OpenGate(bias=3.0)(model)
+after = diagnose(model, series, quick=True)
+
+
+def embedded(name, report):
+    """A report for the page: as JSON, without the measures that it doesn't draw."""
+    layers = {loop: layer | {"measures": {}, "intervals": None} for loop, layer in report.to_dict()["layers"].items()}
+    text = json.dumps(shorter(report.to_dict() | {"layers": layers}), separators=(",", ":"), allow_nan=False)
+    return (
+        f'<template data-search-exclude data-name="{name}">{text.replace("&", "&amp;").replace("<", "&lt;")}</template>'
+    )
+
+
+def shorter(value):
+    """The same with numbers of six digits."""
+    if isinstance(value, dict):
+        return {key: shorter(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [shorter(each) for each in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+# %% [markdown]
+# <rv-report id="report" markdown>
+
+# %% tags=["remove-input"] alt="Line chart on an axis of powers of ten: the gradient that is left against the steps back, for two layers and both directions of the example as PyTorch draws it. All four lines fall."
+import matplotlib.pyplot as plt
+
+plots.retention(before.curves)
+plt.show()
+
+# %% tags=["remove-input"]
+plots.say(f"The example, as PyTorch draws it: {before.answer}")
+display(HTML(embedded("the example", before) + embedded("the example with open gates", after)))
+
+# %% [markdown]
+# </rv-report>
+#
+# <link rel="stylesheet" href="assets/report/figures.css">
+#
+# ## What you see
+#
+# - **How much is left**: a line for each layer and direction. Drag along it, or use the arrow keys. Left is the last step,
+#   right the first. Each line across is so many times less.
+# - **What one step back does**: the factors that a step multiplies the gradient by. A bar begins where the one above it
+#   ended. To the left it takes, to the right it gives. Beside it stands what this factor alone would leave.
+# - **What was tried**: from the open dot to the full one, so much more arrives with a cure. Nothing is said here that was not
+#   tried on a copy of your model.
+# - **Two reports**: choose *Compare with a second report*. One from before a change, one from after. Dashed is before.
+#
+# What is not a number is hatched: the number format ends there.
+#
+# The same drawings are on the page that `rnnvanish diagnose --out report` writes beside the JSON. That page needs no net
+# and no other file. What each field of the JSON says: [Guide: the report in your own tests](guides/report.py).
