@@ -39,16 +39,21 @@
 #
 # ## The film of a network
 #
-# A network reads 60 steps. This is how much blame arrives at each, as a part of what the last one gets.
+# A network has read 20 steps, and its answer is wrong. Here is its film, a picture for each step. Run it back, and see how
+# much of the blame gets to each picture.
 
-# %% tags=["hide-input"] alt="Bar chart: the blame that arrives at each of 60 steps. The bar of the last step is full height. The bars get shorter towards the left, and those of the first fifty steps cannot be seen."
+# %% [markdown]
+# <rv-film id="film" markdown>
+
+# %% tags=["remove-input"] alt="Bar chart: the blame that arrives at each of 20 pictures of the film, on an axis of powers of ten. All of it is there at the last picture. Each bar to the left is a little shorter than its neighbour, and the first picture gets less than 1 in ten thousand."
 import matplotlib.pyplot as plt
 import torch
 
+from rnnvanish import plots
 from rnnvanish.experiments import bptt
 from rnnvanish.experiments.small import Small
 
-network = Small(seed=0)  # a torch.nn.RNN, 60 steps, something to learn
+network = Small(seed=0, steps=20)  # a torch.nn.RNN, something to learn
 states = [torch.zeros_like(network.rnn(network.x)[1])]
 for word in network.x:  # one step at a time, so that each state can be blamed
     states.append(network.rnn(word[None], states[-1])[1])
@@ -56,13 +61,20 @@ loss = (states[-1][0] @ network.readout - network.target).square().mean()
 blame = [float(share.norm()) for share in torch.autograd.grad(loss, states[1:])]
 
 fig, ax = plt.subplots()
-ax.bar(range(1, 61), [share / blame[-1] for share in blame])
-ax.set(xlabel="step", title="blame that arrives, as a part of the last step's")
+ax.bar(range(1, 21), [share / blame[-1] for share in blame], color="C1")
+ax.set(xlabel="picture", title="blame that arrives", yscale="log", ylim=(1e-6, 1), xticks=[1, 5, 10, 15, 20])
+plots.label_decades(ax)
 plt.show()
 
+# %% tags=["remove-input"]
+plots.say(f"Of the blame at the last picture, {plots.one_in(blame[0] / blame[-1])} arrives at the first.")
+
 # %% [markdown]
-# The film runs from right to left. Long before its beginning there is hardly any blame left to hand on. Why that is so
-# is the story of this site.
+# </rv-film>
+#
+# The blame is handed from picture to picture, and it fades on its way. At the [elbow](#film.at=5) it is faint. And what if
+# [the film is cut](#film.at=3&film.cut=9)? Then everything before the cut stays dark: no blame gets past it. Why the blame
+# fades is the story of this site.
 #
 # ## The loop
 #
@@ -71,8 +83,6 @@ plt.show()
 # further back.
 
 # %% tags=["remove-input"]
-from rnnvanish import plots
-
 plots.source(bptt.by_hand, "Show the loop")
 
 # %% [markdown]
@@ -83,6 +93,7 @@ plots.source(bptt.by_hand, "Show the loop")
 # %% tags=["hide-input"]
 from rnnvanish.experiments.small import difference
 
+network = Small(seed=0)  # 60 steps
 ours, theirs = bptt.by_hand(network), bptt.by_autograd(network)
 for name in theirs:
     print(f"{name:12}  differs by {difference(ours[name], theirs[name]):.1e}")

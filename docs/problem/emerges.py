@@ -37,6 +37,32 @@
 #     The second. The gradient of the weights as a whole is of an ordinary size. That is why it is so easy to
 #     overlook: only what the network could have learnt from the early steps is missing.
 #
+# ## The pot
+#
+# Before we ask a network, ask the sixty people. Choose how much each hand passes on, and look who filled the pot.
+
+# %% [markdown]
+# <rv-pot id="pot" markdown>
+
+# %% tags=["remove-input"]
+import torch
+
+from rnnvanish import plots
+
+arrives = 0.9 ** torch.arange(59, -1, -1, dtype=torch.float64)  # of the coin of the first, the second, ...
+first, last = (float(part.sum() / arrives.sum()) for part in (arrives[:10], arrives[-10:]))
+plots.say(
+    f"Sixty coins were put in, and each hand passed on nine tenths. {arrives.sum():.1f} coins are in the pot. The last ten people "
+    f"have {100 * last:.0f} % of it, the first ten {plots.one_in(first)}."
+)
+
+# %% [markdown]
+# </rv-pot>
+#
+# The pot is never empty. At [nine tenths](#pot.keeps=0.9) it is still well filled, and what the first ten have put in is
+# nearly gone. At [one half](#pot.keeps=0.5) nobody could find their coins. Only where [nobody takes
+# anything](#pot.keeps=1) all have the same say.
+#
 # ## Add or multiply?
 #
 # To see each step's own contribution, we give every step a private copy of the weights. Then we ask torch for the
@@ -90,8 +116,6 @@ ax.set(xlabel="step", title="part in the gradient, in per cent")
 plt.show()
 
 # %% tags=["remove-input"]
-from rnnvanish import plots
-
 plots.say(
     f"The last step alone has {100 * shares[-1]:.0f} per cent of the gradient, the last ten have "
     f"{100 * shares[-10:].sum():.1f} per cent. The first ten steps together make up "

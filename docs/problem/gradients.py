@@ -55,9 +55,14 @@ gradients.gradient_is_the_slope.show()
 # ## Does it say how far to go?
 #
 # Now all weights take one step downhill together. How long the step is, is a number that we choose: the *learning
-# rate*. The slope promises a drop: twice as far, twice as deep. The figure compares the promise with what happens.
+# rate*. The slope promises a drop: twice as far, twice as deep.
+#
+# Here is the hill of a real network, seen from the side. You stand at its left. The ground ahead is still in the fog.
 
-# %% tags=["hide-input"] alt="Line chart: the loss after one step downhill, against the length of the step. The promise of the slope is a straight line that goes down. The real loss follows the line at first, then flattens out, reaches its lowest point and rises again, while the line goes on down."
+# %% [markdown]
+# <rv-hill id="hill" markdown>
+
+# %% tags=["remove-input"] alt="Line chart: the loss after one step downhill, against the length of the step. The promise of the slope is a straight line that goes down. The real loss follows the line at first, then flattens out, reaches its lowest point and rises again, while the line goes on down."
 import matplotlib.pyplot as plt
 import torch
 
@@ -75,6 +80,19 @@ plt.show()
 # %% tags=["remove-input"]
 from rnnvanish import plots
 
+first, far = gradients.drops(0, torch.tensor([0.3, 1.6], dtype=torch.float64)).tolist()
+plots.say(
+    f"A step of length 0.3: the slope promised that the loss falls by {first[0]:.2f}, and it fell by {first[1]:.2f}. A step of "
+    f"length 1.6: the slope promised {far[0]:.2f}, and the loss rose by {-far[1]:.2f}."
+)
+
+# %% [markdown]
+# </rv-hill>
+#
+# Pull the person along. Near the start the slope keeps its word. [A longer step](#hill.rate=1.6) ends higher than it
+# began. Here are some steps side by side.
+
+# %% tags=["remove-input"]
 steps = torch.tensor([0.001, 0.01, 0.1, 0.5, 2.0], dtype=torch.float64)
 rows = [
     f"| {rate:g} | {there:.2g} | {got:.2g} | {100 * got / there:.0f} % |"
@@ -88,41 +106,6 @@ plots.say(
 
 # %% tags=["remove-input"]
 gradients.gradient_says_how_far.show()
-
-# %% [markdown]
-# ## Drag it
-#
-# Choose the length of your step, and see where on the hill you land, and where the slope said that you would.
-
-# %% tags=["remove-input"]
-landings = list(range(0, 101, 5))
-hill, promise = (loss - real).tolist(), (loss - promised).tolist()
-
-
-def landed(i: int) -> str:
-    drop = float(real[i])
-    moved = f"went down by {drop:.2f}" if drop >= 0 else f"went UP by {-drop:.2f}"
-    return f"The slope promised that the loss goes down by {promised[i]:.2f}. It {moved}."
-
-
-plots.slider(
-    id="rate",
-    label="Length of the step",
-    values=[round(float(rates[i]), 2) for i in landings],
-    start=1,
-    x=[round(rate, 2) for rate in rates.tolist()],
-    xlabel="way downhill",
-    ylabel="loss",
-    log=False,
-    series={
-        "the hill": [hill for _ in landings],
-        "your step": [[h if k <= i else float("nan") for k, h in enumerate(hill)] for i in landings],
-        "what the slope promises": [
-            [h if k <= i and h > -0.2 * loss else float("nan") for k, h in enumerate(promise)] for i in landings
-        ],
-    },
-    says=[landed(i) for i in landings],
-)
 
 # %% [markdown]
 # ## What this means

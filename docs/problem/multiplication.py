@@ -36,14 +36,36 @@
 #     It grows. Squashing the output is not what counts. What counts is how *steep* the squashing curve is where the
 #     network uses it, times how much the weights stretch.
 #
+# ## Copy it yourself
+#
+# A picture, its first copy, and a copy of a copy of a copy. The copier is a network: each copy is as pale or as dark as one
+# step back makes its gradient. For the moment it does no squashing.
+
+# %% [markdown]
+# <rv-copier id="copier" markdown>
+
+# %% tags=["remove-input"]
+from rnnvanish import plots
+from rnnvanish.experiments import multiplication
+
+pale, dark = (multiplication.curve("linear", gain).gain for gain in (0.95, 1.05))
+plots.say(
+    f"Weights that stretch 0.95 times leave {100 * pale[1]:.0f} % of the gradient after one copy, and {100 * pale[49]:.0f} % after "
+    f"49. Weights that stretch 1.05 times leave {100 * dark[1]:.0f} % after one, and {dark[49]:.0f} times as much after 49."
+)
+
+# %% [markdown]
+# </rv-copier>
+#
+# Can you tell [0.95](#copier.gain=0.95&copier.copies=1) from [1.05](#copier.gain=1.05&copier.copies=1) in the first copy?
+# After fifty, [one is white](#copier.gain=0.95&copier.copies=50) and [the other black](#copier.gain=1.05&copier.copies=50).
+#
 # ## It does compound
 #
 # First the copier in its purest form: no squashing at all, and weights that make every state nine tenths as long. By
 # the rule of copies, 0.9 × 0.9 × 0.9 … of the gradient must be left.
 
 # %% tags=["hide-input"]
-from rnnvanish.experiments import multiplication
-
 curve = multiplication.curve("linear", gain=0.9)
 for lag in (1, 2, 10, 49):
     left = float(curve.gain[lag])
@@ -76,7 +98,6 @@ fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=
 plt.show()
 
 # %% tags=["remove-input"]
-from rnnvanish import plots
 from rnnvanish.numerals import in_words
 
 plots.say(

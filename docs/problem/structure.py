@@ -35,13 +35,41 @@
 #     The same, to the last digit. The note is all that a network has of its past. It never looks back at
 #     earlier inputs.
 #
+# ## Pull somebody out of the row
+#
+# Here are ten people who read ten words. They are a real network, whose note holds eight numbers: each is a square, blue
+# above zero and orange below. Tap one of them. Everybody up to there goes home, and the others go on from the note alone.
+
+# %% [markdown]
+# <rv-note id="note" markdown>
+
+# %% tags=["remove-input"]
+import torch
+
+from rnnvanish import plots
+from rnnvanish.experiments import structure
+
+layer, words = structure.network(seed=0)
+with torch.no_grad():
+    whole = layer(words)[0]
+    kept, lost = (float((whole - structure.in_two_parts(layer, words, 60, keep)).abs().max()) for keep in (True, False))
+plots.say(
+    f"Stop after 60 of 100 steps and go on from the note: the outputs differ by {kept:.3f}. Go on without the note: they "
+    f"differ by up to {lost:.2f}."
+)
+
+# %% [markdown]
+# </rv-note>
+#
+# The note does it. [Throw it away, too](#note.what=nothing&note.at=5), and the next ones write something else. Or
+# [change one word](#note.what=word&note.at=7): from there on the notes are others, and no note before it moves.
+#
 # ## See for yourself
 #
-# We build a small network with *PyTorch*, the software in which most such networks are built. In code its name is
+# We build a larger network with *PyTorch*, the software in which most such networks are built. In code its name is
 # `torch`. What it does unless it is told otherwise is what most networks start with. So that is what we look at first.
 
 # %% tags=["hide-input"]
-import torch
 from torch import nn
 
 torch.manual_seed(0)
@@ -57,8 +85,6 @@ difference = in_one_run - torch.cat([first, second])
 print("largest difference:", float(difference.abs().max()))
 
 # %% tags=["remove-input"]
-from rnnvanish.experiments import structure
-
 structure.state_is_all_the_past.show()
 
 # %% [markdown]
@@ -81,8 +107,6 @@ ax.legend(loc="upper left")
 plt.show()
 
 # %% tags=["remove-input"]
-from rnnvanish import plots
-
 reached = int((both[:60] > 0.01).nonzero()[0])
 plots.say(
     f"In one direction, the outputs before step 60 change by exactly {one[:60].max():g}. In both directions, they "

@@ -62,6 +62,24 @@ from rnnvanish.experiments import vanishing
 vanishing.default_network_forgets.show()
 
 # %% [markdown]
+# Choose a network, and see how far its gradient gets. The strip is as dark as what arrives: from all of it at the end, on the
+# right, to a millionth. Under it stands the same network with twice as many units.
+
+# %% [markdown]
+# <rv-strip id="strip" markdown>
+
+# %% tags=["remove-input"]
+from rnnvanish.experiments import workbench
+
+one, two = (workbench.curve(workbench.gated(nn.RNN, hidden=units), seed=0) for units in (32, 64))
+plots.say(
+    f"In a plain network of 32 units, as PyTorch starts it, half of the gradient is lost in {one.half_life:.1f} steps; in one twice "
+    f"as wide, in {two.half_life:.1f}. After 100 steps, {plots.one_in(float(one.gain[100]))} is left."
+)
+
+# %% [markdown]
+# </rv-strip>
+#
 # ## Do the early steps have a say?
 #
 # Perhaps a faint whisper is enough? We can test that. We compute the gradient of the weights twice: once from all 101
@@ -117,13 +135,12 @@ vanishing.every_plain_network_forgets.show()
 # ## As other software draws it
 #
 # So far, *PyTorch* has drawn the weights: the software of which `torch.nn.RNN` is a part. *Keras* is used as widely, and it
-# draws orthogonal weights from the beginning. What is true of the one need not be true of the other. These are the half-lives
+# draws orthogonal weights from the beginning. What is true of the one need not be true of the other:
+# [let Keras start the network above](#strip.start=keras). These are the half-lives
 # of three kinds of network, the middle of five draws (LSTM and GRU come in [section 17](../techniques/lstm.py)).
 
 # %% tags=["remove-input"]
 from statistics import median
-
-from rnnvanish.experiments import workbench
 
 rows = []
 for name, kind in (("RNN", nn.RNN), ("LSTM", nn.LSTM), ("GRU", nn.GRU)):
@@ -185,7 +202,8 @@ plots.slider(
 # %% [markdown]
 # ## Would a larger network help?
 #
-# Perhaps with a larger note? That is, with a wider state, which holds more numbers?
+# Perhaps with a larger note? That is, with a wider state, which holds more numbers? Look again at the two strips above:
+# [16 units and 32](#strip.units=16), or [64 and 128](#strip.units=64).
 
 # %% tags=["remove-input"]
 vanishing.larger_network_forgets_more_slowly.show()
@@ -194,7 +212,8 @@ vanishing.larger_network_forgets_more_slowly.show()
 # ## Smaller than the computer can write
 #
 # There is one more turn to it. Training often runs in *single precision*: numbers that cannot be smaller than about
-# 1 in 10⁴⁵. On a long sequence even this is not enough.
+# 1 in 10⁴⁵. On a long sequence even this is not enough: [200 steps back](#strip.length=200&strip.units=16), a part of the
+# strip is hatched.
 
 # %% tags=["remove-input"]
 counts = [vanishing.lost_in_single_precision(seed) for seed in range(5)]

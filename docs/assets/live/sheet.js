@@ -1,0 +1,36 @@
+// A sheet to draw a figure on, measured in pixels; and grabbing what is drawn there.
+// needs: ../draw
+globalThis.rv ||= {};
+
+// Put `parts` on an <svg> of this size; `label` is what is read out in their place.
+rv.sheet = (sheet, width, height, parts, label) => {
+  sheet.setAttribute("role", "img");
+  sheet.setAttribute("aria-label", label);
+  sheet.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  sheet.style.height = `${height}px`;
+  sheet.replaceChildren(...parts.filter(Boolean));
+};
+
+// Drag on an <svg>: `down(x, y)` says whether there is something to grab, `moved(x, y)` follows the pointer. What can be
+// grabbed has the style `rv.GRAB`: a finger on it doesn't scroll the page.
+rv.GRAB = "touch-action: none; cursor: grab";
+rv.grab = (sheet, down, moved, up = () => {}) => {
+  const at = (event) => {
+    const { left, top } = sheet.getBoundingClientRect();
+    return [event.clientX - left, event.clientY - top];
+  };
+  let held = null;
+  sheet.addEventListener("pointerdown", (event) => {
+    if (held !== null || event.button || !down(...at(event))) return;
+    event.preventDefault();
+    held = event.pointerId;
+    sheet.setPointerCapture(held); // the thing itself is drawn anew
+  });
+  sheet.addEventListener("pointermove", (event) => event.pointerId === held && moved(...at(event)));
+  for (const end of ["pointerup", "pointercancel"])
+    sheet.addEventListener(end, (event) => {
+      if (event.pointerId !== held) return;
+      held = null;
+      up(...at(event));
+    });
+};
