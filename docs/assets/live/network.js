@@ -188,6 +188,7 @@ globalThis.rv ||= {};
         dH.fill(0);
         dC?.fill(0);
       }
+      this._attention?.dOutputs.fill(0);
       const { batch, units, outputs, first, dLogits, weights, grads, ones, turned, math } = this;
       const top = this._layers.at(-1);
       const seen = this._attention ?? { outputs: top.outputs, dOutputs: top.dH.subarray(batch * units) };

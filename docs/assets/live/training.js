@@ -51,7 +51,7 @@ rv.Run = class {
   constructor(options = {}) {
     const given = {
       ...{ cell: "LSTM", units: 16, task: "recall", lag: 40, start: "torch", optimizer: "adam", rate: 0.005 },
-      ...{ clip: 1, clipValue: 0, seed: 0, batch: 64, most: 2000, epoch: 100, every: 5 },
+      ...{ clip: options.clipValue ? 0 : 1, clipValue: 0, seed: 0, batch: 64, most: 2000, epoch: 100, every: 5 },
       ...options,
     };
     const task = rv.tasks[given.task], optimizers = { adam: rv.Adam, sgd: rv.SGD };
@@ -90,8 +90,8 @@ rv.Run = class {
       losses.push(net.loss);
       this.right = net.right;
       if (this.steps % every === 0) this.rows.push({ step: this.steps, sizes: net.sizes() });
-      if (clip) rv.clipNorm(net.grad, clip);
       if (clipValue) rv.clipValue(net.grad, clipValue);
+      if (clip) rv.clipNorm(net.grad, clip);
       this.optimizer.step();
       this.steps++;
       if (this.steps % epoch === 0) yield* this._test();

@@ -224,7 +224,8 @@ def loggers(folder: RunFolder, step: int) -> list[Logger]:
 def evaluate(learner: Learner, data: TaskData) -> tuple[float, float]:
     """Loss and score on the test part."""
     batch = data.test_batch()
-    prediction = learner.cpu().eval()(batch.inputs, batch.lengths)
+    inputs = batch.inputs.to(next(learner.parameters()).real.dtype)  # double, where it was trained in double precision
+    prediction = learner.cpu().eval()(inputs, batch.lengths)
     return learner.task.loss(prediction, batch).item(), learner.task.score(prediction, batch)
 
 
