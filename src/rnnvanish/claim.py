@@ -142,6 +142,7 @@ class Claim:
         source: Where people say so; without one the sentence is asked, and nobody is said to have said it.
         identity: Whether it follows from definitions: measured to show it, and unable to come out otherwise.
         origin: Where its numbers come from, as `provenance` says it, where it reads them from a study and measures nothing.
+        first: The first of its seeds: those before it were seen when sentence and bounds were chosen.
     """
 
     id: str
@@ -161,10 +162,12 @@ class Claim:
     source: Source | None = None
     identity: bool = False
     origin: Callable[[], dict[str, str]] | None = None
+    first: int = 0
 
-    def measure(self, seeds: int | None = None, first: int = 0) -> Measurement:
-        """Measure the statistic at `seeds` seeds, from `first` on."""
-        count = self.seeds if seeds is None else seeds
+    def measure(self, seeds: int | None = None, first: int | None = None) -> Measurement:
+        """Measure the statistic at `seeds` seeds, from `first` on; what reads them from a study has no more than its own."""
+        count = self.seeds if seeds is None else seeds if self.origin is None else min(seeds, self.seeds)
+        first = self.first if first is None else first
         return self._measured(range(first, first + count))
 
     def check(self, seeds: int | None = None) -> Measurement:
@@ -192,7 +195,7 @@ class Claim:
             return self.check(seeds=1)
         if self.control is None:
             raise ClaimBroken(f"{self.id} has no control: say with what it must come out otherwise.")
-        measurement = self._measured(range(1), **self.control.ingredients)
+        measurement = self._measured(range(self.first, self.first + 1), **self.control.ingredients)
         if measurement.verdict in (self.stated, Verdict.UNDECIDED):
             also = ", too" if measurement.verdict == self.stated else ""
             raise ClaimBroken(
@@ -211,7 +214,8 @@ class Claim:
             "provenance": measurement.provenance,
         }
         if self.detail is not None:
-            record["details"] = [ledger.plain(self.detail(seed)) for seed in range(len(measurement.values))]
+            seeds = range(self.first, self.first + len(measurement.values))
+            record["details"] = [ledger.plain(self.detail(seed)) for seed in seeds]
         ledger.write(self.id, record)
 
     def recall(self) -> Measurement:
@@ -362,6 +366,7 @@ def claim(
     source: Source | None = None,
     identity: bool = False,
     origin: Callable[[], dict[str, str]] | None = None,
+    first: int = 0,
 ) -> Callable[[Callable[..., float]], Claim]:
     """Turn a function, seed -> value, into a `Claim` named after it and its module."""
     if not scope.strip():
@@ -374,7 +379,7 @@ def claim(
     def decorate(sample: Callable[..., float]) -> Claim:
         name = f"{sample.__module__.rpartition('.')[2]}.{sample.__name__}"
         said = (name, section, sentence, finding, scope, statistic, unit)
-        return Claim(*said, sample, bounds, stated, seeds, stored, detail, control, source, identity, origin)
+        return Claim(*said, sample, bounds, stated, seeds, stored, detail, control, source, identity, origin, first)
 
     return decorate
 

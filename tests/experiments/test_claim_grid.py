@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from types import SimpleNamespace
 
 import pytest
 
@@ -38,7 +37,7 @@ def store(monkeypatch):
                     if solved is not ...:
                         made = row(network, point, seed, solved)
                         rows.setdefault(tuple(made[name] for name in claim_study.KEY), []).append(made)
-        monkeypatch.setattr(claim_study, "study", lambda: SimpleNamespace(every=lambda name: range(seeds)))
+        monkeypatch.setattr(claim_study, "fresh", lambda: tuple(range(seeds)))
         monkeypatch.setattr(claim_study, "_by_network", lambda: rows)
         monkeypatch.setattr(claim_study, "outdated", lambda: False)
 

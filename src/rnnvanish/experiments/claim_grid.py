@@ -5,7 +5,7 @@ then it says in words on which axis it turns. A point at which neither side lear
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, product
 from typing import Any, ClassVar
@@ -114,7 +114,7 @@ class GridClaim(Claim):
     counts: Callable[[Outcome], bool] = learns
     learner: bool | None = None
 
-    def measure(self, seeds: int | None = None, first: int = 0) -> Measurement:
+    def measure(self, seeds: int | None = None, first: int | None = None) -> Measurement:
         """Read the study: its seeds are its own, and `make claims` trains what is missing."""
         return self._measured(range(1))
 
@@ -149,9 +149,14 @@ class GridClaim(Claim):
         return str(words()["grid"]["agree"].format(holds=holds, points=count))
 
     def evidence(self, measurement: Measurement) -> dict[str, str]:
-        """All points, as a table for the box."""
-        table = render("points.html", **self._table(measurement))
-        return {words()["grid"]["points"]: table}
+        """All points, as a table for the box, and what came out with the seeds by which the claim was made."""
+        said, before = words()["grid"], self.before()
+        text = said["seen"].format(verdict=words()["verdicts"][before.verdict.kind], agreement=self.agreement(before))
+        return {said["points"]: render("points.html", **self._table(measurement)), said["before"]: text}
+
+    def before(self) -> "GridMeasurement":
+        """What came out with the seeds that were seen before sentence, bounds and control were fixed."""
+        return self._measured(range(1), among=claim_study.SEEN)
 
     def to_json(self, measurement: Measurement) -> dict[str, Any]:
         """Everything there is to know of one measurement of this claim, with all its points."""
@@ -159,8 +164,9 @@ class GridClaim(Claim):
         points = [dict(zip(table["head"], row, strict=True)) for row in table["rows"]]
         values = [point.value for point in measurement.points] if isinstance(measurement, GridMeasurement) else []
         return super().to_json(measurement) | {
-            "seeds": len(claim_study.study().every("final_seeds")),
+            "seeds": len(claim_study.fresh()),
             "missing": _missing(measurement),
+            "before": str(self.before().verdict),
             "points": [
                 point | {"statistic": None if value is None else ledger.number(value)}
                 for point, value in zip(points, values, strict=True)
@@ -188,7 +194,8 @@ class GridClaim(Claim):
     def _measured(self, seeds: range, **ingredients: Any) -> GridMeasurement:
         sides: tuple[Network, ...] = ingredients.get("sides", self.sides)
         grid: Grid = ingredients.get("grid", self.grid)
-        points = tuple(self._at(point, sides, grid.budget) for point in grid.points())
+        among: Collection[int] = ingredients.get("among", claim_study.fresh())
+        points = tuple(self._at(point, sides, grid.budget, among) for point in grid.points())
         values = tuple(point.value for point in points if point.value is not None)
         seconds = sum(row["seconds"] for point in points for side in point.sides for row in side.rows)
         made = claim_study.origin()
@@ -196,8 +203,8 @@ class GridClaim(Claim):
             values or (math.nan,), self._together(points), seconds, made, claim_study.outdated(), points
         )
 
-    def _at(self, at: Mapping[str, Any], networks: tuple[Network, ...], budget: int) -> Point:
-        sides = tuple(claim_study.outcome(network, at, budget) for network in networks)
+    def _at(self, at: Mapping[str, Any], networks: tuple[Network, ...], budget: int, among: Collection[int]) -> Point:
+        sides = tuple(claim_study.outcome(network, at, budget, among) for network in networks)
         if any(side.missing for side in sides) or not any(map(self.counts, sides)):
             return Point(at, sides, None, None)
         value = float(self.sample(*sides))
