@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from rnnvanish.numerals import in_words
 from rnnvanish.records import ledger
-from rnnvanish.records.provenance import in_a_sentence, provenance
+from rnnvanish.records.provenance import in_a_sentence, provenance, when_stored
 from rnnvanish.templates import render
 from rnnvanish.templates.needle import Zone, needle
 from rnnvanish.templates.words import words
@@ -189,13 +189,13 @@ class Claim:
         """Measure the control at one seed; raise `ClaimBroken` where there is none, or its verdict is not another one.
 
         "Is undecided" is no other verdict: a claim that cannot come out otherwise is none. What follows from definitions
-        needs no control: then the claim itself is measured.
+        needs no control: then the claim itself is measured. Of a stored claim the control is stored, too.
         """
         if self.control is None and self.identity:
             return self.check(seeds=1)
         if self.control is None:
             raise ClaimBroken(f"{self.id} has no control: say with what it must come out otherwise.")
-        measurement = self._measured(range(self.first, self.first + 1), **self.control.ingredients)
+        measurement = self.recall("control") if self.stored else self._otherwise(self.control)
         if measurement.verdict in (self.stated, Verdict.UNDECIDED):
             also = ", too" if measurement.verdict == self.stated else ""
             raise ClaimBroken(
@@ -213,19 +213,21 @@ class Claim:
             "digest": ledger.digest(self.sample.__module__),
             "provenance": measurement.provenance,
         }
+        if self.control is not None:
+            record["control"] = [ledger.number(value) for value in self._otherwise(self.control).values]
         if self.detail is not None:
             seeds = range(self.first, self.first + len(measurement.values))
             record["details"] = [ledger.plain(self.detail(seed)) for seed in seeds]
         ledger.write(self.id, record)
 
-    def recall(self) -> Measurement:
-        """Return the stored measurement, held against the bounds of today.
+    def recall(self, part: str = "values") -> Measurement:
+        """Return the stored measurement, or that of its "control", held against the bounds of today.
 
         Raises:
             NotStored: There is none.
         """
         record = ledger.read(self.id)
-        values = tuple(map(float, record["values"]))
+        values = tuple(map(float, record[part]))
         outdated = record["digest"] != ledger.digest(self.sample.__module__)
         verdict = self._judge(statistics.median(values))
         return Measurement(values, verdict, record["seconds"], record["provenance"], outdated)
@@ -268,7 +270,7 @@ class Claim:
         if self.control is not None:
             facts[said["control"]] = said["otherwise"].format(words=self.control.words)
         if self.stored:
-            facts[said["stored"]] = _stored(measurement)
+            facts[said["stored"]] = when_stored(measurement.provenance, measurement.seconds, measurement.outdated)
         if self.origin is not None:
             facts[said["trained"]] = said["study"].format(made=in_a_sentence(measurement.provenance))
         facts[said["reproduce"]] = f"`rnnvanish claims --only {self.id}`"
@@ -336,6 +338,9 @@ class Claim:
         agree = sum(self._judge(value) == measurement.verdict for value in measurement.values)
         return str(said["agree"].format(agree=agree, draws=len(measurement.values)))
 
+    def _otherwise(self, control: Control) -> Measurement:
+        return self._measured(range(self.first, self.first + 1), **control.ingredients)
+
     def _measured(self, seeds: range, **ingredients: Any) -> Measurement:
         start = time.perf_counter()
         values = tuple(float(self.sample(seed, **ingredients)) for seed in seeds)
@@ -389,11 +394,3 @@ def _spread(measurement: Measurement, unit: str) -> str:
     low, high, count = min(measurement.values), max(measurement.values), len(measurement.values)
     spread = f"{in_words(low)} to {in_words(high)} over " if high > low else ""
     return f"{in_words(measurement.median)} {unit} ({spread}{count} {measurement.draw}{'s' if count != 1 else ''})"
-
-
-def _stored(measurement: Measurement) -> str:
-    """Say when and where a stored measurement was made, and whether the code has changed since."""
-    minutes = measurement.seconds / 60
-    took = f"{minutes:.0f} min" if minutes >= 1.5 else f"{measurement.seconds:.0f} s"
-    since = " The code has changed since then: `make claims` measures it anew." if measurement.outdated else ""
-    return f"Too dear to measure at every build ({took}). {in_a_sentence(measurement.provenance)}.{since}"

@@ -1,5 +1,6 @@
 """Stored measurements: kept, recalled, held against the bounds of today, and known to be old when the code changes."""
 
+import dataclasses
 import datetime
 import json
 import random
@@ -8,7 +9,7 @@ import pytest
 
 from rnnvanish import experiments
 from rnnvanish.__main__ import main
-from rnnvanish.claim import MIME, ClaimBroken, Verdict, at_least, at_most, claim
+from rnnvanish.claim import MIME, ClaimBroken, Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments.claim_grid import GridClaim
 from rnnvanish.records import ledger
 from rnnvanish.records.provenance import provenance
@@ -66,6 +67,36 @@ def test_what_is_kept_is_recalled(folder):
     assert not recalled.outdated
     assert [path.name for path in folder.iterdir()] == [f"{claim_.id}.json"]
     assert json.loads(json.dumps(claim_.to_json(recalled), allow_nan=False))["values"] == [12, "inf", 11]
+
+
+def test_its_control_is_kept_too_and_measured_once(folder):
+    measured = []
+
+    def otherwise(value):
+        def sample(seed, less=0):
+            measured.append((seed, less))
+            return value - less
+
+        claim_ = dear("it", (12,))
+        return dataclasses.replace(claim_, sample=sample, control=control("with less", less=11), first=5)
+
+    claim_ = otherwise(12)
+    claim_.keep(claim_.measure())
+    assert measured == [(5, 0), (5, 11)]
+    assert claim_.check_control().verdict == Verdict.FAILS
+    with pytest.raises(ClaimBroken, match="too"):
+        dataclasses.replace(
+            claim_, control=control("with less", less=0), bounds={Verdict.HOLDS: at_most(20)}
+        ).check_control()
+    assert len(measured) == 2
+
+
+def test_a_claim_begins_at_its_first_seed_and_what_reads_a_study_has_no_more_than_its_own():
+    claim_ = dataclasses.replace(dear("it", range(20)), seeds=3, first=5)
+    assert claim_.measure().values == (5, 6, 7)
+    assert claim_.measure(5).values == (5, 6, 7, 8, 9)
+    assert claim_.measure(2, first=8).values == (8, 9)
+    assert dataclasses.replace(claim_, origin=provenance).measure(5).values == (5, 6, 7)
 
 
 def test_a_stored_measurement_is_held_against_the_bounds_of_today(folder):

@@ -118,9 +118,10 @@ class GridClaim(Claim):
         """Read the study: its seeds are its own, and `make claims` trains what is missing."""
         return self._measured(range(1))
 
-    def recall(self) -> Measurement:
-        """Read the study."""
-        return self._measured(range(1))
+    def recall(self, part: str = "values") -> Measurement:
+        """Read the study; with the ingredients of the control for "control"."""
+        other = self.control.ingredients if part == "control" and self.control is not None else {}
+        return self._measured(range(1), **other)
 
     def keep(self, measurement: Measurement) -> None:
         """Keep nothing: the study keeps it."""
@@ -131,7 +132,7 @@ class GridClaim(Claim):
 
     def check_control(self) -> Measurement:
         """Read the control; raise `ClaimBroken` where its verdict is not another one, and no result is missing."""
-        if self.control is not None and _missing(measurement := self._measured(range(1), **self.control.ingredients)):
+        if _missing(measurement := self.recall("control")):
             return measurement
         return super().check_control()
 

@@ -64,3 +64,10 @@ def in_a_sentence(known: dict[str, str]) -> str:
         f"Measured on {known['date']}, commit {known.get('commit', 'unknown')}, "
         f"{known['processor']}, torch {known['torch']}, Python {known['python']}"
     )
+
+
+def when_stored(known: dict[str, str], seconds: float, outdated: bool) -> str:
+    """Say when and where a stored measurement was made, how long it took, and whether the code has changed since."""
+    took = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    since = " The code has changed since then: `make claims` measures it anew." if outdated else ""
+    return f"Too dear to measure at every build ({took}). {in_a_sentence(known)}.{since}"
