@@ -13,6 +13,8 @@ from rnnvanish.tasks import Recall
 
 STEPS, SWITCHES = 1000, 500
 FAR = Grid(lag=(40,))
+#: Of two claims the whole grid was the control, too; with the fresh seeds it came out as they do, at other points: a caveat.
+PLAIN = Grid(lag=(40,), optimizer=("sgd",))
 LENGTH, HIDDEN, LIMIT = 40, 32, 120
 
 
@@ -107,8 +109,8 @@ def what_is_kept_teaches(seed: int, steps: int = STEPS) -> float:
     section=8,
     sentence="A plain recurrent network does not learn what lies far back.",
     finding="It depends on what trains it. Plain gradient descent taught it to no draw, whatever the width and the "
-    "rate. Adam, which makes steps large again where gradients are small, taught one draw in three with 16 and with "
-    "64 units, and two in three with 256.",
+    "rate. Adam, which makes steps large again where gradients are small, taught one draw in three with 16 units, and all "
+    "with 64 and with 256.",
     scope="`nn.RNN` as PyTorch draws it",
     statistic="share of the seeds with which the network as PyTorch draws it learns",
     unit="of the seeds",
@@ -117,7 +119,9 @@ def what_is_kept_teaches(seed: int, steps: int = STEPS) -> float:
     stated=Verdict.CAVEAT,
     holds=at_most(0.4),
     fails=at_least(0.6),
-    control=control("from an orthogonal start", sides=(ORTHOGONAL, DEFAULT)),
+    control=control(
+        "from an orthogonal start, where plain gradient descent trains it", sides=(ORTHOGONAL, DEFAULT), grid=PLAIN
+    ),
     learner=False,
     source=sources.DEEP_LEARNING_WORKBOOK,
 )
@@ -129,18 +133,21 @@ def default_does_not_learn(default: Outcome, orthogonal: Outcome) -> float:
 @grid_claim(
     section=8,
     sentence="No plain recurrent network can learn what lies far back.",
-    finding="The same network, started with weights that only turn its state, learns to recall a bit at every width, "
-    "with either optimiser.",
+    finding="Many a one can. The same network, started with weights that only turn its state, learns to recall a bit at every "
+    "width, with either optimiser, in most draws. Not so with 64 units and Adam, at the rate that was best in the trial runs: "
+    "one draw of three did, where all learnt it from PyTorch's own start.",
     scope="`nn.RNN` with an orthogonal start",
     statistic="share of the seeds with which the network learns from an orthogonal start",
     unit="of the seeds",
     sides=(ORTHOGONAL, DEFAULT),
     grid=FAR,
     source=sources.LEARN_AI,
-    stated=Verdict.FAILS,
+    stated=Verdict.CAVEAT,
     holds=at_most(0.4),
     fails=at_least(0.6),
-    control=control("from PyTorch's own start", sides=(DEFAULT, ORTHOGONAL)),
+    control=control(
+        "from PyTorch's own start, where plain gradient descent trains it", sides=(DEFAULT, ORTHOGONAL), grid=PLAIN
+    ),
     learner=False,
 )
 def no_start_helps(orthogonal: Outcome, default: Outcome) -> float:
@@ -151,14 +158,15 @@ def no_start_helps(orthogonal: Outcome, default: Outcome) -> float:
 @grid_claim(
     section=8,
     sentence="What a network has learnt to remember, its gradient reaches.",
-    finding="A network that has learnt it may send back less than before it learnt. It keeps the bit as the switch "
-    "does: so firmly that no gradient comes through.",
+    finding="Of networks that have learnt it most send back even less than before they learnt: about nine powers of ten were lost "
+    "over the distance then, sixteen and more are lost now. They keep the bit as the switch does: so firmly that no gradient "
+    "comes through.",
     scope="`nn.RNN` as PyTorch draws it, where it learns",
     statistic=f"powers of ten that the gradient loses over {FAR.lag[0]} steps after training, in draws that learn",
     unit="powers of ten",
     sides=(DEFAULT,),
     grid=FAR,
-    stated=Verdict.CAVEAT,
+    stated=Verdict.FAILS,
     holds=at_most(1),
     fails=at_least(3),
     control=control("for a GRU, 20 steps back", sides=(Network("GRU", "GRU"),), grid=Grid(lag=(20,))),
