@@ -28,6 +28,7 @@ from rnnvanish.experiments.keras_start import keras_start
 from rnnvanish.experiments.learning import Lesson
 from rnnvanish.experiments.small import seeded
 from rnnvanish.recurrent import Recurrent
+from rnnvanish.studies.reader import memories
 
 FEW = 2  # seeds
 
@@ -292,12 +293,17 @@ def test_interval_holds_the_value_and_narrows_with_more_points():
 
 
 def test_a_point_is_the_mean_over_distances_where_what_is_not_learnt_counts_in_full(monkeypatch):
-    def outcome(network, point, budget):
-        solved = {20: 40, 40: 140, 80: None}[point["lag"]]
-        return claim_study.Outcome(({"solved": solved, "budget": budget, "half_life_before": float(point["lag"])},), 1)
-
-    monkeypatch.setattr(beyond, "outcome", outcome)
+    rows = [
+        {"solved": solved, "budget": 400, "half_life_before": float(lag)}
+        for lag, solved in ((20, 40), (40, 140), (80, None))
+    ]
+    trained = {("GRU", "Chrono(span=100)", claim_study.fresh()[0]): rows}
+    monkeypatch.setattr(beyond, "_trained", lambda: trained)
     assert beyond.point("GRU, chrono", 0) == (80.0, (40 + 140 + 400) / 3)
+
+
+def test_the_pairs_are_those_that_the_study_has_trained_at_every_distance():
+    assert {(pair.cell, pair.mitigations) for pair in beyond.PAIRS.values()} == {each[:2] for each in memories()}
 
 
 def test_a_half_life_that_foretells_nothing_or_all_is_noticed(monkeypatch):

@@ -5,6 +5,7 @@ import random
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -13,21 +14,18 @@ from torch import nn
 from rnnvanish import cells
 from rnnvanish.cell import Paper
 from rnnvanish.claim import Bounds, Verdict, at_least, at_most, claim, control
-from rnnvanish.experiments.claim_study import DEFAULT, ORTHOGONAL, Network, origin, outcome
+from rnnvanish.experiments.claim_study import DEFAULT, ORTHOGONAL, Network, fresh, origin
 from rnnvanish.experiments.learning import Reader, teach
 from rnnvanish.experiments.scopes import trained
 from rnnvanish.experiments.workbench import LEARNER, Build
 from rnnvanish.mitigations import OrthogonalStart
 from rnnvanish.recurrent import Recurrent
+from rnnvanish.studies.reader import memories
 from rnnvanish.task import Batch, Part, Task
 
 RATE, TRAINED = 5e-3, 200
-#: Where the study has trained networks of all these starts: steps back, and everything else.
-DISTANCES = (20, 40, 80)
-PLACE = {"task": "recall", "hidden_size": 64, "optimizer": "adam"}
-
 _RELU = "Elman(nonlinearity='relu')"
-#: Pairs of a cell and a start.
+#: Pairs of a cell and a start, all that the study has trained at every distance.
 PAIRS: dict[str, Network] = {
     "RNN, default": DEFAULT,
     "RNN, Glorot": replace(DEFAULT, mitigations="Glorot"),
@@ -52,12 +50,15 @@ APART = ("RNN, ReLU", "RNN, 0.8 times orthogonal", "RNN, ReLU from the identity"
 SEEDS = 3
 
 
+_trained = cache(memories)
+
+
 def point(name: str, seed: int) -> tuple[float, float]:
     """Read one of `PAIRS`: half-life before training in steps, and the steps of training until it learnt.
 
-    These are the mean over `DISTANCES`, each at the network's own best rate; one that is not learnt counts with all its steps.
+    These are the mean over all distances, each at the network's own best rate; one that is not learnt counts with all its steps.
     """
-    rows = [outcome(PAIRS[name], PLACE | {"lag": lag}, 400).rows[seed] for lag in DISTANCES]
+    rows = _trained()[PAIRS[name].cell, PAIRS[name].mitigations, fresh()[seed]]
     return rows[-1]["half_life_before"], statistics.mean(row["solved"] or row["budget"] for row in rows)
 
 

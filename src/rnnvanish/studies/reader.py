@@ -136,6 +136,20 @@ def results(where: str | Path) -> Results:
     return collect(study, Store(path), f"rnnvanish sweep {path / STUDY} --out {path}")
 
 
+def memories() -> dict[tuple[str, str, int], list[dict[str, Any]]]:
+    """Read the study of claims: how far back networks of one size learn that differ in their cell and start alone.
+
+    Returns:
+        Of each cell, its mitigations and final seed that were trained at every distance, a row a distance, the nearest first.
+    """
+    rows = results("claims").where(task="recall", hidden_size=64, optimizer="adam", clip=None, final=True)
+    trained: dict[tuple[str, str, int], dict[int, dict[str, Any]]] = {}
+    for row in rows:
+        trained.setdefault((row["cell"], row["mitigations"], row["seed"]), {})[row["lag"]] = row
+    lags = sorted({row["lag"] for row in rows})
+    return {pair: [found[lag] for lag in lags] for pair, found in trained.items() if len(found) == len(lags)}
+
+
 def _parsed(content: Any) -> Study:
     """Make a study of what was stored. Results may come from anywhere: no code that they name is run."""
     named_there = [task for part in (content, *content.get("grids", ())) for task in part.get("tasks", ())]

@@ -122,7 +122,7 @@ def test_it_rests_on_the_study_of_the_claims():
             for r in rows
             if (r["cell"], r["mitigations"], r["task"], r["optimizer"]) == (cell, start, "recall", "adam")
         ]
-        for seed, point in zip((2, 3, 4), [point for point in points if point[0] == name], strict=True):
+        for seed, point in zip(range(2, 8), [point for point in points if point[0] == name], strict=True):
             solved = {row["lag"]: row["solved"] for row in mine if row["seed"] == seed}
             assert point[2] == (0 if not solved[20] else 20 if not solved[40] else 40 if not solved[80] else 80)
             assert point[1] == next(row["half_life_before"] for row in mine if (row["seed"], row["lag"]) == (seed, 80))

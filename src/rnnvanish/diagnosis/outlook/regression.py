@@ -17,8 +17,6 @@ from torch import Tensor
 
 from rnnvanish import cells
 
-#: The study that it is read from, and which of its fresh seeds.
-STUDY, PLACE = "claims", {"task": "recall", "hidden_size": 64, "optimizer": "adam", "clip": None, "final": True}
 #: Half-lives beyond this count as this, in steps: an infinite one has no logarithm.
 LONGEST = 1000.0
 DRAWS = 400
@@ -60,15 +58,11 @@ def relation(cell: str = "") -> Relation:
 @cache
 def measured() -> tuple[list[Point], list[float]]:
     """Read the study: each pair and seed that was trained at every distance, and these distances."""
-    from rnnvanish.studies import results
+    from rnnvanish.studies.reader import memories
 
-    trained: dict[tuple[str, str, int], dict[float, dict[str, Any]]] = {}
-    for row in results(STUDY).where(**PLACE):
-        trained.setdefault((row["cell"], row["mitigations"], row["seed"]), {})[float(row["lag"])] = row
-    lags = sorted({lag for rows in trained.values() for lag in rows})
-    whole = {pair: [rows[lag] for lag in lags] for pair, rows in trained.items() if len(rows) == len(lags)}
-    points = [(_named(*pair[:2]), rows[-1]["half_life_before"], _longest(rows)) for pair, rows in whole.items()]
-    return points, lags
+    trained = memories()
+    points = [(_named(*pair[:2]), rows[-1]["half_life_before"], _longest(rows)) for pair, rows in trained.items()]
+    return points, sorted({float(row["lag"]) for rows in trained.values() for row in rows})
 
 
 def _named(cell: str, start: str) -> str:
