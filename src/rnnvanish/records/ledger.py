@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import json
 import math
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -64,7 +65,7 @@ def digest(module: str) -> str:
     """
     known = hashlib.sha256()
     for name in sorted(_reached(module)):
-        known.update(name.encode() + ast.dump(_Code().visit(_parsed(name))).encode())
+        known.update(name.encode() + _code(_source(name)))
     return known.hexdigest()[:16]
 
 
@@ -77,7 +78,7 @@ def _reached(module: str) -> set[str]:
     found, todo = set(), {module}
     while todo:
         found.add(name := todo.pop())
-        nodes = list(ast.walk(_parsed(name)))
+        nodes = _references(_source(name))
         for node in nodes:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rnnvanish"):
                 for each in node.names:
@@ -117,11 +118,25 @@ def _is_folder(module: str) -> bool:
     return getattr(spec, "submodule_search_locations", None) is not None
 
 
-def _parsed(module: str) -> ast.Module:
+def _source(module: str) -> str:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"There is no source of {module} to compare a stored measurement with.")
-    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    return Path(spec.origin).read_text(encoding="utf-8")
+
+
+@cache
+def _references(source: str) -> list[ast.AST]:
+    """What a source imports and takes from something. Most modules are reached from many, and reading them takes long."""
+    return [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom | ast.Attribute)
+    ]
+
+
+@cache
+def _code(source: str) -> bytes:
+    """A source without prose."""
+    return ast.dump(_Code().visit(ast.parse(source))).encode()
 
 
 class _Code(ast.NodeTransformer):
