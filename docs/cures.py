@@ -183,8 +183,7 @@ in_sentences = {
 place = study.origin
 left = sum(sum(after.missing.values()) for results in compared.values() for _, after in results.values())
 more = f" {left} are missing yet." if left else ""
-older = len(study.outdated)
-more += f" {older} were made before the code changed last." if older else ""
+more += f" {study.since}" if study.since else ""
 display(
     {
         "text/markdown": f"This stands on {len(study.rows)} trainings, of {place['date']} on {place['processor']}, torch "

@@ -341,8 +341,8 @@ if diverged:
     said.append(f"Of the fresh draws {diverged} ended because their loss was no number any more.")
 dates, commits = (sorted({row[each] for row in found.rows}) for each in ("date", "commit"))
 said.append(f"The results are stored: {', '.join(map(str, dates))}, commit {', '.join(map(str, commits))}.")
-if outdated := len(found.outdated):
-    said.append(f"Of {outdated} the code has changed since.")
+if found.since:
+    said.append(found.since)
 plots.say(" ".join(said))
 
 # %% [markdown]

@@ -104,12 +104,11 @@ plots.say("\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(hea
 
 # %% tags=["remove-input"]
 dates, commits = ({row[each]: None for row in found.rows} for each in ("date", "commit"))
-outdated = len(found.outdated)
 plots.say(
     f"Networks of {', '.join(map(str, study.every('hidden_sizes')))} units, trained by {', '.join(study.every('optimizers'))} "
     f"for {study.steps} steps at most, {study.batch_size} sequences in each: this says who learns *soon*, and not who could "
     f"ever. The results are stored: {', '.join(sorted(dates))}, commit {', '.join(commits)}."
-    f"{f' Of {outdated} the code has changed since.' if outdated else ''}"
+    f"{' ' if found.since else ''}{found.since}"
     f"{' Of one seed each: chance has its part in every number.' if len(seeds) == 1 else ''}"
 )
 

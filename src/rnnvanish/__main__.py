@@ -264,6 +264,7 @@ def sweep(
     dry_run: bool = False,
     status: bool = False,
     stop: bool = False,
+    verify: int | None = None,
     retry: bool = False,
     tensorboard: bool = False,
     workers: int | None = None,
@@ -283,6 +284,7 @@ def sweep(
         dry_run: Say how many trials there are, and how long they take at most, from a few timed steps.
         status: Say how far it is, and run nothing.
         stop: Ask whoever runs the study in this folder to stop after the trials that are running.
+        verify: Run so many stored trials again, drawn at random, and note whether they give the same numbers.
         retry: Run trials that failed again.
         tensorboard: Log each trial for TensorBoard, in the study's folder.
         workers: Run so many trials at a time, each in a process of its own, on Ray; by default one, in this process.
@@ -294,7 +296,8 @@ def sweep(
         plot: A file for a picture: which share of the seeds learns, by lag, a line for each network.
         json: Print how it ended as one line of JSON.
     """
-    modes = [name for name, wanted in {"dry_run": dry_run, "status": status, "stop": stop}.items() if wanted]
+    given = {"dry_run": dry_run, "status": status, "stop": stop, "verify": verify is not None}
+    modes = [name for name, wanted in given.items() if wanted]
     if len(modes) > 1:
         raise WrongUse(f"sweep does one thing at a time, got --{' and --'.join(modes)}.")
     from rnnvanish.studies import command
@@ -311,6 +314,7 @@ def sweep(
         devices=devices,
         exported=export,
         plotted=plot,
+        again=verify or 0,
         runner=runner,
     )
 

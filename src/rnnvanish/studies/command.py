@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,14 +17,15 @@ from rnnvanish.names import WrongUse, printable
 from rnnvanish.studies.estimate import estimate
 from rnnvanish.studies.export import export, plot
 from rnnvanish.studies.progress import Progress
-from rnnvanish.studies.reader import COMMITTED, Results, collect
+from rnnvanish.studies.reader import COMMITTED, Results, collect, keep_verification, results, write_results
 from rnnvanish.studies.run import Attempt, Runner, attempt, sweep
 from rnnvanish.studies.second_pass import SecondPass
-from rnnvanish.studies.store import Store
+from rnnvanish.studies.store import STUDY, Store
 from rnnvanish.studies.study import Study, read
 from rnnvanish.studies.table import best, duration, shown
 from rnnvanish.studies.together import attempt_together
 from rnnvanish.studies.trial import Trial, refusals
+from rnnvanish.studies.verification import verify
 
 #: How the command ends: its exit code, and what `--json` prints.
 Ending = tuple[int, dict[str, Any]]
@@ -40,6 +42,7 @@ def run(
     devices: int = 1,
     exported: str | None = None,
     plotted: str | None = None,
+    again: int = 0,
     runner: Runner | None = None,
 ) -> Ending:
     """Run a study, or say how far it is.
@@ -47,13 +50,15 @@ def run(
     Args:
         study: Its file, or the name of one that comes with the package.
         out: Folder of its results; None for studies/NAME.
-        mode: "run"; "dry_run" says how much there is to do, "status" how much is done, "stop" asks whoever runs it to stop.
+        mode: "run"; "dry_run" says how much there is to do, "status" how much is done, "stop" asks whoever runs it to stop,
+            "verify" runs some stored trials again.
         as_json: Whether to leave out what is for people.
         retry: Whether trials that failed are run again.
         tensorboard: Whether each trial is logged for TensorBoard.
         devices: Processes that share each batch of a trial.
         exported: A file for the results.
         plotted: A file for the picture.
+        again: How many trials are run again to verify what is stored.
         runner: Where trials run.
 
     Raises:
@@ -71,7 +76,10 @@ def run(
         progress = None
         if mode == "run":
             progress = _sweep(known, store, runner, retry, _attempt(store, tensorboard, devices), as_json)
-        found = collect(known, store, f"rnnvanish sweep {study}" + (f" --out {out}" if out else ""))
+        if mode == "verify":
+            found = _verified(known, store, given.with_suffix(".json"), again)
+        else:
+            found = collect(known, store, f"rnnvanish sweep {study}" + (f" --out {out}" if out else ""))
         if exported:
             export(found, exported)
         if plotted:
@@ -84,7 +92,8 @@ def run(
         return (end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 130), {"error": said}
     if not as_json:
         _say(found, store, progress)
-    return int(bool(found.failed)), _document(found, store)
+    differs = mode == "verify" and bool(found.verification and found.verification.differing)
+    return int(bool(found.failed) or differs), _document(found, store)
 
 
 def runner(workers: int | None, address: str | None, cpus: float, gpus: float) -> Runner | None:
@@ -101,6 +110,22 @@ def runner(workers: int | None, address: str | None, cpus: float, gpus: float) -
         return Cluster(workers, address, cpus, gpus)
     except (ValueError, ImportError) as error:
         raise WrongUse(str(error)) from error
+
+
+def _verified(study: Study, store: Store, committed: Path, count: int) -> Results:
+    """Run stored trials again, and note beside the results what came of it: in their folder, or in the file that comes with us."""
+
+    def report(trial: Trial, differs: str) -> None:
+        complain(printable(f"{trial}: {differs or 'the same numbers'}"))
+
+    swept = (store.folder / STUDY).exists() or not committed.exists()
+    found = results(store.folder.resolve() if swept else committed)
+    found = replace(found, verification=(note := verify(found.records, count, attempt, report)))
+    if swept:
+        keep_verification(note, store)
+    else:
+        write_results(found, committed)
+    return found
 
 
 def _sweep(
@@ -189,6 +214,7 @@ def _document(found: Results, store: Store) -> dict[str, Any]:
         "solved": sum(row["solved"] is not None for row in found.rows),
         "diverged": sum(row["diverged"] is not None for row in found.rows),
         "outdated": len(found.outdated),
+        "verified": None if found.verification is None else vars(found.verification),
         "missing": len(found.missing),
         "to_come": found.to_come,
         "running": sum(store.is_held(trial) for trial in found.missing),

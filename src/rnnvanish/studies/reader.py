@@ -10,9 +10,10 @@ from typing import Any
 from rnnvanish.console import to_json
 from rnnvanish.records.files import write_whole
 from rnnvanish.studies.second_pass import SecondPass
-from rnnvanish.studies.store import SCHEMA, STUDY, Record, Store, checked, code_of, from_json
+from rnnvanish.studies.store import SCHEMA, STUDY, VERIFIED, Record, Store, checked, code_of, from_json
 from rnnvanish.studies.study import Study, parsed
 from rnnvanish.studies.trial import Trial, named, refusals, thin
+from rnnvanish.studies.verification import Verification
 from rnnvanish.tasks import is_found
 
 #: Studies that come with the package: NAME.yaml, and NAME.json with its results.
@@ -39,6 +40,7 @@ class Results:
         command: What makes the missing ones.
         records: What is stored of each trial that has a result.
         to_come: How many more there are in a second pass, which follow from what is missing.
+        verification: What came of running some of them again; None where that was never done.
     """
 
     study: Study
@@ -51,11 +53,23 @@ class Results:
     command: str
     records: dict[Trial, dict[str, Any]] = field(repr=False)
     to_come: int = 0
+    verification: Verification | None = None
 
     @cached_property
     def outdated(self) -> list[Trial]:
         """The trials whose results were made by other code than today's; it takes seconds to read all of that."""
         return [trial for trial, content in self.records.items() if content["provenance"]["code"] != code_of(trial)]
+
+    @cached_property
+    def since(self) -> str:
+        """How many results other code made, and what came of running some again; nothing where today's made all."""
+        if not self.outdated:
+            return ""
+        said = f"{len(self.outdated)} results were made by other code than today's."
+        if self.verification is None:
+            return said
+        changed = "" if self.verification.is_of_today(self.records) else " The code has changed since then."
+        return f"{said} {self.verification}{changed}"
 
     @cached_property
     def origin(self) -> dict[str, str]:
@@ -98,8 +112,8 @@ class Results:
             said.append(f"{len(self.failed)} failed: run them again with --retry.")
         if self.damaged:
             said.append(f"{len(self.damaged)} files are damaged, and their trials count as missing.")
-        if self.outdated:
-            said.append(f"{len(self.outdated)} results were made by other code than today's.")
+        if self.since:
+            said.append(self.since)
         if self.others:
             said.append(f"{len(self.others)} files hold nothing of this study, and are left out.")
         if self.missing:
@@ -163,7 +177,19 @@ def _parsed(content: Any) -> Study:
 
 def collect(study: Study, store: Store, command: str) -> Results:
     """Read the results of a study from its folder."""
-    return _collected(study, store.read, store.others, command)
+    return _collected(study, store.read, store.others, command, _verification(store))
+
+
+def _verification(store: Store) -> Verification | None:
+    try:
+        return Verification(**from_json((store.folder / VERIFIED).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # there is none, or it is no such note
+        return None
+
+
+def keep_verification(note: Verification, store: Store) -> None:
+    """Keep what came of running trials again in the folder of their study."""
+    write_whole(store.folder / VERIFIED, to_json(vars(note)) + "\n")
 
 
 def _from_file(path: Path) -> Results:
@@ -175,6 +201,7 @@ def _from_file(path: Path) -> Results:
             raise ValueError(f"it has schema {content['schema']}, and this rnnvanish reads {SCHEMA}")
         study = _parsed(content["study"])
         rows, places, names = content["rows"], content["provenance"], content["columns"]
+        note = Verification(**content["verified"]) if "verified" in content else None
     except FileNotFoundError as error:
         raise ValueError(f"There is no {path}. Make it: {command}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -186,7 +213,7 @@ def _from_file(path: Path) -> Results:
     def others(trials: Iterable[Trial]) -> list[str]:
         return sorted(rows.keys() - {trial.key for trial in trials})
 
-    return _collected(study, read, others, command)
+    return _collected(study, read, others, command, note)
 
 
 def _unpacked(trial: Trial, row: list[Any] | None, places: list[dict[str, str]], names: list[str]) -> Record:
@@ -202,7 +229,11 @@ def _unpacked(trial: Trial, row: list[Any] | None, places: list[dict[str, str]],
 
 
 def _collected(
-    study: Study, read: Callable[[Trial], Record], others: Callable[[Iterable[Trial]], list[str]], command: str
+    study: Study,
+    read: Callable[[Trial], Record],
+    others: Callable[[Iterable[Trial]], list[str]],
+    command: str,
+    note: Verification | None,
 ) -> Results:
     """Read each trial, and those that follow from the results; these stand at the end."""
     known, second = {trial: read(trial) for trial in study.trials()}, SecondPass(study)
@@ -224,6 +255,7 @@ def _collected(
         command,
         {trial: record.content for trial, record in done.items()},
         len(second.to_come),
+        note,
     )
 
 
@@ -264,6 +296,8 @@ def write_results(found: Results, path: Path) -> None:
         made = places.index(content["provenance"])
         rows[trial.key] = [made, cost["seconds"], cost["peak_bytes"], *result.values()]
     head = {"schema": SCHEMA, "study": vars(found.study), "provenance": places, "columns": names}
+    if found.verification is not None:
+        head["verified"] = vars(found.verification)
     lines = [f'"{key}": {_compact(row)}' for key, row in rows.items()]
     write_whole(path, to_json(head)[:-1] + ', "rows": {\n' + ",\n".join(lines) + "\n}}\n")
 
@@ -273,6 +307,8 @@ def put_back(found: Results, store: Store) -> None:
     for trial, content in found.records.items():
         if store.read(trial).state == "missing":
             store.write(trial, content)
+    if found.verification is not None:
+        keep_verification(found.verification, store)
 
 
 def _compact(row: Sequence[Any]) -> str:

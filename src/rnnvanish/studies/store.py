@@ -20,7 +20,7 @@ from rnnvanish.tasks import find
 
 #: Of a record; one of a later version is not read.
 SCHEMA = 1
-STUDY, STOP = "study.json", "stop"
+STUDY, STOP, VERIFIED = "study.json", "stop", "verified.json"
 State = Literal["done", "failed", "missing", "damaged"]
 
 
@@ -88,7 +88,7 @@ class Store:
 
     def others(self, trials: Iterable[Trial]) -> list[str]:
         """Names of the files that hold nothing of these trials."""
-        ours = {self.path(trial).name for trial in trials} | {STUDY}
+        ours = {self.path(trial).name for trial in trials} | {STUDY, VERIFIED}
         return sorted(path.name for path in self.folder.glob("*.json") if path.name not in ours)
 
     def ask_to_stop(self) -> None:
