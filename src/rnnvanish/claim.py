@@ -111,6 +111,7 @@ class Measurement:
     seconds: float
     provenance: dict[str, str] = field(default_factory=provenance)
     outdated: bool = False  # the code has changed since
+    again: str = ""  # what came of running some of it again since then
 
     @property
     def median(self) -> float:
@@ -270,7 +271,9 @@ class Claim:
         if self.control is not None:
             facts[said["control"]] = said["otherwise"].format(words=self.control.words)
         if self.stored:
-            facts[said["stored"]] = when_stored(measurement.provenance, measurement.seconds, measurement.outdated)
+            facts[said["stored"]] = when_stored(
+                measurement.provenance, measurement.seconds, measurement.outdated, measurement.again
+            )
         if self.origin is not None:
             facts[said["trained"]] = said["study"].format(made=in_a_sentence(measurement.provenance))
         facts[said["reproduce"]] = f"`rnnvanish claims --only {self.id}`"
@@ -318,6 +321,7 @@ class Claim:
             "provenance": measurement.provenance,
             "stored": self.stored,
             "outdated": measurement.outdated,
+            "again": measurement.again,
         }
 
     def found(self, measurement: Measurement) -> str:

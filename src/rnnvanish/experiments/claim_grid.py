@@ -201,7 +201,13 @@ class GridClaim(Claim):
         seconds = sum(row["seconds"] for point in points for side in point.sides for row in side.rows)
         made = claim_study.origin()
         return GridMeasurement(
-            values or (math.nan,), self._together(points), seconds, made, claim_study.outdated(), points
+            values or (math.nan,),
+            self._together(points),
+            seconds,
+            made,
+            claim_study.outdated(),
+            claim_study.again(),
+            points,
         )
 
     def _at(self, at: Mapping[str, Any], networks: tuple[Network, ...], budget: int, among: Collection[int]) -> Point:

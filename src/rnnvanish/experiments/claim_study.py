@@ -122,6 +122,11 @@ def outdated() -> bool:
     return known is not None and bool(known.outdated)
 
 
+def again() -> str:
+    """What came of running some of them again since, in words; nothing where that was not done."""
+    return "" if (known := found()) is None else known.again
+
+
 def forget() -> None:
     """Read the results anew when they are next asked for: they have changed."""
     for known in (found, _by_network):

@@ -66,8 +66,19 @@ def in_a_sentence(known: dict[str, str]) -> str:
     )
 
 
-def when_stored(known: dict[str, str], seconds: float, outdated: bool) -> str:
-    """Say when and where a stored measurement was made, how long it took, and whether the code has changed since."""
+def when_stored(known: dict[str, str], seconds: float, outdated: bool, again: str = "") -> str:
+    """Say when and where a stored measurement was made, how long it took, and whether the code has changed since.
+
+    Args:
+        known: When and where.
+        seconds: How long it took.
+        outdated: Whether the code has changed since.
+        again: What came of running some of it again since then, in words.
+    """
     took = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-    since = " The code has changed since then: `make claims` measures it anew." if outdated else ""
+    since = (
+        f" The code has changed since then{f'. {again}' if again else ': `make claims` measures it anew.'}"
+        if outdated
+        else ""
+    )
     return f"Too dear to measure at every build ({took}). {in_a_sentence(known)}.{since}"

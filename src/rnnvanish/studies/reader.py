@@ -65,11 +65,17 @@ class Results:
         """How many results other code made, and what came of running some again; nothing where today's made all."""
         if not self.outdated:
             return ""
-        said = f"{len(self.outdated)} results were made by other code than today's."
+        return " ".join(
+            filter(None, [f"{len(self.outdated)} results were made by other code than today's.", self.again])
+        )
+
+    @cached_property
+    def again(self) -> str:
+        """What came of running some of them again, in words; nothing where that was not done."""
         if self.verification is None:
-            return said
+            return ""
         changed = "" if self.verification.is_of_today(self.records) else " The code has changed since then."
-        return f"{said} {self.verification}{changed}"
+        return f"{self.verification}{changed}"
 
     @cached_property
     def origin(self) -> dict[str, str]:
