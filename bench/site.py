@@ -1,11 +1,15 @@
-"""What the site costs its readers and its builders; measured where one was built, skipped elsewhere."""
+"""What the site costs its readers and its builders; measured where one was built and where there is a browser."""
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from shutil import which
+from typing import Any, ClassVar
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
+
+from .common import QUICK, Missing, look_up, tabulate
 
 SITE = Path(os.environ.get("SITE_DIR", Path(__file__).parents[1] / "site"))
 
@@ -57,3 +61,129 @@ class Site:
         return seconds
 
     track_build_seconds.unit = "seconds"
+
+
+ENGINE = Path(__file__).parents[1] / "docs/assets/live"
+#: One training step of 16 units, 32 sequences and 40 steps, its milliseconds and those of a plain loop of its products,
+#: in turns; the least of all rounds, since whatever else runs only adds to them.
+STEP = """({ cell, rounds }) => {
+  const net = new rv.Network({ cell, units: 16, batch: 32, steps: 40 }), random = new rv.Twister(1), products = [];
+  const adam = new rv.Adam(net, 0.005), now = () => performance.now();
+  rv.starts.torch(net, random);
+  const step = () => {
+    rv.tasks.recall.sample(net, random);
+    net.forward();
+    net.backward();
+    rv.clipNorm(net.grad, 1);
+    adam.step();
+  };
+  const { mulNT, mulTN } = rv;
+  for (const name of ["mulNT", "mulTN"]) rv[name] = (...all) => products.push(all.slice(6));
+  step();
+  Object.assign(rv, { mulNT, mulTN });
+  const most = Math.max(...products.map((sides) => Math.max(sides[0] * sides[2], sides[1] * sides[2], sides[0] * sides[1])));
+  const [A, B, C] = [0.5, 0.25, 0].map((value) => new Float64Array(most).fill(value));
+  const plain = () => {
+    for (const [m, n, k] of products)
+      for (let i = 0; i < m; i++)
+        for (let j = 0; j < n; j++) {
+          let sum = 0;
+          for (let p = 0; p < k; p++) sum += A[i * k + p] * B[j * k + p];
+          C[i * n + j] = sum;
+        }
+  };
+  const least = { step: Infinity, plain: Infinity };
+  for (let round = 0; round < rounds; round++)
+    for (const [name, work] of Object.entries({ step, plain })) {
+      const start = now();
+      for (let i = 0; i < 3; i++) work();
+      if (round > rounds / 3) least[name] = Math.min(least[name], (now() - start) / 3);
+    }
+  return least;
+}"""
+#: The longest task of a page that warms up and then trains for so many steps, in slices, in milliseconds.
+LONGEST = """async ({ cell, steps }) => {
+  let longest = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) longest = Math.max(longest, entry.duration);
+  }).observe({ type: "longtask" });
+  await rv.warm({ cell, units: 16 });
+  const run = new rv.Run({ cell, units: 16, lag: 39, batch: 32, most: steps, epoch: steps });
+  await new Promise((ready) => {
+    const work = (end) => {
+      const start = performance.now();
+      run.step(end);
+      longest = Math.max(longest, performance.now() - start);
+      return !run.over;
+    };
+    rv.slices(work, (last) => last && ready());
+  });
+  await new Promise((ready) => setTimeout(ready, 100)); // what was observed is told later
+  return longest;
+}"""
+
+
+class Engine:
+    """The networks that train in the reader's browser, in a Chromium of this machine."""
+
+    version = "1"
+    params: ClassVar = [["Elman", "GRU", "LSTM"]]
+    param_names: ClassVar = ["cell"]
+    timeout = 600
+
+    def setup_cache(self) -> dict[str, Any]:
+        return tabulate(_in_browser, self.params[0])
+
+    def track_vs_loop(self, table: dict[str, Any], cell: str) -> float:
+        """A training step, as a multiple of a plain loop of its multiplications. Goal: 1.5 at most."""
+        least = look_up(table, cell)["step"]
+        return least["step"] / least["plain"]
+
+    track_vs_loop.unit = "x plain loop"
+
+    def track_milliseconds(self, table: dict[str, Any], cell: str) -> float:
+        """A training step of 16 units, 32 sequences and 40 steps. Goal: 1.5 (Elman) and 5 (GRU, LSTM)."""
+        return look_up(table, cell)["step"]["step"]
+
+    track_milliseconds.unit = "milliseconds"
+
+    def track_longest_task(self, table: dict[str, Any], cell: str) -> float:
+        """Longest time for which a page that trains stalls. Goal: 50."""
+        return look_up(table, cell)["longest"][1]
+
+    track_longest_task.unit = "milliseconds"
+
+    def track_longest_task_slowed(self, table: dict[str, Any], cell: str) -> float:
+        """The same at a quarter of this machine's speed, as on a phone. Goal: 50."""
+        return look_up(table, cell)["longest"][4]
+
+    track_longest_task_slowed.unit = "milliseconds"
+
+
+def _in_browser(cell: str) -> dict[str, Any]:
+    """Measure a cell, each time in a page of its own: in a second run nothing is compiled any more."""
+    chromium = which("chromium") or which("chromium-browser") or which("google-chrome")
+    if chromium is None or find_spec("playwright") is None:
+        raise Missing("no Chromium on this machine")
+    if not ENGINE.exists():
+        raise Missing("no engine at this commit")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+
+        def ask(code: str, slowed: int, **options: Any) -> Any:
+            page = browser.new_page()
+            for name in ("numbers", "cells", "network", "starts", "tasks", "training", "slices"):
+                page.add_script_tag(path=ENGINE / f"{name}.js")
+            if slowed > 1:
+                page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slowed})
+            found = page.evaluate(code, {"cell": cell, **options})
+            page.close()
+            return found
+
+        rounds, steps = (20, 20) if QUICK else (150, 200)
+        return {
+            "step": ask(STEP, 1, rounds=rounds),
+            "longest": {slowed: ask(LONGEST, slowed, steps=steps) for slowed in (1, 4)},
+        }

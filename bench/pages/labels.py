@@ -34,6 +34,10 @@ TITLES = {
     "site.Site.track_heaviest_page": "Heaviest page",
     "site.Site.track_mean_page": "Mean page",
     "site.Site.track_build_seconds": "Building the site",
+    "site.Engine.track_vs_loop": "Training step in a browser, against a plain loop of its products",
+    "site.Engine.track_milliseconds": "Training step in a browser, 16 units, 32 sequences, 40 steps",
+    "site.Engine.track_longest_task": "Longest stall of a page that trains",
+    "site.Engine.track_longest_task_slowed": "Longest stall, at a quarter of the speed",
 }
 #: Tables of `bench.goals`, and their columns.
 GOALS = {

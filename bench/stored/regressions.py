@@ -25,7 +25,14 @@ NOISY = {
     "of the way to its threshold",
 }
 #: Absolute times say more of the machine than of the code, and of a claim's statistic less may be worse: never judged.
-NEVER = {"seconds", "bytes", "microseconds per step", "microseconds per trial", "in the unit of its claim"}
+NEVER = {
+    "seconds",
+    "milliseconds",
+    "bytes",
+    "microseconds per step",
+    "microseconds per trial",
+    "in the unit of its claim",
+}
 BEFORE = 5
 
 

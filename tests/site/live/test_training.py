@@ -72,3 +72,67 @@ def test_the_same_in_python(engine, command, tmp_path, capsys):
         [float(row["val_score"]) for row in rows], abs=1e-6
     )
     assert [test["loss"] for test in ours["tests"]] == pytest.approx([float(row["val_loss"]) for row in rows], rel=2e-5)
+
+
+#: A clock that goes by multiplications, 200 000 a millisecond: each slice is counted, and nothing depends on the machine.
+COUNTED = """async (options) => {
+  let done = 0;
+  const { mulNT, mulTN } = rv, now = performance.now;
+  for (const [name, product] of Object.entries({ mulNT, mulTN }))
+    rv[name] = (...all) => {
+      done += all[6] * all[7] * all[8];
+      product(...all);
+    };
+  performance.now = () => done / 200000;
+  const whole = new rv.Run(options), cut = new rv.Run(options), slices = [];
+  while (!whole.over) whole.step();
+  const once = done;
+  let before = done;
+  await new Promise((ready) => {
+    rv.slices((end) => { cut.step(end); return !cut.over; }, (last) => {
+      slices.push(done - before);
+      before = done;
+      if (last) ready();
+    });
+  });
+  delete performance.now;
+  Object.assign(rv, { mulNT, mulTN });
+  return { once, slices, same: cut.losses.join() === whole.losses.join() && cut.net.theta.join() === whole.net.theta.join(),
+    piece: rv.PIECE, clean: performance.now === now };
+}"""
+
+
+@pytest.mark.parametrize("cell", ["LSTM", "GRU"])
+def test_slices_are_short_inside_a_step_too(engine, cell):
+    options = {"cell": cell, "layers": 2, "units": 24, "lag": 30, "batch": 48, "most": 2, "epoch": 2}
+    found = engine.evaluate(COUNTED, options)
+    assert found["same"]
+    assert found["clean"]
+    assert sum(found["slices"]) == found["once"]
+    assert len(found["slices"]) > 10
+    assert max(found["slices"]) <= 12 * 200_000 + found["piece"]
+
+
+def test_slices_stop_when_they_are_told_to(engine):
+    assert (
+        engine.evaluate("""async () => {
+      let count = 0;
+      await new Promise((ready) => {
+        const stop = rv.slices(() => { count++; return true; }, () => { stop(); setTimeout(ready, 50); }, 0);
+      });
+      return count;
+    }""")
+        == 1
+    )
+
+
+def test_warming_trains_nothing_that_is_shown(engine):
+    counted = engine.evaluate("""async () => {
+      let count = 0;
+      const backward = rv.Network.prototype.backward;
+      rv.Network.prototype.backward = function () { count++; backward.call(this); };
+      await rv.warm({ cell: "GRU", units: 2 }, 7);
+      rv.Network.prototype.backward = backward;
+      return count;
+    }""")
+    assert counted == 7
