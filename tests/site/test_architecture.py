@@ -42,14 +42,16 @@ def module(path):
 
 
 def uses(first, second):
-    """Whether a file imports another; whether the site's configuration names it."""
+    """Whether a file imports another; whether the site's configuration, or the head of a script, names it."""
+    if first.suffix == ".js":
+        return second.stem in re.search(r"^// needs: (.+)$", first.read_text(encoding="utf-8"), re.MULTILINE)[1].split()
     if first.suffix == ".yml":
         return str(second.relative_to(ROOT)).removeprefix("docs/") in first.read_text(encoding="utf-8")
     return module(second) in imported(first)
 
 
-def test_there_are_four_journeys():
-    assert len(JOURNEYS) == 4
+def test_there_are_five_journeys():
+    assert len(JOURNEYS) == 5
 
 
 @pytest.mark.parametrize("title", JOURNEYS)

@@ -108,68 +108,43 @@ rv.Twister = class {
   }
 };
 
-// C[m, n] += A[m, k] B[n, k]^T; a, b and c are offsets. Two rows and four columns at a time stay in registers.
-rv.mulNT = (A, a, B, b, C, c, m, n, k) => {
-  let i = 0;
-  for (; i + 1 < m; i += 2) {
-    const a0 = a + i * k, a1 = a0 + k, c0 = c + i * n, c1 = c0 + n;
-    let j = 0;
-    for (; j + 3 < n; j += 4) {
-      const b0 = b + j * k, b1 = b0 + k, b2 = b1 + k, b3 = b2 + k;
-      let s = 0, t = 0, u = 0, v = 0, w = 0, x = 0, y = 0, z = 0;
-      for (let p = 0; p < k; p++) {
-        const e = A[a0 + p], f = A[a1 + p], q0 = B[b0 + p], q1 = B[b1 + p], q2 = B[b2 + p], q3 = B[b3 + p];
-        s += e * q0; t += e * q1; u += e * q2; v += e * q3;
-        w += f * q0; x += f * q1; y += f * q2; z += f * q3;
-      }
-      C[c0 + j] += s; C[c0 + j + 1] += t; C[c0 + j + 2] += u; C[c0 + j + 3] += v;
-      C[c1 + j] += w; C[c1 + j + 1] += x; C[c1 + j + 2] += y; C[c1 + j + 3] += z;
-    }
-    for (; j < n; j++) {
-      let s = 0, t = 0;
-      for (let p = 0, q = b + j * k; p < k; p++, q++) { s += A[a0 + p] * B[q]; t += A[a1 + p] * B[q]; }
-      C[c0 + j] += s; C[c1 + j] += t;
-    }
-  }
-  for (; i < m; i++) {
-    for (let j = 0; j < n; j++) {
-      let s = 0;
-      for (let p = 0, q = b + j * k, r = a + i * k; p < k; p++) s += A[r + p] * B[q + p];
-      C[c + i * n + j] += s;
-    }
-  }
-};
-
-// C[m, n] += A[k, m]^T B[k, n], in the same way.
-rv.mulTN = (A, a, B, b, C, c, m, n, k) => {
+// C[i, j] += Σ A[i, p] B[j, p] over p below k, for i below m and j below n: A[i, p] stands at a + i ai + p ap, B[j, p]
+// at b + j bj + p bp, C at c, by rows. Two rows and four columns of C at a time stay in registers.
+rv.product = (A, a, ai, ap, B, b, bj, bp, C, c, m, n, k) => {
   let i = 0;
   for (; i + 1 < m; i += 2) {
     const c0 = c + i * n, c1 = c0 + n;
     let j = 0;
     for (; j + 3 < n; j += 4) {
       let s = 0, t = 0, u = 0, v = 0, w = 0, x = 0, y = 0, z = 0;
-      for (let p = 0, q = a + i, r = b + j; p < k; p++, q += m, r += n) {
-        const e = A[q], f = A[q + 1], q0 = B[r], q1 = B[r + 1], q2 = B[r + 2], q3 = B[r + 3];
-        s += e * q0; t += e * q1; u += e * q2; v += e * q3;
-        w += f * q0; x += f * q1; y += f * q2; z += f * q3;
+      for (let p = 0, q = a + i * ai, r = b + j * bj; p < k; p++, q += ap, r += bp) {
+        const d = A[q], e = A[q + ai], f = B[r], g = B[r + bj], h = B[r + 2 * bj], l = B[r + 3 * bj];
+        s += d * f; t += d * g; u += d * h; v += d * l;
+        w += e * f; x += e * g; y += e * h; z += e * l;
       }
       C[c0 + j] += s; C[c0 + j + 1] += t; C[c0 + j + 2] += u; C[c0 + j + 3] += v;
       C[c1 + j] += w; C[c1 + j + 1] += x; C[c1 + j + 2] += y; C[c1 + j + 3] += z;
     }
     for (; j < n; j++) {
       let s = 0, t = 0;
-      for (let p = 0, q = a + i, r = b + j; p < k; p++, q += m, r += n) { s += A[q] * B[r]; t += A[q + 1] * B[r]; }
+      for (let p = 0, q = a + i * ai, r = b + j * bj; p < k; p++, q += ap, r += bp) {
+        s += A[q] * B[r];
+        t += A[q + ai] * B[r];
+      }
       C[c0 + j] += s; C[c1 + j] += t;
     }
   }
   for (; i < m; i++) {
     for (let j = 0; j < n; j++) {
       let s = 0;
-      for (let p = 0; p < k; p++) s += A[a + p * m + i] * B[b + p * n + j];
+      for (let p = 0, q = a + i * ai, r = b + j * bj; p < k; p++, q += ap, r += bp) s += A[q] * B[r];
       C[c + i * n + j] += s;
     }
   }
 };
+// C[m, n] += A[m, k] B[n, k]^T, and C[m, n] += A[k, m]^T B[k, n]; a, b and c are offsets.
+rv.mulNT = (A, a, B, b, C, c, m, n, k) => rv.product(A, a, k, 1, B, b, k, 1, C, c, m, n, k);
+rv.mulTN = (A, a, B, b, C, c, m, n, k) => rv.product(A, a, 1, m, B, b, 1, n, C, c, m, n, k);
 
 rv.oneOf = (name, value, known) => {
   if (!known.includes(value)) throw new RangeError(`${name}: one of ${known.join(", ")} is needed, not ${value}`);
