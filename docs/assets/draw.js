@@ -32,6 +32,13 @@ window.rvDraw = (() => {
   // A sentence of words.json, with what stands in its braces.
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
+  // Whether an element has been read to its end; if not, its connectedCallback is called again once it has.
+  const whole = (element) => {
+    if (document.readyState !== "loading" || element.nextSibling) return true;
+    addEventListener("DOMContentLoaded", () => element.connectedCallback(), { once: true });
+    return false;
+  };
+
   // A power of ten of what is left, in words, as on the figures that stand still.
   const power = (n) => (n < 4 ? String(10 ** n) : "10" + [...String(n)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join(""));
   const part = (n) => {
@@ -85,5 +92,5 @@ window.rvDraw = (() => {
     return { px, py: (y) => py(scale(y)) };
   };
 
-  return { svg, html, stroke, number, ticks, part, chart, fill };
+  return { svg, html, stroke, number, ticks, part, chart, whole, fill };
 })();

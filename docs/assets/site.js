@@ -10,11 +10,11 @@
 //
 // `value` is the index to start with; `y` holds one curve per value, or one curve that stays; null leaves a gap.
 (() => {
-  const { svg, html, stroke, chart, fill } = window.rvDraw;
+  const { svg, html, stroke, chart, whole, fill } = window.rvDraw;
   const words = window.rvWords.page;
   class Slider extends HTMLElement {
     connectedCallback() {
-      if (this.input) return;
+      if (this.input || !whole(this)) return;
       this.data = JSON.parse(this.querySelector("template").content.textContent);
       const { values, series } = this.data;
       this.id ||= `slider-${[...document.querySelectorAll("rv-slider")].indexOf(this) + 1}`;
@@ -117,7 +117,7 @@
   // the cell itself, says by which number it is sorted.
   class Table extends HTMLElement {
     connectedCallback() {
-      if (this.filter) return;
+      if (this.filter || !whole(this)) return;
       this.body = this.querySelector("tbody");
       this.rows = [...this.body.rows];
       const counted = this.getAttribute("counted");

@@ -14,10 +14,11 @@ from rnnvanish.templates import REPORT_FIGURES
 FIGURES = "live/figures"
 #: What else changes its height by a script, and which: it, too, does so before what is below has its place.
 OTHERS = {
-    r"</rv-slider>": "site.js",
+    r"</rv-(?:slider|table)>": "site.js",
     r'<p class="rv-downloads".*?</p>': "code.js",
     r'<details class="question" data-right=.*?</details>': "guess.js",
 }
+AGAIN = "<script>document.currentScript.previousElementSibling.connectedCallback()</script>"
 _NEEDS = re.compile(r"^// needs: (.+)$", re.MULTILINE)
 
 
@@ -48,7 +49,10 @@ def put(page: str, assets: Path) -> str:
         script = OTHERS[kinds[found.lastgroup]] if found.lastgroup in kinds else f"{FIGURES}/{found['figure']}.js"
         fresh = [each for each in ordered(assets, script) if each not in there]
         there.update(fresh)
-        return found[0] + "".join(f'<script src="{base}assets/{each}"></script>' for each in fresh)
+        again = (
+            AGAIN if not fresh and found[0].startswith("</") else ""
+        )  # it exists since its first letter, and is whole now
+        return found[0] + again + "".join(f'<script src="{base}assets/{each}"></script>' for each in fresh)
 
     kinds = {f"other{number}": other for number, other in enumerate(OTHERS)}
     names = "|".join(element.removeprefix("rv-") for element in elements(assets)) or "$^"

@@ -25,7 +25,7 @@
 
 (() => {
   const rv = (globalThis.rv ||= {});
-  const { html, fill } = window.rvDraw;
+  const { html, fill, whole } = window.rvDraw;
   const words = window.rvWords.live;
   const FEW = 4; // choices that are buttons; more are a list
 
@@ -112,7 +112,7 @@
     controls = {};
 
     connectedCallback() {
-      if (this.picture) return;
+      if (this.picture || !whole(this)) return;
       this.id ||= this.localName.slice(3);
       this.classList.add("rv-live");
       this.state = {};
@@ -296,7 +296,9 @@
   // there is more, `over` whether nothing is left to do. Drawn ten times a second; where nothing should move, every two seconds.
   rv.Live = class extends rv.Figure {
     connectedCallback() {
+      if (this.picture) return;
       super.connectedCallback();
+      if (!this.picture) return; // not whole yet
       new IntersectionObserver((seen, watch) => {
         if (!seen.some((one) => one.isIntersecting)) return;
         watch.disconnect();

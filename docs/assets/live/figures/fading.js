@@ -46,7 +46,7 @@
 
     connectedCallback() {
       const words = this.querySelector(".rv-words");
-      if (words) {
+      if (words && !this.given) {
         this.given = words.textContent.trim().split(/\s+/);
         this.decides = this.given.indexOf(words.querySelector("b").textContent.trim());
       }
