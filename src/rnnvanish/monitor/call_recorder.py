@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from rnnvanish.compat import in_jit_trace, in_transform, is_replica
 from rnnvanish.live import Cells, recurrent_modules, step_modules
 from rnnvanish.monitor.call_record import CallRecord, tensor_of
-from rnnvanish.monitor.graph_link import mark_output
+from rnnvanish.monitor.graph_link import keep_alive, mark_output
 from rnnvanish.monitor.hook import Hook, drop_copied_hooks
+from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.pytree import leaves
 from rnnvanish.observe.recorded_calls import copy_model, modules_holding
 from rnnvanish.observe.restore.random_state import preserve_random_state
@@ -100,10 +101,14 @@ class CallRecorder:
             return
         self._local.depth = max(getattr(self._local, "depth", 0) - 1, 0)
         record = getattr(self._local, "record", None)
-        if self._local.depth == 0 and record is not None:
+        if record is None or output is None:  # of a call that ended with an error there is none
+            return
+        if self._local.depth == 0:
             self._local.record = None
-            if output is not None:  # the call ended with an error
-                self._returned(record, output)
+            self._returned(record, output)
+        else:  # a state may outlive what the call returns, inside of the model, and lead to the next call
+            for tensor in tensors_in(output):
+                keep_alive(tensor, self, record)
 
     def _recorded(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> CallRecord | None:
         if not torch.is_grad_enabled() or in_jit_trace() or in_transform():
@@ -141,8 +146,10 @@ class CallRecorder:
 
     def _returned(self, record: CallRecord, output: Any) -> None:
         """Wait for what comes back; the graph owns the record."""
+        seen = set[int]()  # a distribution holds its logits twice
         for index, tensor in enumerate(record.end(output)):
-            if tensor.requires_grad and tensor.grad_fn is not None:
+            if tensor.requires_grad and tensor.grad_fn is not None and id(tensor) not in seen:
+                seen.add(id(tensor))
                 mark_output(tensor, self, (record, index))
                 self._handles.append(tensor.register_hook(Hook(partial(self._arrived, weakref.ref(record), index))))
         self._records.append(weakref.ref(record))

@@ -24,6 +24,12 @@ def mark_output(tensor: Tensor, key: Any, output: Any) -> None:
     node.metadata.setdefault(key, {})[place] = output
 
 
+def keep_alive(tensor: Tensor, key: Any, held: Any) -> None:
+    """Have the graph hold something as long as the node is there that made a tensor."""
+    if tensor.grad_fn is not None:
+        tensor.grad_fn.metadata[key, "held"] = held
+
+
 @dataclass(frozen=True, eq=False)
 class GraphLink:
     """The way from a tensor that a call reads back to what earlier calls returned.

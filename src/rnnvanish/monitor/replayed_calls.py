@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -41,11 +42,13 @@ def curves_of(model: nn.Module, calls: Sequence[CallRecord], cells: Cells = ()) 
     last = calls[-1]
     if any(gradient is not None and not bool(gradient.isfinite().all()) for gradient in last.gradients):
         raise ValueError(NOT_FINITE)
-    name = last.path or type(model).__name__
-    loss = _Read(printable(name), last.outputs, last.gradients)
+    name = printable(last.path or type(model).__name__)
     call = ReplayedCalls.of_records(calls)
 
     def measured(output: Any, runs: list[Run]) -> dict[str, Curve]:
+        if not agree(numeric_tensors(output), numeric_tensors(last.outputs)):
+            raise RuntimeError(DIFFERS.format(name))
+        loss = partial(_product, direct_gradients(tensors_in(output), last.gradients))
         loops, _ = gradients_of_loops(model, call, output, runs, loss, whole=False)
         return {each.run.name: curve_of(each) for each in loops}
 
@@ -53,25 +56,46 @@ def curves_of(model: nn.Module, calls: Sequence[CallRecord], cells: Cells = ()) 
         return watch(model, call, measured, curves_resolved, cells, held=False, in_double=True)
 
 
-@dataclass(frozen=True)
-class _Read:
-    """A loss whose gradient by what the last call returned is that of the training's own loss."""
+def direct_gradients(outputs: Sequence[Tensor], arrived: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The gradient of a loss by each of several outputs alone, of what came back to each, also by way of others.
 
-    name: str
-    outputs: list[Tensor]
-    gradients: list[Tensor | None]
+    Where one output is made of another, such as words of a hidden state that is returned beside them, what comes back to the
+    other has passed the first.
+    """
+    known = [place for place, gradient in enumerate(arrived) if gradient is not None and outputs[place].requires_grad]
+    made_of = {
+        place: [other for other in known if other != place and _vjp(outputs[place], outputs[other]) is not None]
+        for place in known
+    }
+    found: list[Tensor | None] = [None] * len(outputs)
+    for place in known:
+        found[place] = arrived[place].to(outputs[place].dtype)  # type: ignore[union-attr]
+    for place in sorted(known, key=lambda place: -len(made_of[place])):  # what is made of others is told first
+        for other in made_of[place]:
+            passed = _vjp(outputs[place], outputs[other], found[place])
+            found[other] = _difference(found[other], passed, arrived[other])
+    return found
 
-    def __call__(self, output: Any) -> Tensor:
-        if not agree(numeric_tensors(output), numeric_tensors(self.outputs)):
-            raise RuntimeError(DIFFERS.format(self.name))
-        pairs = zip(tensors_in(output), self.gradients, strict=True)
-        parts = [_product(value, gradient) for value, gradient in pairs if gradient is not None]
-        return torch.stack(parts).sum()
+
+def _difference(whole: Tensor | None, passed: Tensor | None, arrived: Tensor | None) -> Tensor:
+    """What did not pass another output; zero where it is no more than what rounding leaves."""
+    assert whole is not None and passed is not None and arrived is not None
+    rest = whole - passed
+    rounding = torch.finfo(arrived.dtype).eps ** 0.5 * arrived.abs().max()
+    return torch.where(rest.abs() > rounding.to(rest.abs()), rest, 0)
 
 
-def _product(value: Tensor, gradient: Tensor) -> Tensor:
-    whole = (value * gradient.to(value.dtype).conj()).sum()
-    return whole.real if whole.is_complex() else whole
+def _vjp(output: Tensor, other: Tensor, gradient: Tensor | None = None) -> Tensor | None:
+    sent = torch.ones_like(output) if gradient is None else gradient
+    found: Tensor | None = torch.autograd.grad(output, other, sent, retain_graph=True, allow_unused=True)[0]
+    return found
+
+
+def _product(gradients: Sequence[Tensor | None], output: Any) -> Tensor:
+    """A loss that has these gradients."""
+    pairs = zip(tensors_in(output), gradients, strict=True)
+    parts = [(value * gradient.conj()).sum() for value, gradient in pairs if gradient is not None]
+    return torch.stack([whole.real if whole.is_complex() else whole for whole in parts]).sum()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Self
 
 from torch import Tensor, nn
 
@@ -100,6 +99,8 @@ class Watch:
         self.history = History(self.name)
         self.alerts: list[Alert] = []
         self.problems: list[str] = []
+        # A list of modules may be nobody else's; a model that somebody calls is the caller's, and goes when that lets it go.
+        self._held = inner if isinstance(inner, nn.ModuleList | nn.ModuleDict) else None
         self._every, self._cells = every, cells
         self._on_alert, self._report = on_alert, report
         self._verdicts = Verdicts()
@@ -117,8 +118,9 @@ class Watch:
         self._passes.close()
         self._calls.end()
         self._calls.clear()
+        self._held = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Watch":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -195,8 +197,8 @@ class Watch:
                 (self._on_alert or self._warn)(alert)
 
     def _fail(self, error: Exception) -> None:
-        kind = type(error).__name__
-        said = str(error) if isinstance(error, ValueError | RuntimeError) else f"{kind}: {error}"
+        plain = isinstance(error, ValueError | RuntimeError) and str(error)
+        said = plain or f"{type(error).__name__}: {error}."
         self._say(f"{self.name} is not measured: {said} The training goes on.")
 
     def _say(self, said: str) -> None:
