@@ -224,16 +224,21 @@ def hooks_of(model):
 
 
 def test_it_leaves_no_trace():
-    model, x = Tagger(), torch.randn(8, 4, 3)
-    before = dict(vars(model))
-    output = None
-    with pytest.raises(KeyError), watch(model, on_alert=str) as watching:
-        output = model(x)
+    model, x, outputs = Tagger(), torch.randn(8, 4, 3), []
+
+    def stop(output):
+        outputs.append(output)
         raise KeyError
+
+    before = dict(vars(model))
+    watching = watch(model, on_alert=str)
+    with pytest.raises(KeyError), watching:
+        stop(model(x))
     assert hooks_of(model) == ([], [])
     assert vars(model).keys() == before.keys()
-    loss_of(output).backward()  # what was recorded is not measured any more
-    assert not watching.history and not watching.problems
+    loss_of(outputs[0]).backward()  # what was recorded is not measured any more
+    assert not watching.history
+    assert not watching.problems
     watching.close()  # once more
 
 
@@ -338,54 +343,51 @@ def test_what_an_alert_raises_ends_the_training():
     assert hooks_of(model) == ([], [])
 
 
+COUNT = iter(range(1, 1000))
+
+
 class Tired(nn.Module):
     """Another number each time, from a place that is not its own."""
-
-    calls = [0]
 
     def __init__(self):
         super().__init__()
         self.layer = nn.GRU(3, WIDTH)
 
     def forward(self, x):
-        tick()
-        return self.layer(x)[0][..., :3] * CALLS[0]
+        return self.layer(x)[0][..., :3] * next(COUNT)
 
 
-CALLS = [0]
-
-
-def tick():
-    CALLS[0] += 1
+def pass_three_times(call):
+    for _ in range(3):
+        loss_of(call(torch.randn(8, 4, 3))).backward()
 
 
 def test_what_cannot_be_had_again_is_said_once_and_the_training_goes_on():
     model = Tired()
-    with pytest.warns(UserWarning, match="Tired returns other numbers when it runs a second time"):
-        watching = watch(model, every=1)
-        for _ in range(3):
-            loss_of(model(torch.randn(8, 4, 3))).backward()
-    watching.close()
+    with (
+        watch(model, every=1) as watching,
+        pytest.warns(UserWarning, match="Tired returns other numbers when it runs a sec"),
+    ):
+        pass_three_times(model)
     assert len(watching.problems) == 1
     assert not watching.history
 
 
 def test_a_model_that_is_not_seen_is_said():
-    model = nn.GRU(3, WIDTH)
+    model = nn.GRU(3, 3)
     with watch(model, every=1) as watching, pytest.warns(UserWarning, match="no call was seen"):
-        for _ in range(4):
-            model.forward(torch.randn(8, 4, 3))[0].sum().backward()
+        pass_three_times(lambda x: model.forward(x)[0])
     assert len(watching.problems) == 1
 
 
 def test_wrong_use_is_refused():
     with pytest.raises(ValueError, match="every >= 1, got 0"):
         watch(nn.GRU(1, 1), every=0)
-    with pytest.raises(ValueError, match="needs a recurrent layer .* got a Linear"):
+    with pytest.raises(ValueError, match=r"needs a recurrent layer .* got a Linear"):
         watch(nn.Linear(1, 1))
     with pytest.raises(ValueError, match=r"torch.compile has compiled GRU: .* Watch a training without torch.compile"):
         watch(torch.compile(nn.GRU(1, 1)))
     model = nn.Sequential(nn.GRU(1, 1))
     model[0].compile()
-    with pytest.raises(ValueError, match="torch.compile has compiled 0"):
+    with pytest.raises(ValueError, match=r"torch.compile has compiled 0"):
         watch(model)

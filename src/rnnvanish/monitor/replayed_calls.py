@@ -79,7 +79,9 @@ def direct_gradients(outputs: Sequence[Tensor], arrived: Sequence[Tensor | None]
 
 def _difference(whole: Tensor | None, passed: Tensor | None, arrived: Tensor | None) -> Tensor:
     """What did not pass another output; zero where it is no more than what rounding leaves."""
-    assert whole is not None and passed is not None and arrived is not None
+    assert whole is not None
+    assert passed is not None
+    assert arrived is not None
     rest = whole - passed
     rounding = torch.finfo(arrived.dtype).eps ** 0.5 * arrived.abs().max()
     return torch.where(rest.abs() > rounding.to(rest.abs()), rest, 0)

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -120,7 +121,7 @@ class Watch:
         self._calls.clear()
         self._held = None
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
