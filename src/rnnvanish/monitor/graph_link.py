@@ -27,7 +27,8 @@ def mark_output(tensor: Tensor, key: Any, output: Any) -> None:
 def keep_alive(tensor: Tensor, key: Any, held: Any) -> None:
     """Have the graph hold something as long as the node is there that made a tensor."""
     if tensor.grad_fn is not None:
-        tensor.grad_fn.metadata[key, "held"] = held
+        node: Any = tensor.grad_fn
+        node.metadata[key, "held"] = held
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,15 +68,16 @@ def figure(layers: Mapping[str, Sequence[Measurement]], steps: Sequence[int], un
 
     low, high = min(COLOURS), max(COLOURS)
     stops = [((k - low) / (high - low), _hex(colour)) for k, colour in COLOURS.items()]
-    colours = LinearSegmentedColormap.from_list("gradient that is left", stops)
-    colours.set_bad(_hex(NOTHING))
+    colours = LinearSegmentedColormap.from_list("left", stops).with_extremes(bad=_hex(NOTHING))
     size = 7, 0.6 + 2.2 * len(layers)
     found, axes = plt.subplots(len(layers), 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
     edges = _edges(steps)
     for (ax,), (layer, measured) in zip(axes, layers.items(), strict=True):
         values = decades(measured, edges[:-1])
         lags = torch.arange(len(values) + 1) - 0.5
-        mesh = ax.pcolormesh(edges, lags, values.clamp(low, high), cmap=colours, norm=Normalize(low, high))
+        mesh = ax.pcolormesh(
+            edges, lags.numpy(), values.clamp(low, high).numpy(), cmap=colours, norm=Normalize(low, high)
+        )
         ax.invert_yaxis()
         ax.set(title=layer, ylabel="steps back in time")
     axes[-1, 0].set_xlabel(unit)

@@ -3,15 +3,18 @@
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import nn
 
-from rnnvanish.live import Cells, step_modules
-from rnnvanish.names import printable
+from rnnvanish.live import Cells, recurrent_modules, step_modules
+from rnnvanish.monitor.alert import Verdicts
+from rnnvanish.monitor.history import History
+from rnnvanish.names import did_you_mean, is_named, listed, printable
 from rnnvanish.observe.restore.random_state import preserve_random_state
 from rnnvanish.probes.curve import Curve
 from rnnvanish.training.step_recording import StepRecording, report_failure
@@ -32,9 +35,12 @@ class RetentionMonitor(Callback):
     measured does not end it: that is said once, with the layer's name and the reason, and left out.
 
     Logs numbers, to every logger: `retention/<layer>/half_life` in steps, `retention/<layer>/decades_lost` over the whole
-    sequence, `retention/<layer>/reach` in steps. One that is infinite or below resolution is left out at that step.
+    sequence, `retention/<layer>/reach` in steps. One that is infinite or below resolution is left out at that step; `reach`
+    is always a number. They stand in `trainer.callback_metrics` too, the latest of each, so that `ModelCheckpoint`,
+    `EarlyStopping` and schedulers can have them for their `monitor`.
     Warns once when a layer's gradient comes to vanish or explode, and says so when it no longer does; `alerts` keeps what
-    was said.
+    was said, and `history` whatever was measured. At the end of a fit TensorBoard is given the picture of it, "retention".
+    In several processes the first one measures, and all are given its numbers.
 
     Args:
         every_n_steps: Optimiser steps from one measurement to the next. None: 50, or as many as keep the time it takes
@@ -42,15 +48,19 @@ class RetentionMonitor(Callback):
         sequences: How many sequences of a batch are measured, the first ones. A PackedSequence is measured whole, and so
             is what a class of its own reads.
         cells: Modules that are one step of a loop which the model itself writes, as in `probes.retention`.
+        layers: Names of the modules that are measured, or of those that hold them; all if empty.
     """
 
-    def __init__(self, every_n_steps: int | None = None, sequences: int = 4, cells: Cells = ()) -> None:
+    def __init__(
+        self, every_n_steps: int | None = None, sequences: int = 4, cells: Cells = (), layers: Sequence[str] = ()
+    ) -> None:
         for name, value in {"every_n_steps": every_n_steps, "sequences": sequences}.items():
             if value is not None and value < 1:
                 raise ValueError(f"RetentionMonitor needs {name} >= 1, got {value}.")
-        self.every_n_steps, self.sequences, self.cells = every_n_steps, sequences, cells
+        self.every_n_steps, self.sequences, self.cells, self.layers = every_n_steps, sequences, cells, layers
         self.alerts: list[str] = []
-        self._verdicts: dict[str, str] = {}
+        self.history = History("", "optimiser steps")
+        self._verdicts = Verdicts()
         self._reported: set[tuple[str, str]] = set()
         self._past_hooks: set[str] = set()  # layers whose `forward` is called directly, if they are called at all
         self._called: set[str] = set()
@@ -58,13 +68,26 @@ class RetentionMonitor(Callback):
         self._record_next = False  # whether to look at the very next step, at layers that no hook saw
         self._last: tuple[int, float, float] | None = None  # step and time of the last measurement, and what it took
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make sure that there are the layers that were asked for."""
+        self.history.model = type(pl_module).__name__
+        known = [*recurrent_modules(pl_module), *self._steps(pl_module)]
+        for layer in self.layers:
+            if not any(is_named(name, layer) for name in known):
+                raise ValueError(
+                    f"layers= names {layer!r}, and {type(pl_module).__name__} has no recurrent layer of that name."
+                    f"{did_you_mean(layer, known)} There are: {listed(known) or 'none'}."
+                )
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Take note of what each recurrent module reads, on the steps that are measured."""
         self._discard_recording()
-        if self._due(trainer.global_step):
+        if self._due_everywhere(trainer):
             with report_failure(type(pl_module).__name__, self._report), preserve_random_state():
                 steps = self._steps(pl_module)
-                self._recording = StepRecording(pl_module, batch, steps, self.sequences, self._past_hooks, self._report)
+                self._recording = StepRecording(
+                    pl_module, batch, steps, self.sequences, self._past_hooks, self._report, self.layers
+                )
                 self._recording.begin()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
@@ -86,6 +109,19 @@ class RetentionMonitor(Callback):
         if self._last is None and self._recording is not None:
             self._report(type(pl_module).__name__, "no optimiser took a step by way of the Trainer.")
         self._discard_recording()
+        for logger in trainer.loggers if self.history.measurements else ():
+            with report_failure(type(logger).__name__, self._report):
+                if hasattr(getattr(logger, "experiment", None), "add_figure"):
+                    logger.experiment.add_figure("retention", self.history.plot(), trainer.global_step)
+
+    def _due_everywhere(self, trainer: Trainer) -> bool:
+        """Whether to measure at this step: in several processes the first one decides, where its clock does."""
+        step = trainer.global_step
+        if trainer.world_size == 1 or self.every_n_steps is not None:
+            return self._due(step)
+        if self._last is not None and (step - self._last[0]) % AT_LEAST:
+            return False
+        return bool(trainer.strategy.broadcast(self._due(step)))
 
     def _due(self, step: int) -> bool:
         if self._record_next:
@@ -102,9 +138,17 @@ class RetentionMonitor(Callback):
         """Measure and log, and say what was not measured."""
         recording.end()
         self._record_next = False
+        curves: dict[str, Curve] = {}
+        if trainer.is_global_zero:
+            with report_failure(type(recording.model).__name__, self._report):
+                curves = recording.curves()
+        if trainer.world_size > 1:  # whoever stops or saves by these numbers does so in all processes, or in none
+            curves = trainer.strategy.broadcast(curves)
         measured: dict[str, float] = {}
-        for name, curve in recording.curves().items():
+        for name, curve in curves.items():
             measured |= self._numbers(name, curve, trainer.global_step)
+        self.history.add(trainer.global_step, {name: curve for name, curve in curves.items() if curve.is_measured})
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in measured.items()})
         # To the loggers, not by self.log(): that would repeat the last value at every step in between.
         for logger in trainer.loggers if measured else ():
             with report_failure(type(logger).__name__, self._report):
@@ -135,15 +179,8 @@ class RetentionMonitor(Callback):
 
     def _alert(self, layer: str, curve: Curve, step: int) -> None:
         """Say that a layer's verdict is another than it was: healthy, before the first measurement."""
-        before, self._verdicts[layer] = self._verdicts.get(layer, "healthy"), curve.verdict
-        if curve.verdict == before:
-            return
-        said = f"{layer}: " + {
-            "vanishing": f"gradients from beyond {curve.reach} steps vanished at step {step}.",
-            "exploding": f"gradients explode over {len(curve.gain) - 1} steps at step {step}.",
-            "healthy": f"gradients reach back all {len(curve.gain) - 1} steps again at step {step}.",
-        }.get(curve.verdict, "")
-        self._say(said, rank_zero_info if curve.verdict == "healthy" else rank_zero_warn)
+        if (alert := self._verdicts.alert(step, layer, curve)) is not None:
+            self._say(str(alert), rank_zero_info if curve.verdict == "healthy" else rank_zero_warn)
 
     def _report(self, name: str, why: str) -> None:
         """Say why something is not measured: once for each kind of reason, since its words may differ at every step."""

@@ -1,6 +1,6 @@
 """One training step recorded: what its recurrent modules read; then each is measured on that, apart from the training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from rnnvanish.live import plain_name, recurrent_modules, step_modules
+from rnnvanish.names import is_named
 from rnnvanish.observe.call import Call, call_with_batch, map_tensors
 from rnnvanish.observe.recorded_calls import (
     KNOWN_LAYERS,
@@ -49,6 +50,7 @@ class StepRecording:
         sequences: How many sequences of what a layer reads are kept.
         past_hooks: The layers whose `forward` is called directly.
         report: Is told of what cannot be measured.
+        wanted: Names of the modules that are measured, or of those that hold them; all if empty.
     """
 
     def __init__(
@@ -59,9 +61,14 @@ class StepRecording:
         sequences: int,
         past_hooks: set[str],
         report: ReportProblem,
+        wanted: Sequence[str] = (),
     ) -> None:
-        self.model, self.steps, self.sequences, self.report = model, steps, sequences, report
-        self.layers = recurrent_modules(model)
+        def is_wanted(name: str) -> bool:
+            return not wanted or any(is_named(name, each) for each in wanted)
+
+        self.model, self.sequences, self.report = model, sequences, report
+        self.steps = {name: module for name, module in steps.items() if is_wanted(name)}
+        self.layers = {name: module for name, module in recurrent_modules(model).items() if is_wanted(name)}
         self._called: set[str] = set()
         self._layer_calls: dict[str, tuple[nn.Module, Call]] = {}
         self._holder_calls: dict[str, tuple[nn.Module, Call]] = {}
