@@ -18,6 +18,7 @@ from rnnvanish.probes.retention import retention
 from rnnvanish.probes.saturation import SATURATION, saturation
 from rnnvanish.probes.sensitivity import SENSITIVITY, sensitivity
 from rnnvanish.probes.shares import SHARES, shares
+from rnnvanish.probes.trajectory import trajectory
 from rnnvanish.probes.weights import WEIGHTS, weights
 
 #: What a report has of every loop, in this order.
@@ -47,5 +48,6 @@ __all__ = [
     "sensitivity",
     "shares",
     "spectrum",
+    "trajectory",
     "weights",
 ]

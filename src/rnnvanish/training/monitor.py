@@ -111,8 +111,9 @@ class RetentionMonitor(Callback):
         self._discard_recording()
         for logger in trainer.loggers if self.history.measurements else ():
             with report_failure(type(logger).__name__, self._report):
-                if hasattr(getattr(logger, "experiment", None), "add_figure"):
-                    logger.experiment.add_figure("retention", self.history.plot(), trainer.global_step)
+                experiment: Any = getattr(logger, "experiment", None)
+                if hasattr(experiment, "add_figure"):
+                    experiment.add_figure("retention", self.history.plot(), trainer.global_step)
 
     def _due_everywhere(self, trainer: Trainer) -> bool:
         """Whether to measure at this step: in several processes the first one decides, where its clock does."""
