@@ -30,6 +30,7 @@ OURS = {
     "docs/assets/live/lane.js",
     "docs/assets/live/network.js",
     "docs/assets/live/numbers.js",
+    "docs/assets/live/optimizers.js",
     "docs/assets/live/people.js",
     "docs/assets/live/setting.js",
     "docs/assets/live/shades.js",
