@@ -52,38 +52,30 @@ longterm.cannot_keep.show()
 longterm.what_is_kept_teaches.show()
 
 # %% [markdown]
-# ## Drag it
+# ## Shake it
 #
-# How firm the switch is depends on how strongly the unit reads itself. Make it softer or firmer. The line shows how much
-# of the gradient is left, in powers of ten: at −3 it is a thousandth, at −6 a millionth.
+# How firm the switch is depends on how strongly the unit reads itself. Shake it, flip it, [make it soft](#switch.hold=0.9),
+# or [neither soft nor firm](#switch.hold=1). The bar shows how much of the gradient is lost, in powers of ten.
+#
+# <rv-switch id="switch" markdown>
 
 # %% tags=["remove-input"]
 from rnnvanish import plots
 
-weights = [0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0]
-drawn = [longterm.latch(0, weight) for weight in weights]
-at = list(range(0, longterm.STEPS + 1, 20))
-plots.slider(
-    id="firmness",
-    label="How strongly the unit reads itself",
-    unit="times",
-    values=weights,
-    start=len(weights) - 1,
-    x=at,
-    xlabel="steps",
-    ylabel="gradient that is left, in powers of ten",
-    log=False,
-    series={
-        "gradient": [[-float(longterm.lost(s, w)[k]) for k in at] for s, w in zip(drawn, weights, strict=True)],
-    },
-    says=[
-        f"{100 * longterm.kept(s):.0f} of 100 switches stand as they were set. The gradient has lost "
-        f"{float(longterm.lost(s, w)[-1]):.0f} powers of ten."
-        for s, w in zip(drawn, weights, strict=True)
-    ],
+rows = []
+for weight in (0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0):
+    drawn = longterm.latch(0, weight)
+    rows.append(
+        f"| {weight:g} | {100 * longterm.kept(drawn):.0f} of 100 | {float(longterm.lost(drawn, weight)[-1]):.0f} |"
+    )
+plots.say(
+    "| how strongly it reads itself | stand as they were set | powers of ten that the gradient has lost |\n|---|---|---|\n"
+    + "\n".join(rows)
 )
 
 # %% [markdown]
+# </rv-switch>
+#
 # A soft switch forgets, and a firm one keeps. But no setting of this switch keeps the gradient. The loss is smallest near
 # 1, where the switch is neither soft nor firm, and even there it is far too large. From there on, the firmer the switch,
 # the more is lost.
@@ -92,7 +84,9 @@ plots.slider(
 #
 # So a network could keep things. Does it learn to? Again the first input is 1 or -1, then noise comes, and at the end
 # the network must say what came first. This time 40 inputs have to be read. We try the network as PyTorch draws it, and one
-# whose weights at first only turn the state (an *orthogonal* start).
+# whose weights at first only turn the state (an *orthogonal* start). Both are trained here, on your own device.
+#
+# <rv-race id="race" kind="start" markdown>
 
 # %% tags=["hide-input"] alt="Line chart: right answers against steps of training. The default start stays near one half, which is guessing, throughout. The orthogonal start rises to nearly one within a few dozen steps and ends there, because it has learnt the task."
 import matplotlib.pyplot as plt
@@ -105,6 +99,12 @@ for start, style in (("default", "-"), ("orthogonal", "--")):
 ax.set(xlabel="steps of training", title="right answers (0.5 is guessing)", ylim=(0.3, 1.05))
 ax.legend()
 plt.show()
+
+# %% [markdown]
+# </rv-race>
+#
+# Is it always the first that fails? [With 10 steps between](#race.lag=10) both learn it. And [with larger
+# steps](#race.rate=0.01)?
 
 # %% tags=["remove-input"]
 longterm.default_does_not_learn.show()

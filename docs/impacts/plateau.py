@@ -106,34 +106,23 @@ plateau.every_way_leads_up.show()
 # %% [markdown]
 # ## Walk on
 #
-# Now we change the rule. We still go downhill. But each step has the same length, no matter how gentle the slope is.
-# Drag to choose how long a step is.
+# Here is the ground itself: a slice of the loss of this network, computed on your own device. Lower ground is darker. Walk
+# on by the old rule first, and nothing happens. Now we change the rule. We still go downhill. But each step has
+# [the same length](#walk.rule=same), no matter how gentle the slope is.
+#
+# <rv-plateau id="walk" markdown>
 
 # %% tags=["remove-input"]
-strides = [0.02, 0.03, 0.05, 0.08]
-walks = [plateau.walk(plateau.stuck(0)[0], stride) for stride in strides]
-longest = max(len(walk) for walk in walks)
-plots.slider(
-    id="stride",
-    label="Length of a step",
-    values=strides,
-    start=2,
-    x=range(longest),
-    xlabel="steps of the walk",
-    ylabel="loss",
-    log=False,
-    series={
-        "the walk": [walk + [float("nan")] * (longest - len(walk)) for walk in walks],
-        "guessing": [[plateau.TASK.floor] * longest for _ in walks],
-    },
-    says=[
-        f"Out after {len(walk) - 1} steps. "
-        + (f"Highest climb on the way: {up:.4f}." if (up := plateau.climb(walk)) >= 5e-5 else "It hardly ever climbed.")
-        if walk[-1] < plateau.OUT
-        else f"Not out after {len(walk) - 1} steps."
-        for walk in walks
-    ],
-)
+rows = []
+for stride in (0.02, 0.03, 0.05, 0.08):
+    walk = plateau.walk(plateau.stuck(0)[0], stride)
+    up = plateau.climb(walk)
+    out = f"{len(walk) - 1}" if walk[-1] < plateau.OUT else "not out"
+    rows.append(f"| {stride:g} | {out} | {f'{up:.4f}' if up >= 5e-5 else 'none'} |")
+plots.say("| length of a step | steps to the way out | highest climb |\n|---|---|---|\n" + "\n".join(rows))
+
+# %% [markdown]
+# </rv-plateau>
 
 # %% tags=["remove-input"]
 plateau.way_out_leads_up.show()

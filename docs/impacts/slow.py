@@ -36,37 +36,33 @@
 # ## The race
 #
 # The task is always the same. The first input is 1 or -1. Noise follows. At the end, the network must say what came
-# first. Drag to make the noise longer, and watch the network learn.
+# first. Your own device trains two networks here, side by side. One reads 5 inputs, the other more. The arrows show how
+# hard a batch of examples pushes the weights, and how far off the way to the answer. Press *Start*. Then [make the noise
+# longer](#race.lag=80), or [let it take larger steps](#race.rate=0.01).
+#
+# <rv-push id="race" markdown>
 
 # %% tags=["remove-input"]
 from rnnvanish import plots
 from rnnvanish.experiments import slow
 
-lengths = [5, 8, 12, 16, 20]
-lessons = [slow.lesson(length, seed=0, stop=False) for length in lengths]
-
-
-def smooth(scores, width=10):
-    return [sum(scores[max(0, k - width + 1) : k + 1]) / min(k + 1, width) for k in range(len(scores))]
-
-
-plots.slider(
-    id="length",
-    label="Length of the sequence",
-    unit="inputs",
-    values=lengths,
-    x=range(1, slow.PATIENCE + 1),
-    xlabel="steps of training",
-    ylabel="right answers (0.5 is guessing)",
-    log=False,
-    series={"this network": [smooth(lesson.scores) for lesson in lessons]},
-    says=[
-        f"It is learnt after {lesson.steps:.0f} steps of training."
+lessons = {length: slow.lesson(length, seed=0) for length in (5, 8, 12, 16, 20)}
+plots.say(
+    "Trained when this page was built: "
+    + ", ".join(
+        f"{length} inputs are learnt after {lesson.steps:.0f} steps"
         if lesson.learnt
-        else f"It is not learnt within {slow.PATIENCE} steps of training."
-        for lesson in lessons
-    ],
+        else f"{length} are not within {slow.PATIENCE}"
+        for length, lesson in lessons.items()
+    )
+    + "."
 )
+
+# %% [markdown]
+# </rv-push>
+#
+# The strips show the gradient at each input, row by row as training goes on. A strip ends when all is learnt, for then
+# there is nothing left to push for.
 
 # %% tags=["remove-input"]
 slow.learning_is_slow.show()

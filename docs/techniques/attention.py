@@ -44,6 +44,23 @@ from rnnvanish.experiments import attention
 plots.retention({"plain": attention.curve(False, 0), "with attention": attention.curve(True, 0)})
 plt.show()
 
+# %% [markdown]
+# Aim the torch yourself. Each page is as dark as the gradient that gets there. Take [the first page](#beam.page=1), or [a
+# longer book](#beam.length=80).
+#
+# <rv-beam id="beam" markdown>
+
+# %% tags=["remove-input"]
+plain, attending = attention.curve(False, 0), attention.curve(True, 0)
+rows = [
+    f"| {lag} | {plots.one_in(float(plain.gain[lag]))} | {plots.one_in(float(attending.gain[lag]))} |"
+    for lag in (1, 10, 40, 100)
+]
+plots.say("| steps back | plain | with attention |\n|---|---|---|\n" + "\n".join(rows))
+
+# %% [markdown]
+# </rv-beam>
+
 # %% tags=["remove-input"]
 attention.path_is_one_step.show()
 
@@ -53,8 +70,23 @@ attention.far_is_as_easy_as_near.show()
 # %% [markdown]
 # ## Does it learn?
 #
-# The network sees one sign, hears 40 steps of noise, and is asked for the sign. Or it adds two marked numbers of forty. With
-# attention the way back is short. Does that make the difference?
+# The network sees one sign, hears noise, and is asked for the sign. With attention the way back is short. Does that make the
+# difference? Two networks race here, on your own device. Try [larger steps of training](#race.rate=0.01), too, and other
+# weights: it is not always the same one that wins.
+#
+# <rv-race id="race" kind="attention" lag="20" markdown>
+
+# %% tags=["remove-input"]
+plots.say(
+    f"Before training, 20 steps back, {plots.one_in(float(plain.gain[20]))} of the gradient is left in the plain network, and "
+    f"{plots.one_in(float(attending.gain[20]))} with attention."
+)
+
+# %% [markdown]
+# </rv-race>
+#
+# Now many draws, each at the learning rate that suits it best: one sign and 40 steps of noise, or two marked numbers of forty
+# that have to be added.
 
 # %% tags=["remove-input"]
 attention.attention_learns.show()

@@ -70,29 +70,21 @@ initialisation.glorot_keeps_gradients.show()
 # %% [markdown]
 # ## Drag it
 #
-# Orthogonal weights turn the state, and neither shrink nor stretch it. Make them smaller or larger.
+# Orthogonal weights turn the state, and neither shrink nor stretch it. Make them smaller or larger, for all hundred
+# loudspeakers at once: [a little louder](#volume.scale=1.2), for instance.
+#
+# <rv-volume id="volume" markdown>
 
 # %% tags=["remove-input"]
 import math
 
 scales = [0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4]
 scaled = [curve(initialisation.layer("orthogonal", scale=scale), seed=0) for scale in scales]
-plots.slider(
-    id="scale",
-    label="Recurrent weights",
-    unit="times orthogonal",
-    values=scales,
-    start=scales.index(1.0),
-    x=range(101),
-    xlabel="steps back",
-    ylabel="gradient that is left",
-    series={"this start": [kept.gain.tolist() for kept in scaled]},
-    says=[
-        f"A hundred steps back, {plots.one_in(float(kept.gain[100]))} is left"
-        + ("." if math.isinf(kept.half_life) else f": the half-life is {kept.half_life:.1f} steps.")
-        for kept in scaled
-    ],
-)
+rows = [f"| {scale:g} | {plots.one_in(float(kept.gain[100]))} |" for scale, kept in zip(scales, scaled, strict=True)]
+plots.say("| times orthogonal | is left a hundred steps back |\n|---|---|\n" + "\n".join(rows))
+
+# %% [markdown]
+# </rv-volume>
 
 # %% [markdown]
 # Why is 1.0 too quiet? Because there is more in the way than the weights. Each state also passes through tanh, and tanh
@@ -119,7 +111,23 @@ initialisation.any_draw_is_as_good.show()
 # ## Does it learn?
 #
 # The network sees one sign, plus or minus. Then it hears 40 steps of noise. Then it is asked for the sign. It
-# is a task that wants nothing but memory. Each start is trained at the learning rate that suits it best.
+# is a task that wants nothing but memory. Let two starts race, on your own device.
+#
+# <rv-race id="race" kind="start" markdown>
+
+# %% tags=["remove-input"]
+plots.say(
+    "Before training, 40 steps back, "
+    + ", ".join(
+        f"{plots.one_in(float(kept.gain[40]))} of the gradient is left ({start})" for start, kept in curves.items()
+    )
+    + "."
+)
+
+# %% [markdown]
+# </rv-race>
+#
+# That was one draw, at one learning rate. Now each start is trained at the learning rate that suits it best.
 
 # %% tags=["remove-input"]
 initialisation.good_start_learns.show()

@@ -1,0 +1,201 @@
+// <rv-race>: two networks learn side by side to say what they read first, one as it comes and one cured. `kind` says which:
+// "start" (a plain network), "lstm", "gru" or "attention", which needs a figure with attention above it on its page.
+// needs: figure training slices shares strip halflife
+"use strict";
+
+(() => {
+  const { html, svg } = window.rvDraw;
+  const MOST = 600; // training steps after which nobody waits any more
+  const EVERY = 5; // training steps to a row of the strip
+  const SIZE = { units: 16, batch: 32, epoch: 20 };
+  const RATE = 0.01;
+  const HIGH = 56; // pixels of the line of losses
+  const COIN = Math.LN2; // loss of guessing
+
+  // A cure: its name, what it is called in a sentence, what rv.Run and what rnnvanish take for it.
+  const GATES = {
+    chrono: { name: "gates opened for it (chrono)", run: (lag) => ({ start: "chrono", option: lag + 1 }), mitigation: (lag) => `Chrono(span=${lag + 1})` },
+    open: { name: "gates opened to 88 %", run: () => ({ start: "open", option: 2 }), mitigation: () => "OpenGate(2.0)" },
+  };
+  const KINDS = {
+    start: {
+      cell: "Elman",
+      rate: 0.003,
+      cures: {
+        orthogonal: { name: "orthogonal weights", run: () => ({ start: "orthogonal" }), mitigation: () => "OrthogonalStart()" },
+        glorot: { name: "Glorot's weights", run: () => ({ start: "glorot" }), mitigation: () => "Glorot()" },
+      },
+    },
+    lstm: { cell: "LSTM", cures: GATES },
+    gru: { cell: "GRU", cures: GATES },
+    attention: {
+      cell: "Elman",
+      rate: 0.003,
+      cures: { attention: { name: "with attention", run: () => ({ attention: true }), mitigation: () => "AttentionOverPast()" } },
+    },
+  };
+
+  rv.Race = class extends rv.Live {
+    connectedCallback() {
+      this.kind ??= KINDS[this.getAttribute("kind")];
+      this.controls = this.listControls();
+      this.predict ??= { ask: "Which of the two learns it first?", answers: ["The first", "The second", "Neither of them"] };
+      super.connectedCallback();
+    }
+
+    listControls() {
+      const cures = Object.entries(this.kind.cures ?? {});
+      const choices = Object.fromEntries(cures.map(([key, { name }]) => [key, name]));
+      return {
+        lag: { label: "Steps that lie between", values: [5, 10, 20, 40, 60, 80], value: 40 },
+        ...(cures.length > 1 && { cure: { label: "The second has", choices, value: cures[0][0] } }),
+        rate: { label: "Learning rate", values: [0.001, 0.003, 0.01, 0.03], value: this.kind.rate ?? RATE, below: true },
+        seed: { hidden: true, value: 0 },
+      };
+    }
+
+    get cure() { return this.kind.cures[this.state.cure ?? Object.keys(this.kind.cures)[0]]; }
+
+    // Of each of the two: what it is called, and the options of its training.
+    entrants() {
+      const { lag } = this.state;
+      return [
+        { name: "As PyTorch starts it", short: "the one as it comes", lag },
+        { name: `${this.cure.name[0].toUpperCase()}${this.cure.name.slice(1)}`, short: "the other", lag, ...this.cure.run(lag) },
+      ];
+    }
+
+    shape() { return { cell: this.kind.cell, attention: this.getAttribute("kind") === "attention" }; }
+
+    build(picture) {
+      const grid = html("div");
+      grid.style.cssText = "display: grid; grid-template-columns: 1fr 1fr; gap: 1rem;";
+      this.lanes = [0, 1].map(() => {
+        const lane = { name: html("b"), score: html("strong"), word: html("span"), loss: svg("svg", { "aria-hidden": "true", height: HIGH }) };
+        lane.strip = new rv.Strip({ label: "Gradient at each input while it trains", rows: MOST / EVERY, height: 130 });
+        const title = html("p");
+        title.style.cssText = "margin: 0; line-height: 1.3; min-height: 2.6em; display: flex; align-items: end; hyphens: auto;";
+        title.append(lane.name);
+        const score = html("p");
+        score.style.cssText = "margin: 0; font-size: .72rem;";
+        lane.score.style.cssText = "font-size: 1.15rem; margin-inline-end: .35em; font-variant-numeric: tabular-nums;";
+        lane.word.style.display = "block"; // a line of its own: what changes its length moves nothing
+        score.append(lane.score, "right", lane.word);
+        const axis = html("p", { ariaHidden: "true" });
+        axis.style.cssText = "display: flex; justify-content: space-between; margin: 0; font-size: .66rem;";
+        axis.append(html("span", { textContent: "first input" }), html("span", { textContent: "last" }));
+        lane.loss.style.height = `${HIGH}px`;
+        lane.element = html("div");
+        lane.element.style.minWidth = 0;
+        lane.element.append(title, score, ...this.between(lane), lane.loss, lane.strip.element, axis);
+        return lane;
+      });
+      grid.append(...this.lanes.map(({ element }) => element));
+      picture.append(grid, rv.inkKey("Gradient at each input, training runs down:"));
+    }
+
+    between() { return []; }
+
+    compute() {
+      const { seed, rate } = this.state;
+      const { cell, units = SIZE.units } = this.kind;
+      const kind = { ...SIZE, cell, units, rate };
+      this.runs = this.entrants().map(({ name, short, ...options }) =>
+        Object.assign(new rv.Run({ ...kind, seed, most: MOST, every: EVERY, ...options }), { name, short, means: [] }));
+    }
+
+    get over() { return this.runs.every((run) => run.over); }
+
+    // The one that is behind goes on, so that both have always trained for as many steps.
+    advance(end) {
+      const run = this.runs.filter((each) => !each.over).sort((a, b) => a.steps - b.steps)[0];
+      if (!run) return false;
+      if (!run.step(end)) return true;
+      if (run.steps === 1) run.reach = rv.gain(run.net).at(-1);
+      if (run.steps % EVERY === 0) run.means.push(run.losses.slice(-EVERY).reduce((sum, loss) => sum + loss, 0) / EVERY);
+      return !this.over;
+    }
+
+    draw() {
+      this.runs.forEach((run, i) => {
+        const { name, score, word, loss, strip } = this.lanes[i];
+        const right = run.tests.at(-1)?.right;
+        name.textContent = run.name;
+        score.textContent = right === undefined ? "–" : `${Math.round(100 * right)} %`;
+        word.textContent = run.solved ? `learnt in ${run.solved} steps` : run.steps ? `after ${run.steps} steps` : "\u00a0";
+        this.line(loss, run.means);
+        strip.draw(run.rows.map(({ sizes }) => sizes), run.solved ? "learnt, stopped" : "");
+      });
+    }
+
+    // The loss, down from that of guessing.
+    line(into, means) {
+      const width = into.clientWidth || 150;
+      const y = (loss) => HIGH - 3 - (HIGH - 22) * Math.min(1.25, loss / COIN);
+      const points = means.map((loss, k) => `${((k * width * EVERY) / MOST).toFixed(1)},${y(loss).toFixed(1)}`);
+      into.setAttribute("viewBox", `0 0 ${width} ${HIGH}`);
+      into.replaceChildren(
+        svg("text", { x: 0, y: 11, style: "font-size: 11.5px" }, "loss (dashed: a coin’s)"),
+        svg("path", { d: `M0 ${y(COIN)}H${width}`, class: "rv-at" }),
+        svg("polyline", { points: points.join(" "), class: "rv-curve", style: "stroke: var(--rv-c1)" }),
+      );
+    }
+
+    outcome() {
+      const [one, other] = this.runs;
+      const how = (run) => {
+        const right = run.tests.at(-1)?.right ?? 0;
+        return `is right in ${Math.round(100 * right)} % after ${run.steps} steps${right < 0.6 ? ", no better than a coin" : ""}`;
+      };
+      const said = (text) => text[0].toUpperCase() + text.slice(1);
+      const [first, second] = (one.solved ?? Infinity) <= (other.solved ?? Infinity) ? [one, other] : [other, one];
+      if (second.solved && first.solved === second.solved) return `Both have learnt it after ${first.solved} steps.`;
+      if (first.solved && second.solved) return `${said(first.short)} learns it first, in ${first.solved} steps; ${second.short} needs ${second.solved}.`;
+      if (first.solved) return `${said(first.short)} has learnt it, in ${first.solved} steps; ${second.short} ${how(second)}.`;
+      return `${said(one.short)} ${how(one)}; ${other.short} ${how(other)}.`;
+    }
+
+    says() {
+      const [one, other] = this.runs;
+      if (!one.tests.length || !other.tests.length)
+        return `Each reads ${this.state.lag + 1} inputs, one after the other. At the end it must say whether the first was up or down.`;
+      return `${this.outcome()} Before training, ${rv.share(one.reach)} of the gradient got back to the first input, and ${rv.share(other.reach)} in ${other.short}.`;
+    }
+
+    rows() {
+      const [one, other] = this.runs;
+      const at = Array.from({ length: Math.max(...this.runs.map(({ tests }) => tests.length)) }, (_, i) => [
+        (i + 1) * SIZE.epoch, ...[one, other].flatMap(({ tests }) => [tests[i]?.right.toFixed(3), tests[i]?.loss.toFixed(3)])]);
+      return [["training steps", ...[one, other].flatMap(({ name }) => [`right (${name})`, `loss (${name})`])], ...at];
+    }
+
+    // Both before training; and the command that trains them, in a comment: it takes a minute.
+    python() {
+      const { lag, seed, rate } = this.state, { cell } = this.kind;
+      const cure = this.cure.mitigation(lag);
+      const command = (mitigation) => `# rnnvanish train --cell ${cell} --task recall --hidden_size ${SIZE.units} --task_options.length ${lag + 1} \\
+#   ${mitigation && `--mitigations "${mitigation}" `}--batch_size ${SIZE.batch} --lr ${rate} --clip 1 --seed ${seed} \\
+#   --steps_per_epoch ${SIZE.epoch} --epochs ${MOST / SIZE.epoch} --until_solved true --trainer.precision 64-true`;
+      return `import torch
+from torch.nn.functional import cross_entropy
+
+from rnnvanish.probes import retention
+from rnnvanish.task import stream
+from rnnvanish.training.learner import Learner
+
+for cure in ("", "${cure}"):
+    torch.manual_seed(${seed})
+    learner = Learner("${cell}", "recall", ${SIZE.units}, task_options={"length": ${lag + 1}}, mitigations=cure)
+    batch = learner.task.sample(${SIZE.batch}, stream(${seed}, 0, 0))
+    loss = lambda answer: cross_entropy(answer, batch.targets)
+    (curve,) = retention(learner.double(), batch.inputs.double(), loss).values()
+    print(f"{curve.gain[${lag}]:.2e}")
+
+# To train them:
+${command("")}
+${command(cure)}`;
+    }
+  };
+
+  rv.define("race", class extends rv.Race {});
+})();
