@@ -94,6 +94,41 @@ plots.say(
 beyond.half_life_foretells_memory.show()
 
 # %% [markdown]
+# ## Breath or legs?
+#
+# Who wins a race: the runner with the long breath, or the one with the long legs? The half-life is a network's breath. Its
+# legs are how many units it has, and how large its steps are when it learns.
+
+# %% tags=["remove-input"]
+from rnnvanish.experiments import what_decides
+
+what_decides.width_and_rate_decide_more.show()
+
+# %% [markdown]
+# ## Over the pass
+#
+# Who crosses a mountain pass sees far, for a moment. Before and after lies a valley, and one sees no farther than its walls.
+# Does a network see far on its way? We look at its half-life again and again while it learns to keep a sign for 20 steps.
+
+# %% tags=["hide-input"] alt="Line chart: half-life of the gradient against steps of training, vertical axis logarithmic, a line for each of three draws. All begin between one and two steps. Each climbs to more than thirty steps or beyond the top of the chart before a dot marks that it has learnt the task. Afterwards two fall back to where they began, and one stays high."
+from rnnvanish.experiments import during_training
+
+fig, ax = plt.subplots()
+for seed in range(3):
+    lives, learnt = during_training.course(seed)
+    (line,) = ax.plot([during_training.LOOK * place for place in range(len(lives))], lives, label=f"draw {seed + 1}")
+    if math.isfinite(learnt):
+        ax.plot(learnt, lives[round(learnt / during_training.LOOK)], "o", color=line.get_color())
+ax.set(yscale="log", xlabel="steps of training", title="half-life, in steps (a dot: it has learnt)")
+ax.set_yticks([0.5, 1, 10, 100, 1000], ["0.5", "1", "10", "100", "1000 or more"])
+ax.minorticks_off()
+ax.legend()
+plt.show()
+
+# %% tags=["remove-input"]
+during_training.lasts_as_at_the_start.show()
+
+# %% [markdown]
 # ## What this means
 #
 # **Keeping the gradient alive is needed, and it is not enough.** A short half-life is a warning to be taken seriously. A

@@ -13,6 +13,7 @@ from rnnvanish.experiments import (
     cures,
     dense_loss,
     depth,
+    during_training,
     emerges,
     exploding,
     gradients,
@@ -38,6 +39,7 @@ from rnnvanish.experiments import (
     transition,
     truncation,
     vanishing,
+    what_decides,
 )
 
 #: The experiments, in the order of the sections.
@@ -70,6 +72,8 @@ ALL: tuple[ModuleType, ...] = (
     attention,
     exploding,
     beyond,
+    what_decides,
+    during_training,
     real,
     cures,
     transformers,
