@@ -31,6 +31,11 @@
 #     The second. It is not depth alone that takes the gradient away. It is what the floors are made of, and how they start.
 #
 # ## Down the stairs
+#
+# Build a tower, and choose what its floors are made of. A bar is as long as what its floor hears of the complaint.
+
+# %% [markdown]
+# <rv-tower id="tower" markdown>
 
 # %% tags=["remove-input"]
 from rnnvanish import plots
@@ -63,6 +68,12 @@ plots.slider(
 )
 
 # %% [markdown]
+# </rv-tower>
+#
+# Swap [tanh](#tower.kind=tanh&tower.size=1) for [sigmoid](#tower.kind=sigmoid&tower.size=1), and three floors down there is
+# next to nothing. Then give sigmoid [four times the weights, and centre it](#tower.kind=centred&tower.size=4): it passes on
+# as much as tanh.
+#
 # The *Glorot start* is a way to draw the first weights, named after Xavier Glorot, who proposed it with Yoshua Bengio in
 # 2010. It draws them so large that a layer of tanh units neither shrinks nor stretches what passes through it.
 

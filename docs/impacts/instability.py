@@ -36,9 +36,11 @@
 #
 # ## Nudge it
 #
-# The copies are twins: the same weights, the same sequence. Only the first state differs, by a billionth. We measure
-# how far apart they are after each step. We draw five networks of each kind, and show the middle one. Drag to make the
-# recurrent weights smaller or larger than PyTorch draws them.
+# The copies are twins: the same weights, the same sequence. Only the first state differs. Drag one of them aside, and look
+# where both end. Then make the recurrent weights smaller or larger than PyTorch draws them.
+
+# %% [markdown]
+# <rv-twins id="twins" markdown>
 
 # %% tags=["remove-input"]
 import math
@@ -75,8 +77,16 @@ plots.slider(
 )
 
 # %% [markdown]
-# Where the line ends early, the twins are so close that a computer can no longer tell them apart. That is *below
-# resolution*. We do not call it zero.
+# </rv-twins>
+#
+# [As PyTorch draws it](#twins.weights=1&twins.nudge=1), the network is a bowl: however far aside one twin begins, after a few
+# steps they are the same. Make the weights [four times as large](#twins.weights=4&twins.nudge=0.01), and it is a hill. A
+# nudge of a hundredth is enough. The two bars below the twins belong together: where a nudge dies away on its way forward, so
+# does a gradient on its way back. Only a twin that [begins far aside](#twins.weights=4&twins.nudge=1) can part no further,
+# while the gradient grows on.
+#
+# Where a bar is hatched, [the twins are so close](#twins.weights=1&twins.nudge=1e-9) that a computer can no longer tell them
+# apart. That is *below resolution*. We do not call it zero.
 
 # %% tags=["remove-input"]
 instability.vanishing_is_unstable.show()

@@ -39,7 +39,11 @@
 # ## The trial
 #
 # A case has 30 inputs. The first is the good witness, the last is the poor one, and between them is noise. After
-# training, we turn round what one witness says, and count how many answers change.
+# training, we turn round what one witness says, and count how many answers change. Train a judge of your own, here in your
+# browser, and let the witnesses say what you like.
+
+# %% [markdown]
+# <rv-witnesses id="witnesses" markdown>
 
 # %% tags=["hide-input"]
 from rnnvanish.experiments import recent
@@ -51,6 +55,13 @@ for start in ("default", "orthogonal"):
     print(f"{start} start: {task.score(judge(cases.inputs), cases):.0%} right")
     print(f"  change with the first: {recent.swayed(judge, cases, 0):.0%}")
     print(f"  change with the last:  {recent.swayed(judge, cases, -1):.0%}")
+
+# %% [markdown]
+# </rv-witnesses>
+#
+# At first this judge believes the last witness. Now let him learn in [larger steps](#witnesses.rate=0.01): after some eighty
+# of them he changes his mind. From [an orthogonal start](#witnesses.start=orthogonal) he soon believes the first witness, also
+# in small steps. It depends on the draw, too: *Again, with other weights* trains another one.
 
 # %% tags=["remove-input"]
 recent.the_last_is_believed_first.show()
@@ -75,7 +86,7 @@ plots.say(
 recent.the_last_word_wins.show()
 
 # %% [markdown]
-# The second network above differs from the first in one thing only. Its weights at first only turn the state (an *orthogonal* start).
+# An *orthogonal* start differs from PyTorch's in one thing only. The recurrent weights at first only turn the state.
 
 # %% tags=["remove-input"]
 recent.every_start_believes_the_last.show()

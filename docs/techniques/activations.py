@@ -36,6 +36,9 @@
 # Tanh, ReLU, and two relatives of ReLU that let a little through below zero. The network and its first weights are the
 # same. After how many steps is half of the gradient gone?
 
+# %% [markdown]
+# <rv-parts id="parts" markdown>
+
 # %% tags=["hide-input"] alt="Bar chart: half-life of the gradient in steps, with tanh, with ReLU and with its two relatives. The bar of tanh is the longest, about one and a half steps. Those of ReLU and its relatives are shorter, about one step."
 import matplotlib.pyplot as plt
 
@@ -45,12 +48,24 @@ from rnnvanish.experiments.workbench import curve
 
 kinds = {"tanh": "tanh"} | activations.RECTIFIERS
 curves = {name: curve(activations.layer(kind), seed=0) for name, kind in kinds.items()}
-fig, ax = plt.subplots(figsize=(4.6, 2.3))
+fig, ax = plt.subplots(figsize=(6.4, 2.3))
 bars = ax.barh(list(curves), [kept.half_life for kept in curves.values()], color=["C0", "C1", "C1", "C1"])
 ax.bar_label(bars, fmt="%.1f", padding=4)
 ax.set(xlabel="half-life of the gradient, in steps", xlim=(0, 2))
 ax.invert_yaxis()
 plt.show()
+
+# %% tags=["remove-input"]
+half, of_relu = (curves[name].half_life for name in ("tanh", "ReLU"))
+plots.say(f"With tanh half of the gradient is gone after {half:.1f} steps, with ReLU after {of_relu:.1f}.")
+
+# %% [markdown]
+# </rv-parts>
+#
+# Each row is a unit, lit as far back as the gradient gets. Put in [ReLU](#parts.part=relu&parts.start=torch): it is darker
+# sooner. Now change the start, too: [from the identity](#parts.part=relu&parts.start=identity), most rows stay lit for long,
+# and go dark one by one. Where a step has [a single number](#parts.part=relu&parts.start=identity&parts.features=1), they go
+# dark all at once.
 
 # %% tags=["remove-input"]
 activations.rectifiers_vanish_less.show()
@@ -72,9 +87,14 @@ activations.relu_learns.show()
 #
 # Now the same over a hundred steps. Look at the end of the curve of ReLU from the identity.
 
-# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back. Tanh and ReLU fall steeply, ReLU faster. ReLU from the identity stays near all for some dozens of steps, and then drops to nothing."
+# %% tags=["hide-input"] alt="Line chart: gradient that is left, in per cent, against steps back. Tanh and ReLU are at nothing within a few steps. ReLU from the identity stays near all for some dozens of steps, falls, and drops to nothing at the end."
 curves["ReLU from the identity"] = curve(activations.layer("relu", identity=True), seed=0)
-plots.retention({name: curves[name] for name in ("tanh", "ReLU", "ReLU from the identity")})
+fig, ax = plt.subplots(figsize=(6.4, 2.8))
+for name, lag, style in (("tanh", 2, "--"), ("ReLU", 1, ":"), ("ReLU from the identity", 30, "-")):
+    left = [100 * each for each in curves[name].gain.tolist()]
+    (line,) = ax.plot(left, style)
+    ax.annotate(name, (lag, left[lag]), (8, 2), textcoords="offset points", color=line.get_color())
+ax.set(xlabel="steps back", title="gradient that is left, in per cent", ylim=(-3, 110))
 plt.show()
 
 # %% [markdown]

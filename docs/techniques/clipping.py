@@ -28,6 +28,20 @@
 # ??? question "Show the answer"
 #     None. Clipping only ever shortens.
 #
+# ## The leash
+#
+# A gradient is an arrow: it points where training should go, and its length says how much. Drag the arrow.
+
+# %% [markdown]
+# <rv-leash id="leash">
+# <p>An arrow of two leashes' length is shortened to one leash, and points where it pointed before. An arrow of 0.3 leashes
+# stays as it is. Where each of its two numbers is held by itself, an arrow of two leashes that points 20 degrees upwards is
+# shortened to 1.21, and turned by 14 degrees.</p>
+# </rv-leash>
+#
+# [A short arrow](#leash.length=0.3&leash.kind=norm) never moves, however short it is. And a leash
+# [on each number](#leash.kind=value&leash.length=2&leash.way=20) does more than shorten: it turns the arrow.
+#
 # ## What comes out
 #
 # Each gradient goes in with one size and comes out with another. Both are counted in lengths of the leash.

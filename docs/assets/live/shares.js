@@ -15,6 +15,9 @@ globalThis.rv ||= {};
     return `1 in ${n === size ? (name ? "a" : "1") : Number((n / size).toPrecision(2))}${name && ` ${name}`}`;
   };
 
+  // 3100 is "3.1 thousand times".
+  rv.times = (x) => `${x < 10 ? Number(x.toPrecision(2)) : rv.share(1 / x).replace("1 in ", "")} times`;
+
   // From 1, where all arrives, to 0 at `decades` powers of ten less, evenly in powers of ten.
   rv.ink = (x, decades = 6) => (x > 0 ? Math.min(1, Math.max(0, 1 + Math.log10(x) / decades)) : 0);
 })();

@@ -34,3 +34,13 @@ rv.grab = (sheet, down, moved, up = () => {}) => {
       up(...at(event));
     });
 };
+
+// Slanted lines in a rectangle: what the number format cannot hold.
+rv.hatch = (x, y, width, height) => {
+  let d = "";
+  for (let at = x - height; at < x + width; at += 6) {
+    const [from, to] = [Math.max(at, x), Math.min(at + height, x + width)];
+    if (to > from) d += `M${from} ${y + height - from + at}L${to} ${y + height - to + at}`;
+  }
+  return window.rvDraw.svg("path", { d, stroke: "currentColor", opacity: 0.5 });
+};
