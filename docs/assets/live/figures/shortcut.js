@@ -101,8 +101,8 @@
       parts.push(svg("text", { x: 0, y: below, style: "fill: var(--rv-quiet)" }, "Draw a line: up for lifts, along for a bus"));
       const share = (name, value, colour) => ({ name, value, said: said(value), colour });
       const bars = rv.bars(width, below + 14, [
-        share("Gets down to the ground floor, at the end", left[0][0], "var(--rv-c1)"),
-        share(`Gets there ${STEPS} steps before`, left[0][STEPS], "var(--rv-c2)"),
+        share("Gets to the ground floor", left[0][0], "var(--rv-c1)"),
+        share(`and ${STEPS} steps back`, left[0][STEPS], "var(--rv-c2)"),
       ], { low: 1e-24, high: 1e4, log: true, marks: [[1e-24, "1 in 10²⁴"], [1e-12, "1 in a trillion"], [1, "all"]] });
       rv.sheet(this.sheet, width, below + 14 + bars.height, [...parts, ...bars.parts], `Four floors of a street of ${SHOWN + 1} houses; a floor is as blue as the gradient that gets there. ${this.says()}`);
     }

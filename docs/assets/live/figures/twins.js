@@ -86,8 +86,8 @@
         svg("text", { x: width, y: 12, "text-anchor": "end", style: "fill: var(--rv-c1)" }, "drag the second one"),
       );
       const bars = rv.bars(width, 224, [
-        { name: "Left of the nudge", value: left, said: this.blurred ? "below what numbers hold" : said(left), colour: "var(--rv-c1)", hatched: this.blurred },
-        { name: "Left of a gradient, on its way back", value: gradient, said: said(gradient), colour: "var(--rv-c0)" },
+        { name: "Of the nudge", value: left, said: this.blurred ? "below what numbers hold" : said(left), colour: "var(--rv-c1)", hatched: this.blurred },
+        { name: "Of a gradient, going back", value: gradient, said: said(gradient), colour: "var(--rv-c0)" },
       ], { low: 1e-12, high: 1e12, from: 1, log: true, marks: [[1e-12, "1 in a trillion"], [1, "all"], [1e12, "a trillion times"]] });
       rv.sheet(this.sheet, width, 224 + bars.height, [...parts, ...bars.parts], `The answers of two twins over ${STEPS} steps, and two bars. ${this.says()}`);
     }
