@@ -90,11 +90,14 @@ slopes = {name: torch.autograd.grad(output.sum(), inputs)[0] for name, output in
 
 fig, (left, right) = plt.subplots(ncols=2)
 for name in curves:
-    left.plot(inputs.detach(), outputs[name].detach(), label=name)
-    right.plot(inputs.detach(), slopes[name], label=name)
+    left.plot(inputs.detach(), outputs[name].detach())
+    right.plot(inputs.detach(), slopes[name])
+left.annotate("tanh", (-0.6, -0.75), color="C0")
+left.annotate("sigmoid", (-4.9, 0.22), color="C1")
+right.annotate("tanh", (0.9, 0.75), color="C0")
+right.annotate("sigmoid", (1.7, 0.2), color="C1")
 left.set(xlabel="input", title="output")
 right.set(xlabel="input", title="slope")
-fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 plt.show()
 
 # %% tags=["remove-input"]

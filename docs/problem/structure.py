@@ -100,10 +100,13 @@ one = structure.change_by_step(*structure.network(seed=0), at=60)
 both = structure.change_by_step(*structure.network(seed=0, bidirectional=True), at=60)
 
 fig, ax = plt.subplots()
-ax.plot(one, label="one direction")
-ax.plot(both, label="both directions")
+ax.plot(one)
+ax.plot(both)
+ax.axvline(60, color="C2", linestyle=":")
+ax.annotate("from here on, other words ", (60, 0.8), ha="right", color="C2", xycoords=("data", "axes fraction"))
+ax.annotate("one direction: nothing before it moves", (1, 0.05), color="C0")
+ax.annotate("both directions ", (56, 0.3), ha="right", color="C1")
 ax.set(xlabel="step", title="change of the output")
-ax.legend(loc="upper left")
 plt.show()
 
 # %% tags=["remove-input"]

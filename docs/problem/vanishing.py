@@ -203,7 +203,7 @@ plots.slider(
 # ## Would a larger network help?
 #
 # Perhaps with a larger note? That is, with a wider state, which holds more numbers? Look again at the two strips above:
-# [16 units and 32](#strip.units=16), or [64 and 128](#strip.units=64).
+# [8 units and 16](#strip.units=8), [16 and 32](#strip.units=16), or [32 and 64](#strip.units=32).
 
 # %% tags=["remove-input"]
 vanishing.larger_network_forgets_more_slowly.show()

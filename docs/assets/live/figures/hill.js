@@ -1,11 +1,12 @@
 // <rv-hill>: one step downhill, as long as the reader likes: what the slope promised, and what the loss really does.
-// needs: ../draw figure people small
+// needs: ../draw figure people slices small
 "use strict";
 
 (() => {
   const SEED = 0, STEPS = 30, LONGEST = 2;
   const { svg, fill } = window.rvDraw;
   const HEIGHT = 300, TOP = 46, BOTTOM = 40;
+  const POINTS = 40; // of the ground that is drawn
   const REACH = 34; // pixels around the person, for a finger
 
   rv.define("hill", class extends rv.Figure {
@@ -23,7 +24,12 @@
       this.gradient = this.net.grad.slice();
       this.gradient[this.gradient.length - 1] = 0; // the network of this page has no bias at its read-out
       this.steepness = this.gradient.reduce((sum, slope) => sum + slope * slope, 0);
-      this.hill = Array.from({ length: 41 }, (_, i) => (LONGEST * i) / 40).map((rate) => [rate, this.after(rate)]);
+      this.hill = [[0, this.start], [LONGEST, this.after(LONGEST)]];
+      this.stop = rv.slices(() => {
+        const rate = (LONGEST * (this.hill.length - 1)) / POINTS;
+        this.hill.splice(-1, 0, [rate, this.after(rate)]);
+        return this.hill.length <= POINTS;
+      }, (last) => last && this.draw());
       this.seen = 0; // how far out of the fog the ground is
       const step = (x) => {
         const { min, max, step: grain } = this.controls.rate;
@@ -32,6 +38,8 @@
       };
       rv.grab(this.sheet, (x, y) => Math.hypot(x - this.foot[0], y - this.foot[1]) < REACH, step);
     }
+
+    disconnectedCallback() { this.stop(); }
 
     // The loss after a step of this length against the gradient.
     after(rate) {
@@ -47,7 +55,7 @@
 
     draw() {
       const { width, start } = this, rate = this.state.rate;
-      const left = (this.left = 16), [low, high] = [-0.15 * start, 1.05 * Math.max(...this.hill.map(([, loss]) => loss))];
+      const left = (this.left = 16), [low, high] = [-0.15 * start, 1.05 * Math.max(start, this.hill.at(-1)[1])];
       const px = (x) => left + ((width - left - 14) * x) / LONGEST;
       const py = (y) => TOP + ((HEIGHT - TOP - BOTTOM) * (high - Math.max(low, Math.min(high, y)))) / (high - low);
       const ground = [...this.hill, [rate, start - this.real]].sort(([a], [b]) => a - b);
@@ -58,7 +66,7 @@
       const shadow = rv.people(1, left - 17, left + 17, py(start), 1);
       this.foot = [px(rate), py(landed) - 16];
       const up = this.real < 0;
-      const side = px(rate) > width - 200 && px(rate) > 190 ? -1 : 1;
+      const side = px(rate) > width / 2 ? -1 : 1;
       const label = (y, text, colour, where = side) => svg("text", {
         class: "rv-over", x: px(rate) + 22 * where, y, "text-anchor": where < 0 ? "end" : "start", style: `fill: ${colour}; font-weight: 600`,
       }, text);
@@ -69,14 +77,14 @@
         svg("path", { d: path(known), fill: "none", "stroke-width": 3, style: "stroke: var(--rv-c2)" }),
         rest.length > 1 && svg("path", { d: path(rest), fill: "none", "stroke-width": 2, "stroke-dasharray": "2 6", style: "stroke: var(--rv-quiet)", opacity: 0.45 }),
         svg("path", { d: `M${left} ${py(start)}H${width - 14}`, "stroke-dasharray": "5 4", style: "stroke: var(--rv-quiet)" }),
-        svg("text", { class: "rv-over", x: width - 14, y: py(start) - 6, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, "as high as at the start"),
+        svg("text", { class: "rv-over", x: width - 14, y: py(start) - 6, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, width < 420 ? "start height" : "as high as at the start"),
         svg("path", { d: `M${px(0)} ${py(start)}L${px(Math.min(rate, (start - low) / this.steepness))} ${py(hoped)}`, "stroke-width": 2.5, "stroke-dasharray": "8 4", style: "stroke: var(--rv-c0)" }),
         svg("path", { d: `M${px(rate)} ${py(landed)}V${py(hoped)}`, "stroke-width": 1.5, style: "stroke: var(--rv-c1)" }),
         shadow.one(0, { opacity: 0.35 }),
         person.one(0, { style: `${rv.GRAB}; fill: var(--md-default-bg-color)` }),
         svg("circle", { cx: px(rate), cy: py(landed), r: 6, style: `${rv.GRAB}; fill: var(--rv-c${up ? 1 : 2})` }),
         !below && svg("circle", { cx: px(rate), cy: py(hoped), r: 5, fill: "none", "stroke-width": 2.5, style: "stroke: var(--rv-c0)" }),
-        label(below ? floor - 6 : Math.min(py(hoped) + 18, floor - 6), below ? "promised: far below here" : "promised", "var(--rv-c0)"),
+        label(below ? floor - 6 : Math.min(py(hoped) + 18, floor - 6), below ? "promised: far below" : "promised", "var(--rv-c0)"),
         label(py(landed) - 20, up ? "higher than before" : "where you land", `var(--rv-c${up ? 1 : 2})`),
         svg("path", { d: `M${left} ${floor}H${width - 14}`, stroke: "currentColor" }),
         svg("text", { x: left, y: HEIGHT - 22 }, "0"),

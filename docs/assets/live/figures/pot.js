@@ -7,7 +7,9 @@
   const PEOPLE = 60, GROUP = 10, POT = 170;
   const { svg } = window.rvDraw;
   const amount = (x) => x.toFixed(1);
-  const part = (x) => (x > 0.0995 ? `${Math.round(100 * x)} %` : rv.share(x));
+  const HIGHEST = 1.6; // coins that a bar can show
+  const part = (x) => (x > 0.995 ? "nearly all" : x > 0.0995 ? `${Math.round(100 * x)} %` : rv.share(x));
+  const exactly = (x) => (x > 1e-6 ? ` (${x.toPrecision(3)})` : "");
 
   rv.define("pot", class extends rv.Figure {
     controls = {
@@ -36,10 +38,11 @@
     draw() {
       const { width, coins, groups } = this, row = rv.people(PEOPLE, 0, width - 34, 96, 0.6), parts = [];
       const top = 96 - 44 * row.scale, most = Math.min(0.46 * row.step, 9), tall = 33;
-      parts.push(svg("text", { x: 0, y: 13 }, "What arrives of each one's coin"));
+      const more = coins[0] > HIGHEST && ` (of the first one, ${coins[0].toFixed(1)}: cut off)`;
+      parts.push(svg("text", { x: 0, y: 13 }, `What arrives of each one's coin${more || ""}`));
       parts.push(svg("path", { d: `M0 ${top - 8}H${width - 34}`, style: "stroke: var(--rv-line)" }));
       coins.forEach((coin, i) => {
-        const high = Math.min(coin, 1.6) * tall;
+        const high = Math.min(coin, HIGHEST) * tall;
         parts.push(row.one(i, { "stroke-width": 3 }));
         parts.push(svg("rect", { x: row.at(i) - most, y: top - 8 - tall, width: 2 * most, height: tall, style: "fill: var(--rv-soft)" }));
         parts.push(svg("rect", { x: row.at(i) - most, y: top - 8 - high, width: 2 * most, height: high, style: "fill: var(--rv-c1)" }));
@@ -58,7 +61,7 @@
       parts.push(svg("path", { d: `M2 ${y + 10}V${y + POT + 6}q0 14 14 14H${wide - 16}q14 0 14-14V${y + 10}`, fill: "none", stroke: "currentColor", "stroke-width": 2.5, "stroke-linecap": "round" }));
       // Each group has a line of its own, near its layer; the lines never cross and never overlap.
       labels.forEach(([i, middle], k) => {
-        const line = y + 28 + 28 * k, text = `people ${GROUP * i + 1} to ${GROUP * (i + 1)}: `;
+        const line = y + 28 + 28 * k, text = `${width < 420 ? "" : "people "}${GROUP * i + 1} to ${GROUP * (i + 1)}: `;
         parts.push(svg("path", { d: `M${wide - 8} ${middle.toFixed(1)}L${wide + 14} ${line - 4}`, style: "stroke: var(--rv-quiet)" }));
         const label = svg("text", { x: wide + 18, y: line, ...(i === 0 && { "font-weight": 700 }) }, text);
         label.append(svg("tspan", { "font-weight": 700 }, part(groups[i])));
@@ -69,7 +72,7 @@
 
     says() {
       const { keeps } = this.state, [first] = this.groups, last = this.groups.at(-1);
-      const lead = `Sixty coins were put in, ${amount(this.pot)} are in the pot. The last ten people have ${part(last)} of it, the first ten ${part(first)} (${first.toPrecision(3)}).`;
+      const lead = `Sixty coins were put in, ${amount(this.pot)} are in the pot. The last ten people have ${part(last)} of it, the first ten ${part(first)}${exactly(first)}.`;
       if (keeps > 1.005) return `${lead} Each hand adds something: those far away shout down the others.`;
       return keeps > 0.995 ? `${lead} Nobody takes anything, so all have the same say.` : lead;
     }

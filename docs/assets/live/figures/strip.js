@@ -59,7 +59,7 @@
       cell: { label: "Network", choices: { Elman: "plain", LSTM: "LSTM", GRU: "GRU" }, value: "Elman" },
       start: { label: "Started as by", choices: { torch: "PyTorch", keras: "Keras" }, value: "torch" },
       length: { label: "Steps back", values: [25, 50, 100, 200], value: 100 },
-      units: { label: "Units", values: [8, 16, 32, 64], value: 32 },
+      units: { label: "Units", values: [8, 16, 32], value: 32 },
       seed: { hidden: true, value: 0 },
     };
 
@@ -106,7 +106,7 @@
         parts.push(svg("rect", { x: 0, y, width, height: TALL, style: "fill: none; stroke: var(--rv-quiet)" }));
         for (let lag = 0; lag < steps; lag++)
           if (rv.ink(gain[lag]) > 0)
-            parts.push(svg("rect", { x: px(steps - 1 - lag), y, width: px(1) + 0.4, height: TALL, style: "fill: var(--rv-c0)", "fill-opacity": rv.ink(gain[lag]).toFixed(3) }));
+            parts.push(svg("rect", { x: px(steps - 1 - lag), y, width: px(1), height: TALL, "shape-rendering": "crispEdges", style: "fill: var(--rv-c0)", "fill-opacity": rv.ink(gain[lag]).toFixed(3) }));
         if (zero > 0) {
           parts.push(hatch(y, px(zero)));
           parts.push(svg("text", { class: "rv-over", x: px(zero) + ROOM < width / 2 + ROOM / 2 ? px(zero) + 6 : 6, y: y + TALL / 2 + 5 }, "exactly 0 in single precision"));
