@@ -1,6 +1,6 @@
 // <rv-strip>: how much of the gradient at the end reaches each step, for a network and for one twice as wide; hatched where
 // single precision has nothing left but zero.
-// needs: ../draw figure halflife network numbers shades shares sheet slices small starts
+// needs: ../draw figure halflife network numbers shades shares sheet slices small
 "use strict";
 
 (() => {
@@ -10,14 +10,17 @@
   const MODULES = { Elman: "nn.RNN", LSTM: "nn.LSTM", GRU: "nn.GRU" };
   const NAMES = { Elman: "a plain network", LSTM: "an LSTM", GRU: "a GRU" };
   const SOFTWARE = { torch: "PyTorch", keras: "Keras" };
-  const { svg } = window.rvDraw;
+  const { html, svg } = window.rvDraw;
 
-  // Few need it, so it comes when somebody does.
-  const here = document.currentScript.src;
-  let there; // whether single precision is
-  const load = () => {
-    const script = window.rvDraw.html("script", { src: new URL("../single.js", here).href, onload: () => (there = true), onerror: () => (there = false) });
-    document.head.append(script);
+  // Few need Keras' start and single precision: they come when somebody does. True once a script is there, false if it failed.
+  const here = document.currentScript.src, found = {};
+  const there = (name) => {
+    if (!(name in found)) {
+      found[name] = undefined;
+      const come = (yes) => () => (found[name] = yes);
+      document.head.append(html("script", { src: new URL(`../${name}.js`, here).href, onload: come(true), onerror: come(false) }));
+    }
+    return found[name];
   };
 
   // What rnnvanish's workbench measures: floats are drawn, and computed with in double precision, or as they are.
@@ -32,13 +35,13 @@
 
   // One of the two strips, in pieces.
   function* measure(state, units) {
+    while (state.start === "keras" && there("starts") === undefined) yield;
     const net = network(state, units, false);
     yield* net.pieces();
     const gain = rv.gain(net), made = { units, gain, halfLife: rv.halfLife(gain), zero: 0 };
     const small = Math.min(...gain) < SMALLEST;
-    if (small && there === undefined) load();
-    while (small && there === undefined) yield;
-    if (small && there) {
+    while (small && there("single") === undefined) yield;
+    if (small && there("single")) {
       const rough = network(state, units, true);
       yield* rough.pieces();
       made.zero = rough.sizes().slice(1).findIndex((size) => size > 0); // the steps before this one get nothing
