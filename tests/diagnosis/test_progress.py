@@ -2,6 +2,7 @@
 
 import io
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -71,3 +72,32 @@ def test_what_the_model_says_has_a_line_of_its_own(at_once, monkeypatch):
     _, _, between = error.getvalue().partition("loss is large")[0].rpartition("running the model")
     assert "\x1b[2K" in between  # the line was erased before
     assert "loss is large\n" in error.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "after"), [(True, 0.0), (True, 60.0), (False, 0.0)], ids=["notebook", "quick", "shell"]
+)
+def test_a_notebook_is_shown_what_is_done_below_its_cell(monkeypatch, kernel, after):
+    monkeypatch.setattr(progress, "AFTER", after)
+    shell = SimpleNamespace(kernel=None) if kernel else SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    error = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", error)
+    with progress.shown_in_notebook():
+        progress.doing("trying cure 1")
+        progress.doing("done")
+    progress.doing("nobody listens")
+    shown = "\rtrying cure 1\rdone         \r             \r"
+    assert error.getvalue() == (shown if kernel and not after else "")
+
+
+def test_where_somebody_else_shows_it_a_notebook_does_not(monkeypatch):
+    monkeypatch.setattr(progress, "AFTER", 0.0)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=None)))
+    error, told = io.StringIO(), []
+    monkeypatch.setattr(sys, "stderr", error)
+    token = progress._show.set(told.append)
+    with progress.shown_in_notebook():
+        progress.doing("something")
+    progress._show.reset(token)
+    assert (error.getvalue(), told) == ("", ["something"])

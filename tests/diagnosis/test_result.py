@@ -1,5 +1,7 @@
 """What is healthy, what is not read, and what is judged."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -67,3 +69,15 @@ def test_one_step_is_nothing_to_carry_and_not_healthy():
 def test_a_loop_goes_by_its_name_that_of_its_module_or_of_what_holds_it(name, fits):
     assert is_named("a.lstm/layer0/forward", name) == fits
     assert module_name("a.lstm (call 2)/layer0/forward") == "a.lstm"
+
+
+def test_a_notebook_shows_the_report_and_one_line_is_enough_for_the_rest(tmp_path):
+    found = diagnosed(Two("one", "other"))
+    assert repr(found) == f"<Diagnosis of {found.answer}>"
+    assert "\n" not in repr(found)
+    html = found._repr_html_()
+    assert html.startswith("<iframe ")
+    assert html.count("<") == 2  # whatever the page has is its own: the frame, and its end
+    assert "one/layer0/forward" in html
+    text = found.to_json()
+    assert json.loads(text) == json.loads(found.to_json(tmp_path / "report.json").read_text())

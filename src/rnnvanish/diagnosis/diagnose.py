@@ -17,7 +17,7 @@ from rnnvanish.diagnosis.examine import examine
 from rnnvanish.diagnosis.fault import Subject
 from rnnvanish.diagnosis.find_faults import findings, findings_without_gradient, unread_curves
 from rnnvanish.diagnosis.outlook.outlook import Outlook, outlook
-from rnnvanish.diagnosis.progress import doing
+from rnnvanish.diagnosis.progress import doing, shown_in_notebook
 from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.live import Cells, live_cells, unwrapped
 from rnnvanish.measure import Measures
@@ -81,7 +81,10 @@ def diagnose(
     """
     if lag is not None and lag < 1:
         raise ValueError(f"A lag of at least 1 step is needed, got {lag}.")
-    with preserve(model, loss, inputs):  # hooks and functions that it holds are shared by its copies
+    with (
+        shown_in_notebook(),
+        preserve(model, loss, inputs),
+    ):  # hooks and functions that it holds are shared by its copies
         return _diagnose(model, inputs, loss, cells, batches, segment, lag, train, full, layers, quick, optimizer)
 
 

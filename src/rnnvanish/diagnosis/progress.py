@@ -1,6 +1,7 @@
-"""What a diagnosis is doing, shown to whoever waits for it at a terminal."""
+"""What a diagnosis is doing, shown to whoever waits for it at a terminal or in a notebook."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -48,3 +49,32 @@ def shown(wanted: bool) -> Iterator[None]:
         timer.join()
         display.stop()
         _show.reset(token)
+
+
+@contextmanager
+def shown_in_notebook() -> Iterator[None]:
+    """Show below the cell of a notebook what is done, if it takes its time and nobody else shows it."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if not hasattr(shell, "kernel") or _show.get() is not None:
+        yield
+        return
+    began, width = time.monotonic(), 0
+
+    def show(what: str) -> None:
+        nonlocal width
+        if time.monotonic() - began >= AFTER:
+            width = max(width, len(what))
+            _write(what.ljust(width))
+
+    token = _show.set(show)
+    try:
+        yield
+    finally:
+        _show.reset(token)
+        if width:
+            _write(" " * width + "\r")
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(f"\r{text}")
+    sys.stderr.flush()

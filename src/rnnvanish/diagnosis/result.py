@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from rnnvanish.diagnosis.fault import Finding
 from rnnvanish.diagnosis.outlook.outlook import Outlook
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """What `diagnose` found.
 
@@ -146,9 +146,25 @@ class Diagnosis:
         }
         return {**plain(curve), **plain(beside)}
 
-    def to_json(self, path: str | Path) -> Path:
-        """Write the report as JSON."""
-        return write_whole(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+    def __repr__(self) -> str:
+        return f"<Diagnosis of {self.answer}>"
+
+    def _repr_html_(self) -> str:
+        """The report in a notebook: a page in a frame, whose style is nobody else's."""
+        from rnnvanish.diagnosis.report.page import framed
+
+        return framed(self.contents(full=True))
+
+    @overload
+    def to_json(self) -> str: ...
+
+    @overload
+    def to_json(self, path: str | Path) -> Path: ...
+
+    def to_json(self, path: str | Path | None = None) -> str | Path:
+        """The report as JSON: its text, or, if `path` is given, the file that it is written to, whole or not at all."""
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        return text if path is None else write_whole(path, text + "\n")
 
     def to_html(self, path: str | Path) -> Path:
         """Write the report as one page that needs nothing else."""

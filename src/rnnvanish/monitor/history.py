@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor
@@ -92,8 +92,14 @@ class History:
             lines.append(f"  {printable(layer)}: half-life {lives}, {first.verdict} → {last.verdict}")
         return "\n".join(lines)
 
-    def to_json(self, path: str | Path | None = None) -> str:
-        """The history as JSON, nan as null and infinity as the word; written to a file, whole or not at all, if `path` is given."""
+    @overload
+    def to_json(self) -> str: ...
+
+    @overload
+    def to_json(self, path: str | Path) -> Path: ...
+
+    def to_json(self, path: str | Path | None = None) -> str | Path:
+        """The history as JSON, nan as null: its text, or, if `path` is given, the file that it is written to, whole or not at all."""
         measurements = [
             {name: value.tolist() if isinstance(value, Tensor) else value for name, value in vars(each).items()}
             for each in self.measurements
@@ -101,9 +107,7 @@ class History:
         text = to_json(
             {"kind": KIND, "schema": SCHEMA, "model": self.model, "unit": self.unit, "measurements": measurements}
         )
-        if path is not None:
-            write_whole(path, text + "\n")
-        return text
+        return text if path is None else write_whole(path, text + "\n")
 
     @classmethod
     def from_json(cls, source: str | Path) -> "History":

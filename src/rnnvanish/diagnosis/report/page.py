@@ -43,6 +43,14 @@ def to_html(contents: Contents) -> str:
     return str(page).lstrip()
 
 
+def framed(contents: Contents) -> str:
+    """The page in a frame, for a notebook."""
+    from markupsafe import escape
+
+    style = "width:100%;height:36rem;border:1px solid #8884;resize:vertical"
+    return f'<iframe title="{escape(contents.title)}" srcdoc="{escape(to_html(contents))}" style="{style}"></iframe>'
+
+
 def _together(rows: Sequence[Row]) -> Iterator[tuple[str, list[str]]]:
     """What is said in several rows in turn stands under one label."""
     for label, group in groupby(rows, key=lambda row: row[0]):
