@@ -55,16 +55,21 @@ beyond.surviving_gradient_is_enough.show()
 # Now many networks on one task: keep one sign through noise. For each we measured the half-life of the gradient *before*
 # training. Then we trained it to remember the sign for 20, for 40 and for 80 steps, each time at the learning rate that suits
 # it best, and counted how many steps of training it took. Each network was drawn several times; the chart shows the middle
-# of them.
+# of them. Choose a distance, and a network, or touch one in the picture.
+
+# %% [markdown]
+# <rv-beyond id="beyond" markdown>
 
 # %% tags=["hide-input"] alt="Scatter chart, horizontal axis logarithmic: steps of training until it was learnt against half-life of the gradient before training, a point for each of fourteen networks. Networks with the shortest half-lives, a ReLU network and an LSTM as they are drawn, lie at the top: they learnt nothing in 400 steps. Networks with long half-lives lie at the bottom. In between plain and gated networks scatter widely."
 import matplotlib.pyplot as plt
 
 points = beyond.middle()
-fig, ax = plt.subplots()
-for kind, mark in {"RNN": "o", "LSTM": "s", "GRU": "^"}.items():
+fig, ax = plt.subplots(figsize=(6.4, 4.0))
+for place, (kind, mark) in enumerate({"RNN": "o", "LSTM": "s", "GRU": "^"}.items()):
     ours = [point for point in points if point[0].startswith(kind)]
-    ax.plot([life for _, life, _ in ours], [steps for *_, steps in ours], mark, label=kind)
+    ax.plot([life for _, life, _ in ours], [steps for *_, steps in ours], mark, color=f"C{place}", markersize=8)
+    _, life, steps = max(ours, key=lambda point: point[1])
+    ax.annotate(kind, (life, steps), xytext=(8, 4), textcoords="offset points", color=f"C{place}")
 ax.set(
     xscale="log",
     xlabel="half-life before training, in steps",
@@ -73,8 +78,32 @@ ax.set(
 )
 ax.set_xticks([0.5, 1, 2, 5, 10, 20, 50, 100], ["0.5", "1", "2", "5", "10", "20", "50", "100"])
 ax.minorticks_off()
-ax.legend()
 plt.show()
+
+# %% tags=["remove-input"]
+from rnnvanish.experiments.claim_study import outcome
+
+BUDGET = 400
+drawn = {
+    name: {lag: outcome(network, beyond.PLACE | {"lag": lag}, BUDGET).rows for lag in beyond.DISTANCES}
+    for name, network in beyond.PAIRS.items()
+}
+plots.embed(
+    {
+        "budget": BUDGET,
+        "networks": [
+            {
+                "name": name,
+                "half": {lag: [row["half_life_before"] for row in rows] for lag, rows in by_lag.items()},
+                "learnt": {lag: [row["solved"] for row in rows] for lag, rows in by_lag.items()},
+            }
+            for name, by_lag in drawn.items()
+        ],
+    }
+)
+
+# %% [markdown]
+# </rv-beyond>
 
 # %% tags=["remove-input"]
 pairs = [(life, steps) for _, life, steps in points]

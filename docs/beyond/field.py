@@ -32,6 +32,9 @@
 #
 # ## Four rows
 
+# %% [markdown]
+# <rv-field id="field" markdown>
+
 # %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time. An LSTM as PyTorch draws it and a minimal GRU fall steeply, side by side. A state space model falls a little, a unitary network not at all."
 import matplotlib.pyplot as plt
 
@@ -39,17 +42,41 @@ from rnnvanish import cells, plots
 from rnnvanish.experiments import linear, newer_cells, transformers, truncation
 from rnnvanish.experiments.workbench import curve
 
-plots.retention(
-    {
-        "LSTM": curve(linear.layer(cells.LSTM), seed=0),
-        "minimal GRU": curve(linear.diagonal("MinGRU"), seed=0),
-        "state space (S4D)": curve(linear.diagonal("S4D"), seed=0),
-        "unitary": curve(linear.layer(cells.URNN), seed=0),
-    }
-)
+kept = {
+    "LSTM": curve(linear.layer(cells.LSTM), seed=0),
+    "minimal GRU": curve(linear.diagonal("MinGRU"), seed=0),
+    "state space (S4D)": curve(linear.diagonal("S4D"), seed=0),
+    "unitary": curve(linear.layer(cells.URNN), seed=0),
+}
+plt.figure(figsize=(6.4, 3.8), layout="constrained")
+axes = plots.retention(kept, plt.gca())
 plt.show()
 
+# %% tags=["remove-input"]
+from rnnvanish.mitigations import OpenGate
+
+opened = curve(lambda: OpenGate(3.0)(linear.layer(cells.LSTM)()), seed=0)
+shown = {
+    "LSTM": kept["LSTM"].gain,
+    "minimal GRU": kept["minimal GRU"].gain,
+    "state space network": kept["state space (S4D)"].gain,
+    "unitary network": kept["unitary"].gain,
+    "transformer": transformers.gradient(0),
+    "LSTM with open gates": opened.gain,
+}
+gains = {name: gain.tolist() for name, gain in shown.items()}
+back = (1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
+plots.embed(
+    {
+        "names": list(gains),
+        "left": {steps: [gain[steps] / gain[1] for gain in gains.values()] for steps in back},
+        "work": {steps: [transformers.work(steps), transformers.work(steps, recurrent=True)] for steps in back},
+    }
+)
+
 # %% [markdown]
+# </rv-field>
+#
 # All are drawn as their authors draw them, and none is trained. The lines differ in how the note is handed on.
 #
 # ## Everybody has a telephone: transformers

@@ -127,5 +127,28 @@ def slider(
     display(HTML(render("slider.html", **attributes, says=list(zip(values, says, strict=True)), data=data)))
 
 
+def embed(data: Any, name: str = "", digits: int = 4) -> None:
+    """Hand numbers to the figure of a page: what JSON can hold, floats with so many digits; null is what is not finite.
+
+    Args:
+        data: The numbers.
+        name: What tells them from others of the same figure.
+        digits: Digits of a float.
+    """
+    from IPython.display import HTML, display
+
+    display(HTML(render("data.html", data=_rounded(data, digits), name=name)))
+
+
+def _rounded(value: Any, digits: int) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(each, digits) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each, digits) for each in value]
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
 def _numbers(curve: Sequence[float]) -> list[float | None]:
     return [float(f"{value:.4g}") if math.isfinite(value) else None for value in curve]

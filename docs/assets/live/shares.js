@@ -7,7 +7,7 @@ globalThis.rv ||= {};
   // 3.1e-6 is "1 in 320 thousand"; from a tenth on it is a percentage; 1e-20 is "1 in 10²⁰".
   rv.share = (x) => {
     if (!(x > 0)) return "nothing";
-    if (x >= 0.995) return x < 1.005 ? "all of it" : `${Number(x.toPrecision(2))} times as much`;
+    if (x >= 0.995) return x < 1.05 ? "all of it" : `${Number(x.toPrecision(2))} times as much`;
     if (x >= 0.0995) return `${Math.round(100 * x)} %`;
     const n = Number((1 / x).toPrecision(2));
     if (n >= 1e15) return `1 in 10${String(Math.round(-Math.log10(x))).replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit])}`;

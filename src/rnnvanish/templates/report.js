@@ -22,7 +22,7 @@
   if (layers.filter(({ measured }) => measured).length > 1) {
     const section = html("section", { class: "overview" }, html("h2", {}, "All loops"));
     document.querySelector("section.layer").before(section);
-    report.overview(section, layers.map((layer) => ({ layers: [layer] })));
+    report.overview(section, layers.map((layer) => ({ layers: [layer] })), { lag: Math.max(...layers.map(({ gain }) => gain.length - 1)) });
   }
 
   // What a word means goes away with Escape.

@@ -78,6 +78,9 @@ def test_a_scalar_network_by_hand():
     (cause,) = causes(module, (torch.zeros(12, 1, 1).double(), torch.full((1, 1, 1), h).double())).values()
     expected = {"weights": math.log(w), "slopes": math.log(1 - h * h), "gates": 0, "ways": 0, "around": 0, "loss": 0}
     assert cause.means == pytest.approx(expected, abs=1e-9)
+    factors = {each.part: each.factor for each in cause.factors}
+    assert (factors["weights"], factors["slopes"]) == pytest.approx((w, 1 - h * h), abs=1e-9)
+    assert math.prod(factors.values()) == pytest.approx(w * (1 - h * h), abs=1e-9)
     assert cause.main == "slopes"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from rnnvanish import templates
 from rnnvanish.templates.words import words
 from tools.site import live
 
@@ -22,6 +23,7 @@ def page_with(visit, tmp_path):
     def start(content="", scripts=(), *, code="", **context):
         if not (tmp_path / "assets").exists():
             shutil.copytree(ASSETS, tmp_path / "assets")
+            shutil.copytree(Path(templates.__file__).parent / "report", tmp_path / "assets/report")
         (tmp_path / "assets/words.js").write_text(f"window.rvWords = {json.dumps(words()['script'])};")
         order = dict.fromkeys(each for name in scripts for each in live.ordered(ASSETS, f"live/{name}.js"))
         tags = "".join(f'<script src="assets/{each}"></script>' for each in order)

@@ -176,9 +176,10 @@
 
     // Two reports, loop by loop.
     table() {
-      const box = html("div", { class: "rv-rows", tabindex: 0, role: "group", "aria-label": "Two reports, loop by loop" });
+      const box = html("div", { class: "rv-cards" });
+      const heads = ["verdict", "half-life, in steps", "reach, in steps", "arrives", "half-life is"];
       const table = html("table");
-      table.append(html("thead", {}, html("tr", {}, ...["loop", "verdict", "half-life, in steps", "reach, in steps", "arrives", "half-life is"].map((text) => html("th", { scope: "col" }, text)))));
+      table.append(html("thead", {}, html("tr", {}, ...["loop", ...heads].map((text) => html("th", { scope: "col" }, text)))));
       const body = table.createTBody();
       const arrow = (before, after) => (before === after ? before : `${before} → ${after}`);
       for (const { layers: [before, after] } of this.loops) {
@@ -188,7 +189,7 @@
           arrow(String(before.reach ?? "–"), String(after.reach ?? "–")),
           arrow(report.left(before, before.gain.length - 1), report.left(after, after.gain.length - 1)), change(before, after),
         ];
-        row.append(html("th", { scope: "row" }, before.name), ...cells.map((text) => html("td", {}, text)));
+        row.append(html("th", { scope: "row" }, before.name), ...cells.map((text, i) => html("td", { "data-label": heads[i] }, text)));
       }
       box.append(table);
       const [first, second] = this.opened.map(({ data }) => Object.keys(data.layers));

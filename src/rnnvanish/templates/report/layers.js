@@ -91,6 +91,6 @@
 
   report.tried = (element, layer) => {
     if (layer.advice.length) report.cures(element, layer.advice);
-    else element.append(html("p", {}, "No cure that was tried helps here, or none was tried."));
+    else element.append(html("p", {}, layer.verdict === "healthy" ? "It is healthy, so nothing was tried." : "No cure that was tried helps here, or none was tried."));
   };
 })();

@@ -19,7 +19,8 @@
   const samples = (element, loop) => {
     const [first] = loop.layers;
     element.append(report.sample({ colour: loop.colour, dashes: loop.dashes }), html("code", {}, first.name), " ");
-    const verdict = html("span", { class: `rv-verdict-word rv-${first.verdict.replaceAll(" ", "-")}` });
+    const last = loop.layers[loop.layers.length - 1].verdict;
+    const verdict = html("span", { class: `rv-verdict-word rv-${last.replaceAll(" ", "-")}` });
     verdict.textContent = loop.layers.map((each) => each.verdict).filter((each, i, all) => each !== all[i - 1]).join(" → ");
     element.append(verdict, " ");
   };
