@@ -6,17 +6,17 @@ globalThis.rv ||= {};
   const SEQUENCES = 16; // on which the half-life is measured
   const EVERY = 50; // training steps from one half-life to the next
 
-  // `options` are those of rv.Run, which `run` is once the training has begun. `halfLives` holds {step, halfLife, gain}.
+  // `options` are those of rv.Run, which `run` is once the training has begun. `halfLives` holds {step, halfLife, gain, sizes}.
   rv.Lane = class {
     constructor(options) {
       this.options = options;
       this.run = null;
       this.halfLives = [];
+      this.over = false;
       this._work = this._train();
     }
 
     get steps() { return this.run?.steps ?? 0; }
-    get over() { return this.run?.over ?? false; }
 
     // Go on until performance.now() is past `end`; true once the first half-life, or a training step, is there.
     advance(end) {
@@ -40,6 +40,7 @@ globalThis.rv ||= {};
             probe.theta.set(run.net.theta);
             yield* this._measure(probe);
           }
+          this.over = run.over;
           yield true;
         }
       }
@@ -60,7 +61,7 @@ globalThis.rv ||= {};
     *_measure(probe) {
       for (const _ of probe.pieces()) yield false;
       const gain = rv.gain(probe);
-      this.halfLives.push({ step: this.steps, gain, halfLife: rv.halfLife(gain) });
+      this.halfLives.push({ step: this.steps, gain, halfLife: rv.halfLife(gain), sizes: probe.sizes() });
     }
   };
 })();

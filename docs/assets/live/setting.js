@@ -26,10 +26,11 @@ globalThis.rv ||= {};
   // for the command.
   const CURES = {
     start: (value) => ({ says: TITLES[value], draw: [value], mitigation: DRAWS[value] }),
-    gate: (value, { lag }) =>
-      value === "chrono"
-        ? { says: `gates open for 1 to ${lag} steps`, draw: ["chrono", lag], mitigation: `Chrono(span=${lag})` }
-        : { says: `the gate open to ${percent(value)}`, draw: ["open", Number(value)], mitigation: `OpenGate(bias=${value})` },
+    gate: (value, { lag }) => {
+      const bias = Number(value.replace("open", ""));
+      if (value === "chrono") return { says: `gates open for 1 to ${lag} steps`, draw: ["chrono", lag], mitigation: `Chrono(span=${lag})` };
+      return { says: `the gate open to ${percent(bias)}`, draw: ["open", bias], mitigation: `OpenGate(bias=${bias})` };
+    },
     skip: (value) => ({ says: `a shortcut over ${value} steps`, options: { timeSkip: Number(value) }, mitigation: `SkipThroughTime(lag=${value})` }),
     attention: () => ({ says: "attention", options: { attention: true }, mitigation: "AttentionOverPast" }),
     residual: () => ({ says: "a shortcut past the layers", options: { layerSkip: true }, flags: ["--skip residual"] }),
@@ -38,15 +39,14 @@ globalThis.rv ||= {};
         ? { says: "a leash for the whole gradient", options: { clip: 1 } }
         : { says: "a leash for each number", options: { clipValue: 0.1 }, mitigation: "ClipValue(threshold=0.1)" },
   };
-  rv.cureNames = Object.keys(CURES);
   const NONE = { start: "torch", gate: "drawn", skip: "0", attention: "no", residual: "no", clip: "no" };
 
-  // The cures that are chosen and fit; those that do not fit are left out, and `rv.leftOut` says why.
-  rv.cures = (state) => {
-    const chosen = rv.cureNames.filter((name) => state[name] !== NONE[name] && !rv.unfit(state, name));
-    return chosen.map((name) => CURES[name](state[name], state));
-  };
-  rv.leftOut = (state) => rv.cureNames.filter((name) => state[name] !== NONE[name]).map((name) => rv.unfit(state, name)).filter(Boolean);
+  const asked = (state) => Object.keys(CURES).filter((name) => state[name] !== NONE[name]);
+
+  // The names of the cures that are chosen and fit; these cures; and why others are left out.
+  rv.chosen = (state) => asked(state).filter((name) => !rv.unfit(state, name));
+  rv.cures = (state) => rv.chosen(state).map((name) => CURES[name](state[name], state));
+  rv.leftOut = (state) => asked(state).map((name) => rv.unfit(state, name)).filter(Boolean);
 
   // Why nothing can be trained at all; nothing where it can.
   rv.refused = ({ task, lag }) =>
