@@ -102,7 +102,7 @@ def test_where_nothing_should_move_the_end_is_shown_at_once(figure, name, press)
     page.click(f"text={press}")
     page.wait_for_function("!it.waiting")
     page.wait_for_timeout(100)
-    assert page.evaluate("count") <= 1
+    assert page.evaluate("count") <= 3  # an animation would draw in every frame
     assert page.evaluate("it.shown") in (1000, page.evaluate("(it.walk?.losses.length ?? 0) - 1"))
 
 

@@ -40,14 +40,14 @@
     build(picture) {
       this.map = html("canvas", { width: GRID.across, height: GRID.down });
       this.map.style.cssText = "position: absolute; inset: 0; width: 100%; height: 100%; color: var(--rv-c0); forced-color-adjust: none;";
-      this.over = svg("svg", { role: "img" });
+      this.over = svg("svg", { role: "img", "aria-label": "A slice of the loss, still in fog" });
       this.over.style.cssText = "position: absolute; inset: 0; height: 100%;";
       const box = html("div");
       box.style.cssText = `position: relative; aspect-ratio: ${GRID.across} / ${GRID.down}; overflow: hidden; border: 1px solid var(--rv-line); background: var(--md-default-bg-color, Canvas);`;
       box.append(this.map, this.over);
       this.box = box;
       this.curve = svg("svg", { role: "img", "aria-label": "Loss against steps of the walk" });
-      this.curve.style.marginTop = ".6rem";
+      this.curve.style.cssText = "height: 190px; margin-top: .6rem;";
       picture.append(box, this.curve);
       const walk = this.button("Walk", () => this.go());
       walk.className = "md-button md-button--primary";

@@ -166,7 +166,7 @@
       const [one, other] = this.runs;
       const at = Array.from({ length: Math.max(...this.runs.map(({ tests }) => tests.length)) }, (_, i) => [
         (i + 1) * SIZE.epoch, ...[one, other].flatMap(({ tests }) => [tests[i]?.right.toFixed(3), tests[i]?.loss.toFixed(3)])]);
-      return [["training steps", ...[one, other].flatMap(({ name }) => [`right (${name})`, `loss (${name})`])], ...at];
+      return [["steps", "right, first", "loss", "right, second", "loss"], ...at];
     }
 
     // Both before training; and the command that trains them, in a comment: it takes a minute.
