@@ -106,7 +106,7 @@ plateau.every_way_leads_up.show()
 # %% [markdown]
 # ## Walk on
 #
-# Here is the ground itself: a slice of the loss of this network, computed on your own device. Lower ground is darker. Walk
+# Here is the ground itself: a slice of the loss of this network, computed on your own device. The bluer, the lower. Walk
 # on by the old rule first, and nothing happens. Now we change the rule. We still go downhill. But each step has
 # [the same length](#walk.rule=same), no matter how gentle the slope is.
 #

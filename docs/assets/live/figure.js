@@ -302,7 +302,7 @@
       new IntersectionObserver((seen, watch) => {
         if (!seen.some((one) => one.isIntersecting)) return;
         watch.disconnect();
-        rv.warm(this.shape?.() ?? {});
+        if (rv.Network) rv.warm(this.shape?.() ?? {}); // else it comes later
       }, { rootMargin: "300px" }).observe(this);
     }
 

@@ -1,10 +1,11 @@
 // <rv-beam>: every past state is a page on a wall; a torch is aimed at one. How much gradient gets there along the row of
 // people, and how much by attention, before training.
-// needs: figure starts tasks attention halflife shares strip
+// needs: figure shares strip later
 "use strict";
 
 (() => {
   const { html, svg } = window.rvDraw;
+  const ENGINE = ["numbers", "cells", "network", "orthogonal", "starts", "tasks", "attention", "halflife"];
   const UNITS = 16;
   const BATCH = 8;
   const SEED = 0;
@@ -32,7 +33,7 @@
     get page() { return Math.min(this.state.page, this.state.length); }
 
     build(picture) {
-      this.drawing = svg("svg", { role: "img" });
+      this.drawing = svg("svg", { role: "img", "aria-label": "Pages in a row and on a wall" });
       const aim = (event) => {
         const box = this.drawing.getBoundingClientRect();
         const page = Math.ceil(((event.clientX - box.left) / box.width) * this.state.length);
@@ -46,12 +47,17 @@
 
     compute() {
       const { length } = this.state;
+      if (!rv.later(this, ENGINE)) return;
       if (this.length !== length) [this.row, this.wall] = [measure(length, false), measure(length, true)];
       this.length = length;
     }
 
     draw() {
       const { width, page, state: { length } } = this, each = width / length;
+      const top = 46, wall = 172, most = LENGTHS.at(-1);
+      const unit = Math.min(1.4, (width - 20) / most / 1.2), ground = wall + PAGE + 42 + most * unit, height = ground + 24;
+      this.drawing.style.height = `${height}px`;
+      if (!this.row) return;
       const x = (t) => (t - 0.5) * each;
       const pages = (gain, y) =>
         Array.from({ length }, (_, i) => {
@@ -64,9 +70,7 @@
           );
           return g;
         });
-      const top = 46, wall = 172;
       const hops = Array.from({ length: length - page }, (_, i) => `M${x(length - i)} ${top - 4}q${-each / 2} ${-Math.min(18, 2 * each)} ${-each} 0`);
-      const most = LENGTHS.at(-1), unit = Math.min(1.4, (width - 20) / most / 1.2), ground = wall + PAGE + 42 + most * unit;
       const work = length * unit;
       this.drawing.replaceChildren(
         svg("text", { x: 0, y: 14 }, `along the row: ${length - page} ${length - page === 1 ? "step" : "steps"}`),
@@ -82,13 +86,12 @@
         svg("path", { d: `M${width / 2} ${ground}h${work}v${-work}Z`, style: "fill: var(--rv-c0); opacity: .8" }),
         svg("text", { x: width / 2, y: ground + 16 }, `wall: ${((length * (length + 1)) / 2).toLocaleString("en")} looks`),
       );
-      const height = ground + 24;
       this.drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      this.drawing.style.height = `${height}px`;
       this.drawing.setAttribute("aria-label", `${length} pages in a row and on a wall; a torch shines from the last at page ${page}`);
     }
 
     says() {
+      if (!this.row) return "";
       const back = this.state.length - this.page, strong = (x) => html("strong", { textContent: rv.share(x) });
       if (!back) return "The last page is where the answer is given. Aim further back.";
       return [`Page ${this.page} is ${back} steps back. Along the row it gets `, strong(this.row[back]), " of the gradient of the last page. By looking back it gets ", strong(this.wall[back]), ", from one step away: before training, far pages are about equally dim."];
@@ -96,6 +99,7 @@
 
     rows() {
       const { length } = this.state;
+      if (!this.row) return [[]];
       return [["page", "along the row", "with attention"], ...Array.from({ length }, (_, i) => [i + 1, this.row[length - 1 - i].toExponential(2), this.wall[length - 1 - i].toExponential(2)])];
     }
 

@@ -1,9 +1,10 @@
 // <rv-gate>: how far a gate is open at the start, and how much of the gradient comes through; `cells` names one cell or two.
-// needs: figure starts halflife shares
+// needs: figure shares later
 "use strict";
 
 (() => {
   const { html, svg, chart, stroke } = window.rvDraw;
+  const ENGINE = ["numbers", "cells", "network", "orthogonal", "starts", "halflife"];
   const UNITS = 64;
   const STEPS = 101;
   const BATCH = 2;
@@ -43,15 +44,17 @@
     }
 
     build(picture) {
-      this.doors = svg("svg", { role: "img" });
+      this.doors = svg("svg", { role: "img", "aria-label": "Doors in a row" });
       this.chart = svg("svg", { role: "img", "aria-label": "Gradient that is left against steps back" });
-      this.chart.style.marginTop = ".6rem";
+      this.doors.style.height = `${this.cells.length * (DOOR.high + 34)}px`;
+      this.chart.style.cssText = "height: 230px; margin-top: .6rem;";
       picture.append(this.doors, this.chart);
     }
 
-    compute() { this.results = this.cells.map((cell) => measure(cell, this.state.gate)); }
+    compute() { this.results = rv.later(this, ENGINE) ? this.cells.map((cell) => measure(cell, this.state.gate)) : null; }
 
     draw() {
+      if (!this.results) return;
       this.drawDoors();
       const x = Array.from({ length: STEPS }, (_, lag) => lag);
       const series = this.results.map(({ cell, gain }) => ({ name: cell, y: Array.from(gain, (left) => (left < 10 ** -LEAST ? null : left)) }));
@@ -94,6 +97,7 @@
     }
 
     says() {
+      if (!this.results) return "";
       const life = ({ halfLife }) => (halfLife === Infinity ? "has no end" : halfLife > 1000 ? "is over 1,000 steps" : `is ${halfLife.toFixed(1)} steps`);
       const left = ({ gain }) => html("strong", { textContent: rv.share(gain.at(-1)) });
       const [one, other] = this.results;
@@ -103,6 +107,7 @@
     }
 
     rows() {
+      if (!this.results) return [[]];
       const lags = [1, 2, 5, 10, 20, 50, 100];
       return [["steps back", ...this.cells], ...lags.map((lag) => [lag, ...this.results.map(({ gain }) => gain[lag].toExponential(2))])];
     }

@@ -1,10 +1,11 @@
 // <rv-plateau>: a walk in fog, downhill from where a small network stands still, over a slice of its own loss: the plane through
 // the start and the end of the walk in steps of one length, and the place between them that lies furthest aside.
-// needs: figure training slices
+// needs: figure slices later
 "use strict";
 
 (() => {
   const { html, svg, chart } = window.rvDraw;
+  const ENGINE = ["numbers", "cells", "network", "orthogonal", "starts", "tasks", "optimizers", "training"];
   const SHAPE = { cell: "Elman", units: 8, steps: 15, batch: 256 };
   const RATE = 0.05; // the step, as a part of the slope
   const STUCK = 150; // steps after which it stands still
@@ -52,12 +53,6 @@
       const walk = this.button("Walk", () => this.go());
       walk.className = "md-button md-button--primary";
       this.form.prepend(walk);
-      new IntersectionObserver((seen, watch) => {
-        if (!seen.some((one) => one.isIntersecting)) return;
-        watch.disconnect();
-        this.near = true;
-        this.changed();
-      }, { rootMargin: "300px" }).observe(this);
     }
 
     // Everything in slices, once the figure is near: training to the halt, the walk in steps of one length, the plane, the
@@ -65,7 +60,7 @@
     compute() {
       this.stop?.();
       this.walk = null;
-      if (!this.near) return;
+      if (!rv.later(this, ENGINE)) return;
       const { rule, stride } = this.state;
       this.work ??= this.prepare();
       const asked = this.walking(rule, stride);
@@ -161,7 +156,7 @@
       const fog = svg("mask", { id: `${this.id}-fog` });
       fog.append(svg("rect", { width, height: high, fill: "white" }), ...points.map(([cx, cy]) => svg("circle", { cx, cy, r: 34, fill: "black" })));
       this.over.setAttribute("viewBox", `0 0 ${width} ${high}`);
-      this.over.setAttribute("aria-label", `A slice of the loss, dark where it is low. The walk has taken ${this.shown} steps and ${out ? "is out" : "is still on the plateau"}.`);
+      this.over.setAttribute("aria-label", `A slice of the loss, bluer where it is lower. The walk has taken ${this.shown} steps and ${out ? "is out" : "is still on the plateau"}.`);
       this.over.replaceChildren(
         fog,
         ...(out ? [] : [svg("rect", { width, height: high, mask: `url(#${this.id}-fog)`, style: "fill: var(--md-default-bg-color, Canvas); opacity: .93" })]),
@@ -180,7 +175,7 @@
       });
     }
 
-    // The slice: the lower, the darker.
+    // The slice: the lower, the more ink.
     paint() {
       const { color } = getComputedStyle(this.map);
       const plain = getComputedStyle(this.box).backgroundColor;

@@ -60,7 +60,7 @@
     }
 
     between(lane) {
-      lane.arrow = svg("svg", { role: "img" });
+      lane.arrow = svg("svg", { role: "img", "aria-label": "The push, as an arrow" });
       lane.arrow.style.height = `${HIGH}px`;
       return [lane.arrow];
     }
@@ -110,7 +110,9 @@
     }
 
     says() {
-      const [near, far] = this.runs, degrees = (run) => `${Math.round(run.first.degrees)}°`;
+      const [near, far] = this.runs;
+      if (!near) return "";
+      const degrees = (run) => `${Math.round(run.first.degrees)}°`;
       const before = `Before training, the push is ${near.first.size.toFixed(2)} with ${NEAR + 1} inputs and ${far.first.size.toFixed(2)} with ${this.state.lag + 1}. But it points ${degrees(near)} off the way to the answer with ${NEAR + 1}, and ${degrees(far)} with ${this.state.lag + 1}.`;
       return far.tests.length && near.tests.length ? `${this.outcome()} ${before}` : `${before} 90° is of no use at all.`;
     }

@@ -1,10 +1,11 @@
 // <rv-race>: two networks learn side by side to say what they read first, one as it comes and one cured. `kind` says which:
-// "start" (a plain network), "lstm", "gru" or "attention", which needs a figure with attention above it on its page.
-// needs: figure training slices shares strip halflife
+// "start" (a plain network), "lstm", "gru" or "attention".
+// needs: figure slices shares strip later
 "use strict";
 
 (() => {
   const { html, svg } = window.rvDraw;
+  const ENGINE = ["numbers", "cells", "network", "orthogonal", "starts", "tasks", "optimizers", "training", "attention", "halflife"];
   const MOST = 600; // training steps after which nobody waits any more
   const EVERY = 5; // training steps to a row of the strip
   const SIZE = { units: 16, batch: 32, epoch: 20 };
@@ -71,7 +72,7 @@
       const grid = html("div");
       grid.style.cssText = "display: grid; grid-template-columns: 1fr 1fr; gap: 1rem;";
       this.lanes = [0, 1].map(() => {
-        const lane = { name: html("b"), score: html("strong"), word: html("span"), loss: svg("svg", { "aria-hidden": "true", height: HIGH }) };
+        const lane = { name: html("b"), score: html("strong", { textContent: "–" }), word: html("span", { textContent: "\u00a0" }), loss: svg("svg", { "aria-hidden": "true", height: HIGH }) };
         lane.strip = new rv.Strip({ label: "Gradient at each input while it trains", rows: MOST / EVERY, height: 130 });
         const title = html("p");
         title.style.cssText = "margin: 0; line-height: 1.3; min-height: 2.6em; display: flex; align-items: end; hyphens: auto;";
@@ -97,6 +98,9 @@
     between() { return []; }
 
     compute() {
+      this.runs = [];
+      if (!rv.later(this, ENGINE)) return;
+      this.warmed ??= rv.warm(this.shape());
       const { seed, rate } = this.state;
       const { cell, units = SIZE.units } = this.kind;
       const kind = { ...SIZE, cell, units, rate };
@@ -104,7 +108,11 @@
         Object.assign(new rv.Run({ ...kind, seed, most: MOST, every: EVERY, ...options }), { name, short, means: [] }));
     }
 
-    get over() { return this.runs.every((run) => run.over); }
+    start() {
+      if (this.runs.length) super.start();
+    }
+
+    get over() { return this.runs.length > 0 && this.runs.every((run) => run.over); }
 
     // The one that is behind goes on, so that both have always trained for as many steps.
     advance(end) {
@@ -117,10 +125,10 @@
     }
 
     draw() {
+      this.entrants().forEach(({ name }, i) => (this.lanes[i].name.textContent = name));
       this.runs.forEach((run, i) => {
-        const { name, score, word, loss, strip } = this.lanes[i];
+        const { score, word, loss, strip } = this.lanes[i];
         const right = run.tests.at(-1)?.right;
-        name.textContent = run.name;
         score.textContent = right === undefined ? "–" : `${Math.round(100 * right)} %`;
         word.textContent = run.solved ? `learnt in ${run.solved} steps` : run.steps ? `after ${run.steps} steps` : "\u00a0";
         this.line(loss, run.means);
@@ -157,15 +165,14 @@
 
     says() {
       const [one, other] = this.runs;
-      if (!one.tests.length || !other.tests.length)
+      if (!one?.tests.length || !other.tests.length)
         return `Each reads ${this.state.lag + 1} inputs, one after the other. At the end it must say whether the first was up or down.`;
       return `${this.outcome()} Before training, ${rv.share(one.reach)} of the gradient got back to the first input, and ${rv.share(other.reach)} in ${other.short}.`;
     }
 
     rows() {
-      const [one, other] = this.runs;
-      const at = Array.from({ length: Math.max(...this.runs.map(({ tests }) => tests.length)) }, (_, i) => [
-        (i + 1) * SIZE.epoch, ...[one, other].flatMap(({ tests }) => [tests[i]?.right.toFixed(3), tests[i]?.loss.toFixed(3)])]);
+      const at = Array.from({ length: Math.max(0, ...this.runs.map(({ tests }) => tests.length)) }, (_, i) => [
+        (i + 1) * SIZE.epoch, ...this.runs.flatMap(({ tests }) => [tests[i]?.right.toFixed(3), tests[i]?.loss.toFixed(3)])]);
       return [["steps", "right, first", "loss", "right, second", "loss"], ...at];
     }
 

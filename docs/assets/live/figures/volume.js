@@ -1,10 +1,11 @@
 // <rv-volume>: a hundred loudspeakers in a row, each a step back through a plain network with orthogonal weights, and the knob
 // of all of them.
-// needs: figure starts halflife shares
+// needs: figure shares later
 "use strict";
 
 (() => {
   const { html, svg } = window.rvDraw;
+  const ENGINE = ["numbers", "cells", "network", "orthogonal", "starts", "halflife"];
   const UNITS = 64;
   const STEPS = 101;
   const BATCH = 4;
@@ -32,15 +33,17 @@
     predict = { ask: "Where must the knobs stand for the last one to be as loud as the first?", answers: ["below 1", "at 1", "above 1"] };
 
     build(picture) {
-      this.drawing = svg("svg", { role: "img" });
+      this.drawing = svg("svg", { role: "img", "aria-label": "A hundred loudspeakers in a row" });
       picture.append(this.drawing);
     }
 
-    compute() { this.gain = measure(this.state); }
+    compute() { this.gain = rv.later(this, ENGINE) ? measure(this.state) : null; }
 
     draw() {
       const across = this.width < 480 ? 10 : 20, high = (STEPS - 1) / across;
-      const size = Math.min(SIZE, this.width / across);
+      const size = Math.min(SIZE, this.width / across), height = 20 + high * size + 20;
+      this.drawing.style.height = `${height}px`;
+      if (!this.gain) return;
       const parts = [svg("text", { x: 0, y: 12 }, "the message comes in here")];
       for (let i = 1; i < STEPS; i++) {
         const row = Math.floor((i - 1) / across), place = (i - 1) % across;
@@ -54,21 +57,21 @@
             style: `fill: var(--rv-${gain > 2 ? "c1" : "c0"}); opacity: ${rv.ink(Math.min(1, gain), DECADES).toFixed(3)}` }),
         );
       }
-      const height = 20 + high * size + 20, odd = high % 2;
+      const odd = high % 2;
       parts.push(svg("text", { x: odd ? across * size : 0, y: height - 4, "text-anchor": odd ? "end" : "start" }, "the hundredth"));
       this.drawing.setAttribute("viewBox", `0 0 ${this.width} ${height}`);
-      this.drawing.style.height = `${height}px`;
       this.drawing.setAttribute("aria-label", `A hundred loudspeakers in a row; at the last ${rv.share(this.gain[STEPS - 1])} arrives`);
       this.drawing.replaceChildren(...parts);
     }
 
     says() {
+      if (!this.gain) return "";
       const left = this.gain[STEPS - 1];
       const verdict = left < 0.1 ? "Too quiet." : left > 10 ? "Too loud." : "About right.";
       return [html("b", { textContent: verdict }), ` With all knobs at ${times(this.state.scale)}, the hundredth loudspeaker passes on `, html("strong", { textContent: rv.share(left) }), left < 0.995 ? " of what came in." : left < 1.005 ? "." : " as came in."];
     }
 
-    rows() { return [["loudspeaker", "is left"], ...[1, 2, 5, 10, 20, 50, 100].map((lag) => [lag, this.gain[lag].toExponential(2)])]; }
+    rows() { return [["loudspeaker", "is left"], ...[1, 2, 5, 10, 20, 50, 100].map((lag) => [lag, this.gain?.[lag].toExponential(2)])]; }
 
     python() {
       return `import torch
