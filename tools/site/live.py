@@ -14,7 +14,8 @@ from rnnvanish.templates import REPORT_FIGURES
 FIGURES = "live/figures"
 #: What else changes its height by a script, and which: it, too, does so before what is below has its place.
 OTHERS = {
-    r"</rv-(?:slider|table)>": "site.js",
+    "</rv-slider>": "slider.js",
+    "</rv-table>": "table.js",
     r'<p class="rv-downloads".*?</p>': "code.js",
     r'<details class="question" data-right=.*?</details>': "guess.js",
 }
