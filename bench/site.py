@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -160,6 +161,12 @@ class Engine:
     track_longest_task_slowed.unit = "milliseconds"
 
 
+def _needed(name: str) -> list[str]:
+    """A script of the engine after all that it needs, as its head says."""
+    needs = re.search(r"^// needs: (.+)$", (ENGINE / f"{name}.js").read_text(encoding="utf-8"), re.MULTILINE)
+    return [*(each for need in (needs[1].split() if needs else ()) for each in _needed(need)), name]
+
+
 def _in_browser(cell: str) -> dict[str, Any]:
     """Measure a cell, each time in a page of its own: in a second run nothing is compiled any more."""
     chromium = which("chromium") or which("chromium-browser") or which("google-chrome")
@@ -174,7 +181,7 @@ def _in_browser(cell: str) -> dict[str, Any]:
 
         def ask(code: str, slowed: int, **options: Any) -> Any:
             page = browser.new_page()
-            for name in ("numbers", "cells", "network", "starts", "tasks", "training", "slices"):
+            for name in dict.fromkeys((*_needed("training"), "slices")):
                 page.add_script_tag(path=ENGINE / f"{name}.js")
             if slowed > 1:
                 page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slowed})
