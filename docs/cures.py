@@ -241,7 +241,7 @@ cures.training_lengthens_memory.show()
 # Two cures are not always better than one. Of those that act before training, we took the twelve with which most nearly
 # the whole gradient arrives from a hundred steps back. Then we tried every two of them on one fresh network.
 
-# %% tags=["remove-input"] alt="Two maps of pairs, for a plain network and for an LSTM: twelve cures by twelve. A sign in each square says whether the pair is better than either alone, as good as the better one, worse than that, or worse than both. The lists below say which cancel."
+# %% tags=["remove-input"] alt="Two stairs of pairs, for a plain network and for an LSTM: twelve cures, each pair once. A sign in each square says whether the pair is better than either alone, as good as the better one, worse than that, or worse than both. The lists below say which cancel."
 import matplotlib.pyplot as plt
 from matplotlib.colors import ListedColormap
 
@@ -255,19 +255,22 @@ signs = {
     "do not go together": "",
 }
 pairs = {network: cure_pairs.verdicts(network) for network in cure_pairs.record()["networks"]}
-figure, panels = plt.subplots(len(pairs), 1, figsize=(6.4, 6.2 * len(pairs)), layout="constrained")
+figure, panels = plt.subplots(len(pairs), 1, figsize=(6.4, 4.9 * len(pairs)), layout="constrained")
 for ax, (network, verdicts) in zip(panels, pairs.items(), strict=True):
     cures_of_it = cure_pairs.names(network)
     levels = [[math.nan] * len(cures_of_it) for _ in cures_of_it]
     for (one, other), said_of_both in verdicts.items():
-        places = cures_of_it.index(one), cures_of_it.index(other)
-        for row_, column in (places, places[::-1]):
-            levels[row_][column] = list(signs).index(said_of_both)
-            ax.text(column, row_, signs[said_of_both], ha="center", va="center", color="#1a1a1a")
+        column, row_ = sorted((cures_of_it.index(one), cures_of_it.index(other)))  # each pair once, below its names
+        levels[row_][column] = list(signs).index(said_of_both)
+        ax.text(column, row_, signs[said_of_both], ha="center", va="center", color="#1a1a1a")
     ax.imshow(levels, cmap=ListedColormap(["#7fc8a9", "#dfe7ee", "#f4d58d", "#e88b7d", "#ffffff00"]), vmin=0, vmax=4)
-    ax.set_xticks(range(len(cures_of_it)), cures_of_it, rotation=90)
-    ax.set_yticks(range(len(cures_of_it)), cures_of_it)
-    ax.set_title(names[network])
+    for column, name in enumerate(cures_of_it[:-1]):
+        ax.text(column - 0.3, column + 0.35, name, rotation=30, rotation_mode="anchor", va="bottom")
+    ax.set_yticks(range(1, len(cures_of_it)), cures_of_it[1:])
+    ax.set(xticks=[], ylim=(len(cures_of_it) - 0.5, -2.2), xlim=(-0.5, len(cures_of_it) + 1.5))
+    ax.set_title(names[network], pad=36, x=-0.45)
+    ax.spines[["left", "bottom"]].set_visible(False)
+    ax.tick_params(length=0)
     ax.grid(visible=False)
 plt.show()
 

@@ -324,6 +324,8 @@ def test_retention_axis_is_in_words():
     axes = plots.retention({"default": vanishing.curve(0), "orthogonal": vanishing.curve(0, "orthogonal")})
     assert "all" in [label.get_text() for label in axes.get_yticklabels()]
     assert any(label.get_text().startswith("1 in 10") for label in axes.get_yticklabels())
+    beside = {text.get_text(): text.xy[1] for text in axes.texts}  # each curve has its name where it ends
+    assert beside["orthogonal"] > beside["default"]
 
 
 def test_source_is_the_code_itself(monkeypatch):

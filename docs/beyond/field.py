@@ -48,8 +48,7 @@ kept = {
     "state space (S4D)": curve(linear.diagonal("S4D"), seed=0),
     "unitary": curve(linear.layer(cells.URNN), seed=0),
 }
-plt.figure(figsize=(6.4, 3.8), layout="constrained")
-axes = plots.retention(kept, plt.gca())
+plots.retention(kept)
 plt.show()
 
 # %% tags=["remove-input"]

@@ -45,20 +45,39 @@ plots.say(
     f"{' It is said to learn where most of its seeds do.' if len(seeds) > 1 else ''}"
 )
 
-# %% tags=["hide-input"] alt="Line charts, one for each kind of network and each task: the share of seeds that learn the task against the steps to remember, a line for each start. The table below has the same numbers." caption="Lines that would hide each other are drawn a little apart."
+# %% tags=["hide-input"] alt="Two bar charts, one for each task: how many steps back each network with each start learns to remember, on an axis of doublings. The table below has the same numbers, and the shares of seeds." caption="A bar ends at the longest distance that more than half of the seeds learn, and all shorter ones too."
 import matplotlib.pyplot as plt
 
 cells = list(dict.fromkeys(cell for cell, _ in networks))
-figure, axes = plt.subplots(
-    len(cells), len(tasks), figsize=(6.4, 2.4 * len(cells)), squeeze=False, layout="constrained"
-)
-for row, cell in zip(axes, cells, strict=True):
-    for ax, task in zip(row, tasks, strict=True):
-        lines = {start: by_lag for (kind, start), by_lag in shares[task].items() if kind == cell}
-        plots.success(lines, f"{cell}: {task}", ax)
-        ax.set(xlabel="steps to remember" if cell == cells[-1] else "", ylabel="")
-    row[0].set_ylabel("seeds that learn it")
-    row[0].legend(fontsize="small", loc="center left")  # shares are mostly none or all
+
+
+def farthest(by_lag):
+    """The longest distance that most seeds learn, with all shorter ones; None where there is none."""
+    learnt = None
+    for lag in sorted(by_lag):
+        if by_lag[lag] <= 0.5:
+            break
+        learnt = lag
+    return learnt
+
+
+figure, axes = plt.subplots(len(tasks), 1, figsize=(5.2, 0.36 * len(networks) * len(tasks) + 1.2), squeeze=False)
+rows = sorted(networks, key=lambda network: cells.index(network[0]))
+for ax, task in zip(axes[:, 0], tasks, strict=True):
+    for row, network in enumerate(rows):
+        found_far = farthest(shares[task].get(network, {}))
+        colour = f"C{cells.index(network[0])}"
+        if found_far is None:
+            ax.text(min(lags) / 2 * 1.05, row, "none", va="center", color=colour)
+            continue
+        ax.barh(row, found_far - min(lags) / 2, left=min(lags) / 2, height=0.62, color=colour)
+        ax.text(found_far * 1.04, row, str(found_far), va="center")
+    ax.set(xscale="log", xlim=(min(lags) / 2, max(lags) * 1.25), title=f"{task}: steps back that most seeds learn")
+    ax.set_yticks(range(len(rows)), [f"{cell}, {start}" for cell, start in rows])
+    ax.set_xticks(lags, [str(lag) for lag in lags])
+    ax.minorticks_off()
+    ax.set_ylim(len(rows) - 0.4, -0.7)
+    ax.grid(visible=False, axis="y")
 plt.show()
 
 # %% tags=["remove-input"]

@@ -2,8 +2,9 @@
 
 import inspect
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rnnvanish import numerals
 from rnnvanish.numerals import LARGE_NUMBERS, power_of_ten
@@ -13,6 +14,8 @@ from rnnvanish.templates import render
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: Curves of a chart that have their names beside them, at most.
+NAMED = 4
 one_in = numerals.one_in  # a part in words, beside what is drawn
 
 
@@ -42,12 +45,16 @@ def source(function: Callable[..., Any], title: str) -> None:
 
 
 def retention(curves: Mapping[str, Curve], ax: "Axes | None" = None) -> "Axes":
-    """Draw how much of the gradient is left against the steps back, on an axis that counts in powers of ten."""
+    """Draw how much of the gradient is left against the steps back, on an axis that counts in powers of ten.
+
+    Of a few curves each has its name where it ends.
+    """
     import matplotlib.pyplot as plt
 
-    rows = math.ceil(len(curves) / 2) if len(curves) > 3 else 0  # of a legend that would hide curves: below the axes
+    few = len(curves) <= NAMED
+    rows = 0 if few else math.ceil(len(curves) / 2)  # of a legend that would hide curves: below the axes
     width, height = plt.rcParams["figure.figsize"]
-    axes: Axes = ax or plt.subplots(figsize=(width, height + 0.22 * rows))[1]
+    axes: Axes = ax or plt.subplots(figsize=(width + 1.2 * (few and len(curves) > 1), height + 0.22 * rows))[1]
     for name, curve in curves.items():
         axes.plot(curve.lag, curve.gain, label=name)
     axes.set(xlabel="steps back in time", title="gradient that is left", yscale="log")
@@ -55,8 +62,23 @@ def retention(curves: Mapping[str, Curve], ax: "Axes | None" = None) -> "Axes":
     if rows:
         axes.figure.legend(loc="outside lower center", ncols=2)
     elif len(curves) > 1:
-        axes.legend()
+        _name_ends(axes)
     return axes
+
+
+def _name_ends(axes: "Axes") -> None:
+    """Write the name of each line beside its end, in its colour; names that would hide each other are moved apart."""
+    across, up = axes.transData, axes.transAxes.inverted()
+    ends: list[tuple[float, Any]] = []
+    for line in cast(Any, axes.lines):
+        seen = [(x, y) for x, y in line.get_xydata() if y > 0 and math.isfinite(y)]
+        ends.append((float(up.transform(across.transform(seen[-1]))[1]) if seen else 0.0, line))
+    apart, last = 0.09, -math.inf
+    for height, line in sorted(ends, key=lambda end: end[0]):
+        names = textwrap.wrap(str(line.get_label()), 18)
+        middle = max(height, last + apart * (len(names) + 1) / 2)
+        last = middle + apart * (len(names) - 1) / 2
+        axes.annotate("\n".join(names), (1.02, middle), xycoords="axes fraction", va="center", color=line.get_color())
 
 
 def success(shares: Mapping[str, Mapping[int, float]], title: str, ax: "Axes | None" = None) -> "Axes":

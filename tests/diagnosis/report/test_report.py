@@ -292,6 +292,17 @@ def test_the_curve_is_drawn_from_the_top_of_its_scale_to_the_bottom():
     assert (highest, lowest) == (TOP, BOTTOM)
 
 
+def test_the_curve_of_the_verdict_is_kept_and_drawn(validator):
+    gain = 0.5 ** torch.arange(30.0).double()
+    curve = Curve(torch.arange(30), torch.ones(30).double(), alone=Curve(torch.arange(30), gain), fed=True)
+    report = Diagnosis("Model", {"memory/layer0/forward": curve}, {"date": "today"})
+    kept = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    validator.validate(kept)
+    assert kept["layers"]["memory/layer0/forward"]["alone"] == gain.tolist()
+    drawn = re.search(r'id="layers">(.*?)</script>', to_html(report.contents(full=True)))[1]
+    assert json.loads(drawn)[0][1]["alone"][:3] == [1.0, 0.5, 0.25]
+
+
 def test_the_interval_is_drawn_where_it_is_finite():
     gain = torch.tensor([1.0, 0.5, 0.2], dtype=torch.float64)
     drawn = drawing(Curve(torch.arange(3), gain, low=gain / 2, high=torch.tensor([2.0, math.inf, 0.4])))
