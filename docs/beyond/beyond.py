@@ -139,7 +139,7 @@ what_decides.width_and_rate_decide_more.show()
 # Who crosses a mountain pass sees far, for a moment. Before and after lies a valley, and one sees no farther than its walls.
 # Does a network see far on its way? We look at its half-life again and again while it learns to keep a sign for 20 steps.
 
-# %% tags=["hide-input"] alt="Line chart: half-life of the gradient against steps of training, vertical axis logarithmic, a line for each of three draws. All begin between one and two steps. Each climbs to more than thirty steps or beyond the top of the chart before a dot marks that it has learnt the task. Afterwards two fall back to where they began, and one stays high."
+# %% tags=["hide-input"] alt="Line chart: half-life of the gradient against steps of training, vertical axis logarithmic, a line for each of three draws. All begin between one and two steps. Each climbs to more than thirty steps or beyond the top of the chart before a dot marks that it has learnt the task. Afterwards two fall back to where they began, and one climbs anew."
 from rnnvanish.experiments import during_training
 
 fig, ax = plt.subplots()

@@ -257,6 +257,14 @@ def test_words_say_what_they_mean_by_pointer_and_by_keyboard_and_there_is_a_lege
     assert described.text_content() == meaning.text_content()
     page.keyboard.press("Escape")
     assert not meaning.is_visible()
+    page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    inside = page.locator("td .term", has_text="non-normality").first
+    shown = "word => getComputedStyle(word, '::after').visibility"
+    inside.focus()
+    assert inside.evaluate(shown) == "visible"
+    assert "stretching each direction" in page.locator(f"#{inside.get_attribute('aria-describedby')}").text_content()
+    page.keyboard.press("Escape")
+    assert inside.evaluate(shown) == "hidden"
     legend = page.get_by_role("heading", name="How to read this").locator("..")
     assert legend.locator(".key").count() == 2  # the whole state, and its parts
     page.close()

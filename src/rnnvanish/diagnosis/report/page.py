@@ -1,5 +1,6 @@
 """The report as one page that needs nothing else: no request, light and dark, and all of it there without a script."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -9,7 +10,7 @@ from rnnvanish.diagnosis.report.contents import Contents, Layer
 from rnnvanish.diagnosis.report.document import plain
 from rnnvanish.diagnosis.report.rows import line, shown_of
 from rnnvanish.diagnosis.report.svg import drawing, table
-from rnnvanish.diagnosis.report.terms import TERMS
+from rnnvanish.diagnosis.report.terms import INSIDE, TERMS
 from rnnvanish.measure import Row
 from rnnvanish.names import printable
 from rnnvanish.templates import REPORT_FIGURES, render
@@ -32,7 +33,8 @@ def to_html(contents: Contents) -> str:
         together=_together,
         drawing=drawing,
         table=table,
-        terms=TERMS,
+        terms=TERMS | INSIDE,
+        pieces=_pieces,
         line=line,
         shown=shown_of,
         shows={
@@ -49,6 +51,11 @@ def framed(contents: Contents) -> str:
 
     style = "width:100%;height:36rem;border:1px solid #8884;resize:vertical"
     return f'<iframe title="{escape(contents.title)}" srcdoc="{escape(to_html(contents))}" style="{style}"></iframe>'
+
+
+def _pieces(text: str) -> list[str]:
+    """Part a text where it has a word that is explained."""
+    return re.split(rf"\b({'|'.join(INSIDE)})\b", text)
 
 
 def _together(rows: Sequence[Row]) -> Iterator[tuple[str, list[str]]]:

@@ -33,3 +33,14 @@ TERMS = {
     "to do": "What mends it.",
     "why": "Why there is no curve.",
 }
+#: Of the text itself: what an engineer may not have met.
+INSIDE = {
+    "spectral radius": "By how much the recurrent weights stretch or shrink the state in the long run: below one it fades, above one it grows.",
+    "largest singular value": "By how much the recurrent weights stretch a state at most, in a single step.",
+    "non-normality": "How far the weights are from stretching each direction by itself; at 0 the spectral radius says all, above it a "
+    "gradient may grow for some steps although it fades in the end.",
+    "from orthogonal": "How far the weights are from only turning the state, which keeps every gradient whole: 0 is there.",
+    "float16": "Half precision: numbers of 16 bits, which cannot hold what is smaller than about 0.00000006.",
+    "bfloat16": "The other half precision: few digits, and the range of float32.",
+    "float32": "Single precision, the usual numbers of 32 bits; the smallest are about 10⁻⁴⁵.",
+}
