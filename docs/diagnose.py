@@ -126,6 +126,19 @@ plots.say(
 # We tried it: [on real data](beyond/real.py), on images, text, speech and sunspots. A better start clearly helped where the
 # clues lie far back, and not elsewhere. So train both for a short while, and compare.
 #
+# ## Questions that come up
+#
+# - *My texts have a thousand words.* Give a batch as your loader does. The reach counts words. It is no fault that hardly
+#   anything arrives after a thousand of them. Say how far your task reaches back, with `lag=40`: then the report judges
+#   what is tried by what arrives after 40.
+# - *My sequences are packed, and read in both directions.* Give what your model takes. Each sequence counts from its own
+#   end. The backward direction starts at the first step. Directions that are alike stand together.
+# - *I compute in half precision.* The model runs as it is, in the format that it has. The report says from where on the
+#   gradient is so small that such numbers turn it into zero.
+# - *It says vanishing, and the model trains well.* Then what it needs lies within its reach. See above.
+# - *What does it cost?* About as much as 20 to 30 steps of training, and a few more for each thing that is tried. With
+#   `quick=True` each is drawn once, not five times.
+#
 # ## From the command line
 #
 # Write a function that returns your model and a batch, and name it:
