@@ -13,6 +13,8 @@
 # The post works again: letters arrive. That does not mean that you can read the language they are written in, or do what
 # they ask of you.
 #
+# ![A letter that arrives, in an unknown language](../assets/drawings/letter.svg)
+#
 # A gradient that arrives is such a letter. Say that the whisper has come through to the first person in the row. Now this
 # person knows what should have been done differently. Without the whisper a network is told nothing of what lies far back.
 # With it, the network *can* learn. Does it?

@@ -12,6 +12,8 @@
 #
 # A good telescope is of great use on a ship. In a kitchen it does not help you find the salt.
 #
+# ![A telescope at sea and in the kitchen](../assets/drawings/telescope.svg)
+#
 # A gradient that lasts is such a telescope. It shows what lies far back. It helps a row of people where what matters was said
 # at its beginning. It does not help where it is enough to know what the neighbour said. Most sections of this site ask for
 # the former: a sign at the beginning, noise, and a question at the end. Real data are of many kinds. Does it help there?

@@ -17,6 +17,8 @@
 # The first person in our row is in this place. There is no lack of talk: everybody in the row says what should be done
 # differently. But the one whisper that comes from the end of the row, and is about the first word, drowns in it.
 #
+# ![Much talk, and one whisper](../assets/drawings/party.svg)
+#
 # A network that learns over a long distance is in this place. People say that its steps become tiny. Let us measure
 # whether that is so.
 #

@@ -19,6 +19,8 @@
 # In our row each note holds many numbers, and each number has a whisper of its own. With ReLU a number is either on, and
 # its whisper is passed on whole, or off, and its whisper ends there.
 #
+# ![Notes whose numbers are on or off](../assets/drawings/numbers.svg)
+#
 # ## Predict first
 #
 # We replace tanh by ReLU in a plain recurrent network, and nothing else. What happens to the half-life of the gradient?

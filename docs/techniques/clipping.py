@@ -13,6 +13,8 @@
 # A dog on a leash can run, but only so far. The leash holds back a dog that pulls. It does nothing for a dog that sleeps:
 # no leash ever made a dog walk.
 #
+# ![A leash shortens what pulls, and lengthens nothing](../assets/drawings/leash.svg)
+#
 # Gradient clipping is such a leash. A gradient that is longer than the leash is shortened. In our row: whoever shouts is
 # told to lower the voice. It does nothing for those whom nobody hears. People often list it as a remedy against gradients
 # that vanish *or* explode.
