@@ -29,6 +29,8 @@ PARTS = ["measures and faults", "draw of a cure"]
 STEPS = [100, 1000, 4000]
 LONGEST = 100 if QUICK else 4000  # longer sequences are skipped
 EVERY = 10  # steps of a training between two looks of the monitor
+INTERVALS: dict[str, int | None] = {"default": None, "every 50": 50}  # of `watch`
+PASSES = 60 if QUICK else 500  # of the loop that it watches
 
 
 def overhead(look: str) -> float:
@@ -173,5 +175,50 @@ class Monitor:
     def track_overhead(self, table: dict[str, Any]) -> float:
         """CPU time of a training with the monitor at every tenth step over that of the same training without."""
         return look_up(table, "monitor")
+
+    track_overhead.unit = "x unwatched training"
+
+
+def watched_in_a_loop(interval: str) -> float:
+    """CPU time of a plain training loop that is watched over that of the same loop alone."""
+    import torch
+
+    watch = need("rnnvanish.monitor.watch").watch
+    batches = torch.randn(10, TIME, BATCH, INPUT)
+
+    def training(watching: bool) -> Callable[[], None]:
+        def run() -> None:
+            torch.manual_seed(0)
+            model, head = torch.nn.LSTM(INPUT, 64), torch.nn.Linear(64, 1)
+            rule = torch.optim.Adam([*model.parameters(), *head.parameters()])
+            seen = watch(model, every=INTERVALS[interval], on_alert=str) if watching else None
+            for step in range(PASSES):
+                rule.zero_grad()
+                head(model(batches[step % len(batches)])[0][-1]).square().mean().backward()
+                rule.step()
+            if seen is not None:
+                seen.close()
+
+        return run
+
+    with_it, without = interleaved(training(True), training(False), rounds=max(2, ROUNDS // 8), warm=1)
+    return statistics.median(one / other for one, other in zip(with_it, without, strict=True))
+
+
+class Watching:
+    """A loop of torch.nn.LSTM with 64 units over 100 steps, batch 32, with `watch` at its default interval, or at every 50th pass."""
+
+    version = "1"
+    params: ClassVar = [list(INTERVALS)]
+    param_names: ClassVar = ["interval"]
+
+    def setup_cache(self) -> dict[str, Any]:
+        return tabulate(watched_in_a_loop, list(INTERVALS))
+
+    setup_cache.timeout = 600
+
+    def track_overhead(self, table: dict[str, Any], interval: str) -> float:
+        """CPU time of a training that is watched over that of the same training alone."""
+        return look_up(table, interval)
 
     track_overhead.unit = "x unwatched training"

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree
 
-from rnnvanish import compat
+from rnnvanish import compat, watch
 from rnnvanish.diagnosis.cause import traced_step
 from rnnvanish.diagnosis.cause.cause import causes
 
@@ -32,20 +32,26 @@ COSTS = {
 SILENT = {"torch.UntypedStorage._cdata", "torch.utils._pytree.tree_map", "torch._dynamo"}
 #: Python asks for it while a step is watched, so nobody can hide it from outside: tested by itself.
 WATCHED = {"torch._ops.OpOverload._schema"}
+#: Without these no training is watched, and that is all.
+PASSES = {
+    "torch._C._current_graph_task_id",
+    "torch.autograd.Variable._execution_engine.queue_callback",
+    "torch.autograd.graph.Node._input_metadata",
+}
 #: Without these, no compiled loop.
-LEFT = set(compat.PURPOSES) - COSTS - SILENT - WATCHED
+LEFT = set(compat.PURPOSES) - COSTS - SILENT - WATCHED - PASSES
 
 
 @pytest.fixture(scope="session")
 def results():
     script = Path(missing_names.__file__)
-    names = ["-", *(name for name in compat.PURPOSES if name not in WATCHED)]
+    names = ["-", *(name for name in compat.PURPOSES if name not in WATCHED | PASSES)]
     found = subprocess.run([sys.executable, script, *names], capture_output=True, text=True, check=True)
     return {each.pop("name"): each for each in map(json.loads, found.stdout.splitlines())}
 
 
 @pytest.mark.xdist_group("missing names")
-@pytest.mark.parametrize("name", [name for name in compat.PURPOSES if name not in WATCHED])
+@pytest.mark.parametrize("name", [name for name in compat.PURPOSES if name not in WATCHED | PASSES])
 def test_without_a_name_numbers_are_the_same_and_one_line_says_what_is_done_instead(name, results):
     found, usual = results[name], results["-"]
     assert usual["compiled"] == 1
@@ -66,6 +72,18 @@ def test_without_a_schema_an_operation_is_refused():
     assert compat.schema(torch.ops.aten.add_.Tensor).is_mutable
     with pytest.raises(compat.Missing, match="write"):
         compat.schema(object())
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
+def test_without_a_word_of_passes_no_training_is_watched(name, monkeypatch):
+    if name.endswith("_input_metadata"):
+        monkeypatch.setattr(compat, "backward_inputs", lambda node: compat._required("nowhere." + name)())
+        monkeypatch.setitem(compat.PURPOSES, "nowhere." + name, compat.PURPOSES[name])
+    else:
+        found = compat._find
+        monkeypatch.setattr(compat, "_find", lambda each: None if each == name else found(each))
+    with pytest.raises(ValueError, match=f"watch cannot work with this torch: there is no way to .*{name}"):
+        watch(nn.GRU(1, 1))
 
 
 def test_without_a_trace_no_step_is_taken_apart(monkeypatch):
@@ -111,7 +129,7 @@ def test_containers_are_walked_as_torch_walks_them(monkeypatch):
 #: What `compat` brings in, of tensors, storages and modules; and what the torch bridge gives by torch's names.
 ATTRIBUTES = {name.rpartition(".")[2] for name in compat.PURPOSES} | {
     "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_flat_weights", "_flat_weights_names", "_is_replica",
-    "_orig_mod", "_trainer", "_C", "_pytree", "_decomp", "_functorch", "_python_dispatch", "_device", "_ops", "_dynamo",
+    "_orig_mod", "_compiled_call_impl", "_trainer", "_C", "_pytree", "_decomp", "_functorch", "_python_dispatch", "_device", "_ops", "_dynamo",
 }  # fmt: skip
 PUBLIC = {"make_fx", "core_aten_decompositions", "get_decompositions", "tree_leaves", "tree_map", "is_tracing", "so"}
 

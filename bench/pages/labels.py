@@ -26,6 +26,7 @@ TITLES = {
     "diagnose.Looking.track_overhead": "Cost of a look, in training steps",
     "diagnose.Parts.track_overhead": "Cost of the parts of a diagnosis, in training steps",
     "diagnose.Monitor.track_overhead": "Training that is watched, against one that is not",
+    "diagnose.Watching.track_overhead": "A loop that is watched, against the loop alone",
     "studies.Sweep.track_cost": "What a trial that takes no time costs on two workers",
     "studies.Sweep.track_memory": "Memory that a sweep gains after its first trial",
     "studies.Sweep.track_overhead": "Trials of a tenth of a second on two workers, against their own time",
@@ -81,7 +82,7 @@ GROWTH = ["speed.Growth.track_microseconds", "speed.Growth.track_vs_loop"]
 STACKS = ["speed.Layers.track_vs_torch"]
 #: What the page of each section shows in the box of the verdict.
 IN_VERDICTS = "claims.Claims.track_statistic"
-LOOKS = ["diagnose.Looking.track_overhead", "diagnose.Monitor.track_overhead"]
+LOOKS = ["diagnose.Looking.track_overhead", "diagnose.Monitor.track_overhead", "diagnose.Watching.track_overhead"]
 
 
 #: What is added to the name of a machine for each of its devices.

@@ -53,7 +53,7 @@ PURPOSES = {
     "torch.utils._pytree.tree_map": "find tensors in classes that are registered with torch's pytree",
     "torch._dynamo": "see whether anything was compiled by torch.compile",
     "torch._C._current_graph_task_id": "tell one backward pass from another",
-    "torch.autograd.Variable._execution_engine": "be told when a backward pass has ended",
+    "torch.autograd.Variable._execution_engine.queue_callback": "be told when a backward pass has ended",
     "torch.autograd.graph.Node._input_metadata": "carry a gradient back through a part of a graph",
 }
 
@@ -323,6 +323,11 @@ def may_be_compiled() -> bool:
     return not _has_dynamo or "torch._dynamo" in sys.modules
 
 
+def is_compiled(module: nn.Module) -> bool:
+    """Whether calls of a module run what `torch.compile` made of it, or `module.compile()`."""
+    return hasattr(module, COMPILED) or getattr(module, "_compiled_call_impl", None) is not None
+
+
 # Layers of torch.
 
 
@@ -350,6 +355,13 @@ def forward_pre_hooks(module: nn.Module) -> list[Any]:
     return list(getattr(module, "_forward_pre_hooks", {}).values())
 
 
+def drop_hooks(module: nn.Module, hook: Any) -> None:
+    """Take a hook off a module's forward, wherever it stands; without torch's tables it stays."""
+    for table in (getattr(module, "_forward_pre_hooks", {}), getattr(module, "_forward_hooks", {})):
+        for number in [number for number, each in table.items() if each is hook]:
+            del table[number]
+
+
 # Backward passes of a training that is watched: without one of these, none is.
 
 
@@ -360,10 +372,7 @@ def pass_id() -> int:
 
 def at_end_of_pass(function: Callable[[], None]) -> None:
     """Have a function called at the end of the backward pass that runs."""
-    engine = _find("torch.autograd.Variable._execution_engine")
-    if engine is None:
-        raise Missing("torch.autograd.Variable._execution_engine")
-    engine.queue_callback(function)
+    _required("torch.autograd.Variable._execution_engine.queue_callback")(function)
 
 
 def backward_inputs(node: Any) -> tuple[Any, ...]:
@@ -372,3 +381,11 @@ def backward_inputs(node: Any) -> tuple[Any, ...]:
         return cast(tuple[Any, ...], node._input_metadata)
     except AttributeError:
         raise Missing("torch.autograd.graph.Node._input_metadata") from None
+
+
+def require_passes() -> None:
+    """Make sure that a backward pass can be watched."""
+    for name in ("torch._C._current_graph_task_id", "torch.autograd.Variable._execution_engine.queue_callback"):
+        if _find(name) is None:
+            raise Missing(name)
+    backward_inputs(torch.zeros(1, requires_grad=True).view(1).grad_fn)

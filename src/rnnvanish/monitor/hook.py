@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from rnnvanish.compat import drop_hooks
+
 
 class Hook:
     """Calls a function; its copies do nothing."""
@@ -36,6 +38,4 @@ def _nothing() -> Callable[..., None]:
 def drop_copied_hooks(model: nn.Module) -> None:
     """Take away what is left of hooks in a copy of a model."""
     for module in model.modules():
-        for table in (module._forward_pre_hooks, module._forward_hooks):
-            for number in [number for number, hook in table.items() if hook is do_nothing]:
-                del table[number]
+        drop_hooks(module, do_nothing)

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from torch import Tensor, nn
 
-from rnnvanish.compat import COMPILED
+from rnnvanish.compat import Missing, is_compiled, require_passes
 from rnnvanish.live import Cells, plain_name, recurrent_modules, step_modules, unwrapped
 from rnnvanish.monitor.alert import Alert, Verdicts
 from rnnvanish.monitor.backward_passes import BackwardPasses
@@ -216,12 +216,12 @@ class Watch:
 
 
 def _check(model: nn.Module, cells: Cells) -> None:
-    """There is something to measure, and it runs as it is written."""
-    compiled = [
-        plain_name(name, model)
-        for name, module in model.named_modules()
-        if hasattr(module, COMPILED) or getattr(module, "_compiled_call_impl", None) is not None
-    ]
+    """There is something to measure, it runs as it is written, and this torch lets itself be watched."""
+    try:
+        require_passes()
+    except Missing as missing:
+        raise ValueError(f"watch cannot work with this torch: there is no {missing}.") from missing
+    compiled = [plain_name(name, model) for name, module in model.named_modules() if is_compiled(module)]
     if compiled:
         raise ValueError(
             f"watch needs a model that runs as it is written, and torch.compile has compiled {listed(set(compiled))}: what is "
