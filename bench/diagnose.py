@@ -30,7 +30,7 @@ STEPS = [100, 1000, 4000]
 LONGEST = 100 if QUICK else 4000  # longer sequences are skipped
 EVERY = 10  # steps of a training between two looks of the monitor
 INTERVALS: dict[str, int | None] = {"default": None, "every 50": 50}  # of `watch`
-PASSES = 60 if QUICK else 500  # of the loop that it watches
+PASSES = 60 if QUICK else 1000  # of the loop that it watches
 
 
 def overhead(look: str) -> float:

@@ -365,14 +365,18 @@ def drop_hooks(module: nn.Module, hook: Any) -> None:
 # Backward passes of a training that is watched: without one of these, none is.
 
 
+_pass_id = _required("torch._C._current_graph_task_id")
+_queue_callback = _required("torch.autograd.Variable._execution_engine.queue_callback")
+
+
 def pass_id() -> int:
     """A number that is the same as long as one backward pass runs, and never again; -1 where none does."""
-    return int(_required("torch._C._current_graph_task_id")())
+    return int(_pass_id())
 
 
 def at_end_of_pass(function: Callable[[], None]) -> None:
     """Have a function called at the end of the backward pass that runs."""
-    _required("torch.autograd.Variable._execution_engine.queue_callback")(function)
+    _queue_callback(function)
 
 
 def backward_inputs(node: Any) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
 """Which calls of a model are recorded: the outermost ones of modules that hold a recurrent layer or step."""
 
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -30,6 +31,7 @@ class CallRecorder:
 
     Attributes:
         copy: The model as it was before the first call that is still alive; None where there is none.
+        seconds: What recording has taken since it was cleared.
 
     Args:
         model: Any module.
@@ -48,6 +50,7 @@ class CallRecorder:
         on_failure: Callable[[Exception], None],
     ) -> None:
         self.copy: nn.Module | None = None
+        self.seconds = 0.0
         self._model, self._cells = weakref.ref(model), cells
         self._on_gradient, self._on_entry, self._on_failure = on_gradient, on_entry, on_failure
         self._records: list[weakref.ref[CallRecord]] = []
@@ -87,14 +90,16 @@ class CallRecorder:
             handle.remove()
         self._handles.clear()
         self._records.clear()
-        self.copy = None
+        self.copy, self.seconds = None, 0.0
 
     def _enter(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if torch.compiler.is_compiling():
             return
         depth = self._local.depth = getattr(self._local, "depth", 0) + 1
         if depth == 1:
+            began = time.perf_counter()
             self._local.record = self._recorded(path, module, args, kwargs)
+            self.seconds += time.perf_counter() - began
 
     def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if torch.compiler.is_compiling():
@@ -104,8 +109,9 @@ class CallRecorder:
         if record is None or output is None:  # of a call that ended with an error there is none
             return
         if self._local.depth == 0:
-            self._local.record = None
+            began, self._local.record = time.perf_counter(), None
             self._returned(record, output)
+            self.seconds += time.perf_counter() - began
         else:  # a state may outlive what the call returns, inside of the model, and lead to the next call
             for tensor in tensors_in(output):
                 keep_alive(tensor, self, record)

@@ -24,7 +24,7 @@ from rnnvanish.names import listed, printable
 from rnnvanish.probes.curve import Curve
 
 #: Without a fixed interval: the share of the training's time that measuring may take, and the passes between at least.
-SHARE, AT_LEAST = 0.03, 50
+SHARE, AT_LEAST = 0.025, 50
 #: Backward passes in turn of which no call was seen, after which that is said.
 UNSEEN = 3
 NOT_SEEN = (
@@ -163,8 +163,8 @@ class Watch:
         if recorded and any(call.is_read for call in recorded):
             for call in reversed(recorded):
                 self._measure(call)
+            self._last = step, time.perf_counter(), self._took + self._calls.seconds
             self._calls.clear()
-            self._last = step, time.perf_counter(), self._took
             self._took, self._unseen = 0.0, 0
         elif self._is_due(step):
             self._unseen += 1
