@@ -7,6 +7,11 @@ globalThis.rv ||= {};
   const gated = (net, name) => {
     if (net.cell === "Elman") throw new RangeError(`${name} needs a gate that keeps the state: LSTM or GRU, not Elman`);
   };
+  const slopeBelowZero = (net, name) => {
+    const slope = { relu: 0, leaky_relu: 0.01, prelu: 0.25 }[net.cell === "Elman" ? net.activation : ""];
+    if (slope === undefined) throw new RangeError(`${name} needs the Elman network with relu, leaky_relu or prelu`);
+    return slope;
+  };
   // A weight or bias of each layer by gates, such as [i, f, g, o]: views.
   const gates = (layer, name) => {
     const all = layer.weights[name], count = layer.cell.gates.length, size = all.length / count;
@@ -66,8 +71,7 @@ globalThis.rv ||= {};
     },
     // He(): weights of rectifiers from N(0, 2 / ((1 + a²) inputs)), a their slope below zero.
     he(net, random) {
-      const slope = { relu: 0, leaky_relu: 0.01, prelu: 0.25 }[net.cell === "Elman" ? net.activation : ""];
-      if (slope === undefined) throw new RangeError("he needs the Elman network with relu, leaky_relu or prelu");
+      const slope = slopeBelowZero(net, "he");
       for (const { weights, inputs } of net._layers)
         for (const [weight, fan] of [
           [weights.weight_ih, inputs],
@@ -82,7 +86,7 @@ globalThis.rv ||= {};
     },
     // Identity(scale): the recurrent matrix; biases are 0.
     identity(net, random, scale = 1) {
-      if (net.cell !== "Elman") throw new RangeError("identity needs the Elman network, which has no gates");
+      slopeBelowZero(net, "identity");
       for (const { weights } of net._layers) {
         weights.weight_hh.fill(0);
         for (let i = 0; i < net.units; i++) weights.weight_hh[i * (net.units + 1)] = scale;

@@ -136,3 +136,44 @@ def test_warming_trains_nothing_that_is_shown(engine):
       return count;
     }""")
     assert counted == 7
+
+
+def test_a_network_goes_in_pieces(engine):
+    found = engine.evaluate("""() => {
+      const made = () => {
+        const net = new rv.Network({ cell: "GRU", steps: 9, batch: 3, units: 5, layers: 2, attention: true }), random = new rv.Twister(1);
+        rv.starts.torch(net, random);
+        rv.tasks.recall.sample(net, random);
+        return net;
+      };
+      const whole = made(), cut = made();
+      whole.forward();
+      whole.backward();
+      let pieces = 1;
+      for (cut.begin(); !cut.go(0); pieces++);
+      return [pieces, cut.loss === whole.loss && cut.grad.join() === whole.grad.join()];
+    }""")
+    assert found[0] > 2 * 2 * 9
+    assert found[1]
+
+
+REFUSED = {
+    "new rv.Network({ cell: 'RNN' })": "cell: one of Elman, LSTM, GRU is needed, not RNN",
+    "new rv.Network({ units: 0 })": "units: a whole number from 1 on is needed, not 0",
+    "new rv.Network({ readout: 'logistic' })": "a logistic read-out has one output",
+    "new rv.Network({ attention: true, single: true })": "attention needs attention.js, and double precision",
+    "rv.draw(new rv.Network({ cell: 'Elman' }), new rv.Twister(1), 'open', 2)": "open needs a gate that keeps the state",
+    "rv.draw(new rv.Network({ cell: 'Elman' }), new rv.Twister(1), 'he')": "he needs the Elman network with relu",
+    "rv.draw(new rv.Network(), new rv.Twister(1), [['orthogonal'], ['shut']])": "start: one of torch,",
+    "rv.draw(new rv.Network(), new rv.Twister(1), 'chrono', 2)": "chrono needs a span above 2 steps, not 2",
+    "new rv.Run({ task: 'copying', lag: 5 })": "lag: 11 or more is needed, not 5",
+    "new rv.Run({ optimizer: 'lamb' })": "optimizer: one of adam, sgd is needed, not lamb",
+}
+
+
+def test_what_cannot_be_is_refused(engine):
+    said = {
+        code: engine.evaluate(f"() => {{ try {{ {code}; }} catch (error) {{ return error.message; }} }}")
+        for code in REFUSED
+    }
+    assert {code: words for code, words in said.items() if REFUSED[code] not in (words or "")} == {}
