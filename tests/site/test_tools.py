@@ -1,5 +1,7 @@
 """The parts of the build, each by itself."""
 
+from pathlib import Path
+
 import pytest
 
 from tools import browser
@@ -70,6 +72,23 @@ def test_a_page_loads_what_it_needs_of_our_scripts_alone():
 def test_comments_stay_at_home_and_code_does_not():
     script = "// What it does.\n(() => {\n\n  const address = 'https://a.b'; // where\n  /* a note */\n})();\n"
     assert extras.without_comments(script) == "(() => {\nconst address = 'https://a.b'; // where\n})();\n"
+
+
+def test_space_in_what_a_script_says_stays():
+    script = "const say = (n) => `It has ${n ? `, and  ${n} more` : \"\"} units,  ${ {a: n}.a }.`;  // a note\nf( / a, [/] b/g, 'c , d' );\n"
+    assert extras.without_idle_space(script) == (
+        "const say=(n)=>`It has ${n ? `, and  ${n} more` : \"\"} units,  ${ {a: n}.a }.`;f(/ a, [/] b/g,'c , d');\n"
+    )
+
+
+def test_no_script_of_ours_loses_a_template_when_it_is_sent_shorter():
+    files = sorted((Path(__file__).resolve().parents[2] / "docs/assets").rglob("*.js"))
+    assert files
+    for file in files:
+        short, whole = extras.shortened(file), file.read_text(encoding="utf-8")
+        assert len(short) < len(whole)
+        assert set(extras.TEMPLATE.findall(short)) <= set(extras.TEMPLATE.findall(extras.without_comments(whole))), file
+        assert "`" not in extras.TEMPLATE.sub("", short).replace('"`"', ""), file
 
 
 def test_only_space_that_means_nothing_is_left_out():

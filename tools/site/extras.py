@@ -6,6 +6,8 @@ import re
 from pathlib import Path, PurePath
 from typing import Any
 
+import rjsmin
+
 from rnnvanish.templates import renderer
 
 render = renderer(Path(__file__).parent / "templates")
@@ -43,6 +45,35 @@ def without_comments(text: str) -> str:
     """Leave out indentation, empty lines, and the lines of a script or a style sheet that are comments alone."""
     text = re.sub(r"^\s*/\*.*?\*/\s*$|^\s*//.*$", "", text, flags=re.MULTILINE)
     return "\n".join(line.strip() for line in text.splitlines() if line.strip()) + "\n"
+
+
+def shortened(file: Path) -> str:
+    """Return a script or a style sheet as it is sent."""
+    text = file.read_text(encoding="utf-8")
+    return without_idle_space(text) if file.suffix == ".js" else without_comments(text)
+
+
+def _template(depth: int) -> str:
+    """A template of a script, which holds code in braces, which holds templates: so many within each other."""
+    inner = f"|{_template(depth - 1)}" if depth else ""
+    braces = rf"\{{(?:[^{{}}`]|\{{[^{{}}`]*\}}{inner})*\}}"
+    return rf"`(?:[^`$\\]|\\.|\$(?!\{{)|\${braces})*`"
+
+
+#: What rjsmin is not shown: it takes what is within the braces of a template within a template for code.
+TEMPLATE = re.compile(f"(?<![\"']){_template(3)}", re.DOTALL)  # not of a mark in a string
+
+
+def without_idle_space(script: str) -> str:
+    """Leave out comments, and space that means nothing; templates stay as they are."""
+    kept: list[str] = []
+
+    def keep(found: re.Match[str]) -> str:
+        kept.append(found[0])
+        return f'"\N{SYMBOL FOR SUBSTITUTE}{len(kept) - 1}"'
+
+    short: str = rjsmin.jsmin(TEMPLATE.sub(keep, without_comments(script)))
+    return re.sub('"\N{SYMBOL FOR SUBSTITUTE}(\\d+)"', lambda found: kept[int(found[1])], short) + "\n"
 
 
 def llms(config: Any, pages: list[Any]) -> str:

@@ -94,7 +94,7 @@ def on_files(files, config):
     said = f"window.rvWords = {json.dumps(words()['script'], ensure_ascii=False)};\n"
     files.append(File.generated(config, "assets/words.js", content=said))
     for name in (*REPORT_FIGURES, "report/figures.css"):  # what a report's own page is drawn with
-        drawn = extras.without_comments((Path(templates.__file__).parent / name).read_text(encoding="utf-8"))
+        drawn = extras.shortened(Path(templates.__file__).parent / name)
         files.append(File.generated(config, f"assets/{name}", content=drawn))
     plugin = config.plugins["mkdocs-jupyter"]
     started = time.perf_counter()
@@ -214,7 +214,7 @@ def on_post_build(config):
     benchmarks.write(Path(config.config_file_path).parent, site)
     for asset in Path(config.docs_dir, "assets").rglob("*.[cj]s*"):
         copy = site / asset.relative_to(config.docs_dir)
-        copy.write_text(extras.without_comments(copy.read_text(encoding="utf-8")), encoding="utf-8")
+        copy.write_text(extras.shortened(copy), encoding="utf-8")
     slides.write(_shown, Path(config.docs_dir, "assets/site.css"), site / "slides")
     (site / "llms.txt").write_text(extras.llms(config, ordered), encoding="utf-8")
     (site / "404.html").write_text(extras.lost(config.site_url or "", ordered), encoding="utf-8")
