@@ -1,4 +1,4 @@
-// What shades mean that are even in powers of ten.
+// What shades mean that are even in powers of ten; words that fit a narrow sheet.
 // needs: ../draw shares
 globalThis.rv ||= {};
 
@@ -16,4 +16,13 @@ globalThis.rv ||= {};
         svg("text", { x: width * place + 17, y, style: `font-size: ${width < 420 ? 10.5 : 12}px; fill: var(--rv-quiet)` }, words),
       ];
     });
+
+  // Print the words of an <svg> smaller that would run over its side.
+  rv.fit = (sheet, width) => {
+    for (const text of sheet.querySelectorAll("text")) {
+      const { x, width: wide } = text.getBBox();
+      const over = Math.max(x + wide - width, -x);
+      if (over > 0.5) text.style.fontSize = `${(parseFloat(getComputedStyle(text).fontSize) * (wide - over)) / wide}px`;
+    }
+  };
 })();

@@ -1,5 +1,5 @@
 // <rv-copier>: a picture, and copies of copies of it: each as much paler or darker as a step back makes a network's gradient.
-// needs: ../draw figure halflife shares small starts
+// needs: ../draw figure halflife orthogonal shares small
 "use strict";
 
 (() => {

@@ -66,7 +66,8 @@
       const shadow = rv.people(1, left - 17, left + 17, py(start), 1);
       this.foot = [px(rate), py(landed) - 16];
       const up = this.real < 0;
-      const side = px(rate) > width / 2 ? -1 : 1;
+      const side = px(rate) > Math.max(width - 150, width / 2) ? -1 : 1;
+      const near = side > 0 && Math.abs(py(landed) - py(start) - 14) < 18; // then the words for the height make room
       const label = (y, text, colour, where = side) => svg("text", {
         class: "rv-over", x: px(rate) + 22 * where, y, "text-anchor": where < 0 ? "end" : "start", style: `fill: ${colour}; font-weight: 600`,
       }, text);
@@ -77,7 +78,7 @@
         svg("path", { d: path(known), fill: "none", "stroke-width": 3, style: "stroke: var(--rv-c2)" }),
         rest.length > 1 && svg("path", { d: path(rest), fill: "none", "stroke-width": 2, "stroke-dasharray": "2 6", style: "stroke: var(--rv-quiet)", opacity: 0.45 }),
         svg("path", { d: `M${left} ${py(start)}H${width - 14}`, "stroke-dasharray": "5 4", style: "stroke: var(--rv-quiet)" }),
-        svg("text", { class: "rv-over", x: width - 14, y: py(start) - 6, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, width < 420 ? "start height" : "as high as at the start"),
+        svg("text", { class: "rv-over", x: width - 14, y: py(start) + (near ? 16 : -6), "text-anchor": "end", style: "fill: var(--rv-quiet)" }, width < 420 ? "start height" : "as high as at the start"),
         svg("path", { d: `M${px(0)} ${py(start)}L${px(Math.min(rate, (start - low) / this.steepness))} ${py(hoped)}`, "stroke-width": 2.5, "stroke-dasharray": "8 4", style: "stroke: var(--rv-c0)" }),
         svg("path", { d: `M${px(rate)} ${py(landed)}V${py(hoped)}`, "stroke-width": 1.5, style: "stroke: var(--rv-c1)" }),
         shadow.one(0, { opacity: 0.35 }),
@@ -91,6 +92,7 @@
         svg("text", { x: width - 14, y: HEIGHT - 22, "text-anchor": "end" }, String(LONGEST)),
         svg("text", { x: (width + left) / 2, y: HEIGHT - 22, "text-anchor": "middle" }, "length of the step"),
       ], `A hill. ${this.says()}`);
+      rv.fit(this.sheet, width);
     }
 
     says() {

@@ -55,7 +55,7 @@
 
     draw() {
       const { what, at } = this.state, width = this.width, parts = [];
-      const small = `font-size: ${width < 420 ? 10.5 : 13}px`;
+      const small = `font-size: ${width < 300 ? 8.5 : width < 420 ? 10.5 : 13}px`;
       const line = (y, text) => parts.push(svg("text", { x: 0, y, style: "fill: var(--rv-quiet)" }, text));
       const cell = Math.min(12, (width / STEPS - 8) / 2);
       const block = (top, notes, words) => {
@@ -90,6 +90,7 @@
         parts.push(svg("text", { x: this.row.at(t), y: bottom + 20, "text-anchor": "middle", style: `${small}; font-weight: 600; fill: var(--rv-c${by === 0 ? 2 : 1})` }, said));
       });
       rv.sheet(this.sheet, width, bottom + 28, parts, `Ten people in a row, the note of each, twice. ${[this.says()].flat().join("")}`);
+      rv.fit(this.sheet, width);
     }
 
     says() {

@@ -38,8 +38,8 @@
     draw() {
       const { width, coins, groups } = this, row = rv.people(PEOPLE, 0, width - 34, 96, 0.6), parts = [];
       const top = 96 - 44 * row.scale, most = Math.min(0.46 * row.step, 9), tall = 33;
-      const more = coins[0] > HIGHEST && ` (of the first one, ${coins[0].toFixed(1)}: cut off)`;
-      parts.push(svg("text", { x: 0, y: 13 }, `What arrives of each one's coin${more || ""}`));
+      const more = coins[0] > HIGHEST && ` (up to ${coins[0].toFixed(1)}: cut off)`;
+      parts.push(svg("text", { x: 0, y: 13 }, `What arrives of each coin${more || ""}`));
       parts.push(svg("path", { d: `M0 ${top - 8}H${width - 34}`, style: "stroke: var(--rv-line)" }));
       coins.forEach((coin, i) => {
         const high = Math.min(coin, HIGHEST) * tall;
@@ -68,6 +68,7 @@
         parts.push(label);
       });
       rv.sheet(this.sheet, width, y + POT + 24, parts, `Sixty people in a row, what arrives of each one's coin, and the pot. ${this.says()}`);
+      rv.fit(this.sheet, width);
     }
 
     says() {

@@ -35,7 +35,7 @@
 
   // One of the two strips, in pieces.
   function* measure(state, units) {
-    while (state.start === "keras" && there("starts") === undefined) yield;
+    while (state.start === "keras" && ["orthogonal", "starts"].map(there).includes(undefined)) yield;
     const net = network(state, units, false);
     yield* net.pieces();
     const gain = rv.gain(net), made = { units, gain, halfLife: rv.halfLife(gain), zero: 0 };
@@ -104,8 +104,8 @@
       parts.push(svg("text", { x: 0, y: 13 }, "How much of the gradient reaches each step"));
       (strips ?? []).forEach(({ units, gain, halfLife, zero }, i) => {
         const y = 52 + i * (TALL + 50), px = (step) => (width * step) / steps;
-        parts.push(svg("text", { x: 0, y: y - 8, "font-weight": 600 }, i ? `Twice: ${units} units` : `${units} units`));
-        parts.push(svg("text", { x: width, y: y - 8, "text-anchor": "end" }, `half is lost in ${halfLife.toFixed(1)} steps`));
+        parts.push(svg("text", { x: 0, y: y - 8, "font-weight": 600 }, i ? `${width < 300 ? "" : "Twice: "}${units} units` : `${units} units`));
+        parts.push(svg("text", { x: width, y: y - 8, "text-anchor": "end" }, `half ${width < 300 ? "" : "is "}lost in ${halfLife.toFixed(1)} steps`));
         parts.push(svg("rect", { x: 0, y, width, height: TALL, style: "fill: none; stroke: var(--rv-quiet)" }));
         for (let lag = 0; lag < steps; lag++)
           if (rv.ink(gain[lag]) > 0)
@@ -119,6 +119,7 @@
       parts.push(svg("text", { x: 0, y: axis }, `${length} steps back`), svg("text", { x: width, y: axis, "text-anchor": "end" }, "the end"));
       parts.push(...rv.shades(axis + 25, width, "var(--rv-c0)"));
       rv.sheet(this.sheet, width, axis + 32, parts, `Two strips, dark at the end, paler from there back. ${this.says()}`);
+      rv.fit(this.sheet, width);
     }
 
     says() {
