@@ -45,7 +45,7 @@
 # %% [markdown]
 # <rv-witnesses id="witnesses" markdown>
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from rnnvanish.experiments import recent
 
 task = recent.Witnesses()

@@ -41,7 +41,7 @@
 # %% [markdown]
 # <rv-parts id="parts" markdown>
 
-# %% tags=["hide-input"] alt="Bar chart: half-life of the gradient in steps, with tanh, with ReLU and with its two relatives. The bar of tanh is the longest, about one and a half steps. Those of ReLU and its relatives are shorter, about one step."
+# %% tags=["remove-input"] alt="Bar chart: half-life of the gradient in steps, with tanh, with ReLU and with its two relatives. The bar of tanh is the longest, about one and a half steps. Those of ReLU and its relatives are shorter, about one step."
 import matplotlib.pyplot as plt
 
 from rnnvanish import plots

@@ -39,7 +39,7 @@
 # %% [markdown]
 # <rv-shortcut id="shortcut" markdown>
 
-# %% tags=["hide-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time. Four layers with and without shortcuts between them fall together, steeply. One layer with a shortcut through time loses nothing, and even gains a little."
+# %% tags=["remove-input"] alt="Line chart, logarithmic axis in words: gradient that is left against steps back in time. Four layers with and without shortcuts between them fall together, steeply. One layer with a shortcut through time loses nothing, and even gains a little."
 import matplotlib.pyplot as plt
 
 from rnnvanish import plots

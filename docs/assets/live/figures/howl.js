@@ -47,7 +47,7 @@
 
   rv.define("howl", class extends rv.Live {
     controls = {
-      gain: { label: "Each step back makes it", min: 0.8, max: 1.3, step: 0.05, value: 1.2, say: (v) => `${Number(v.toFixed(2))} times as loud` },
+      gain: { label: "Each step back", min: 0.8, max: 1.3, step: 0.05, value: 1.2, say: (v) => `${Number(v.toFixed(2))} times as loud` },
       rate: { label: "Size of the training steps", values: [0.001, 0.01, 0.1], value: 0.01 },
       seed: { hidden: true, value: 0 },
     };
@@ -163,7 +163,7 @@ def train(clipped):
         rule.zero_grad()
         loss = nn.functional.cross_entropy(out(rnn(x)[1][0]), truth)
         loss.backward()
-        if not math.isfinite(loss):
+        if not math.isfinite(loss.item()):
             break
         if clipped:
             nn.utils.clip_grad_norm_(weights, 1.0)

@@ -50,7 +50,7 @@
         return made;
       };
       this.sheet = svg("svg");
-      picture.append(line("64 units, a row each: lit where the gradient gets to"), this.cells, line(`${STEPS} steps back`, "the end, where the gradient sets out"), this.sheet);
+      picture.append(line("64 units, lit where the gradient gets to"), this.cells, line(`${STEPS} steps back`, "the end"), this.sheet);
     }
 
     // The four parts differ in nothing else; those of a start are kept until it changes.

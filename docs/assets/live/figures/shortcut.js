@@ -38,8 +38,8 @@
   rv.define("shortcut", class extends rv.Figure {
     controls = {
       lifts: { label: "Lifts, from floor to floor", choices: { no: "none", yes: "everywhere" }, value: "no" },
-      leap: { label: "A bus along the street, over", min: 0, max: SHOWN, step: 1, value: 0, say: (v) => (v ? `${v} step${v > 1 ? "s" : ""}` : "no bus") },
-      part: { label: "Of the old state the bus takes", min: 0.1, max: 1, step: 0.1, value: 0.9, say: (v) => `${Math.round(100 * v)} %`, enabled: ({ leap }) => leap > 0 },
+      leap: { label: "A bus over", min: 0, max: SHOWN, step: 1, value: 0, say: (v) => (v ? `${v} step${v > 1 ? "s" : ""}` : "no bus") },
+      part: { label: "The bus takes", min: 0.1, max: 1, step: 0.1, value: 0.9, say: (v) => `${Math.round(100 * v)} % of the old state`, enabled: ({ leap }) => leap > 0 },
       seed: { hidden: true, value: 0 },
     };
 
@@ -103,7 +103,7 @@
       const bars = rv.bars(width, below + 14, [
         share("Gets to the ground floor", left[0][0], "var(--rv-c1)"),
         share(`and ${STEPS} steps back`, left[0][STEPS], "var(--rv-c2)"),
-      ], { low: 1e-24, high: 1e4, log: true, marks: [[1e-24, "1 in 10²⁴"], [1e-12, "1 in a trillion"], [1, "all"]] });
+      ], { low: 1e-30, high: 1e5, log: true, marks: [[1e-30, "1 in 10³⁰"], [1e-15, "1 in 10¹⁵"], [1, "all"]] });
       rv.sheet(this.sheet, width, below + 14 + bars.height, [...parts, ...bars.parts], `Four floors of a street of ${SHOWN + 1} houses; a floor is as blue as the gradient that gets there. ${this.says()}`);
     }
 

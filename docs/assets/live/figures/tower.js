@@ -33,7 +33,7 @@
       kind: { label: "The floors are", choices: { tanh: "tanh", sigmoid: "sigmoid", centred: "sigmoid, centred" }, value: "tanh" },
       floors: { label: "Floors", min: 2, max: MOST, step: 1, value: 20 },
       size: {
-        label: "Size of the weights", min: 0.5, max: 4.5, step: 0.1, value: 1,
+        label: "Weights", min: 0.5, max: 4.5, step: 0.1, value: 1,
         say: (v) => `${v.toFixed(1)} times Glorot's`,
         marks: { 1: "Glorot", 4: "4" },
       },

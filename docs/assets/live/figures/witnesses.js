@@ -116,7 +116,7 @@
     compute() { this.training = Object.assign(new Training(this.state), { key: this.key }); }
     advance(end) { return this.training.go(end); }
 
-    get said2() { return [this.state.first === "yes", this.state.last === "yes"]; }
+    get words() { return [this.state.first === "yes", this.state.last === "yes"]; }
 
     person(x, y, size, name) {
       const body = svg("g", { transform: `translate(${x} ${y}) scale(${size})`, fill: "none", stroke: "currentColor", "stroke-width": 2 / size });
@@ -128,16 +128,16 @@
     }
 
     draw() {
-      const { width, training, said2 } = this, { swayed } = training, verdict = training.judge(said2);
+      const { width, training, words } = this, { swayed } = training, verdict = training.judge(words);
       const [judgeAt, lastAt] = [width - 36, width - 116], word = (yes) => (yes ? "yes" : "no");
-      const bubble = (x, yes, colour, anchor = "middle") => svg("text", { x, y: 28, "text-anchor": anchor, "font-weight": 700, style: `fill: ${colour}; font-size: 17px; pointer-events: none` }, `“${word(yes)}”`);
+      const bubble = (x, yes, colour, anchor = "middle") => svg("text", { x, y: 24, "text-anchor": anchor, "font-weight": 700, style: `fill: ${colour}; font-size: 17px; pointer-events: none` }, `“${word(yes)}”`);
       const parts = [
-        this.person(36, 80, 1, "first"), this.person(lastAt, 80, 1, "last"), this.person(judgeAt, 72, 1.1),
-        svg("path", { d: `M${judgeAt - 24} 89h48`, stroke: "currentColor", "stroke-width": 2 }),
-        bubble(36, said2[0], COLOURS[0]), bubble(lastAt, said2[1], COLOURS[1]), bubble(judgeAt, verdict, "currentColor"),
-        svg("text", { x: 0, y: 106, style: `fill: ${COLOURS[0]}` }, "always right"),
-        svg("text", { x: lastAt, y: 106, "text-anchor": "middle", style: `fill: ${COLOURS[1]}` }, "4 times in 5"),
-        svg("text", { x: width, y: 106, "text-anchor": "end" }, "judge"),
+        this.person(36, 80, 1, "first"), this.person(lastAt, 80, 1, "last"), this.person(judgeAt, 78, 1.1),
+        svg("path", { d: `M${judgeAt - 24} 93h48`, stroke: "currentColor", "stroke-width": 2 }),
+        bubble(36, words[0], COLOURS[0]), bubble(lastAt, words[1], COLOURS[1]), bubble(judgeAt, verdict, "currentColor"),
+        svg("text", { x: 0, y: 110, style: `fill: ${COLOURS[0]}` }, "always right"),
+        svg("text", { x: lastAt, y: 110, "text-anchor": "middle", style: `fill: ${COLOURS[1]}` }, "4 times in 5"),
+        svg("text", { x: width, y: 110, "text-anchor": "end" }, "judge"),
       ];
       const crowd = Math.max(1, Math.floor((lastAt - 100) / 26));
       for (let i = 0; i < crowd; i++) {
@@ -146,7 +146,7 @@
         parts.push(small);
       }
       const [top, bottom] = [150, 270], x = (step) => 34 + ((width - 40) * step) / MOST, y = (part) => bottom - (bottom - top) * part;
-      parts.push(svg("text", { x: 0, y: 136 }, "Answers that change when one says the opposite"));
+      parts.push(svg("text", { x: 0, y: 136 }, "How many answers hang on each of them"));
       for (const part of [0, 0.5, 1]) parts.push(svg("path", { class: "rv-gridline", d: `M34 ${y(part)}H${width}` }), svg("text", { x: 28, y: y(part) + 4, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, part === 1 ? "all" : part ? "half" : "0"));
       parts.push(svg("text", { x: width, y: bottom + 18, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, `${MOST} training steps`));
       COLOURS.forEach((colour, k) => {
