@@ -150,7 +150,8 @@ plots.say(
 # Without `:build` the command lists what the file holds that can be diagnosed. If there is only one such function, it is taken.
 #
 # `--out report` saves the report as text, as JSON, and as one HTML page that needs nothing else, with curves that one can
-# read off. `--json` prints it. `--full` tells everything that was measured. The exit code is 1 where a gradient vanishes
+# read off. `--json` prints it, and [Explore a report](explore-report.py) opens it in your browser: all layers in one picture,
+# what each step takes, two reports side by side. `--full` tells everything that was measured. The exit code is 1 where a gradient vanishes
 # or explodes, a fault was found, or a layer is not read at all. A checkpoint of `rnnvanish train` can be given, too.
 #
 # - `--lag 200` asks whether a model like yours learns across 200 steps.

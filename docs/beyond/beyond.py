@@ -83,23 +83,27 @@ ax.minorticks_off()
 plt.show()
 
 # %% tags=["remove-input"]
-from rnnvanish.experiments.claim_study import outcome
+from rnnvanish.experiments.claim_study import fresh
+from rnnvanish.studies.reader import memories
 
-BUDGET = 400
+trained = memories()
 drawn = {
-    name: {lag: outcome(network, beyond.PLACE | {"lag": lag}, BUDGET).rows for lag in beyond.DISTANCES}
+    name: [trained[network.cell, network.mitigations, seed] for seed in fresh()]
     for name, network in beyond.PAIRS.items()
 }
+
+
+def by_distance(draws, column):
+    """A column of the study, by the distance to remember; of each draw a number."""
+    return {rows[0]["lag"]: [row[column] for row in rows] for rows in zip(*draws, strict=True)}
+
+
 plots.embed(
     {
-        "budget": BUDGET,
+        "budget": drawn["LSTM, default"][0][0]["budget"],
         "networks": [
-            {
-                "name": name,
-                "half": {lag: [row["half_life_before"] for row in rows] for lag, rows in by_lag.items()},
-                "learnt": {lag: [row["solved"] for row in rows] for lag, rows in by_lag.items()},
-            }
-            for name, by_lag in drawn.items()
+            {"name": name, "half": by_distance(draws, "half_life_before"), "learnt": by_distance(draws, "solved")}
+            for name, draws in drawn.items()
         ],
     }
 )

@@ -61,7 +61,8 @@ print(compare(earlier, diagnose(model, series)))
 #
 # ## The report as JSON
 #
-# `--json` prints it, `diagnosis.to_json("report.json")` writes it. The last column has what stands in the report of the GRU
+# `--json` prints it, `diagnosis.to_json("report.json")` writes it. To look around in one, or to see two side by side, open it in
+# [Explore a report](../explore-report.py). The last column has what stands in the report of the GRU
 # above, before the change. A number that lies below what the number format can
 # hold, or was not measured, is `null`. An infinite one is `"infinity"`.
 
@@ -92,6 +93,7 @@ report = json.loads(earlier.to_json("report.json").read_text())
 fields("The whole", schema["properties"], report)
 fields("A layer, in `layers`", parts["layer"]["properties"], layer)
 fields("A finding, in `findings`", parts["finding"]["properties"], next(iter(report["findings"]), {}))
+fields("A factor, in `factors`", parts["factor"]["properties"], next(iter(layer["factors"]), {}))
 fields("A cure, in `advice`", parts["trial"]["properties"], next(iter(layer["advice"]), {}))
 fields("What else was measured, in `measures`", parts["measures"]["properties"], layer["measures"])
 fields("The outlook, in `outlook`", parts["outlook"]["properties"], report["outlook"] or {})
