@@ -12,7 +12,8 @@ globalThis.rv ||= {};
     const n = Number((1 / x).toPrecision(2));
     if (n >= 1e15) return `1 in 10${String(Math.round(-Math.log10(x))).replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit])}`;
     const [size, name] = NAMES.find(([least]) => n >= least) ?? [1, ""];
-    return `1 in ${n === size ? (name ? "a" : "1") : Number((n / size).toPrecision(2))}${name && ` ${name}`}`;
+    const count = n === size && name ? "a" : Number((n / size).toPrecision(2));
+    return ["1 in", count, name].join(" ").trim();
   };
 
   // 3100 is "3.1 thousand times".
