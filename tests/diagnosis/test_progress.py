@@ -74,30 +74,37 @@ def test_what_the_model_says_has_a_line_of_its_own(at_once, monkeypatch):
     assert "loss is large\n" in error.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("kernel", "after"), [(True, 0.0), (True, 60.0), (False, 0.0)], ids=["notebook", "quick", "shell"]
-)
-def test_a_notebook_is_shown_what_is_done_below_its_cell(monkeypatch, kernel, after):
-    monkeypatch.setattr(progress, "AFTER", after)
+def notebook(monkeypatch, kernel=True):
+    """As if in a cell: gives what is displayed there, one after the other, by the same handle."""
+    displayed = []
+
+    def update(data, **options):
+        assert options.pop("metadata") == progress.IN_NOTEBOOK
+        displayed.append(data["text/plain"])
+        return SimpleNamespace(update=update)
+
     shell = SimpleNamespace(kernel=None) if kernel else SimpleNamespace()
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
-    error = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", error)
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=update))
+    return displayed
+
+
+@pytest.mark.parametrize(("kernel", "after"), [(True, 0.0), (True, 60.0), (False, 0.0)], ids=["cell", "quick", "shell"])
+def test_a_notebook_is_shown_what_is_done_below_its_cell(monkeypatch, kernel, after):
+    monkeypatch.setattr(progress, "AFTER", after)
+    displayed = notebook(monkeypatch, kernel)
     with progress.shown_in_notebook():
         progress.doing("trying cure 1")
         progress.doing("done")
     progress.doing("nobody listens")
-    shown = "\rtrying cure 1\rdone         \r             \r"
-    assert error.getvalue() == (shown if kernel and not after else "")
+    assert displayed == (["trying cure 1", "done", ""] if kernel and not after else [])
 
 
 def test_where_somebody_else_shows_it_a_notebook_does_not(monkeypatch):
     monkeypatch.setattr(progress, "AFTER", 0.0)
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=None)))
-    error, told = io.StringIO(), []
-    monkeypatch.setattr(sys, "stderr", error)
+    displayed, told = notebook(monkeypatch), []
     token = progress._show.set(told.append)
     with progress.shown_in_notebook():
         progress.doing("something")
     progress._show.reset(token)
-    assert (error.getvalue(), told) == ("", ["something"])
+    assert (displayed, told) == ([], ["something"])

@@ -391,3 +391,23 @@ def test_wrong_use_is_refused():
     model[0].compile()
     with pytest.raises(ValueError, match=r"torch.compile has compiled 0"):
         watch(model)
+
+
+def test_a_state_that_is_reset_on_the_way_begins_a_sequence():
+    """As in a rollout: the oracle is the same step called from there on."""
+    torch.manual_seed(0)
+    step, x, keep = nn.GRUCell(3, WIDTH), torch.randn(7, 4, 3), torch.ones(7, 4, 1)
+    keep[3] = 0
+
+    def rolled(start):
+        h = torch.randn(4, WIDTH)
+        for now in range(start, 7):
+            h = step(x[now], h * keep[now])
+        return h
+
+    with watch(step, every=1, on_alert=str) as watching:
+        rolled(0).square().sum().backward()
+        rolled(3).square().sum().backward()
+    whole, part = watching.history
+    assert len(whole.gain) == 4
+    torch.testing.assert_close(whole.gain, part.gain)

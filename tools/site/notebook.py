@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from rnnvanish.diagnosis.progress import IN_NOTEBOOK
 from rnnvanish.templates.words import words
 
 #: What the colours of `matplotlibrc` become: the ink of the page, its grid, its series.
@@ -137,6 +138,8 @@ def _outputs(found: list[dict[str, Any]], meta: dict[str, Any], prefix: str, out
         if output["output_type"] == "stream":
             if output["name"] == "stdout":  # progress bars and warnings go to stderr: not for readers
                 chunks.append(fence(_text(output["text"]), "text", "rv-out"))
+            continue
+        if output.get("metadata") == IN_NOTEBOOK:
             continue
         data = {kind: _text(value) for kind, value in output["data"].items() if isinstance(value, str | list)}
         if kind := next((kind for kind in ("image/svg+xml", "image/png") if kind in data), None):

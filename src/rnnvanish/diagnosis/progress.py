@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Timer
+from typing import Any
 
 #: Seconds after which there is something to be seen: what is done by then needs no sign of life.
 AFTER = 1.0
+
+#: By what is shown in a notebook it is known that it is no result: pages leave it out.
+IN_NOTEBOOK = {"rnnvanish": "progress"}
 
 _show: ContextVar[Callable[[str], None] | None] = ContextVar("_show", default=None)
 
@@ -58,23 +62,20 @@ def shown_in_notebook() -> Iterator[None]:
     if not hasattr(shell, "kernel") or _show.get() is not None:
         yield
         return
-    began, width = time.monotonic(), 0
+    from IPython.display import display
+
+    began, line = time.monotonic(), list[Any]()
 
     def show(what: str) -> None:
-        nonlocal width
-        if time.monotonic() - began >= AFTER:
-            width = max(width, len(what))
-            _write(what.ljust(width))
+        if line:
+            line[0].update({"text/plain": what}, raw=True, metadata=IN_NOTEBOOK)
+        elif time.monotonic() - began >= AFTER:
+            line.append(display({"text/plain": what}, raw=True, display_id=True, metadata=IN_NOTEBOOK))
 
     token = _show.set(show)
     try:
         yield
     finally:
         _show.reset(token)
-        if width:
-            _write(" " * width + "\r")
-
-
-def _write(text: str) -> None:
-    sys.stderr.write(f"\r{text}")
-    sys.stderr.flush()
+        if line:
+            show("")  # in a notebook that is kept nothing is left to be seen
