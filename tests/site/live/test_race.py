@@ -96,7 +96,7 @@ def test_a_race_stops_when_it_is_learnt_and_says_who_won(figure):
     solved = page.evaluate("it.runs.map(({ solved }) => solved)")
     said = page.text_content(".rv-says")
     assert all(str(steps) in said for steps in solved), said
-    assert "other learns it first" in said
+    assert "orthogonal one learns it first" in said
     assert page.locator(".rv-strip", has_text="learnt, stopped").count() == 2
     assert page.inner_text(".md-button") == "Again, with other weights"
 

@@ -164,7 +164,7 @@
         ...points.map(([cx, cy]) => svg("circle", { cx, cy, r: 2.5, style: "fill: var(--rv-c1)" })),
         svg("circle", { cx: x, cy: y, r: 7, style: "fill: var(--rv-c1); stroke: var(--md-default-bg-color, Canvas); stroke-width: 2" }),
         ...(out ? [] : [svg("text", { x: 12, y: high - 12 }, "fog")]),
-        svg("text", { class: "rv-over", x: points[0][0], y: points[0][1] + 24, "text-anchor": "middle" }, "stood still here"),
+        svg("text", { class: "rv-over", x: points[0][0], y: points[0][1] - 14, "text-anchor": "middle" }, "stood still here"),
         ...(out ? [svg("text", { class: "rv-over", x, y: y - 14, "text-anchor": "middle" }, "out")] : []),
       );
       const most = Math.max(60, this.walk.losses.length - 1);

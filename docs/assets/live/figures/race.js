@@ -13,18 +13,18 @@
   const HIGH = 56; // pixels of the line of losses
   const COIN = Math.LN2; // loss of guessing
 
-  // A cure: its name, what it is called in a sentence, what rv.Run and what rnnvanish take for it.
+  // A cure: its name, what its network is called in a sentence, what rv.Run and what rnnvanish take for it.
   const GATES = {
-    chrono: { name: "gates opened for it (chrono)", run: (lag) => ({ start: "chrono", option: lag + 1 }), mitigation: (lag) => `Chrono(span=${lag + 1})` },
-    open: { name: "gates opened to 88 %", run: () => ({ start: "open", option: 2 }), mitigation: () => "OpenGate(2.0)" },
+    chrono: { name: "gates opened for it (chrono)", short: "the opened one", run: (lag) => ({ start: "chrono", option: lag + 1 }), mitigation: (lag) => `Chrono(span=${lag + 1})` },
+    open: { name: "gates opened to 88 %", short: "the opened one", run: () => ({ start: "open", option: 2 }), mitigation: () => "OpenGate(2.0)" },
   };
   const KINDS = {
     start: {
       cell: "Elman",
       rate: 0.003,
       cures: {
-        orthogonal: { name: "orthogonal weights", run: () => ({ start: "orthogonal" }), mitigation: () => "OrthogonalStart()" },
-        glorot: { name: "Glorot's weights", run: () => ({ start: "glorot" }), mitigation: () => "Glorot()" },
+        orthogonal: { name: "orthogonal weights", short: "the orthogonal one", run: () => ({ start: "orthogonal" }), mitigation: () => "OrthogonalStart()" },
+        glorot: { name: "Glorot’s weights", short: "Glorot’s", run: () => ({ start: "glorot" }), mitigation: () => "Glorot()" },
       },
     },
     lstm: { cell: "LSTM", cures: GATES },
@@ -32,7 +32,7 @@
     attention: {
       cell: "Elman",
       rate: 0.003,
-      cures: { attention: { name: "with attention", run: () => ({ attention: true }), mitigation: () => "AttentionOverPast()" } },
+      cures: { attention: { name: "with attention", short: "the one with attention", run: () => ({ attention: true }), mitigation: () => "AttentionOverPast()" } },
     },
   };
 
@@ -42,6 +42,7 @@
       this.controls = this.listControls();
       this.predict ??= { ask: "Which of the two learns it first?", answers: ["The first", "The second", "Neither of them"] };
       super.connectedCallback();
+      if (this.go) this.go.style.minWidth = "15.5em"; // its longest label
     }
 
     listControls() {
@@ -62,7 +63,7 @@
       const { lag } = this.state;
       return [
         { name: "As PyTorch starts it", short: "the one as it comes", lag },
-        { name: `${this.cure.name[0].toUpperCase()}${this.cure.name.slice(1)}`, short: "the other", lag, ...this.cure.run(lag) },
+        { name: `${this.cure.name[0].toUpperCase()}${this.cure.name.slice(1)}`, short: this.cure.short, lag, ...this.cure.run(lag) },
       ];
     }
 
@@ -167,7 +168,7 @@
       const [one, other] = this.runs;
       if (!one?.tests.length || !other.tests.length)
         return `Each reads ${this.state.lag + 1} inputs, one after the other. At the end it must say whether the first was up or down.`;
-      return `${this.outcome()} Before training, ${rv.share(one.reach)} of the gradient got back to the first input, and ${rv.share(other.reach)} in ${other.short}.`;
+      return `${this.outcome()} Before training, ${rv.share(one.reach)} of the gradient got back to the first input in ${one.short}, and ${rv.share(other.reach)} in ${other.short}.`;
     }
 
     rows() {

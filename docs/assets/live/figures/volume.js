@@ -54,7 +54,7 @@
         parts.push(
           svg("circle", { ...ring, style: `fill: none; stroke: var(--rv-${i === STEPS - 1 ? "c1" : "line"}); stroke-width: ${i === STEPS - 1 ? 2.5 : 1}` }),
           svg("circle", { ...ring, r: 0.4 * size * Math.min(1, 0.35 + 0.65 * Math.sqrt(Math.min(1, gain))),
-            style: `fill: var(--rv-${gain > 2 ? "c1" : "c0"}); opacity: ${rv.ink(Math.min(1, gain), DECADES).toFixed(3)}` }),
+            style: `fill: var(--rv-${gain > 10 ? "c1" : "c0"}); opacity: ${rv.ink(Math.min(1, gain), DECADES).toFixed(3)}` }),
         );
       }
       const odd = high % 2;
