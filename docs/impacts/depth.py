@@ -114,12 +114,15 @@ for name, shared in (("each floor its own weights", False), ("one rule for all f
     told[name] = [float(gradient.norm()) for gradient in gradients[::-1]]
 top = told["each floor its own weights"][0]
 
-fig, ax = plt.subplots()
-for name, sizes in told.items():
-    ax.plot(range(depth.DEPTH), [size / top for size in sizes] * (depth.DEPTH // len(sizes)), label=name)
-ax.set(yscale="log", xlabel="floors down from the top", title="gradient of the weights")
+fig, ax = plt.subplots(figsize=(6.4, 3.4))
+for (name, sizes), below in zip(told.items(), (8, -18), strict=True):
+    parts = [size / top for size in sizes] * (depth.DEPTH // len(sizes))
+    (line,) = ax.plot(range(depth.DEPTH), parts)
+    ax.annotate(name, (6, parts[6]), (8, below), textcoords="offset points", color=line.get_color())
+ax.set(
+    yscale="log", xlabel="floors down from the top", title="gradient of the weights", xticks=range(0, depth.DEPTH, 5)
+)
 plots.label_decades(ax)
-fig.legend(loc="outside lower center")
 plt.show()
 
 # %% tags=["remove-input"]

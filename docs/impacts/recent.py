@@ -144,7 +144,7 @@ import matplotlib.pyplot as plt
 
 starts = ("default", "orthogonal")
 lost = [recent.halves(0, start) for start in starts]
-fig, ax = plt.subplots()
+fig, ax = plt.subplots(figsize=(6.4, 3.2))
 for side, (name, hatch) in enumerate(
     (("without the upper half, read first", ""), ("without the lower half, read last", "//"))
 ):

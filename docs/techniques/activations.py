@@ -89,7 +89,7 @@ activations.relu_learns.show()
 #
 # Now the same over a hundred steps. Look at the end of the curve of ReLU from the identity.
 
-# %% tags=["hide-input"] alt="Line chart: gradient that is left, in per cent, against steps back. Tanh and ReLU are at nothing within a few steps. ReLU from the identity stays near all for some dozens of steps, falls, and drops to nothing at the end."
+# %% tags=["hide-input"] alt="Line chart: gradient that is left, in per cent, against steps back. Tanh and ReLU are at nothing within a few steps. ReLU from the identity stays high for some dozens of steps, then drops to nothing at once."
 curves["ReLU from the identity"] = curve(activations.layer("relu", identity=True), seed=0)
 fig, ax = plt.subplots(figsize=(6.4, 2.8))
 for name, lag, style in (("tanh", 2, "--"), ("ReLU", 1, ":"), ("ReLU from the identity", 30, "-")):

@@ -99,7 +99,7 @@
       const half = (lag) => Math.min(LOUDEST, LOUD * wave[lag] ** FOURTH);
       const edge = (sign) => wave.map((_, lag) => `${x(lag).toFixed(1)} ${(middle + sign * half(lag)).toFixed(1)}`);
       const parts = [
-        svg("text", { x: 0, y: 12 }, `The gradient ${LAG} steps back: ${this.grown()}`),
+        svg("text", { x: 0, y: 12 }, `${LAG} steps back: ${this.grown()}`),
         svg("path", { d: `M${[...edge(-1), ...edge(1).reverse()].join("L")}Z`, style: "fill: var(--rv-c1)", opacity: 0.85 }),
         svg("path", { d: `M${width - 36} ${middle - 9}h10l14 -12v42l-14 -12h-10z`, fill: "none", stroke: "currentColor", "stroke-width": 2 }),
         svg("text", { x: width, y: middle + 40, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, "the end"),

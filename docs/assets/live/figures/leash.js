@@ -74,7 +74,7 @@
 
     rows() {
       const row = (name, values) => [name, ...values.map((each) => each.toFixed(3)), Math.hypot(...values).toFixed(3)];
-      return [["", "to the right", "up", "length"], row("before", this.before), row("after", this.after)];
+      return [["Arrow", "to the right", "up", "length"], row("before", this.before), row("after", this.after)];
     }
 
     python() {

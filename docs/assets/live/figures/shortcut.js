@@ -98,7 +98,7 @@
         }
       if (this.from) parts.push(line(`M${at(...this.from)}L${this.to}`, "var(--rv-c2)", { "stroke-width": 4, "stroke-linecap": "round" }));
       const below = TOP + HIGH * FLOORS + 14;
-      parts.push(svg("text", { x: 0, y: below, style: "fill: var(--rv-quiet)" }, "Draw a line: up for lifts, along for a bus"));
+      parts.push(svg("text", { x: 0, y: below, style: "fill: var(--rv-quiet)" }, "Draw: up for lifts, along for a bus"));
       const share = (name, value, colour) => ({ name, value, said: said(value), colour });
       const bars = rv.bars(width, below + 14, [
         share("Gets to the ground floor", left[0][0], "var(--rv-c1)"),

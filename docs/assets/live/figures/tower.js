@@ -69,7 +69,7 @@
         svg("path", { d: `M0 ${ground}H${width}M0 ${ground}V${roof}M${width} ${ground}V${roof}`, stroke: "currentColor", fill: "none" }),
         svg("rect", { x: 0, y: roof - 5, width, height: 5, rx: 2, fill: "currentColor" }),
         svg("text", { x: 0, y: roof - 11, style: "fill: var(--rv-c1)" }, "the complaint comes in"),
-        svg("text", { x: width, y: roof - 11, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, "↕ drag the roof"),
+        svg("text", { x: width, y: roof - 11, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, "↕ drag"),
         svg("rect", { x: 0, y: roof - 20, width, height: 40, fill: "transparent", style: rv.GRAB }),
         svg("text", { x: 0, y: ground + 17 }, "on the ground floor:"),
         svg("text", { x: width, y: ground + 17, "text-anchor": "end", "font-weight": 600 }, this.arrives()),

@@ -69,7 +69,7 @@
       const { steps, left, gradient } = this.result, { width } = this;
       const x = (t) => 12 + ((width - 24) * t) / STEPS;
       const parts = [
-        svg("text", { x: 0, y: 12 }, "What the twins answer"),
+        svg("text", { x: 0, y: 12 }, "The twins’ answers"),
         svg("path", { class: "rv-gridline", d: `M0 ${this.y(0)}H${width}` }),
         svg("text", { x: 0, y: 207, style: "fill: var(--rv-quiet)" }, "first step"),
         svg("text", { x: width, y: 207, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, `${STEPS} steps later`),
@@ -83,11 +83,11 @@
       parts.push(
         svg("path", { d: `M12 ${start - 13}v-9m-4 4l4 -4l4 4M12 ${start + 13}v9m-4 -4l4 4l4 -4`, fill: "none", style: "stroke: var(--rv-c1)", "stroke-width": 1.5 }),
         svg("circle", { cx: 12, cy: start, r: 24, fill: "transparent", style: rv.GRAB }),
-        svg("text", { x: width, y: 12, "text-anchor": "end", style: "fill: var(--rv-c1)" }, "drag the second one"),
+        svg("text", { x: width, y: 12, "text-anchor": "end", style: "fill: var(--rv-c1)" }, "drag the second"),
       );
       const bars = rv.bars(width, 224, [
         { name: "Of the nudge", value: left, said: this.blurred ? "below what numbers hold" : said(left), colour: "var(--rv-c1)", hatched: this.blurred },
-        { name: "Of a gradient, going back", value: gradient, said: said(gradient), colour: "var(--rv-c0)" },
+        { name: "Of a gradient", value: gradient, said: said(gradient), colour: "var(--rv-c0)" },
       ], { low: 1e-12, high: 1e12, from: 1, log: true, marks: [[1e-12, "1 in a trillion"], [1, "all"], [1e12, "a trillion times"]] });
       rv.sheet(this.sheet, width, 224 + bars.height, [...parts, ...bars.parts], `The answers of two twins over ${STEPS} steps, and two bars. ${this.says()}`);
     }
