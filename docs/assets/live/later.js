@@ -35,7 +35,7 @@ globalThis.rv ||= {};
         watch.disconnect();
         for (const name of names) if (!there(name) && !fetched.has(name)) fetch(name);
       };
-      const watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && go(), { rootMargin: "600px" });
+      const watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && go(), { rootMargin: "300px" });
       watch.observe(figure);
       const soon = () => setTimeout(go, WHILE);
       if (document.readyState === "complete") soon();

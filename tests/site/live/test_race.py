@@ -136,9 +136,7 @@ def test_without_javascript_the_page_is_read(figure):
 
 
 def test_figures_that_share_what_they_compute_with_both_get_it(page_with):
-    content = (
-        '<rv-gate id="it" cells="GRU"></rv-gate><rv-race id="race" kind="gru"></rv-race><rv-beam id="beam"></rv-beam>'
-    )
+    content = '<rv-gate id="it" cells="GRU"></rv-gate><rv-race id="race" kind="attention"></rv-race><rv-beam id="beam"></rv-beam>'
     seen = page_with(content, ["figures/gate", "figures/race", "figures/beam"])
     seen.page.wait_for_function("it.results && race.runs.length && beam.row", timeout=60_000)
     assert not seen.complaints

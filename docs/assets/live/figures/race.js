@@ -5,7 +5,7 @@
 
 (() => {
   const { html, svg } = window.rvDraw;
-  const ENGINE = ["numbers", "cells", "network", "orthogonal", "starts", "tasks", "optimizers", "training", "attention", "halflife"];
+  const ENGINE = ["numbers", "cells", "network", "orthogonal", "starts", "tasks", "optimizers", "training", "halflife"];
   const MOST = 600; // training steps after which nobody waits any more
   const EVERY = 5; // training steps to a row of the strip
   const SIZE = { units: 16, batch: 32, epoch: 20 };
@@ -100,7 +100,8 @@
 
     compute() {
       this.runs = [];
-      if (!rv.later(this, ENGINE)) return;
+      const { attention } = this.shape();
+      if (!rv.later(this, attention ? [...ENGINE, "attention"] : ENGINE)) return;
       this.warmed ??= rv.warm(this.shape());
       const { seed, rate } = this.state;
       const { cell, units = SIZE.units } = this.kind;
