@@ -189,8 +189,7 @@ class Claim:
     def check_control(self) -> Measurement:
         """Measure the control at one seed; raise `ClaimBroken` where there is none, or its verdict is not another one.
 
-        "Is undecided" is no other verdict: a claim that cannot come out otherwise is none. What follows from definitions
-        needs no control: then the claim itself is measured. Of a stored claim the control is stored, too.
+        "Is undecided" is no other verdict. What follows from definitions needs no control, and is measured itself.
         """
         if self.control is None and self.identity:
             return self.check(seeds=1)
@@ -315,6 +314,7 @@ class Claim:
             "unit": self.unit,
             "result": _spread(measurement, self.unit),
             "thresholds": self.thresholds(),
+            "bounds": {each.kind: [*map(ledger.number, (at.low, at.high))] for each, at in self.bounds.items()},
             "control": self.control.words if self.control is not None else None,
             "seeds": len(measurement.values),
             "seconds": round(measurement.seconds, 3),

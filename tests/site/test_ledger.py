@@ -48,10 +48,22 @@ def test_claims_are_filtered(visit, sample):
 def test_a_stored_claim_says_so_and_whether_it_is_old(visit, sample):
     page = visit(sample, "page.html", java_script_enabled=False).page  # a plain table, too
     measured = column(page, 7)
-    assert measured[0] == "2026-01-02, abc"
-    assert measured[1] == "2026-01-02, abc (stored). The code has changed since."
+    assert measured[0] == "1"
+    assert measured[1] == "1 (stored) *"
+    assert page.is_visible("text=*: the code has changed since.")
     assert page.is_visible("text=2026-01-02, commit abc: a <b>, one thread, torch 2, Python 3")
     assert page.locator("rv-table code").count() == 3
+
+
+def test_each_row_has_a_needle_between_its_bounds(visit, sample):
+    page = visit(sample, "page.html").page
+    needles = page.locator("rv-table .rv-mini")
+    assert needles.count() == 3
+    places = needles.evaluate_all(
+        "all => all.map(each => ['x', 'h0', 'h1'].map(name => +each.style.getPropertyValue('--' + name)))"
+    )
+    for place, low, high in places:
+        assert 0 <= low <= place <= high <= 100
 
 
 def test_a_row_leads_to_its_box(visit, sample):

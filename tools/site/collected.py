@@ -13,6 +13,7 @@ from typing import Any
 
 from rnnvanish.claim import MIME
 from rnnvanish.templates import renderer
+from rnnvanish.templates.needle import Zone, places
 from rnnvanish.templates.words import words
 
 render = renderer(Path(__file__).parent / "templates")
@@ -52,12 +53,24 @@ def put(page: str, claims: list[Shown], link: Any) -> str:
 
 def table(claims: list[Shown], link: Any) -> str:
     """Return the table of all claims, and below it where each was measured."""
+    measured = list(dict.fromkeys(_measured(each.record) for each in claims))
     return render(
         "claims.html",
         caption=_count(claims),
         head=words()["claims"]["head"],
-        claims=[(each, _address(each, link), kind(each)) for each in claims],
-        places=list(dict.fromkeys(_measured(each.record) for each in claims)),
+        claims=[(each, _address(each, link), kind(each), _needle(each.record)) for each in claims],
+        places=measured,
+        where=[measured.index(_measured(each.record)) + 1 for each in claims],
+    )
+
+
+def _needle(record: dict[str, Any]) -> str:
+    """Where the needle of a claim stands, and the bounds around it, as variables of a style."""
+    zones = [Zone(kind, *map(float, ends)) for kind, ends in record["bounds"].items()]
+    return ";".join(
+        f"--{name}{'' if name == 'x' else number}:{place}"
+        for name, ends in places(zones, [*map(float, record["values"])]).items()
+        for number, place in enumerate(ends)
     )
 
 

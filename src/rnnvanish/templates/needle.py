@@ -101,6 +101,25 @@ def needle(zones: Sequence[Zone], values: Sequence[float], kind: str, unit: str)
     )
 
 
+def places(zones: Sequence[Zone], values: Sequence[float]) -> dict[str, tuple[int, ...]]:
+    """Say where the zones and the middle of the values stand, in hundredths of a scale; nothing where a value is no number.
+
+    Returns:
+        From where to where each zone goes, by its first letter, and as "x" the place of the middle.
+    """
+    if any(map(math.isnan, values)):
+        return {}
+    edges = [edge for zone in zones for edge in (zone.low, zone.high) if math.isfinite(edge)]
+    scale = Scale([*edges, *values])
+
+    def place(number: float) -> int:
+        return round(100 * (scale(number) - EDGE) / (WIDTH - 2 * EDGE))
+
+    return {zone.kind[0]: (place(zone.low), place(zone.high)) for zone in zones} | {
+        "x": (place(statistics.median(values)),)
+    }
+
+
 def _nothing() -> "Markup":
     from markupsafe import Markup
 

@@ -84,7 +84,8 @@ for number, verdict, result in results:
     record = {
         "id": f"control.claim{number}", "section": number, "sentence": f"Claim {number} with `code`.", "stored": number == 2,
         "verdict": verdict, "finding": "It is found.", "measured": "size", "result": result, "seeds": 5, "seconds": 0.25,
-        "statistic": float(result.split()[0]),
+        "statistic": float(result.split()[0]), "values": [float(result.split()[0])],
+        "bounds": {"holds": [-5.0, 11.0], "fails": [20.0, "inf"]},
         "provenance": provenance, "outdated": number == 2, "scope": "Two <stones>.",
         "source": {"title": "A book", "url": "https://example.org/book"} if number == 2 else None,
     }
