@@ -75,3 +75,18 @@ plots.say(
 #   answer comes, and remembers nothing.
 # - **Half of the gradient is lost every so many steps.** This is its *half-life*, on the way back from the end.
 # - **The longest way learnt so far** stays there when you make the way longer. How far can you get?
+#
+# ## What to try
+#
+# - **Twice as far.** Does [the open gate](#playground.lag=80) still learn it? Press *Again* for other first weights: it
+#   depends on them.
+# - **A [shortcut through time](#playground.gate=drawn&playground.skip=10)** is as good as an open gate.
+# - **A [leash](#playground.gate=drawn&playground.clip=norm)** and **a
+#   [shortcut from layer to layer](#playground.gate=drawn&playground.layers=2&playground.residual=yes)** do nothing for
+#   memory.
+# - **[The plain cell](#playground.cell=Elman&playground.gate=drawn&playground.start=orthogonal)** needs no gate. Another draw
+#   of its first weights is enough.
+#
+# The address of this page holds all that you have chosen: copy it, and others see the same. What stands under *The same in
+# Python* trains these very networks on your own machine, from the same first weights, on the same sequences. The losses are
+# the same, too, until a training tips over: then a difference in the seventh digit grows, as any does.
