@@ -268,13 +268,19 @@
       else addEventListener("load", go, { once: true });
     }
 
+    // What would give the answer away: the sentence and the numbers too, in their places.
+    cover(on) {
+      this.form.inert = on;
+      for (const part of [this.said, this.more]) if (part) part.style.visibility = on ? "hidden" : "";
+    }
+
     // predict = { ask, answers }: the picture is covered until the reader has committed to an answer, or asks for it.
     ask() {
       const cover = html("fieldset", { className: "rv-cover" });
       cover.append(html("legend", { textContent: this.predict.ask }));
       const commit = (answer) => {
         cover.remove();
-        this.form.inert = false;
+        this.cover(false);
         this.guess = answer;
         if (answer) this.said.before(html("p", { className: "rv-guess", textContent: fill(words.guessed, { answer }) }));
         this.form.querySelector("input, button, select").focus({ preventScroll: true });
@@ -287,7 +293,7 @@
       const skip = html("button", { type: "button", className: "rv-small", textContent: words.skip });
       skip.addEventListener("click", () => commit(null));
       cover.append(skip);
-      this.form.inert = true;
+      this.cover(true);
       this.picture.append(cover);
     }
   };

@@ -126,10 +126,13 @@ def test_the_reader_commits_before_the_picture_is_revealed(figure):
     page = seen.page
     assert page.is_visible("text=What is left?")
     assert page.evaluate("document.querySelector('#test .rv-controls').inert")
+    assert not page.is_visible("#test .rv-says")  # it would give the answer away
+    assert not page.is_visible("#test .rv-more")
     assert not seen.axe()
     below = page.evaluate("document.querySelector('#below').getBoundingClientRect().top")
     page.click("button:has-text('Nothing')")
     assert page.is_visible("text=You said: Nothing")
+    assert page.is_visible("#test .rv-says")
     assert not page.is_visible("text=What is left?")
     assert not page.evaluate("document.querySelector('#test .rv-controls').inert")
     assert page.evaluate("document.querySelector('#below').getBoundingClientRect().top") >= below
