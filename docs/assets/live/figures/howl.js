@@ -124,7 +124,7 @@
 
     grown() {
       const end = this.wave[LAG];
-      return end > 1.005 ? `${rv.times(end)} as loud` : rv.share(end);
+      return end > 1.005 ? rv.times(end) : rv.share(end);
     }
 
     says() {

@@ -39,7 +39,7 @@
     controls = {
       lifts: { label: "Lifts, from floor to floor", choices: { no: "none", yes: "everywhere" }, value: "no" },
       leap: { label: "A bus over", min: 0, max: SHOWN, step: 1, value: 0, say: (v) => (v ? `${v} step${v > 1 ? "s" : ""}` : "no bus") },
-      part: { label: "The bus takes", min: 0.1, max: 1, step: 0.1, value: 0.9, say: (v) => `${Math.round(100 * v)} % of the old state`, enabled: ({ leap }) => leap > 0 },
+      part: { label: "Of the state it takes", min: 0.1, max: 1, step: 0.1, value: 0.9, say: (v) => `${Math.round(100 * v)} %`, enabled: ({ leap }) => leap > 0 },
       seed: { hidden: true, value: 0 },
     };
 

@@ -35,14 +35,13 @@
   rv.define("twins", class extends rv.Figure {
     controls = {
       nudge: {
-        label: "One twin is nudged by",
+        label: "Nudge",
         values: [1e-9, 1e-6, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.3, 1.6, 2], value: 1,
         say: (v) => NAMES[v] ?? String(v),
       },
       weights: {
-        label: "Weights",
+        label: "Weights, times PyTorch's",
         values: [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4], value: 1,
-        say: (v) => `${v} times PyTorch's`,
         marks: { 1: "as PyTorch draws them" },
       },
       seed: { hidden: true, value: 0 },

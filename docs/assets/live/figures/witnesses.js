@@ -146,7 +146,7 @@
         parts.push(small);
       }
       const [top, bottom] = [150, 270], x = (step) => 34 + ((width - 40) * step) / MOST, y = (part) => bottom - (bottom - top) * part;
-      parts.push(svg("text", { x: 0, y: 136 }, "How many answers hang on each of them"));
+      parts.push(svg("text", { x: 0, y: 136 }, "Answers that hang on each"));
       for (const part of [0, 0.5, 1]) parts.push(svg("path", { class: "rv-gridline", d: `M34 ${y(part)}H${width}` }), svg("text", { x: 28, y: y(part) + 4, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, part === 1 ? "all" : part ? "half" : "0"));
       parts.push(svg("text", { x: width, y: bottom + 18, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, `${MOST} training steps`));
       COLOURS.forEach((colour, k) => {
