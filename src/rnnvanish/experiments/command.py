@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -134,19 +134,20 @@ def _seconds(claims: Sequence[Claim]) -> float:
 
 def _measure(claims: Sequence[Claim], seeds: int | None, every: bool, as_json: bool) -> Ending:
     """Measure claims, or recall what is stored of them; say what came out."""
-    records, shown = [], _Progress(len(claims))
-    for claim in claims:
-        recalled = claim.stored and not every
-        shown(claim.id)
-        try:
-            measurement = claim.recall() if recalled else claim.measure(seeds)
-        except ledger.NotStored as error:
-            raise WrongUse(str(error)) from error
-        record = claim.to_json(measurement)
-        records.append(record)
-        shown.clear()
-        if not as_json and not print_text(_told(claim, measurement, record, recalled)):
-            break  # nobody reads on
+    records = []
+    with _shown() as show:
+        for number, claim in enumerate(claims, 1):
+            recalled = claim.stored and not every
+            show(f"{number} of {len(claims)}: {claim.id}")
+            try:
+                measurement = claim.recall() if recalled else claim.measure(seeds)
+            except ledger.NotStored as error:
+                raise WrongUse(str(error)) from error
+            record = claim.to_json(measurement)
+            records.append(record)
+            show("")  # makes room for what is printed
+            if not as_json and not print_text(_told(claim, measurement, record, recalled)):
+                break  # nobody reads on
     broken = [record for record in records if record["verdict"] != record["stated"]]
     incomplete = [record for record in broken if record.get("missing")]
     if not as_json:
@@ -160,28 +161,32 @@ def _measure(claims: Sequence[Claim], seeds: int | None, every: bool, as_json: b
     return int(len(broken) > len(incomplete)), {"claims": records}
 
 
-class _Progress:
-    """Which claim is being measured: a line of a terminal that is written again and again, else a line now and then."""
+@contextmanager
+def _shown() -> Iterator[Callable[[str], None]]:
+    """Show on standard error what is said last: in a line of a terminal, else a line now and then."""
+    if not sys.stderr.isatty():
+        yield _now_and_then()
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
 
-    def __init__(self, count: int) -> None:
-        self.count, self.done, self.last = count, 0, time.monotonic()
-        self.terminal = sys.stderr.isatty()
+    with Live(
+        console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as live:
+        yield lambda said: live.update(Text(said), refresh=True)
 
-    def __call__(self, name: str) -> None:
-        self.done += 1
-        said = f"{self.done} of {self.count}: {name}"
-        if self.terminal:
-            sys.stderr.write(f"\r\033[K{said}")
-            sys.stderr.flush()
-        elif time.monotonic() - self.last >= EVERY:
-            self.last = time.monotonic()
+
+def _now_and_then() -> Callable[[str], None]:
+    last = time.monotonic()
+
+    def say(said: str) -> None:
+        nonlocal last
+        if said and time.monotonic() - last >= EVERY:
+            last = time.monotonic()
             complain(said)
 
-    def clear(self) -> None:
-        """Make room for what is printed, or for nothing."""
-        if self.terminal:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+    return say
 
 
 def _told(claim: Claim, measurement: Measurement, record: dict[str, Any], recalled: bool) -> str:
