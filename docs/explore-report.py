@@ -60,6 +60,8 @@ def drawn(report):
 # %% [markdown]
 # ## Open it
 #
+# <link rel="stylesheet" href="assets/report/figures.css">
+#
 # <rv-report id="report" markdown>
 
 # %% tags=["remove-input"] alt="Line chart on an axis of powers of ten: the gradient that is left against the steps back, for the GRU and both directions of the LSTM of the example, as PyTorch draws them. All lines fall."
@@ -75,8 +77,6 @@ plots.embed(drawn(after), name="the example with open gates", digits=6)
 
 # %% [markdown]
 # </rv-report>
-#
-# <link rel="stylesheet" href="assets/report/figures.css">
 #
 # ## What you see
 #

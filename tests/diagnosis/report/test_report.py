@@ -270,6 +270,28 @@ def test_words_say_what_they_mean_by_pointer_and_by_keyboard_and_there_is_a_lege
     page.close()
 
 
+def test_on_paper_all_is_open_and_all_loops_stand_in_one_picture(browser, tmp_path):
+    curves = {
+        name: Curve(torch.arange(9), rate ** torch.arange(9.0).double()) for name, rate in (("a", 0.9), ("b", 0.2))
+    }
+    page = browser.new_page()
+    page.goto(Diagnosis("Two", curves, {}).to_html(tmp_path / "report.html").as_uri())
+    overview = page.locator(".overview")
+    assert overview.locator(".rv-line").count() == 2
+    overview.get_by_role("slider").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    told = [" ".join(each.split()) for each in overview.locator("label").all_inner_texts()]
+    assert told == ["a healthy 90 %", "b vanishing 20 %"]
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    assert not page.locator("input[type=range]").first.is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 0
+    page.close()
+
+
 def test_without_a_script_every_value_can_be_read(diagnosis, browser, tmp_path):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
