@@ -94,7 +94,8 @@
     says() {
       const { copies } = this.state, { share } = this;
       const dark = share < 0.02 ? "the paper is white" : share < 0.5 ? "the picture is pale" : share <= 1.5 ? "one can see it well" : share < 8 ? "it is too dark" : "the paper is black";
-      return `The weights stretch the state ${this.state.gain} times. Of the gradient, ${rv.share(this.left[1])} is left after one step back, and ${rv.share(share)} after ${copies} (${share.toPrecision(3)}). As a copy: ${dark}.`;
+      const lead = `The weights stretch the state ${this.state.gain} times.`;
+      return `${lead} Of the gradient, ${rv.share(this.left[1])} is left after one step back, and ${rv.share(share)} after ${copies} (${share.toPrecision(3)}). As a copy: ${dark}.`;
     }
 
     rows() {

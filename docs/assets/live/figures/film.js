@@ -85,7 +85,8 @@
 
     says() {
       const { at, cut } = this.state, share = this.blame[at - 1];
-      const place = at === FRAMES ? "The film stands at its last picture: the glass is broken." : at === ELBOW ? `The film is back at picture ${at}, where the elbow hits the glass.` : `The film is back at picture ${at}.`;
+      const special = { [FRAMES]: "The film stands at its last picture: the glass is broken.", [ELBOW]: `The film is back at picture ${at}, where the elbow hits the glass.` };
+      const place = special[at] ?? `The film is back at picture ${at}.`;
       if (share === 0) return `${place} Here it stays dark, for the film was cut before picture ${cut}: of the blame, nothing arrives.`;
       return `${place} Of the blame at the end, ${rv.share(share)} arrives here (${share.toPrecision(3)}).`;
     }

@@ -71,7 +71,7 @@
       const label = (y, text, colour, where = side) => svg("text", {
         class: "rv-over", x: px(rate) + 22 * where, y, "text-anchor": where < 0 ? "end" : "start", style: `fill: ${colour}; font-weight: 600`,
       }, text);
-      const below = hoped < low;
+      const below = hoped < low, reach = (start - low) / this.steepness; // where the promise leaves the picture
       rv.sheet(this.sheet, width, HEIGHT, [
         svg("text", { x: 0, y: 13 }, "loss: how wrong the network is"),
         svg("path", { d: `${path(known)}V${floor}H${left}z`, style: "fill: var(--rv-c2)", "fill-opacity": 0.18, stroke: "none" }),
@@ -79,7 +79,7 @@
         rest.length > 1 && svg("path", { d: path(rest), fill: "none", "stroke-width": 2, "stroke-dasharray": "2 6", style: "stroke: var(--rv-quiet)", opacity: 0.45 }),
         svg("path", { d: `M${left} ${py(start)}H${width - 14}`, "stroke-dasharray": "5 4", style: "stroke: var(--rv-quiet)" }),
         svg("text", { class: "rv-over", x: width - 14, y: py(start) + (near ? 16 : -6), "text-anchor": "end", style: "fill: var(--rv-quiet)" }, width < 420 ? "start height" : "as high as at the start"),
-        svg("path", { d: `M${px(0)} ${py(start)}L${px(Math.min(rate, (start - low) / this.steepness))} ${py(hoped)}`, "stroke-width": 2.5, "stroke-dasharray": "8 4", style: "stroke: var(--rv-c0)" }),
+        svg("path", { d: `M${px(0)} ${py(start)}L${px(Math.min(rate, reach))} ${py(hoped)}`, "stroke-width": 2.5, "stroke-dasharray": "8 4", style: "stroke: var(--rv-c0)" }),
         svg("path", { d: `M${px(rate)} ${py(landed)}V${py(hoped)}`, "stroke-width": 1.5, style: "stroke: var(--rv-c1)" }),
         shadow.one(0, { opacity: 0.35 }),
         person.one(0, { style: `${rv.GRAB}; fill: var(--md-default-bg-color)` }),

@@ -96,8 +96,9 @@
     says() {
       const { what, at } = this.state, word = quoted(WORDS[at - 1]);
       const first = this.first.toFixed(3), last = this.differ.at(-1).toFixed(4);
-      if (what === "note") return `Everybody up to ${word} has gone home. Only the note is left. The others go on from it, and write the same notes, to the last digit: at the end they differ by ${last}.`;
-      if (what === "nothing") return `Everybody up to ${word} has gone home, and the note is lost. The next one starts from an empty note: it differs by ${first} at once, and by ${last} at the end.`;
+      const gone = `Everybody up to ${word} has gone home`;
+      if (what === "note") return `${gone}. Only the note is left. The others go on from it, and write the same notes, to the last digit: at the end they differ by ${last}.`;
+      if (what === "nothing") return `${gone}, and the note is lost. The next one starts from an empty note: it differs by ${first} at once, and by ${last} at the end.`;
       return `${word} has become ${quoted(OTHERS[at - 1])}. No note before it moves, not in the last digit. Its own differs by ${first}, the one at the end by ${last}.`;
     }
 

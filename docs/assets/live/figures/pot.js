@@ -54,7 +54,8 @@
       const labels = [];
       for (let i = groups.length - 1; i >= 0; i--) {
         const high = groups[i] * POT;
-        parts.push(svg("rect", { x: 8, y: at, width: wide - 16, height: Math.max(0, high), style: "fill: var(--rv-c1)", "fill-opacity": (0.25 + 0.13 * i).toFixed(2), stroke: "var(--md-default-bg-color)", "stroke-width": Math.min(1, high / 4) }));
+        const layer = { x: 8, y: at, width: wide - 16, height: Math.max(0, high), style: "fill: var(--rv-c1)" };
+        parts.push(svg("rect", { ...layer, "fill-opacity": (0.25 + 0.13 * i).toFixed(2), stroke: "var(--md-default-bg-color)", "stroke-width": Math.min(1, high / 4) }));
         labels.push([i, at + high / 2]);
         at += high;
       }

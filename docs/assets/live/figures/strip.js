@@ -126,7 +126,9 @@
       if (!this.strips) return this.before;
       const { cell, start, length } = this.shown, [one, two] = this.strips;
       const zero = one.zero > 0 ? ` ${zeroes(one.zero)}` : "";
-      return `In ${NAMES[cell]} of ${one.units} units, as ${SOFTWARE[start]} starts it, half of the gradient is lost in ${one.halfLife.toFixed(1)} steps; in one twice as wide, in ${two.halfLife.toFixed(1)}. After ${length} steps, ${rv.share(one.gain[length])} is left.${zero}`;
+      const lost = `half of the gradient is lost in ${one.halfLife.toFixed(1)} steps; in one twice as wide, in ${two.halfLife.toFixed(1)}`;
+      const left = `After ${length} steps, ${rv.share(one.gain[length])} is left.${zero}`;
+      return `In ${NAMES[cell]} of ${one.units} units, as ${SOFTWARE[start]} starts it, ${lost}. ${left}`;
     }
 
     rows() {
