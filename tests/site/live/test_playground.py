@@ -180,6 +180,7 @@ def test_the_first_run_is_predicted(playground):
     page.reload()
     page.click("text=ten steps")  # a link shows what it says
     page.wait_for_function("!document.querySelector('.rv-cover')")
+    assert page.is_visible("rv-playground .rv-says")
 
 
 #: What is trained, and to how many digits the losses agree. The weights are the same to the last bit; so are sequences of

@@ -27,41 +27,32 @@
   const mean = (all) => all.reduce((sum, each) => sum + each, 0) / all.length;
   const right = (run) => run.tests.at(-1)?.right ?? run.right;
   const finite = (run) => Number.isFinite(run.losses.at(-1));
+  const one = (label, choices, value) => ({ label, choices, value });
+  const some = (label, values, value, unit, hint) => ({ label, values, value, unit, hint });
   const yesno = { no: "no", yes: "yes" };
 
   rv.define("playground", class extends rv.Live {
     controls = {
-      cell: { label: "Cell", choices: { Elman: "plain (Elman)", LSTM: "LSTM", GRU: "GRU" }, value: "LSTM" },
-      units: { label: "Width", values: [4, 8, 16, 24, 32, 48], value: 16, unit: "units" },
-      layers: { label: "Layers", values: [1, 2, 3], value: 1 },
-      activation: {
-        label: "Activation", value: "tanh",
-        choices: { tanh: "tanh", sigmoid: "sigmoid", relu: "ReLU", leaky_relu: "leaky ReLU", prelu: "parametric ReLU" },
-      },
-      task: { label: "Task", choices: { recall: "recall the first number", adding: "add two numbers", copying: "copy ten symbols" }, value: "recall" },
-      lag: {
-        label: "How far back", values: [5, 10, 15, 20, 30, 40, 60, 80, 100], value: 40, unit: "steps",
-        hint: "To copy, ten symbols have to be read first: 15 steps or more.",
-      },
-      optimizer: { label: "Optimiser", choices: { adam: "Adam", sgd: "SGD" }, value: "adam" },
-      rate: { label: "Learning rate", values: [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1], value: 0.003 },
-      batch: { label: "Sequences in a step", values: [8, 16, 32, 64], value: 32 },
-      most: { label: "Training steps at most", values: [50, 200, 500, 1000, 2000, 4000], value: 1000 },
-      start: {
-        label: "First weights", value: "torch",
-        choices: { torch: "PyTorch's", glorot: "Glorot's", he: "He's", orthogonal: "orthogonal", identity: "the identity" },
-      },
-      gate: {
-        label: "The gate that keeps", value: "open3",
-        choices: { drawn: "as drawn: half open", open1: "open to 73 %", open3: "open to 95 %", open5: "open to 99 %", chrono: "each its own time (chrono)" },
-      },
-      skip: {
-        label: "Shortcut through time", value: "0",
-        choices: { 0: "none", 5: "over 5 steps", 10: "over 10 steps", 20: "over 20 steps", 40: "over 40 steps" },
-      },
-      attention: { label: "Attention", choices: yesno, value: "no" },
-      residual: { label: "Shortcut past layers", choices: yesno, value: "no" },
-      clip: { label: "Leash (clipping)", choices: { no: "none", norm: "by norm", value: "by value" }, value: "no" },
+      cell: one("Cell", { Elman: "plain (Elman)", LSTM: "LSTM", GRU: "GRU" }, "LSTM"),
+      units: some("Width", [4, 8, 16, 24, 32, 48], 16, "units"),
+      layers: some("Layers", [1, 2, 3], 1),
+      activation: one("Activation", { tanh: "tanh", sigmoid: "sigmoid", relu: "ReLU", leaky_relu: "leaky ReLU", prelu: "parametric ReLU" }, "tanh"),
+      task: one("Task", { recall: "recall the first number", adding: "add two numbers", copying: "copy ten symbols" }, "recall"),
+      lag: some("How far back", [5, 10, 15, 20, 30, 40, 60, 80, 100], 40, "steps", "To copy, ten symbols have to be read first: 15 steps or more."),
+      optimizer: one("Optimiser", { adam: "Adam", sgd: "SGD" }, "adam"),
+      rate: some("Learning rate", [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1], 0.003),
+      batch: some("Sequences in a step", [8, 16, 32, 64], 32),
+      most: some("Training steps at most", [50, 200, 500, 1000, 2000, 4000], 1000),
+      start: one("First weights", { torch: "PyTorch's", glorot: "Glorot's", he: "He's", orthogonal: "orthogonal", identity: "the identity" }, "torch"),
+      gate: one(
+        "The gate that keeps",
+        { drawn: "as drawn: half open", open1: "open to 73 %", open3: "open to 95 %", open5: "open to 99 %", chrono: "each its own time (chrono)" },
+        "open3",
+      ),
+      skip: one("Shortcut through time", { 0: "none", 5: "over 5 steps", 10: "over 10 steps", 20: "over 20 steps", 40: "over 40 steps" }, "0"),
+      attention: one("Attention", yesno, "no"),
+      residual: one("Shortcut past layers", yesno, "no"),
+      clip: one("Leash (clipping)", { no: "none", norm: "by norm", value: "by value" }, "no"),
       seed: { hidden: true, value: 0 },
     };
     predict = {
@@ -131,7 +122,7 @@
       const said = [
         `${cell}, ${units} units${layers > 1 ? `, ${layers} layers` : ""}${cell === "Elman" ? `, ${activation}` : ""}`,
         `${task}, ${lag} steps`,
-        `${this.controls.optimizer.choices[optimizer]}, rate ${rate}`,
+        `${this.controls.optimizer.choices[optimizer]}, ${rate}`,
         rv.cures(this.state).map(({ says }) => says).join(", ") || "none",
       ];
       this.settings.forEach((set, i) => { set.textContent = said[i]; });
@@ -222,8 +213,7 @@
       const found = super.fromAddress();
       if (!found) this.state = before;
       this.state.seed = Math.min(2 ** 32 - 1, Math.max(0, Math.floor(this.state.seed)));
-      if (found) this.picture.querySelector(".rv-cover")?.remove(); // a link shows what it says
-      if (found) this.form.inert = false;
+      if (found) this.picture.querySelector(".rv-cover")?.remove(), this.cover(false); // a link shows what it says
       this.chosen = found && this.state.batch !== this.controls.batch.value;
       return found;
     }
