@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+import torch
 from torch import Tensor, nn
 
 from rnnvanish.compat import Missing, is_compiled, require_passes
@@ -137,7 +138,13 @@ class Watch:
     def _measure(self, call: CallRecord) -> None:
         """Measure from the end of a call, if any gradient came there, and not all of its layers are known by now."""
         calls = self._calls.records
-        if self._calls.copy is None or not call.is_read or call not in calls or self._covers(call):
+        if (
+            not _is_first_process()
+            or self._calls.copy is None
+            or not call.is_read
+            or call not in calls
+            or self._covers(call)
+        ):
             return
         began = time.perf_counter()
         try:
@@ -213,6 +220,12 @@ class Watch:
     def _warn(self, said: object) -> None:
         with suppress(Warning):  # where warnings are errors this one is none, since it would end the training
             self._report(str(said))
+
+
+def _is_first_process() -> bool:
+    """Whether this is the process that speaks, of several that train one model together."""
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return not several or torch.distributed.get_rank() == 0
 
 
 def _check(model: nn.Module, cells: Cells) -> None:
