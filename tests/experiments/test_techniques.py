@@ -5,10 +5,10 @@ from itertools import permutations
 
 import pytest
 import torch
+from broken_claims import broken
 from torch import nn
 
 from rnnvanish import cells
-from rnnvanish.claim import ClaimBroken
 from rnnvanish.experiments import (
     activations,
     attention,
@@ -29,13 +29,6 @@ from rnnvanish.experiments.learning import Lesson
 from rnnvanish.experiments.small import seeded
 from rnnvanish.recurrent import Recurrent
 from rnnvanish.studies.reader import memories
-
-FEW = 2  # seeds
-
-
-def broken(claim, seeds=FEW):
-    with pytest.raises(ClaimBroken):
-        claim.check(seeds)
 
 
 def lesson(steps):
