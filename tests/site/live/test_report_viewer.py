@@ -150,6 +150,7 @@ def test_dragging_and_the_factors_of_a_step(viewer, reports):
     ]
     ends = page.eval_on_selector_all(".rv-causes .rv-bar", "all => all.map(x => x.offsetLeft + x.offsetWidth)")
     takes = page.eval_on_selector_all(".rv-causes .rv-bar", "all => all.map(x => x.matches('.rv-takes'))")
+    assert takes[:-1] == [each["factor"] < 1 for each in layer["factors"] if abs(math.log(each["factor"])) >= 0.005]
     at = ends[0] if takes[0] else starts[0]
     for start, end, less in list(zip(starts, ends, takes, strict=True))[:-1]:  # each begins where the last one ended
         assert abs((end if less else start) - at) <= 3
