@@ -119,7 +119,7 @@ plots.say(
 # ## While it trains
 #
 # ```python
-# from rnnvanish.training.monitor import RetentionMonitor
+# from rnnvanish import RetentionMonitor
 #
 # trainer = pl.Trainer(callbacks=[RetentionMonitor()])
 # ```

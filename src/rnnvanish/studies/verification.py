@@ -1,4 +1,7 @@
-"""Stored results run again: a few of them, drawn at random, with the code of today. Do they give the same numbers?"""
+"""Stored results run again: a few of them, drawn at random, with the code of today.
+
+Do they give the same numbers?
+"""
 
 import random
 from collections.abc import Callable, Iterable, Mapping
