@@ -1,6 +1,7 @@
 """The sentence on the home page: what it says is what torch measures, and everybody can read it."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,11 @@ def test_a_sentence_of_ones_own_is_text_and_short_ones_are_left_alone(page):
 def test_strong_contrast_leaves_no_word_pale(page):
     page.emulate_media(contrast="more")
     assert word(page, 1) == 1
+
+
+def test_the_home_page_says_without_a_script_what_its_figure_computes(page_with):
+    home = (Path(__file__).resolve().parents[3] / "docs/index.md").read_text(encoding="utf-8")
+    page = page_with(re.search(r"<rv-fading.*?</rv-fading>", home, re.DOTALL)[0], ["figures/fading"]).page
+    share = page.evaluate("(figure => figure.shares[figure.at])(document.getElementById('fading'))")
+    said = re.search(r"1 in (\d+) thousand or so gets back to “keys”", home)
+    assert 0.8 < share * 1000 * int(said[1]) < 1.25
