@@ -4,7 +4,9 @@ import pytest
 
 from tools.site import live
 
-PAGE = '<rv-a></rv-a><p>between</p><rv-b></rv-b><rv-a></rv-a><script src="../assets/words.js" defer></script>'
+PAGE = (
+    '<head></head><rv-a></rv-a><p>between</p><rv-b></rv-b><rv-a></rv-a><script src="../assets/words.js" defer></script>'
+)
 
 
 @pytest.fixture
@@ -31,6 +33,7 @@ def test_scripts_come_after_those_that_they_need(assets):
 def test_each_script_stands_once_right_after_the_first_figure_that_needs_it(assets):
     made = live.put(PAGE, assets)
     first, rest = made.split("<p>between</p>")
+    assert first.startswith('<head><link rel="stylesheet" href="../assets/live/live.css"></head>')
     assert first.count("<script") == 5
     assert '<script src="../assets/live/figures/a.js"></script>' in first
     assert rest.count("<script src") == 2

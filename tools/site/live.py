@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from rnnvanish.templates import REPORT_FIGURES
 
 FIGURES = "live/figures"
+STYLE = "live/live.css"
 #: What else changes its height by a script, and which: it, too, does so before what is below has its place.
 OTHERS = {
     "</rv-slider>": "slider.js",
@@ -38,7 +39,7 @@ def scripts(assets: Path, name: str) -> list[str]:
 
 
 def put(page: str, assets: Path) -> str:
-    """Put the scripts of a page's figures after the first that needs them, in the place of the deferred ones."""
+    """Put the scripts of a page's figures after the first that needs them, in the place of the deferred ones, and their style."""
     there: set[str] = set()
     for element in elements(assets):
         if f"<{element}" in page and f"</{element}>" not in page:
@@ -50,9 +51,8 @@ def put(page: str, assets: Path) -> str:
         script = OTHERS[kinds[found.lastgroup]] if found.lastgroup in kinds else f"{FIGURES}/{found['figure']}.js"
         fresh = [each for each in ordered(assets, script) if each not in there]
         there.update(fresh)
-        again = (
-            AGAIN if not fresh and found[0].startswith("</") else ""
-        )  # it exists since its first letter, and is whole now
+        # A further one exists since its first letter, and is whole now.
+        again = AGAIN if not fresh and found[0].startswith("</") else ""
         return found[0] + again + "".join(f'<script src="{base}assets/{each}"></script>' for each in fresh)
 
     kinds = {f"other{number}": other for number, other in enumerate(OTHERS)}
@@ -61,7 +61,8 @@ def put(page: str, assets: Path) -> str:
     page = re.sub("|".join(marks), after, page, flags=re.DOTALL)
     for script in there:
         page = re.sub(rf'<script src="[^"]*assets/{re.escape(script)}" defer></script>', "", page)
-    return page
+    style = f'<link rel="stylesheet" href="{base}assets/{STYLE}">'
+    return page.replace("</head>", f"{style}</head>", 1) if any(each.startswith(FIGURES) for each in there) else page
 
 
 def ordered(assets: Path, script: str, above: tuple[str, ...] = ()) -> list[str]:

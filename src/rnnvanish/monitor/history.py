@@ -40,7 +40,7 @@ class History:
         >>> history.add(0, {"lstm/layer0/forward": Curve(torch.arange(3), torch.tensor([1.0, 0.5, 0.25]))})
         >>> history
         <History of Tagger: 1 layer at 1 of the backward passes up to 0>
-        >>> history.of("lstm/layer0/forward")[0].half_life
+        >>> round(history.of("lstm/layer0/forward")[0].half_life, 6)
         1.0
         >>> History.from_json(history.to_json()).layers
         ('lstm/layer0/forward',)

@@ -38,7 +38,8 @@ class Trajectory:
         gates: The value of each gate at each step, (time, sequences, units): "i", "f", "o", "g", "tanh c" (LSTM), "r", "z",
             "n" (GRU), "h" (Elman); empty of a cell that names none.
         direct: What comes in at each step, (time, sequences, size) for each part: the gradient of the loss by the state
-            after it, by whatever reads it but the loop's own next step: the loss itself, a layer above, attention.
+            after it, by whatever reads it but the loop's own next step: the loss itself, a layer above, attention. It is
+            the total less what is passed back, and so zero only to rounding where nothing else reads the state.
         total: The gradient of the loss by the state after each step, through all later steps as well, (time, sequences,
             size) for each part. The parts of a state are independent coordinates, as the next step is handed them: that by
             an LSTM's c does not count the way through the h of the same step. `total[t]` is `direct[t]` and what step t + 1
@@ -78,7 +79,7 @@ def trajectory(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = 
         >>> steps = found["LSTM/layer0/forward"]
         >>> steps.names, steps.total["c"].shape, list(steps.gates)
         (('h', 'c'), torch.Size([9, 2, 4]), ['i', 'f', 'o', 'g', 'tanh c'])
-        >>> bool((steps.direct["c"] == 0).all())  # what an LSTM returns is its h
+        >>> bool((steps.direct["c"].abs() < 1e-12).all())  # what an LSTM returns is its h
         True
     """
     call = resolve_call(model, inputs, loss)

@@ -30,7 +30,7 @@ def page_with(visit, tmp_path):
         head = (
             '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         )
-        style = '<link rel="stylesheet" href="assets/site.css"><title>A page</title>'
+        style = '<link rel="stylesheet" href="assets/site.css"><link rel="stylesheet" href="assets/live/live.css"><title>A page</title>'
         body = f'<body data-md-color-scheme="default"><main class="md-typeset"><h1>A page</h1><article>{content}</article></main>'
         (tmp_path / "page.html").write_text(f"{head}{style}{body}{tags}<script>{code}</script></body></html>")
         return visit(tmp_path, "page.html", **context)
