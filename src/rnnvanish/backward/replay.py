@@ -253,7 +253,8 @@ class Replay:
             if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
                 raise UnrepeatableStep(
                     f"{run.name}: taken again from the same state, a step gives another {name}. Does it draw random "
-                    "numbers, or mix the sequences of a batch? Measure it with model.eval()."
+                    "numbers, mix the sequences of a batch, or run under torch.autocast, which had better be off here? "
+                    "Measure it with model.eval()."
                 )
         total = tuple(part[step, sequence] for part in gradients)
         lag, features = run.ends[sequence] - step, features_of(run.step, x).shape[-1]

@@ -221,3 +221,17 @@ def test_what_has_no_cause_has_a_note_and_no_error_in_its_place():
     assert curve.notes[-1].startswith(
         "Its cause is not known. Recurrent/layer0/forward: taken again from the same state"
     )
+
+
+def test_of_a_step_under_autocast_the_cause_names_that():
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.out = nn.GRU(2, 4), nn.Linear(4, 1)
+
+        def forward(self, x):
+            with torch.autocast("cpu", torch.bfloat16):
+                return self.out(self.rnn(x)[0][-1])
+
+    (curve,) = diagnose(Mixed(), torch.randn(30, 3, 2)).curves.values()
+    assert any("torch.autocast" in note for note in curve.notes)
