@@ -10,6 +10,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from rnnvanish.templates.words import words
+
 from ..stored.archive import Archive
 from ..stored.regressions import EXACT, RATIO, limit
 from ..stored.results import Series
@@ -42,10 +44,11 @@ def write(archive: Archive, folder: Path) -> None:
 
 
 def choices(archive: Archive) -> dict[str, Any]:
-    """What there is to choose: commits, machines, and each benchmark with its parameters."""
+    """What there is to choose: the words of the controls, commits, machines, and each benchmark with its parameters."""
     names = {each.benchmark for each in archive.series}
     order = [*(name for name in labels.TITLES if name in names), *sorted(names - set(labels.TITLES))]
     return {
+        "words": words()["explorer"],
         "commits": [[each.short, each.date, each.subject] for each in archive.measured],
         "machines": _machines(archive),
         "benchmarks": [_benchmark(archive, name) for name in order],

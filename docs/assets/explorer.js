@@ -3,7 +3,7 @@
 //   <rv-explorer>
 //     What stays to be seen without JavaScript.
 //     <script type="application/json">
-//       {"commits": [[hash, date, subject], ...], "machines": [name, ...], "benchmarks": [
+//       {"words": words.json's, "commits": [[hash, date, subject], ...], "machines": [name, ...], "benchmarks": [
 //         {"name", "title", "unit", "group", "rule", "judged", "parameters": [{"name", "values",
 //         and where they are called otherwise: "options" to choose from, "labels" beside a line}]}]}
 //     </script>
@@ -15,16 +15,16 @@
 // The choice is in the address, so that a link shows the same picture:
 // #benchmark=...&cell=LSTM&machine=...&from=HASH&to=HASH&scale=close
 addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have run by then
-  const { svg, html, stroke, number } = window.rvDraw;
+  const { svg, html, stroke, number, fill } = window.rvDraw;
   const MOST = 10; // lines that can be told apart
   const ALL = "all";
-  const SCALES = { zero: "from zero", close: "close up", log: "powers of ten" };
-  const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+  const count = (n, [one, many]) => `${n} ${n === 1 ? one : many}`;
 
   class Explorer extends HTMLElement {
     connectedCallback() {
       if (this.data) return;
       this.data = JSON.parse(this.querySelector("script").textContent);
+      this.words = this.data.words;
       this.build();
       this.start();
       addEventListener("hashchange", () => this.start());
@@ -35,8 +35,8 @@ addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have
     build() {
       this.form = html("form", { className: "rv-filter" });
       this.form.setAttribute("role", "search");
-      this.form.setAttribute("aria-label", "Numbers");
-      this.benchmark = this.choice("Number", this.form);
+      this.form.setAttribute("aria-label", this.words.numbers);
+      this.benchmark = this.choice(this.words.number, this.form);
       for (const group of new Set(this.data.benchmarks.map((each) => each.group))) {
         const members = html("optgroup", { label: group });
         for (const each of this.data.benchmarks)
@@ -45,16 +45,16 @@ addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have
       }
       this.parameters = html("div", { className: "rv-parameters" });
       this.machines = html("fieldset");
-      this.machines.append(html("legend", { textContent: "Machines" }));
+      this.machines.append(html("legend", { textContent: this.words.machines }));
       this.boxes = this.data.machines.map((name) => this.box(name));
       const zoom = html("div", { className: "rv-filter" });
-      this.from = this.choice("From commit", zoom);
-      this.to = this.choice("To commit", zoom);
+      this.from = this.choice(this.words.from, zoom);
+      this.to = this.choice(this.words.to, zoom);
       for (const select of [this.from, this.to])
         select.append(...this.data.commits.map(([hash, date, subject]) => new Option(`${hash}, ${date}: ${subject}`, hash)));
-      this.scale = this.choice("Scale", zoom);
-      this.scale.append(...Object.entries(SCALES).map(([value, words]) => new Option(words, value)));
-      this.whole = html("button", { type: "button", className: "md-button", textContent: "All commits" });
+      this.scale = this.choice(this.words.scale, zoom);
+      this.scale.append(...Object.entries(this.words.scales).map(([value, words]) => new Option(words, value)));
+      this.whole = html("button", { type: "button", className: "md-button", textContent: this.words.whole });
       zoom.append(this.whole);
       this.form.append(this.parameters, this.machines, zoom);
       this.status = html("p", { className: "rv-said" });
@@ -101,7 +101,7 @@ addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have
       return new Promise((done, fail) => {
         const script = html("script", { src: `explore/${name}.js` });
         script.addEventListener("load", () => done(window.rvNumbers[name]));
-        script.addEventListener("error", () => fail(new Error(`explore/${name}.js does not load`)));
+        script.addEventListener("error", () => fail(new Error(fill(this.words.unloaded, { file: `explore/${name}.js` }))));
         this.append(script);
       });
     }
@@ -114,7 +114,7 @@ addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have
       try {
         lines = await this.numbers(wanted);
       } catch (error) {
-        this.status.textContent = `The numbers cannot be shown: ${error.message}.`;
+        this.status.textContent = fill(this.words.failed, { why: error.message });
         return false;
       }
       if (this.benchmark.value !== wanted) return false;
@@ -182,7 +182,7 @@ addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have
         if (value !== null) this.selects[i].value = value === ALL ? "" : value;
       });
       const on = asked.getAll("machine").filter((name) => machines.includes(name));
-      this.unknown.push(...asked.getAll("machine").filter((name) => !machines.includes(name)).map((name) => `machine ${name}`));
+      this.unknown.push(...asked.getAll("machine").filter((name) => !machines.includes(name)).map((name) => fill(this.words.machine, { name })));
       for (const box of this.boxes) box.checked = on.length ? on.includes(box.value) : true;
       const hashes = commits.map(([hash]) => hash);
       this.from.value = known("from", hashes) ?? hashes[0];
@@ -230,16 +230,19 @@ addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have
       const missing = this.boxes.filter(({ checked }, i) => checked && !this.all.some(({ machine }) => machine === i));
       const numbers = this.lines.flatMap(values).length;
       const worse = this.lines.flatMap(({ points, worse }) => points.filter(([commit]) => commit in worse)).length;
-      const said = [];
-      if (this.unknown.length) said.push(`The address asks for ${this.unknown.join(" and ")}, of which nothing is recorded.`);
-      if (this.boxes.every(({ checked }) => !checked)) said.push("Choose a machine.");
+      const said = [], { words } = this;
+      if (this.unknown.length) said.push(fill(words.unknown, { what: this.unknown.join(words.and) }));
+      if (this.boxes.every(({ checked }) => !checked)) said.push(words.choose);
       if (this.lines.length)
-        said.push(`${count(this.lines.length, "line")}, ${count(numbers, "number")}.${this.chosen.judged ? ` ${worse || "None"} became worse.` : ""}`);
+        said.push(
+          `${count(this.lines.length, words.lines)}, ${count(numbers, words.values)}.`,
+          ...(this.chosen.judged ? [fill(words.became, { worse: worse || words.none })] : []),
+        );
       if (this.all.length > MOST)
-        said.push(`${this.all.length} lines fit the choice, too many for one picture: these are the first ${MOST}. Choose above to see others.`);
-      if (missing.length) said.push(`Nothing measured here on ${missing.map(({ value }) => value).join(" and ")}.`);
+        said.push(fill(words.many, { all: this.all.length, most: MOST }));
+      if (missing.length) said.push(fill(words.missing, { where: missing.map(({ value }) => value).join(words.and) }));
       this.status.textContent = said.join(" ");
-      this.hint.textContent = this.lines.length ? `${this.chosen.rule} Drag across the picture to look closer.` : "";
+      this.hint.textContent = this.lines.length ? `${this.chosen.rule} ${words.drag}` : "";
     }
 
     draw() {
@@ -270,7 +273,7 @@ addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have
       const table = html("table");
       table.createCaption().textContent = `${this.chosen.title} (${this.chosen.unit})`;
       const head = table.createTHead().insertRow();
-      for (const text of ["Commit", ...this.lines.map(({ label }) => label)])
+      for (const text of [this.words.commit, ...this.lines.map(({ label }) => label)])
         head.append(html("th", { scope: "col", textContent: text }));
       const body = table.createTBody();
       for (let commit = this.to.selectedIndex; commit >= this.from.selectedIndex; commit--) {
@@ -290,11 +293,11 @@ addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have
       cell.dataset.label = label;
       if (!point) return Object.assign(cell, { className: "rv-none", textContent: "–" });
       const [commit, value] = point;
-      cell.textContent = value === null ? "failed" : number(value);
+      cell.textContent = value === null ? this.words.broken : number(value);
       if (commit in worse) {
         const [factor, mended] = worse[commit];
-        const words = `worse, ${factor.toFixed(2)} times what it was${mended ? `, mended at ${mended}` : ""}`;
-        cell.append(" ", html("strong", { className: "rv-worse", textContent: words }));
+        const said = fill(mended ? this.words.mended : this.words.worse, { factor: factor.toFixed(2), mended });
+        cell.append(" ", html("strong", { className: "rv-worse", textContent: said }));
       }
     }
   }
