@@ -56,3 +56,11 @@ def test_what_is_missing_and_what_needs_itself_is_said(assets):
         live.put(PAGE, assets)
     with pytest.raises(live.LiveError, match="not closed"):
         live.put("<rv-a>", assets)
+
+
+def test_a_link_that_sets_a_figure_needs_that_figure():
+    links = {"race.lag=10&race.rate=0.01": "#race.lag=10&race.rate=0.01", "a-heading": "#a-heading"}
+    live.settle(links, {"race"})
+    assert links == {"a-heading": "#a-heading"}  # which MkDocs looks for itself
+    with pytest.raises(live.LiveError, match="figure of the id 'rce'"):
+        live.settle({"rce.lag=10": "#rce.lag=10"}, {"race"})

@@ -146,9 +146,10 @@ def on_page_markdown(markdown, page, config, files):
 def on_page_content(html, page, config, files):
     """Put the outputs of the cells and the drawings in their places, LaTeX into MathML; explain words, offer the page itself."""
     try:
+        live.settle((page.links_to_anchors or {}).get(page.file, {}), page.present_anchor_ids or set())
         html = question.mark(mathematics.to_mathml(html))
         html = drawings.put(html, Path(config.docs_dir, "assets/drawings"))
-    except (mathematics.MathError, drawings.DrawingError, question.QuestionError) as error:
+    except (mathematics.MathError, drawings.DrawingError, question.QuestionError, live.LiveError) as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from error
     html = benchmarks.put(html, Path(config.config_file_path).parent)
     html = import_map.put(html, Path(config.config_file_path).parent / "src/rnnvanish")

@@ -21,6 +21,7 @@ OTHERS = {
     r'<details class="question" data-right=.*?</details>': "guess.js",
 }
 AGAIN = "<script>document.currentScript.previousElementSibling.connectedCallback()</script>"
+SETS = re.compile(r"([\w-]+)\.[\w-]+=")  # a link that sets a figure: #figure.control=value
 _NEEDS = re.compile(r"^// needs: (.+)$", re.MULTILINE)
 
 
@@ -63,6 +64,23 @@ def put(page: str, assets: Path) -> str:
         page = re.sub(rf'<script src="[^"]*assets/{re.escape(script)}" defer></script>', "", page)
     style = f'<link rel="stylesheet" href="{base}assets/{STYLE}">'
     return page.replace("</head>", f"{style}</head>", 1) if any(each.startswith(FIGURES) for each in there) else page
+
+
+def settle(links: dict[str, str], present: set[str]) -> None:
+    """Take the links that set a figure of a page from those whose anchors MkDocs looks for.
+
+    Args:
+        links: What stands behind the # of a page's links to one page, and the links.
+        present: The ids on that page.
+
+    Raises:
+        LiveError: There is no figure of that id.
+    """
+    for anchor, link in list(links.items()):
+        if figure := SETS.match(anchor):
+            if figure[1] not in present:
+                raise LiveError(f"{link} sets a figure of the id {figure[1]!r}, and there is none on that page")
+            del links[anchor]
 
 
 def ordered(assets: Path, script: str, above: tuple[str, ...] = ()) -> list[str]:
