@@ -188,7 +188,7 @@ addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have
       this.from.value = known("from", hashes) ?? hashes[0];
       this.to.value = known("to", hashes) ?? hashes[hashes.length - 1];
       this.order(this.from);
-      this.scale.value = known("scale", Object.keys(SCALES)) ?? "zero";
+      this.scale.value = known("scale", Object.keys(this.words.scales)) ?? "zero";
       this.show();
     }
 
