@@ -16,6 +16,7 @@ OURS = {
     "docs/assets/guess.js",
     "docs/assets/iframe-worker.js",
     "docs/assets/late-search.js",
+    "docs/assets/save-figure.js",
     "docs/assets/save.js",
     "docs/assets/site.css",
     "docs/assets/site.js",

@@ -178,7 +178,7 @@ def _figure(kind: str, data: str, alt: str, prefix: str, caption: str, numbers: 
     else:
         picture = svg(data, alt, prefix)
     words = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-    if numbers:  # for save.js
+    if numbers:  # for save-figure.js
         words += f'<template class="rv-numbers" data-search-exclude>{html.escape(numbers)}</template>'
     return f'<figure class="rv-out" data-search-exclude>{picture}{words}</figure>'
 

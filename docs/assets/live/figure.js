@@ -238,7 +238,7 @@
       this.more.lastChild.replaceChildren(...inside);
     }
 
-    // For save.js: the numbers as CSV, and a link to what is seen.
+    // For save-figure.js: the numbers as CSV, and a link to what is seen.
     numbers() {
       const cell = (value) => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? ""));
       return this.rows?.().map((row) => row.map(cell).join(",")).join("\n");
