@@ -29,6 +29,19 @@ window.rvDraw = (() => {
     return found;
   };
 
+  // Rows of cells as CSV.
+  const csv = (rows) => {
+    const cell = (value) => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? ""));
+    return rows.map((row) => row.map(cell).join(",")).join("\n");
+  };
+
+  // A link to what a figure shows leads to the figure, once all above it has its height.
+  const reveal = (figure) => {
+    const go = () => requestAnimationFrame(() => figure.scrollIntoView({ block: "start" }));
+    if (document.readyState === "complete") go();
+    else addEventListener("load", go, { once: true });
+  };
+
   // A sentence of words.json, with what stands in its braces.
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
@@ -92,5 +105,5 @@ window.rvDraw = (() => {
     return { px, py: (y) => py(scale(y)) };
   };
 
-  return { svg, html, stroke, number, ticks, part, chart, whole, fill };
+  return { svg, html, stroke, number, ticks, part, chart, whole, csv, reveal, fill };
 })();

@@ -12,7 +12,7 @@
 "use strict";
 
 (() => {
-  const { svg, html, stroke, chart, whole, fill } = window.rvDraw;
+  const { svg, html, stroke, chart, whole, csv, reveal, fill } = window.rvDraw;
   const words = window.rvWords.page;
 
   class Slider extends HTMLElement {
@@ -40,13 +40,13 @@
       this.sentence = html("p", { className: "rv-sentence" });
       this.sentence.setAttribute("aria-live", "polite");
       this.replaceChildren(label, this.input, legend, this.chart, this.sentence);
-      if (this.fromAddress() !== null) this.reveal();
+      if (this.fromAddress() !== null) reveal(this);
       this.input.addEventListener("input", () => (this.show(), this.toAddress()));
       addEventListener("hashchange", () => {
         if (this.fromAddress() === null) return;
         this.input.value = this.fromAddress();
         this.show();
-        this.reveal();
+        reveal(this);
       });
       new ResizeObserver(() => this.draw()).observe(this);
       this.show();
@@ -90,23 +90,15 @@
       return `${location.href.split("#")[0]}#${this.id}=${this.data.values[this.input.value]}`;
     }
 
-    // A link to what a figure shows leads to the figure, once all above it has its height.
-    reveal() {
-      const go = () => requestAnimationFrame(() => this.scrollIntoView({ block: "start" }));
-      if (document.readyState === "complete") go();
-      else addEventListener("load", go, { once: true });
-    }
-
     // All that the figure can show, as CSV: a row for each point of each place of the slider.
     numbers() {
       const { values, x, series, xlabel, ylabel } = this.data;
-      const cell = (text) => (/[",\n]/.test(text) ? `"${String(text).replaceAll('"', '""')}"` : String(text ?? ""));
       const rows = [[this.getAttribute("label"), "series", xlabel, ylabel]];
       values.forEach((value, i) => {
         for (const { name, y } of series)
           (Array.isArray(y[0]) ? y[i] : y).forEach((each, k) => rows.push([value, name, x[k], each]));
       });
-      return rows.map((row) => row.map(cell).join(",")).join("\n");
+      return csv(rows);
     }
   }
   customElements.define("rv-slider", Slider);

@@ -25,7 +25,7 @@
 
 (() => {
   const rv = (globalThis.rv ||= {});
-  const { html, fill, whole } = window.rvDraw;
+  const { html, csv, reveal, fill, whole } = window.rvDraw;
   const words = window.rvWords.live;
   const FEW = 4; // choices that are buttons; more are a list
 
@@ -138,12 +138,13 @@
       const linked = this.fromAddress();
       this.refresh();
       if (this.predict && !linked) this.ask();
-      if (linked) this.reveal();
+      if (linked) reveal(this);
       this.listen();
     }
 
     listen() {
-      addEventListener("hashchange", () => this.fromAddress() && (this.changed(), this.scrollIntoView({ block: "nearest" })));
+      const follow = () => this.fromAddress() && (this.changed(), this.scrollIntoView({ block: "nearest" }));
+      addEventListener("hashchange", follow);
       new ResizeObserver(() => {
         if (this.picture.clientWidth === this.width || !this.picture.clientWidth) return;
         this.width = this.picture.clientWidth;
@@ -153,7 +154,7 @@
       // The same link a second time changes no address.
       document.addEventListener("click", (event) => {
         const link = event.target.closest?.(`a[href^="#${CSS.escape(this.id)}."]`);
-        if (link && link.getAttribute("href") === location.hash) this.fromAddress(), this.changed(), this.scrollIntoView({ block: "nearest" });
+        if (link && link.getAttribute("href") === location.hash) follow();
       });
     }
 
@@ -240,8 +241,7 @@
 
     // For save-figure.js: the numbers as CSV, and a link to what is seen.
     numbers() {
-      const cell = (value) => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? ""));
-      return this.rows?.().map((row) => row.map(cell).join(",")).join("\n");
+      return this.rows && csv(this.rows());
     }
 
     // The address holds what differs from the start, as #id.control=value; what other figures keep there stays.
@@ -260,12 +260,6 @@
         if (value !== undefined) (this.state[name] = value), (found = true);
       }
       return found;
-    }
-
-    reveal() {
-      const go = () => requestAnimationFrame(() => this.scrollIntoView({ block: "start" }));
-      if (document.readyState === "complete") go();
-      else addEventListener("load", go, { once: true });
     }
 
     // What would give the answer away: the sentence and the numbers too, in their places.

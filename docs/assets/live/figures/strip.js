@@ -51,12 +51,6 @@
 
   const zeroes = (steps) => `In single precision, the first ${steps} steps or so get exactly nothing.`;
 
-  // Slanted lines: what the number format cannot hold.
-  const hatch = (y, width) => {
-    const lines = Array.from({ length: Math.floor((width + TALL) / 7) }, (_, i) => [7 * (i + 1), Math.max(0, 7 * (i + 1) - width), Math.min(TALL, 7 * (i + 1))]);
-    return svg("path", { d: lines.map(([at, from, to]) => `M${at - from} ${y + from}L${at - to} ${y + to}`).join(""), stroke: "currentColor", opacity: 0.5 });
-  };
-
   rv.define("strip", class extends rv.Figure {
     controls = {
       cell: { label: "Network", choices: { Elman: "plain", LSTM: "LSTM", GRU: "GRU" }, value: "Elman" },
@@ -111,7 +105,7 @@
           if (rv.ink(gain[lag]) > 0)
             parts.push(svg("rect", { x: px(steps - 1 - lag), y, width: px(1), height: TALL, "shape-rendering": "crispEdges", style: "fill: var(--rv-c0)", "fill-opacity": rv.ink(gain[lag]).toFixed(3) }));
         if (zero > 0) {
-          parts.push(hatch(y, px(zero)));
+          parts.push(rv.hatch(0, y, px(zero), TALL));
           parts.push(svg("text", { class: "rv-over", x: px(zero) + ROOM < width / 2 + ROOM / 2 ? px(zero) + 6 : 6, y: y + TALL / 2 + 5 }, "exactly 0 in single precision"));
         }
       });
