@@ -6,8 +6,8 @@ import statistics
 
 import pytest
 import torch
+from drawn_batches import draw
 
-from rnnvanish.task import Task
 from rnnvanish.tasks import (
     Adding,
     Copying,
@@ -21,11 +21,6 @@ from rnnvanish.tasks import (
     Vowels,
     text,
 )
-
-
-def draw(task: Task, count: int = 200, part: str = "train", seed: int = 0):
-    return task.sample(count, torch.Generator().manual_seed(seed), part)
-
 
 # Floors, computed again in another way.
 

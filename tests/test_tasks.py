@@ -7,9 +7,10 @@ import sys
 
 import pytest
 import torch
+from drawn_batches import draw
 
 from rnnvanish import tasks
-from rnnvanish.task import Task, passes, stream
+from rnnvanish.task import passes, stream
 from rnnvanish.tasks import (
     Adding,
     Copying,
@@ -25,10 +26,6 @@ from rnnvanish.tasks import (
 )
 
 ALL = [task() for task in tasks.ALL.values()]
-
-
-def draw(task: Task, count: int = 200, part: str = "train", seed: int = 0):
-    return task.sample(count, torch.Generator().manual_seed(seed), part)
 
 
 def sequences(batch) -> list[torch.Tensor]:
