@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from figure_page import FRAMES, PLACES, SAYS
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGES = {
@@ -36,9 +37,6 @@ SAME = {
     "parts": ([{"part": "relu", "start": "identity"}, {"part": "prelu", "start": "he"}], "[100, it.result.gain[100]]"),
     "shortcut": ([{"lifts": "yes"}, {"leap": 10, "part": 0.5}], "[100, it.left[0][100]]"),
 }
-SAYS = "name => document.querySelector(`rv-${name} .rv-says`).textContent"
-PLACES = "name => [...document.querySelectorAll(`rv-${name} .rv-controls:first-of-type :is(input, select)`)].map(each => each.getBoundingClientRect().top + scrollY)"
-FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from figure_page import FRAMES, PLACES, SAYS
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGES = {
@@ -36,8 +37,6 @@ SETTINGS = {
     "strip": [{"units": 8, "length": 25, "cell": "GRU", "start": "keras"}],
     "ways": [{"way": way} for way in ("start", "shortcut", "back")],
 }
-SAYS = "name => document.querySelector(`rv-${name} .rv-says`).textContent"
-PLACES = "name => [...document.querySelectorAll(`rv-${name} .rv-controls:first-of-type :is(input, select)`)].map(each => each.getBoundingClientRect().top + scrollY)"
 
 
 #: Words of the picture that run over its side.
@@ -63,7 +62,7 @@ def figure(page_with):
 
 def settle(page, name):
     """Wait until the picture is that of the controls."""
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate(FRAMES)
     if name == "strip":
         page.wait_for_function(
             "() => { const it = document.querySelector('rv-strip'); return it.strips && Object.entries(it.shown).every(([key, value]) => it.state[key] === value) }"
