@@ -3,7 +3,7 @@
 //
 // needs: ../words ../draw
 //
-// The fold's `data-right` has the number of the right choice. `.rv-score` lists the pages of a part; see question.py.
+// The list's `data-right` has the number of the right choice. `.rv-score` lists the pages of a part; see question.py.
 (() => {
   const { html, fill } = window.rvDraw;
   const words = window.rvWords.guess;
@@ -27,8 +27,8 @@
     }
   };
 
-  const question = (list, fold) => {
-    const { right } = fold.dataset;
+  const question = (list) => {
+    const { right } = list.dataset;
     const form = html("form", { className: "rv-predict" });
     const group = html("fieldset");
     const button = html("button", { className: "md-button", textContent: words.button });
@@ -47,6 +47,7 @@
     });
     // Right or wrong beside the guess, and the answer below it, in the place of the fold.
     const judge = (guess) => {
+      const fold = document.querySelector("#predict-first ~ details.question");
       const good = guess === right;
       [...list.children].forEach((choice, i) => {
         choice.querySelector("em.rv-judgement")?.remove();
@@ -69,7 +70,7 @@
     const kept = recall(location.pathname);
     if (kept && list.children[kept.guess - 1]) {
       form.elements.guess.value = kept.guess;
-      judge(kept.guess);
+      addEventListener("DOMContentLoaded", () => judge(kept.guess)); // the fold comes after this script
     }
   };
 
@@ -92,7 +93,7 @@
     score.hidden = !made.length;
   };
 
-  const fold = document.querySelector("#predict-first ~ details.question[data-right]");
-  if (fold?.previousElementSibling?.matches("ol")) question(fold.previousElementSibling, fold);
+  const list = document.querySelector("#predict-first ~ ol[data-right]");
+  if (list) question(list);
   addEventListener("DOMContentLoaded", count); // the score stands at the end of the page
 })();

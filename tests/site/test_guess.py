@@ -23,9 +23,9 @@ def asked(answer, *choices):
         ("As long as before. Nothing has changed.", 3),
     ],
 )
-def test_the_fold_says_which_choice_is_right(answer, right):
+def test_the_list_says_which_choice_is_right(answer, right):
     choices = ("It grows.", "Alike to three digits, which is all.", "As <em>long</em> as before.")
-    assert f'<details class="question" data-right="{right}"><summary>' in question.mark(asked(answer, *choices))
+    assert f'<ol data-right="{right}"><li>' in question.mark(asked(answer, *choices))
     assert question.mark("<h2>Another</h2>") == "<h2>Another</h2>"
 
 

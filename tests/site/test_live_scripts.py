@@ -1,5 +1,7 @@
 """Which scripts a page with live figures gets, and where they stand."""
 
+from pathlib import Path
+
 import pytest
 
 from tools.site import live
@@ -40,6 +42,11 @@ def test_each_script_stands_once_right_after_the_first_figure_that_needs_it(asse
     assert rest.index("live/more.js") < rest.index("figures/b.js")
     assert made.endswith(f"<rv-a></rv-a>{live.AGAIN}")  # a second one is read to its end before it is made
     assert "defer" not in made  # what a figure needs doesn't wait for the end of the page
+
+
+def test_a_list_of_choices_is_a_question_before_the_fold_below_it_has_its_place():
+    made = live.put('<ol data-right="1"><li>A</li></ol><details>', Path(__file__).resolve().parents[2] / "docs/assets")
+    assert made.index("</ol>") < made.index("assets/guess.js") < made.index("<details>")
 
 
 def test_a_page_without_figures_stays_as_it_is(assets):

@@ -65,7 +65,7 @@ def test_a_page_loads_what_it_needs_of_our_scripts_alone():
     assert extras.without_idle_assets(f"{style}<p>A page</p>{loads}") == (
         '<p>A page</p><script src="../assets/site.js" defer></script>'
     )
-    for needs in (f'<details data-right="2">{loads}', f'{style}<div class="doc doc-object">'):
+    for needs in (f'<ol data-right="2">{loads}', f'{style}<div class="doc doc-object">'):
         assert extras.without_idle_assets(needs) == needs
 
 

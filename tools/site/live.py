@@ -18,7 +18,7 @@ OTHERS = {
     "</rv-slider>": "slider.js",
     "</rv-table>": "table.js",
     r'<p class="rv-downloads".*?</p>': "code.js",
-    r'<details class="question" data-right=.*?</details>': "guess.js",
+    r"<ol data-right=.*?</ol>": "guess.js",  # ahead of the fold with the answer
 }
 AGAIN = "<script>document.currentScript.previousElementSibling.connectedCallback()</script>"
 SETS = re.compile(r"([\w-]+)\.[\w-]+=")  # a link that sets a figure: #figure.control=value

@@ -15,7 +15,7 @@ render = renderer(Path(__file__).parent / "templates")
 HEADING, ID = "## Predict first", '<h2 id="predict-first">'
 FOLD = '<details class="question">'
 QUESTION = re.compile(
-    ID + r".*?<ol>(?P<choices>.*?)</ol>\s*" + FOLD + r"\s*"
+    ID + r".*?(?P<list><ol>)(?P<choices>.*?)</ol>\s*" + FOLD + r"\s*"
     r"<summary>.*?</summary>(?P<answer>.*?)</details>",
     re.DOTALL,
 )
@@ -27,7 +27,7 @@ class QuestionError(ValueError):
 
 
 def mark(page: str) -> str:
-    """Write on the fold with the answer the number of the right choice, for `guess.js`.
+    """Write on the list of choices the number of the right one, for `guess.js`.
 
     Raises:
         QuestionError: There are no choices, or the answer begins neither with the words of one nor with "The second.".
@@ -37,8 +37,7 @@ def mark(page: str) -> str:
     if not (found := QUESTION.search(page)):
         raise QuestionError(f"{HEADING!r} needs a numbered list, and behind it a fold with the answer.")
     right = _right(re.findall(r"<li>(.*?)</li>", found["choices"], re.DOTALL), found["answer"])
-    fold = page.rindex(FOLD, found.start(), found.end())
-    return f'{page[:fold]}{FOLD[:-1]} data-right="{right}">{page[fold + len(FOLD) :]}'
+    return f'{page[: found.start("list")]}<ol data-right="{right}">{page[found.end("list") :]}'
 
 
 def asks(notebook: dict) -> bool:
