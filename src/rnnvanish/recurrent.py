@@ -275,7 +275,7 @@ class Recurrent(TorchShaped):
             return
         names, own = self.state_names, self._cell(0).innermost.state_names
         parts = state_parts(hidden)
-        if len(parts) not in (len(names), len(own), self.torch_parts):
+        if len(parts) > len(names) or len(parts) not in (len(names), len(own), self.torch_parts):
             raise ValueError(f"Recurrent needs a state of {len(names)} parts ({', '.join(names)}), got {len(parts)}.")
         if len(parts) < len(names):
             rest = ", ".join(names[len(parts) :])

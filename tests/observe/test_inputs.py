@@ -334,4 +334,6 @@ class NoForward(nn.Module):
 def test_a_model_without_forward():
     with pytest.raises(ValueError, match=r'NoForward has no forward.*loss="training_step". Its methods: loss\.'):
         retention(NoForward().double(), [X, LABELS])
+    with pytest.raises(ValueError, match=r"Give it one \(model.forward = model.loss\), or"):
+        retention(NoForward().double(), [X, LABELS])
     assert list(retention(NoForward().double(), [X, LABELS], loss="loss")) == ["layer/layer0/forward"]

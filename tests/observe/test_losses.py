@@ -86,6 +86,10 @@ def test_a_loss_of_several_targets():
         ),
         (nn.GaussianNLLLoss(), r"takes target, var beside what the model returns"),
         (lambda output: output.mean(0), r"must be a tensor of one number, got torch.Size\(\[4\]\)"),
+        (
+            lambda output: (output, [output]),
+            r"one number, got tuple of \(Tensor\(3, 4\), list of \(Tensor\(3, 4\)\)\)\.$",
+        ),
     ],
 )
 def test_a_loss_that_asks_for_what_is_not_there(loss, said):

@@ -15,6 +15,7 @@ from rnnvanish.numerics.norms import as_real
 from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.call import Call
+from rnnvanish.observe.inputs.attempt import describe
 from rnnvanish.observe.inputs.loss_arguments import loss_arguments
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.recurrent import Recurrent
@@ -42,7 +43,8 @@ def evaluate_loss(model: nn.Module, call: Call, output: Any, loss: Loss) -> Tens
     else:
         value = loss(output, *loss_arguments(loss, call.batch, call.beside))
     if not isinstance(value, Tensor) or value.numel() != 1:
-        raise ValueError(f"The loss must be a tensor of one number, got {getattr(value, 'shape', value)}.")
+        came = value.shape if isinstance(value, Tensor) else value and describe(value)
+        raise ValueError(f"The loss must be a tensor of one number, got {came}.")
     return value
 
 

@@ -189,7 +189,8 @@ def _no_forward(model: nn.Module) -> str:
     kinds = [kind for kind in type(model).__mro__ if kind.__module__.partition(".")[0] != "torch"]
     kinds = [kind for kind in kinds if not from_lightning(kind)]
     own = {name for kind in kinds for name, value in vars(kind).items() if callable(value) and name[0] != "_"}
+    example = f" (model.forward = model.{min(own)})" if own else ""
     return (
-        f"{type(model).__name__} has no forward that could be called. Give it one, or name the method that takes a batch and "
-        f'gives the loss: loss="training_step". Its methods: {listed(own) or "none"}.'
+        f"{type(model).__name__} has no forward that could be called. Give it one{example}, or name the method that takes a "
+        f'batch and gives the loss: loss="training_step". Its methods: {listed(own) or "none"}.'
     )

@@ -162,6 +162,26 @@ def test_a_cure_that_does_not_fit_the_model_says_why():
     } <= fit  # which hands back h alone, as the RNN did
 
 
+class Carried(nn.Module):
+    """Starts from a state that it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(2, 8)
+
+    def forward(self, x, state):
+        return self.rnn(x, state)[0][-1]
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_a_treated_copy_warns_of_is_not_said():
+    """A skip through time has a state of more parts than an LSTM is given: that is the copy's, not the model's."""
+    batch = torch.randn(20, 2, 2), (torch.zeros(1, 2, 8),) * 2
+    found = tried(Carried(), batch, quick=True)
+    assert "SkipThroughTime" in " ".join(trial.cure for trial in found.layers["rnn/layer0/forward"])
+    assert "needs a state of 1 parts (h), got 2" in found.unfit["Swap(cell='GRU', bias=3.0)"]
+
+
 class Leak(Cell):
     paper = Paper("nobody", 2000, "Leak", "https://example.org")
 

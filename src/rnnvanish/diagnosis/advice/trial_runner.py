@@ -1,6 +1,7 @@
 """The runner of trials: copies of one model are treated, each several times where a cure draws random numbers, and measured."""
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -160,16 +161,17 @@ class TrialRunner:
     def _candidate(self, cure: Cure, seed: int | None, shared: bool = True) -> Iterator[nn.Module]:
         """A treated copy; where the cure draws nothing, the caller's random numbers go on as they were."""
         copy = self._copy_to_draw_on(cure, "_copy") if shared else None
-        with treated(self.model, cure, SEEDS[0] if seed is None else seed, copy) as candidate:
-            longest = max((len(curve.gain) for curve in self.before.values()), default=0)
-            if self.train < MANY_TRAINING_STEPS and longest < LONG_SEQUENCE:
-                for layer in candidate.modules():
-                    if isinstance(layer, Recurrent):
-                        layer.engine = "reference"
-            if seed is not None:
-                yield candidate
-                return
-        yield candidate
+        with warnings.catch_warnings(action="ignore"):  # of a copy that nobody knows of
+            with treated(self.model, cure, SEEDS[0] if seed is None else seed, copy) as candidate:
+                longest = max((len(curve.gain) for curve in self.before.values()), default=0)
+                if self.train < MANY_TRAINING_STEPS and longest < LONG_SEQUENCE:
+                    for layer in candidate.modules():
+                        if isinstance(layer, Recurrent):
+                            layer.engine = "reference"
+                if seed is not None:
+                    yield candidate
+                    return
+            yield candidate
 
     def _middle(self, name: str, draws: Draws) -> int | None:
         """The seed of the draw whose gain is the middle one."""
