@@ -87,7 +87,8 @@ class Run:
         altered: Whether the model changed states between one call and the next, by a mask for instance.
         resets: Of a loop in which sequences begin anew, (time, batch): whether the state that a step read has nothing of
             those before. None where none does.
-        detached: Whether the first state is one that a call returned before, detached: the gradient ends here.
+        detached_from: The name of the loop that returned the first state, where that arrives detached: the gradient ends
+            here. Empty where it does not.
         has_graph: Whether it ran with gradients; False inside of no_grad.
         received_states: Of a loop that is altered the state that the model gave to each call, tensors of the graph in the
             model's own form; empty of another.
@@ -116,7 +117,7 @@ class Run:
     starts: tuple[int, ...] = (0,)
     altered: bool = False
     resets: Tensor | None = None
-    detached: bool = False
+    detached_from: str = ""
     has_graph: bool = True
     received_states: Sequence[tuple[Tensor, ...]] = ()
     consumed_states: Sequence[tuple[Tensor, ...]] = ()
@@ -126,6 +127,11 @@ class Run:
     returned: Sequence[Returned] = ()
     last_read: Tensor | None = None
     weight_dtype: torch.dtype | None = None
+
+    @property
+    def detached(self) -> bool:
+        """Whether the first state is one that a call returned before, detached."""
+        return bool(self.detached_from)
 
     @property
     def in_double(self) -> bool:
@@ -159,7 +165,7 @@ class LoopRecording:
     name: str
     module: nn.Module
     build: Callable[["LoopRecording"], Iterator[Run]]
-    detached: bool
+    detached_from: str
     has_graph: bool
     gradient_stop: GradientStop
     calls: list[Any] = field(default_factory=list)
@@ -235,10 +241,10 @@ class Recorder:
             _, loop, link = min(found, key=lambda each: each[0])
             loop.links.append(link)
             return loop
-        detached = any(loop.carry.has_numbers_of(flat) for loop in known)
+        source = next((loop.name for loop in known if loop.carry.has_numbers_of(flat)), "")
         title = f"{name} (call {len(known) + 1})" if known else name
         self.loops.append(
-            LoopRecording(title, module, build, detached, torch.is_grad_enabled(), self.gradient_stop, links=[None])
+            LoopRecording(title, module, build, source, torch.is_grad_enabled(), self.gradient_stop, links=[None])
         )
         return self.loops[-1]
 

@@ -194,7 +194,7 @@ def _build_runs(loop: LoopRecording) -> Iterator[Run]:
             tuple(starts[:-1]),
             loop.altered,
             _resets(loop, starts, [call.step for call in calls], [call.x for call in calls]),
-            loop.detached,
+            loop.detached_from,
             loop.has_graph,
             [call.received for call in calls] if loop.altered else (),
             [call.consumed for call in calls] if loop.altered else (),

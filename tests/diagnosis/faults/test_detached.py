@@ -129,6 +129,38 @@ def test_long_windows_and_a_warm_up_are_asked_about():
     assert finding.seen.endswith("which ran without gradients.")
 
 
+class Rounds(nn.Module):
+    """Two states that one step improves in turn; all rounds but the last only bring them somewhere."""
+
+    def __init__(self, turns):
+        super().__init__()
+        self.turns, self.cell = turns, OwnCell()
+
+    def improve(self, x, low, high):
+        for _ in range(self.turns):
+            low = self.cell(x + high[:, :2], low)
+        return low, self.cell(low[:, :2], high)
+
+    def forward(self, x):
+        low, high = x.new_ones(len(x), 6), x.new_zeros(len(x), 6)
+        with torch.no_grad():
+            for _ in range(2):
+                low, high = self.improve(x, low, high)
+            assert not low.requires_grad
+        return self.improve(x, low, high)[1]
+
+
+@pytest.mark.parametrize(("turns", "windows"), [(3, "1 to 6 steps"), (1, "1 to 2 steps")])
+def test_rounds_without_gradients_are_asked_about_and_each_loop_follows_its_own(turns, windows):
+    torch.manual_seed(0)
+    (finding,) = found(Rounds(turns), torch.randn(3, 2), cells=[OwnCell])
+    assert finding.question
+    assert finding.seen.startswith("cell goes on with the state that it had returned, but detached, 2 times")
+    assert f"in windows of {windows}: " in finding.seen
+    assert finding.remedy.startswith("Leave it if these steps only bring the state somewhere")
+    assert finding.measure == ""  # what stood between them left no history to give back
+
+
 class Decoder(nn.Module):
     """An encoder's state, a learned one, and a layer that reads two sequences apart: nothing is cut anywhere."""
 

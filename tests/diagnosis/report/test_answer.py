@@ -1,6 +1,7 @@
 """The first sentence of a report: what is wrong, where, what to do first; and no cause or half-life that contradicts it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -97,6 +98,7 @@ def test_one_sentence_says_what_where_and_what_first(curves, findings, unfit, ex
 
 UNREAD = Curve(torch.arange(60), torch.full((60,), torch.nan))
 ONE_STEP = Curve(torch.arange(1), torch.ones(1, dtype=torch.float64))
+CUT_OFF = replace(ONE_STEP, notes=("Its first state arrives detached: the gradient ends there.",))
 
 
 @pytest.mark.parametrize(
@@ -111,6 +113,11 @@ ONE_STEP = Curve(torch.arange(1), torch.ones(1, dtype=torch.float64))
         ),
         ({"a/layer0/forward": falling(40.0), "b/layer0/forward": UNREAD}, ("a",), "Healthy: 36 %"),
         ({"a/layer0/forward": falling(40.0), "a/layer0/reverse": UNREAD}, (), "Healthy: 36 %"),
+        (
+            {"a": CUT_OFF},
+            (),
+            "a has a gradient in a single step, so nothing is carried back: its state arrives detached.",
+        ),
         ({"a/layer0/forward": ONE_STEP}, (), "a/layer0/forward ran for a single step, so there is nothing to carry"),
     ],
 )

@@ -100,6 +100,29 @@ def test_what_is_suggested_works_when_it_is_pasted(make, names, said):
     assert all(len(curve.gain) == TIME for curve in curves.values())
 
 
+class Settled(nn.Module):
+    """Goes on without gradients until nothing changes; one round more has some."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = Plain()
+
+    def forward(self, x):
+        h = x.new_zeros(len(x), WIDTH)
+        with torch.no_grad():
+            for _ in range(9):
+                h = self.cell(x, h)
+            assert not h.requires_grad
+        return self.cell(x, h)
+
+
+def test_a_step_whose_state_has_no_gradients_is_known_by_its_numbers():
+    with pytest.raises(
+        ValueError, match=r"cell \(10 calls; h is the result of the call before\)\..*cells=\[\"cell\"\]\."
+    ):
+        retention(Settled(), torch.randn(BATCH, INPUT))
+
+
 class Inside(nn.Module):
     """The loop stands inside its forward."""
 

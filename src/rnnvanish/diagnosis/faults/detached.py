@@ -13,6 +13,11 @@ from rnnvanish.live import RECURRENT
 
 #: Steps of a window from which on a state may have been detached behind it on purpose, to save memory.
 LONG = 100
+#: What is said first where all earlier steps ran without gradients.
+MEANT = (
+    "Leave it if these steps only bring the state somewhere: a warm-up, or a model that goes on until nothing changes and "
+    "learns from its last rounds. If it shall learn from them: "
+)
 
 
 def detached(watched: WatchedModel) -> list[Symptom]:
@@ -22,11 +27,15 @@ def detached(watched: WatchedModel) -> list[Symptom]:
         cuts = [place for place, each in enumerate(loops) if each.run.detached and each.run.has_graph]
         if not cuts:
             continue
-        windows = [len(loops[place].run.x) for place in sorted({*cuts, *(place - 1 for place in cuts)})]
+        by_loop = {each.run.name.partition("/")[0]: each.run for each in loops}
+        before = [by_loop[loops[place].run.detached_from] for place in cuts]
+        windows = [
+            len(run.x) for run in {run.name: run for run in (*before, *(loops[place].run for place in cuts))}.values()
+        ]
         shortest = min(windows)
         if watched.lag is not None and shortest > watched.lag:
             continue
-        warm_up = all(not loops[place - 1].run.has_graph for place in cuts) and min(windows[1:]) > 1
+        unlearned = [not run.has_graph for run in before]
         steps = (
             f"{shortest} step{'s' * (shortest > 1)}"
             if shortest == max(windows)
@@ -38,15 +47,16 @@ def detached(watched: WatchedModel) -> list[Symptom]:
                 name,
                 f"{name} goes on with the state that it had returned, but detached, {len(cuts)} time{'s' * (len(cuts) > 1)} in "
                 f"each sequence, in windows of {steps}: no gradient crosses from one of them to the one before"
-                + (", which ran without gradients." if warm_up else "."),
-                "Hand the state on as it was returned, without detach(), .data, numbers or no_grad(). Where memory is short, "
+                + (", which ran without gradients." if all(unlearned) else "."),
+                (MEANT if all(unlearned) else "")
+                + "Hand the state on as it was returned, without detach(), .data, numbers or no_grad(). Where memory is short, "
                 "detach it every hundred steps or so, and less often than the distance that is to be learned.",
-                ARRIVING,
+                "" if any(unlearned) else ARRIVING,
                 0.0,
                 _arriving_whole(name),
-                attach,
+                None if any(unlearned) else attach,  # what stood between these steps has no history to give back
                 name,
-                question=warm_up or (watched.lag is None and shortest >= LONG),
+                question=all(unlearned) or (watched.lag is None and shortest >= LONG),
                 exact=True,
             )
         )

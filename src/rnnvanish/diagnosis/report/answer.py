@@ -46,6 +46,10 @@ def _of_layer(layer: Layer, more: str, unfit: Mapping[str, str]) -> str:
             wrong = f"The gradient vanishes in {name}{more}: it reaches {curve.reach} of {last} steps back"
         case "exploding":
             wrong = f"The gradient explodes in {name}{more}: {of_gradient(shown)} arrives after {last} steps"
+        case "nothing to carry" if any("arrives detached" in note for note in curve.notes):
+            return (
+                f"{name}{more} has a gradient in a single step, so nothing is carried back: its state arrives detached."
+            )
         case "nothing to carry":
             return (
                 f"{name}{more} ran for a single step, so there is nothing to carry: give it sequences of several steps."

@@ -74,6 +74,11 @@ class CallPattern:
         return output
 
     @property
+    def seen(self) -> int:
+        """How many arguments were one of its results before, or computed from one, in the calls that were looked at."""
+        return self._links.total()
+
+    @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """For each part of the state, where it stands among the arguments and where in what is returned."""
         if len(self._own_names) > 1:

@@ -69,10 +69,11 @@ class _Calls:
     def learn(self, *args: Any, **kwargs: Any) -> Any:
         """Run the module as it is."""
         given = _numbers(leaves((args, kwargs)))
-        if self.calls < LEARNED_CALLS and self._before and first_ancestor(given, self._before) is not None:
-            self.fed_back += 1
+        looked_at, known = self.calls < LEARNED_CALLS, self.pattern.seen
+        from_before = looked_at and first_ancestor(given, self._before) is not None
         self.calls, self.tensors = self.calls + 1, max(self.tensors, len(given))
         output = self.among_others.learn(partial(self.pattern.learn, self.forward), *args, **kwargs)
+        self.fed_back += from_before or self.pattern.seen > known  # the numbers tell, too, where there are no gradients
         self._before = gradient_nodes(_numbers(leaves(output)))
         return output
 

@@ -94,7 +94,7 @@ def build_runs(pattern: CallPattern, original: Callable[..., Any], loop: LoopRec
         tuple(range(len(calls))),
         loop.altered,
         loop.resets(range(len(calls)), len(calls)),
-        loop.detached,
+        loop.detached_from,
         loop.has_graph,
         gradient_stop=loop.gradient_stop,
         returned=[each for step, call in enumerate(calls) for each in _returned(step, call, batch)],
