@@ -300,13 +300,13 @@ def test_errors_say_what_was_needed(make, needed):
         make()
 
 
-@pytest.mark.parametrize(("module", "task"), [("sklearn.datasets", "Digits"), ("aeon", "Vowels")])
+@pytest.mark.parametrize(("module", "task"), [("sklearn", "Digits"), ("aeon", "Vowels"), ("statsmodels", "Sunspots")])
 def test_a_missing_package_is_named_with_its_extra(monkeypatch, module, task):
     source = sys.modules[getattr(tasks, task).__module__]
-    read = source._parts if task == "Digits" else source._utterances
+    read = source._utterances if task == "Vowels" else source._parts
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r'pip install "rnnvanish\[data\]"'):
-        read.__wrapped__(*([] if task == "Digits" else ["train"]))
+        read.__wrapped__(*(["train"] if task == "Vowels" else []))
 
 
 def test_every_task_is_listed_frozen_and_names_its_source():

@@ -22,7 +22,7 @@ try:
         to_json,
         wants_json,
     )
-    from rnnvanish.names import WrongUse, built, did_you_mean, listed, lookup
+    from rnnvanish.names import NotInstalled, WrongUse, built, did_you_mean, listed, lookup
 
 except KeyboardInterrupt:
     sys.exit(130)
@@ -353,7 +353,7 @@ def _ended(args: list[str]) -> Ending:
         return COMMANDS[name](**options)
     except SystemExit as end:  # the parser's: --help, --version
         return (end.code if isinstance(end.code, int) else 2), None
-    except WrongUse as error:
+    except (NotInstalled, WrongUse) as error:
         code, said = 2, one_line(error)
     except KeyboardInterrupt:
         code, said = 130, "Interrupted."

@@ -5,6 +5,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +17,10 @@ ALIASES = {"RNN": "Elman"}
 
 class WrongUse(Exception):
     """A command was given what it cannot work with; the message says what was needed."""
+
+
+class NotInstalled(ImportError):
+    """A package that an extra brings is not there; the message says how to install it."""
 
 
 def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
@@ -154,14 +159,23 @@ def is_named(loop: str, name: str) -> bool:
     return name in (loop, module, loop.partition("/")[0]) or module.startswith(f"{name}.")
 
 
-def installed(name: str, extra: str) -> ModuleType:
-    """Import a package that an extra brings.
+def require(name: str, extra: str, what: str = "This") -> None:
+    """See that a package is installed which an extra of rnnvanish brings; it is not imported.
+
+    Args:
+        name: The package, or a module of it.
+        extra: What brings it.
+        what: What needs it, to begin the sentence with.
 
     Raises:
-        ImportError: Where it is not installed: says how to install it.
+        NotInstalled: Where it is not: says how to install it.
     """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise ImportError(f'This needs {package}: pip install "rnnvanish[{extra}]" brings it.') from error
+    package = name.partition(".")[0]
+    if find_spec(package) is None:
+        raise NotInstalled(f'{what} needs {package}: pip install "rnnvanish[{extra}]" brings it.')
+
+
+def installed(name: str, extra: str, what: str = "This") -> ModuleType:
+    """Import a package that an extra brings; arguments and errors are those of `require`."""
+    require(name, extra, what)
+    return import_module(name)

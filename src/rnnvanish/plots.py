@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from rnnvanish import numerals
+from rnnvanish.names import installed
 from rnnvanish.numerals import LARGE_NUMBERS, power_of_ten
 from rnnvanish.probes import Curve
 from rnnvanish.templates import render
@@ -49,7 +50,7 @@ def retention(curves: Mapping[str, Curve], ax: "Axes | None" = None) -> "Axes":
 
     Of a few curves each has its name where it ends.
     """
-    import matplotlib.pyplot as plt
+    plt = installed("matplotlib.pyplot", "plot", "A picture")
 
     few = len(curves) <= NAMED
     rows = 0 if few else math.ceil(len(curves) / 2)  # of a legend that would hide curves: below the axes
@@ -86,7 +87,7 @@ def success(shares: Mapping[str, Mapping[int, float]], title: str, ax: "Axes | N
 
     Lines that would hide each other are drawn a little apart.
     """
-    import matplotlib.pyplot as plt
+    plt = installed("matplotlib.pyplot", "plot", "A picture")
 
     axes: Axes = ax or plt.subplots()[1]
     styles = ("-", "--", ":", "-.")

@@ -143,7 +143,7 @@ def test_a_wrong_number_is_refused_and_without_ray_it_is_said_what_to_install(mo
         Cluster(workers=0)
     with pytest.raises(ValueError, match="cpus > 0 and gpus >= 0, got cpus=0 and gpus=0"):
         Cluster(cpus=0.0)
-    monkeypatch.setattr("rnnvanish.studies.cluster.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["sweep", str(tmp_path / "study.yaml"), "--workers", "2"]) == 2
     assert 'pip install "rnnvanish[cluster]"' in capsys.readouterr().err
 

@@ -206,7 +206,7 @@ def test_weights_are_those_that_the_seed_draws(tmp_path, capsys):
 
 
 def test_without_tensorboard(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
     folder = RunFolder({"task": "recall", "cell": "GRU"}, str(tmp_path / "run"))
     assert [type(logger) for logger in command.loggers(folder, 0)] == [MetricsLogger]
     assert 'pip install "rnnvanish[log]"' in capsys.readouterr().err

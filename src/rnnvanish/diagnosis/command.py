@@ -16,7 +16,7 @@ from rnnvanish.diagnosis.report.document import read
 from rnnvanish.diagnosis.report.text import to_text
 from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.diagnosis.target import load_target
-from rnnvanish.names import WrongUse
+from rnnvanish.names import NotInstalled, WrongUse
 from rnnvanish.observe.inputs.failure import OURS, failure
 from rnnvanish.records.files import write_whole
 from rnnvanish.records.ledger import NotStored
@@ -42,7 +42,7 @@ def run_diagnosis(
         with shown(wanted=not json):
             report = diagnose(*loaded, full=full, **options)
         change = None if earlier is None else compare(earlier, report, tolerance)
-    except (KeyboardInterrupt, WrongUse):
+    except (KeyboardInterrupt, NotInstalled, WrongUse):
         raise
     except BaseException as error:
         raise WrongUse(_what_failed(error, target)) from error

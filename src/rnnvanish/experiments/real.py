@@ -20,12 +20,12 @@ from rnnvanish.tasks import Digits, Sunspots, Text, Vowels
 HIDDEN, STEPS, BATCH, RATES = 48, 400, 64, (3e-3, 1e-2)
 LATE = 50  # the last steps of training, by whose loss a learning rate is chosen
 
-#: Data, and how many steps the longest sequence has: what the chrono start is told.
-TASKS: dict[str, tuple[Task, int]] = {
-    "digits": (Digits(), 64),
-    "text": (Text(), 50),
-    "speakers": (Vowels(), 29),
-    "sunspots": (Sunspots(), 30),
+#: Data, which are read when they are needed, and how many steps the longest sequence has: what the chrono start is told.
+TASKS: dict[str, tuple[type[Task], int]] = {
+    "digits": (Digits, 64),
+    "text": (Text, 50),
+    "speakers": (Vowels, 29),
+    "sunspots": (Sunspots, 30),
 }
 #: How to draw a network, by the number of features and the steps of the longest sequence.
 NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
@@ -61,14 +61,15 @@ class Answerer(nn.Module):
 
 def drawn(network: str, data: str, seed: int) -> Answerer:
     """Draw a network for these data."""
-    task, span = TASKS[data]
+    kind, span = TASKS[data]
+    task = kind()
     with seeded(seed):
         return Answerer(NETWORKS[network](task.input_size, span), task)
 
 
 def half_life(network: str, data: str, seed: int) -> float:
     """Measure the half-life of the gradient before training, in steps, on sequences of the task's own."""
-    batch = TASKS[data][0].sample(16, torch.Generator().manual_seed(seed))
+    batch = TASKS[data][0]().sample(16, torch.Generator().manual_seed(seed))
     shortest = len(batch.inputs) if batch.lengths is None else int(batch.lengths.min())
     (kept,) = retention(drawn(network, data, seed).layer, batch.inputs[:shortest]).values()
     return kept.half_life
@@ -93,7 +94,7 @@ class Result:
 
 def train(network: str, data: str, seed: int, rate: float, steps: int = STEPS) -> Result:
     """Train at one learning rate, and test."""
-    task, model = TASKS[data][0], drawn(network, data, seed)
+    task, model = TASKS[data][0](), drawn(network, data, seed)
     generator = torch.Generator().manual_seed(seed)
     rule = torch.optim.Adam(model.parameters(), lr=rate)
     losses = []

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rnnvanish.monitor.measurement import Measurement
+from rnnvanish.names import installed
 from rnnvanish.numerals import in_words
 from rnnvanish.plots import decade
 from rnnvanish.templates import render
@@ -63,13 +64,14 @@ def figure(layers: Mapping[str, Sequence[Measurement]], steps: Sequence[int], un
         steps: All steps at which anything was.
         unit: What a step is.
     """
-    import matplotlib.pyplot as plt
+    plt = installed("matplotlib.pyplot", "plot", "A picture")
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     low, high = min(COLOURS), max(COLOURS)
     stops = [((k - low) / (high - low), _hex(colour)) for k, colour in COLOURS.items()]
     colours = LinearSegmentedColormap.from_list("left", stops).with_extremes(bad=_hex(NOTHING))
     size = 7, 0.6 + 2.2 * len(layers)
+    found: Figure
     found, axes = plt.subplots(len(layers), 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
     edges = _edges(steps)
     for (ax,), (layer, measured) in zip(axes, layers.items(), strict=True):

@@ -13,10 +13,10 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from itertools import chain, islice
 from typing import Any
 
+from rnnvanish.names import require
 from rnnvanish.studies.run import Attempt
 from rnnvanish.studies.trial import Trial
 
@@ -59,8 +59,7 @@ class Cluster:
             raise ValueError(f"A sweep needs workers >= 1, got {self.workers}.")
         if self.cpus <= 0 or self.gpus < 0:
             raise ValueError(f"A trial needs cpus > 0 and gpus >= 0, got cpus={self.cpus:g} and gpus={self.gpus:g}.")
-        if find_spec("ray") is None:
-            raise ImportError('Trials in processes of their own need Ray: pip install "rnnvanish[cluster]" brings it.')
+        require("ray", "cluster", "A sweep in several processes")
 
     def map(self, function: Attempt, trials: Iterable[Trial]) -> Generator[tuple[Trial, dict[str, Any] | Exception]]:
         """Yield each trial with what came of it, as `Runner` says.

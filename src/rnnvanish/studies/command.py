@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from rnnvanish.console import complain, print_text
-from rnnvanish.names import WrongUse, printable
+from rnnvanish.names import WrongUse, printable, require
 from rnnvanish.studies.estimate import estimate
 from rnnvanish.studies.export import export, plot
 from rnnvanish.studies.progress import Progress
@@ -146,8 +145,7 @@ def _attempt(store: Store, tensorboard: bool, devices: int) -> Attempt:
         return partial(attempt_together, devices)
     if not tensorboard:
         return attempt
-    if find_spec("tensorboard") is None:
-        raise ImportError('--tensorboard needs TensorBoard: pip install "rnnvanish[log]" brings it.')
+    require("tensorboard", "log", "--tensorboard")
     return partial(attempt_with_tensorboard, store.folder)
 
 

@@ -38,7 +38,7 @@ def _csv(rows: list[dict[str, Any]]) -> str:
 
 
 def _parquet(rows: list[dict[str, Any]]) -> bytes:
-    arrow, parquet = (installed(name, "cluster") for name in ("pyarrow", "pyarrow.parquet"))
+    arrow, parquet = (installed(name, "cluster", "Parquet") for name in ("pyarrow", "pyarrow.parquet"))
     written = io.BytesIO()
     parquet.write_table(arrow.Table.from_pylist(rows), written)
     return written.getvalue()
@@ -51,7 +51,7 @@ def plot(found: Results, path: str | Path) -> None:
         ValueError: Where no task has a result at a lag.
         ImportError: Where matplotlib is not installed.
     """
-    pyplot = installed("matplotlib.pyplot", "plot")
+    pyplot = installed("matplotlib.pyplot", "plot", "A picture")
     panels = {task: shares for task in found.study.every("tasks") if (shares := found.success(task))}
     if not panels:
         raise ValueError(f"{found.study.name} has no results at any lag yet: there is nothing to draw.")

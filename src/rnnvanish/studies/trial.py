@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from rnnvanish.names import Written, written
+from rnnvanish.names import Written, require, written
 from rnnvanish.observe.restore.random_state import preserve_random_state
 from rnnvanish.probes.retention import retention
 from rnnvanish.tasks import find
@@ -159,7 +159,12 @@ def build(trial: Trial) -> "tuple[Learner, TaskData]":
 
 
 def refusals(trials: Iterable[Trial]) -> dict[Trial, str]:
-    """Return the trials that the code itself refuses, such as a start that suits no such cell, and why."""
+    """Return the trials that the code itself refuses, such as a start that suits no such cell, and why.
+
+    Raises:
+        ImportError: Without Lightning nobody knows.
+    """
+    require("pytorch_lightning", "train", "A study")
     reasons: dict[Trial, str] = {}
     for network in dict.fromkeys(trial.network for trial in trials):
         with preserve_random_state():

@@ -8,7 +8,6 @@ import sys
 import time
 import warnings
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,7 +15,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, LambdaCallback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
-from rnnvanish.names import WrongUse, lookup, printable
+from rnnvanish.names import WrongUse, lookup, printable, require
 from rnnvanish.observe.restore.random_state import preserve_random_state
 from rnnvanish.training.checkpoints import WholeCheckpoints, read_checkpoint
 from rnnvanish.training.data import TaskData
@@ -213,8 +212,10 @@ def fit(
 def loggers(folder: RunFolder, step: int) -> list[Logger]:
     """CSV, and TensorBoard where it is installed."""
     rows = MetricsLogger(folder.rows, step)
-    if find_spec("tensorboard") is None:
-        print('TensorBoard is not installed (pip install "rnnvanish[log]"): logs are CSV alone.', file=sys.stderr)
+    try:
+        require("tensorboard", "log", "A log for TensorBoard")
+    except ImportError as missing:
+        print(f"{missing} Logs are CSV alone.", file=sys.stderr)
         return [rows]
     board = TensorBoardLogger(folder.path, "tensorboard", "", default_hp_metric=False, purge_step=step or None)
     return [rows, board]

@@ -223,5 +223,5 @@ def test_named_engine_without_a_gpu_says_so():
 
 def test_without_triton_the_reason_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "triton", None)
-    with pytest.raises(Unsupported, match=r"Triton.*pip install 'rnnvanish\[gpu\]'"):
+    with pytest.raises(Unsupported, match=r'Triton.*pip install "rnnvanish\[gpu\]"'):
         Run(cells.Elman, (11, 13, 2, 2), torch.float32, False)

@@ -19,6 +19,7 @@ from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.ir.values import Value
 from rnnvanish.engine.plan.parallel_scan import linear_recurrence
 from rnnvanish.engine.plan.phases import DTYPES, LoopPlan
+from rnnvanish.names import installed
 
 
 class GPULoop:
@@ -91,9 +92,9 @@ _count = itertools.count()
 def _module(text: str) -> Any:
     """The kernels of a generated module. Triton wants to read their source: it gets it where tracebacks get theirs."""
     try:
-        import triton  # noqa: F401
+        installed("triton", "gpu", "A compiled loop on a GPU")
     except ImportError as error:
-        raise Unsupported(f"Triton, which compiles for the GPU ({error}): pip install 'rnnvanish[gpu]'") from None
+        raise Unsupported(f"Triton: {error}") from None
     name = f"<rnnvanish kernel {next(_count)}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     names: dict[str, Any] = {"__name__": name}
