@@ -345,6 +345,12 @@ def refresh_weights(layer: nn.RNNBase) -> None:
         vars(layer)["_flat_weights"] = [getattr(layer, name, None) for name in weight_names(layer)]
 
 
+def forget_computed_weights(layer: nn.RNNBase) -> None:
+    """Have a layer let go of the weights that it computed for a run, which can't be copied; the next has its own."""
+    kept = vars(layer).get("_flat_weights", ())
+    vars(layer)["_flat_weights"] = [None if weight is None or not weight.is_leaf else weight for weight in kept]
+
+
 def is_replica(module: nn.Module) -> bool:
     """Whether `DataParallel` has made a module for one of its devices; without torch's mark, none is."""
     return bool(vars(module).get("_is_replica"))
@@ -363,7 +369,6 @@ def drop_hooks(module: nn.Module, hook: Any) -> None:
 
 
 # Backward passes of a training that is watched: without one of these, none is.
-
 
 _pass_id = _required("torch._C._current_graph_task_id")
 _queue_callback = _required("torch.autograd.Variable._execution_engine.queue_callback")

@@ -5,36 +5,17 @@ r"""The recurrent matrix stays orthogonal while the network learns, one matrix f
 A step back multiplies the gradient by Uᵀ and by the slopes of the activation; Uᵀ now leaves its length alone.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
-from rnnvanish.cell import Cell, Paper, recurrent_layers
-from rnnvanish.mitigation import Build, innermost
-from rnnvanish.recurrent import Recurrent
-
-
-class Stacked(nn.Module):
-    """Gates that are kept apart, (gates, units, read), as cells read them: (gates * units, read); and the inverse."""
-
-    def __init__(self, gates: int) -> None:
-        super().__init__()
-        self.gates = gates
-
-    def forward(self, apart: Tensor) -> Tensor:
-        """Join the gates."""
-        return apart.flatten(0, 1)
-
-    def right_inverse(self, stacked: Tensor) -> Tensor:
-        """Take them apart."""
-        return stacked.reshape(self.gates, -1, stacked.shape[1])
+from rnnvanish.cell import Paper
+from rnnvanish.mitigation.constraint import Constraint, Stacked
 
 
 @dataclass(frozen=True)
-class OrthogonalConstraint(Build):
+class OrthogonalConstraint(Constraint):
     """Keep the recurrent matrix of each gate orthogonal, by a parametrization.
 
     It starts at the orthogonal factor of the matrix that it finds, so draw weights before, not after. The matrix is
@@ -57,43 +38,16 @@ class OrthogonalConstraint(Build):
     checked = "torch.nn.utils.parametrizations.orthogonal, which has the paper's exponential around a fixed base"
     invariant = "Uᵀ U is the identity, to 1e-6 in every entry, for the recurrent matrix U of each gate."
 
-    def build(self, layer: Recurrent) -> Recurrent:
-        """Constrain the layers of each cell that multiply the state; of one that does not name them, `from_h`.
-
-        Raises:
-            ValueError: For a cell without one.
-        """
-        found = [each for cell in layer.cells for each in _tall_layers(innermost(cast(Cell, cell)))]
-        for linear, stacked in found:  # where one does not suit, none is changed
-            linear.weight = nn.Parameter(stacked.right_inverse(linear.weight.detach()))
-            parametrizations.orthogonal(linear)
-            parametrize.register_parametrization(linear, "weight", stacked, unsafe=True)  # it changes the shape
-        return layer
-
-
-def _tall_layers(cell: Cell) -> Iterator[tuple[nn.Linear, Stacked]]:
-    for linear, stacked in free_layers(cell, "OrthogonalConstraint"):
-        rows, read = linear.weight.shape
-        if rows < stacked.gates * read:
+    def require(self, weight: Tensor, gates: int, owner: str) -> None:
+        """Raise a ValueError for gates that are wider than high: their columns can't be orthogonal."""
+        units, read = len(weight) // gates, weight.shape[1]
+        if units < read:
             raise ValueError(
-                f"OrthogonalConstraint needs gates of at least as many units as they read, got {type(cell).__name__} with "
-                f"{rows // stacked.gates} x {read}."
+                f"OrthogonalConstraint needs gates of at least as many units as they read, got {owner} with {units} x {read}."
             )
-        yield linear, stacked
 
-
-def free_layers(cell: Cell, title: str) -> Iterator[tuple[nn.Linear, Stacked]]:
-    """The layers of a cell that can be constrained, with their gates; a ValueError, for `title`, where one cannot."""
-    for name, blocks in (recurrent_layers(cell) or {"from_h": ()}).items():
-        linear = dict(cell.named_modules()).get(name)
-        if not isinstance(linear, nn.Linear):
-            raise ValueError(
-                f"{title} needs a cell whose state goes through a linear layer, got {type(cell).__name__}."
-            )
-        if parametrize.is_parametrized(linear, "weight"):
-            raise ValueError(f"{title} needs a recurrent matrix without a constraint: it has one.")
-        rows, read = linear.weight.shape
-        stacked = Stacked(len(blocks) or rows // read)
-        if rows % stacked.gates:
-            raise ValueError(f"{title} needs gates of as many units each, got {name} of {type(cell).__name__}.")
-        yield linear, stacked
+    def constrain(self, module: nn.Module, name: str, stacked: Stacked) -> None:
+        """Keep the gates apart, each orthogonal, and have them stacked where the module reads them."""
+        setattr(module, name, nn.Parameter(stacked.right_inverse(getattr(module, name).detach())))
+        parametrizations.orthogonal(module, name)
+        parametrize.register_parametrization(module, name, stacked, unsafe=True)  # it changes the shape

@@ -14,10 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import Build, innermost
-from rnnvanish.mitigations.orthogonal_constraint import Stacked, free_layers
-from rnnvanish.recurrent import Recurrent
+from rnnvanish.cell import Paper
+from rnnvanish.mitigation.constraint import Constraint, Stacked
 
 Square = Float[Tensor, "gates units units"]
 
@@ -50,7 +48,7 @@ class _Banded(nn.Module):
 
 
 @dataclass(frozen=True)
-class SingularValueBand(Build):
+class SingularValueBand(Constraint):
     """Hold all singular values of each gate's recurrent matrix within 1 ± `margin`, by a parametrization.
 
     A matrix that lies in the band is where it starts; in the place of another it starts at the nearest orthogonal one. It
@@ -89,20 +87,15 @@ class SingularValueBand(Build):
                 f"SingularValueBand needs a margin between 0 and 1, got {self.margin}; OrthogonalConstraint is that of 0."
             )
 
-    def build(self, layer: Recurrent) -> Recurrent:
-        """Constrain the layers of each cell that multiply the state; of one that does not name them, `from_h`.
+    def require(self, weight: Tensor, gates: int, owner: str) -> None:
+        """Raise a ValueError for gates that are not square."""
+        units, read = len(weight) // gates, weight.shape[1]
+        if units != read:
+            raise ValueError(
+                f"SingularValueBand needs gates of as many units as they read, got {owner} with {units} x {read}."
+            )
 
-        Raises:
-            ValueError: For a cell without one, with a constraint, or with gates that are not square.
-        """
-        title = type(self).__name__
-        found = [each for cell in layer.cells for each in free_layers(innermost(cast(Cell, cell)), title)]
-        for linear, stacked in found:  # where one does not suit, none is changed
-            rows, read = linear.weight.shape
-            if rows != stacked.gates * read:
-                raise ValueError(
-                    f"{title} needs gates of as many units as they read, got {rows // stacked.gates} x {read}."
-                )
-        for linear, stacked in found:
-            parametrize.register_parametrization(linear, "weight", _Banded(linear.weight, stacked, self.margin))
-        return layer
+    def constrain(self, module: nn.Module, name: str, stacked: Stacked) -> None:
+        """Have the weight computed from p and what P and Q have turned by."""
+        banded = _Banded(getattr(module, name), stacked, self.margin)
+        parametrize.register_parametrization(module, name, banded)

@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import Build, innermost
-from rnnvanish.mitigations.orthogonal_constraint import Stacked, free_layers
-from rnnvanish.recurrent import Recurrent
+from rnnvanish.cell import Paper
+from rnnvanish.mitigation.constraint import Constraint, Stacked
 
 
 class _Divided(nn.Module):
@@ -37,7 +35,7 @@ class _Divided(nn.Module):
 
 
 @dataclass(frozen=True)
-class SpectralNorm(Build):
+class SpectralNorm(Constraint):
     """Keep the largest singular value of each gate's recurrent matrix at 1, by a parametrization.
 
     The value is computed anew, and exactly, once in each run of the layer; in a user's own loop at each step.
@@ -61,13 +59,6 @@ class SpectralNorm(Build):
     needs = "a cell whose state goes through a linear layer"
     invariant = "The largest singular value of each gate's recurrent matrix is 1."
 
-    def build(self, layer: Recurrent) -> Recurrent:
-        """Constrain the layers of each cell that multiply the state; of one that does not name them, `from_h`.
-
-        Raises:
-            ValueError: For a cell without one, or with a constraint.
-        """
-        found = [each for cell in layer.cells for each in free_layers(innermost(cast(Cell, cell)), type(self).__name__)]
-        for linear, stacked in found:  # where one does not suit, none is changed
-            parametrize.register_parametrization(linear, "weight", _Divided(stacked))
-        return layer
+    def constrain(self, module: nn.Module, name: str, stacked: Stacked) -> None:
+        """Have the weight divided, gate by gate."""
+        parametrize.register_parametrization(module, name, _Divided(stacked))

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 
 from rnnvanish.cell import Cell, Paper
 from rnnvanish.mitigation import Build, innermost
-from rnnvanish.mitigations.orthogonal_constraint import free_layers
+from rnnvanish.mitigation.constraint import free_layers
 from rnnvanish.recurrent import Recurrent
 
 

@@ -9,16 +9,18 @@ gradient, its singular values, it does not hold.
 from dataclasses import dataclass
 from typing import cast
 
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from rnnvanish.cell import Cell, Paper
-from rnnvanish.mitigation import Build, innermost
+from rnnvanish.mitigation import innermost
+from rnnvanish.mitigation.constraint import Constraint, Stacked
 from rnnvanish.mitigations.layer_normalisation import plain_layers
 from rnnvanish.recurrent import Recurrent
 
 
 @dataclass(frozen=True)
-class WeightNorm(Build):
+class WeightNorm(Constraint):
     """Split the weights of each unit into length and direction, by torch's parametrization; at first they are the same.
 
     Examples:
@@ -48,10 +50,16 @@ class WeightNorm(Build):
             each for cell in layer.cells for each in plain_layers(innermost(cast(Cell, cell)), type(self).__name__)
         ]
         for cell, name, plain in found:  # where one does not suit, none is changed
-            if not plain.weight.any(1).all():
-                raise ValueError(
-                    f"WeightNorm needs weights that have a direction, got a row of zeros in {name} of {type(cell).__name__}."
-                )
+            self.require(plain.weight, 1, f"{name} of {type(cell).__name__}")
         for _, _, plain in found:
             parametrizations.weight_norm(plain)
         return layer
+
+    def require(self, weight: Tensor, gates: int, owner: str) -> None:
+        """Raise a ValueError for a row of zeros."""
+        if not weight.any(1).all():
+            raise ValueError(f"WeightNorm needs weights that have a direction, got a row of zeros in {owner}.")
+
+    def constrain(self, module: nn.Module, name: str, stacked: Stacked) -> None:
+        """Split the weight into the length and the direction of its rows."""
+        parametrizations.weight_norm(module, name)
