@@ -6,6 +6,7 @@ import pytest
 
 pytestmark = pytest.mark.timeout(1800)  # the first test waits until the whole site is built
 SCREENS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+SCHEMES = {"desktop": ("default", "slate"), "phone": ("default",)}  # a colour is as dark on a narrow screen
 HEAVIEST = {".md": 400_000, ".py": 800_000}  # bytes, uncompressed, all resources
 SCRIPTS = 70_000  # bytes, uncompressed, of our own
 #: What moves in the text while a page loads; the theme puts its own sidebars in their places by a script.
@@ -31,7 +32,7 @@ def examine(visit, folder, source, screen, heaviest):
     shift = seen.page.evaluate(SHIFT) if seen.page.query_selector(".rv-live, rv-slider") else 0
     assert shift == 0, f"{name} moves by itself while it loads: layout shift {shift}"
     seen.page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
-    for scheme in ("default", "slate"):
+    for scheme in SCHEMES[screen]:
         if scheme == "slate":
             seen.page.emulate_media(color_scheme="dark")
         seen.page.wait_for_selector(f"body[data-md-color-scheme={scheme}]")
