@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rnnvanish.recurrent import Recurrent
     from rnnvanish.training.monitor import RetentionMonitor
 
+    __version__: str
+
 __all__ = ["Recurrent", "RetentionMonitor", "assert_retention", "cells", "diagnose", "mitigations", "probes", "watch"]
 HOMES = {
     "Recurrent": "recurrent",
@@ -25,6 +27,8 @@ HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import a public name where it is first used: torch takes seconds, which the command line may not need."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("rnnvanish")
     if name not in __all__:
         raise AttributeError(f"module 'rnnvanish' has no attribute {name!r}")
     if name in HOMES:

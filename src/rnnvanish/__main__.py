@@ -346,7 +346,9 @@ def _ended(args: list[str]) -> Ending:
     said: object
     try:
         if "--version" in args and wants_json(args):
-            return 0, {"version": version("rnnvanish")}
+            from rnnvanish.records.version import this_commit
+
+            return 0, {"version": version("rnnvanish"), "commit": this_commit()}
         from rnnvanish.arguments import parsed
 
         name, options = parsed(args, COMMANDS, (check, diagnose, cells, mitigations, sweep), configurable=(train,))

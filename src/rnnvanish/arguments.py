@@ -3,13 +3,15 @@
 import inspect
 import itertools
 import re
+from argparse import Action
 from collections.abc import Callable, Collection, Mapping
-from importlib.metadata import version
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
+from rnnvanish.console import print_text
 from rnnvanish.names import WrongUse, did_you_mean, listed
+from rnnvanish.records.version import version_and_commit
 
 
 class Parser(ArgumentParser):
@@ -38,6 +40,15 @@ class Parser(ArgumentParser):
         raise WrongUse(message) from ex
 
 
+class SayVersion(Action):
+    """`--version`: git may have to be asked for the commit, so only when somebody wants to know."""
+
+    def __call__(self, parser: Any, *given: Any, **options: Any) -> None:
+        """Say it, and end."""
+        print_text(f"rnnvanish {version_and_commit()}\n")
+        parser.exit()
+
+
 def parsed(
     args: list[str],
     commands: Mapping[str, Callable[..., Any]],
@@ -59,9 +70,7 @@ def parsed(
     """
     known = tuple(commands)
     parser = Parser(known, prog="rnnvanish", description="Why recurrent networks forget, and what helps.")
-    parser.add_argument(
-        "--version", action="version", version=f"rnnvanish {version('rnnvanish')}", help="Say which version this is."
-    )
+    parser.add_argument("--version", action=SayVersion, nargs=0, help="Say which version and which commit this is.")
     subcommands = parser.add_subcommands(dest="command")
     for name, function in commands.items():
         summary = (function.__doc__ or "").partition("\n")[0]

@@ -13,6 +13,7 @@ import torch
 from rnnvanish.monitor.heat_map import COLOURS, NOTHING, decades, painted
 from rnnvanish.monitor.history import History
 from rnnvanish.probes import Curve
+from rnnvanish.records.provenance import provenance
 
 
 def curve(gain):
@@ -33,6 +34,7 @@ def test_it_is_opened_again_as_it_was(tmp_path):
         History.from_json(history.to_json()),
         History.from_json(history.to_json(tmp_path / "deep" / "h.json")),
     ):
+        assert again.provenance == history.provenance == provenance()
         assert repr(again) == repr(history) == "<History of Tagger: 2 layers at 2 of the backward passes up to 50>"
         for one, other in zip(again, history, strict=True):
             assert (one.step, one.layer, one.reach, one.verdict) == (

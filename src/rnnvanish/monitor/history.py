@@ -16,6 +16,7 @@ from rnnvanish.names import lookup, printable
 from rnnvanish.numerals import in_words
 from rnnvanish.probes.curve import Curve
 from rnnvanish.records.files import write_whole
+from rnnvanish.records.provenance import provenance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +34,7 @@ class History:
         model: Its class.
         unit: What a step of the training is: "backward passes" or "optimiser steps".
         measurements: What was measured.
+        provenance: Date, version, commit, processor and versions, where it was begun.
 
     Examples:
         >>> import torch
@@ -49,6 +51,7 @@ class History:
     model: str
     unit: str = "backward passes"
     measurements: list[Measurement] = field(default_factory=list)
+    provenance: dict[str, str] = field(default_factory=provenance)
 
     def add(self, step: int, curves: Mapping[str, Curve]) -> None:
         """Add what was measured of some layers at one step."""
@@ -104,9 +107,8 @@ class History:
             {name: value.tolist() if isinstance(value, Tensor) else value for name, value in vars(each).items()}
             for each in self.measurements
         ]
-        text = to_json(
-            {"kind": KIND, "schema": SCHEMA, "model": self.model, "unit": self.unit, "measurements": measurements}
-        )
+        head = {"kind": KIND, "schema": SCHEMA, "model": self.model, "unit": self.unit, "provenance": self.provenance}
+        text = to_json(head | {"measurements": measurements})
         return text if path is None else write_whole(path, text + "\n")
 
     @classmethod
@@ -130,7 +132,7 @@ class History:
         if not isinstance(held, dict) or held.get("kind") != KIND or held.get("schema") != SCHEMA:
             raise ValueError(f"{NEEDED}, of schema {SCHEMA}; {what} holds other JSON.")
         try:
-            return cls(held["model"], held["unit"], list(map(_measurement, held["measurements"])))
+            return cls(held["model"], held["unit"], list(map(_measurement, held["measurements"])), held["provenance"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{NEEDED}; in {what} something is not as it should be: {error!r}.") from error
 

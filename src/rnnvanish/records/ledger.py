@@ -28,6 +28,7 @@ CARRIERS = {
         "names",
         "plots",
         "records.provenance",
+        "records.version",
     )
 }
 

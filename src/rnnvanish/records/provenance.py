@@ -1,17 +1,17 @@
 """Where a number comes from: what stands beside every figure that is published."""
 
-import json
 import os
 import platform
 import re
-import subprocess
 import time
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import distribution, version
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
+
+from rnnvanish.records.version import this_commit
 
 
 def provenance() -> dict[str, str]:
@@ -20,32 +20,12 @@ def provenance() -> dict[str, str]:
     return {
         "date": datetime.fromtimestamp(now, UTC).date().isoformat(),
         "rnnvanish": version("rnnvanish"),
-        **({} if (known := installed_from() or commit(Path(__file__))) == "unknown" else {"commit": known}),
+        **({} if (known := this_commit()) is None else {"commit": known}),
         "processor": processor(),
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__.partition("+")[0],
         "python": platform.python_version(),
     }
-
-
-@cache
-def installed_from() -> str | None:
-    """First eight digits of the commit that was installed from a repository; None where it was installed otherwise."""
-    origin = json.loads(distribution("rnnvanish").read_text("direct_url.json") or "{}")
-    digits: str | None = origin.get("vcs_info", {}).get("commit_id")
-    return digits and digits[:8]
-
-
-@cache
-def commit(file: Path) -> str:
-    """First eight digits of the commit that a file stands at; "unknown" where it is not tracked by git."""
-    git = ["git", "-C", str(file.parent)]
-    describe = ["describe", "--always", "--dirty= with changes", "--abbrev=8", "--exclude=*"]
-    try:
-        subprocess.run([*git, "ls-files", "--error-unmatch", file.name], capture_output=True, check=True)
-        return subprocess.run([*git, *describe], capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # no git, an unpacked archive, or installed elsewhere
-        return "unknown"
 
 
 @cache

@@ -17,6 +17,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from rnnvanish.names import WrongUse, lookup, printable, require
 from rnnvanish.observe.restore.random_state import preserve_random_state
+from rnnvanish.records.version import this_commit
 from rnnvanish.training.checkpoints import WholeCheckpoints, read_checkpoint
 from rnnvanish.training.data import TaskData
 from rnnvanish.training.learner import Learner
@@ -128,7 +129,8 @@ def train_on(learner: Learner, data: TaskData, folder: RunFolder, options: dict[
         "seconds": round(time.perf_counter() - start, 3),  # of this command; an interruption's are not counted
         "checkpoint": str(folder.checkpoint),
         "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("rnnvanish", "torch", "pytorch-lightning")},
+        | {name: version(name) for name in ("rnnvanish", "torch", "pytorch-lightning")}
+        | ({} if (commit := this_commit()) is None else {"commit": commit}),
     }
     folder.finish(result)
     return result
