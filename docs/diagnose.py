@@ -172,6 +172,7 @@ plots.say(
 # - [A forecaster in Lightning](guides/forecaster.py) that carries its state.
 # - [A cell of your own](guides/custom_cell.py).
 # - [A loop over time](guides/loop.py) that you wrote yourself.
+# - [A loop that is not over time](guides/not_over_time.py): one block again and again.
 #
 # Faults that have a name stand first in the report, under **FOUND**: a closed gate, an input so large that nothing
 # answers to it, recurrent weights that make everything smaller, a state that is handed on detached, padding that is read
