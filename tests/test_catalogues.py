@@ -107,3 +107,13 @@ def test_a_fault_has_a_test_that_sees_it(fault):
     assert names
     tests = text_of_tests("diagnosis.faults")
     assert any(re.search(f"[\"'*]{name}[\"'*]", tests) for name in names), f"No test sees a {fault.__name__}."
+
+
+@pytest.mark.parametrize("fault", [*faults.ALL, *faults.OF_RUN, *faults.OF_MODEL], ids=lambda fault: fault.__name__)
+def test_a_fault_has_a_section_with_lines_that_have_it_and_lines_that_do_not(fault):
+    """The page runs them: the first lines print the finding, the last ones find nothing."""
+    module, page = sys.modules[fault.__module__], (ROOT / "docs/mistakes.py").read_text(encoding="utf-8")
+    stem = fault.__module__.rpartition(".")[2]
+    asked = re.findall(r"^    print\((\*?)diagnose\(.*\)\.findings\)$", module.__doc__, re.MULTILINE)
+    assert asked == ["*", ""], f"{stem}.py begins with lines that have the fault, words, and lines that do not."
+    assert re.search(rf'[" ]{stem}[" ]', page), f"docs/mistakes.py names no {stem} in its GROUPS."

@@ -1,4 +1,19 @@
-"""A few inputs that are infinite, or larger than all others by far: a fill value, a division by zero, a unit gone wrong."""
+"""A few inputs that are infinite, or larger than all others by far: a fill value, a division by zero, a unit gone wrong.
+
+A sensor fails, and somebody writes -9999 for "nothing was measured". The network takes that for a measurement. One such
+number throws its gates to the end of their range, and what the network knew is gone.
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 30, 2)
+    x[2, 17, 1] = -9999
+    print(*diagnose(nn.LSTM(2, 16, batch_first=True), x, quick=True).findings)
+
+A missing value becomes a zero, and a feature of its own says that it is missing:
+
+    missing = x == -9999
+    x = torch.cat([x.masked_fill(missing, 0), missing.float()], dim=-1)
+    print(diagnose(nn.LSTM(4, 16, batch_first=True), x, quick=True).findings)
+"""
 
 import math
 from functools import partial

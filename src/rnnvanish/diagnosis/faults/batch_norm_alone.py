@@ -1,4 +1,27 @@
-"""BatchNorm in training on one sequence: it normalises over time, and every step sees those that are still to come."""
+"""BatchNorm in training on one sequence: it normalises over time, and every step sees those that are still to come.
+
+A BatchNorm compares with the others in the batch. With a batch of one there are no others: it compares each moment of a
+series with the moments that are still to come. While it trains the network sees the future. Later it will not.
+
+    from torch.utils.data import DataLoader
+
+    class Reader(nn.Module):
+        def __init__(self, norm):
+            super().__init__()
+            self.norm, self.rnn, self.head = norm, nn.GRU(3, 8, batch_first=True), nn.Linear(8, 1)
+
+        def forward(self, x):
+            rows = self.norm(x.flatten(0, 1))
+            return self.head(self.rnn(rows.view_as(x))[0][:, -1])
+
+    torch.manual_seed(0)
+    series = DataLoader(torch.randn(2, 10, 3), batch_size=1)
+    print(*diagnose(Reader(nn.BatchNorm1d(3)), series, quick=True).findings)
+
+A LayerNorm needs nobody to compare with:
+
+    print(diagnose(Reader(nn.LayerNorm(3)), series, quick=True).findings)
+"""
 
 from collections.abc import Callable
 from functools import partial

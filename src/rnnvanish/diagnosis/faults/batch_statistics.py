@@ -1,4 +1,25 @@
-"""Statistics of the batch carry the gradient: a BatchNorm in training mode reads all steps, and hides what is lost."""
+"""Statistics of the batch carry the gradient: a BatchNorm in training mode reads all steps, and hides what is lost.
+
+A BatchNorm takes the mean over all steps. So each step gets a little gradient by way of the mean, the same for all.
+That looks as if the network remembered far back. It is only the mean.
+
+    class Tagger(nn.Module):
+        def __init__(self, norm):
+            super().__init__()
+            self.rnn, self.norm, self.head = nn.GRU(3, 8), norm, nn.Linear(8, 4)
+
+        def forward(self, x):
+            y = self.rnn(x)[0]
+            return self.head(self.norm(y.flatten(0, 1)).view_as(y))
+
+    torch.manual_seed(0)
+    x = torch.randn(40, 3, 3)
+    print(*diagnose(Tagger(nn.BatchNorm1d(8)), x, quick=True).findings)
+
+A LayerNorm looks at one step at a time:
+
+    print(diagnose(Tagger(nn.LayerNorm(8)), x, quick=True).findings)
+"""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,33 @@
-"""A gradient that is clipped to next to nothing at every step of training: the weights hardly move."""
+"""A gradient that is clipped to next to nothing at every step of training: the weights hardly move.
+
+Gradients are cut to a certain length, so that no step is too long. Somebody typed a few zeros too many. Now every step
+is cut to almost nothing, and the network stands still.
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(3, 8, batch_first=True), nn.Linear(8, 1)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    def optimizer_of(model, largest):
+        for weight in model.parameters():
+            weight.register_hook(lambda gradient: gradient.clamp(-largest, largest))
+        return torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def loss(output):
+        return (output - 1).square().mean()
+
+    torch.manual_seed(0)
+    x, model = torch.randn(4, 20, 3), Reader()
+    print(*diagnose(model, x, loss, optimizer=optimizer_of(model, 1e-7), quick=True).findings)
+
+Clipped where only unusual gradients are:
+
+    model = Reader()
+    print(diagnose(model, x, loss, optimizer=optimizer_of(model, 1.0), quick=True).findings)
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,35 @@
-"""A state that is handed on without its history: what came before cannot be learned from."""
+"""A state that is handed on without its history: what came before cannot be learned from.
+
+A long series is read in pieces, and between two pieces the state is detached. That saves memory. It also cuts the wire:
+whatever happens in one piece can no longer teach the network what to do in the one before.
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(3, 8, batch_first=True), nn.Linear(8, 1)
+
+        def forward(self, x):
+            h = None
+            for piece in x.split(10, dim=1):
+                output, h = self.rnn(piece, h)
+                h = h.detach()
+            return self.head(output[:, -1])
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 40, 3)
+    print(*diagnose(Reader(), x, quick=True).findings)
+
+The state is handed on as it was returned:
+
+    class Right(Reader):
+        def forward(self, x):
+            h = None
+            for piece in x.split(10, dim=1):
+                output, h = self.rnn(piece, h)
+            return self.head(output[:, -1])
+
+    print(diagnose(Right(), x, quick=True).findings)
+"""
 
 from collections.abc import Sequence
 from typing import Any, cast

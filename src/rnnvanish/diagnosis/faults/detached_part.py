@@ -1,4 +1,34 @@
-"""One part of a state that is handed on without its history, and the others with it."""
+"""One part of a state that is handed on without its history, and the others with it.
+
+An LSTM hands on two things: what it says, and what it keeps. Here one of the two has lost its history. Some do that on
+purpose. Most often it is a `detach()` that was forgotten, so it is asked.
+
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.LSTMCell(3, 8)
+
+        def forward(self, x):
+            h = c = x.new_zeros(len(x), 8)
+            for now in x.unbind(1):
+                h, c = self.cell(now, (h, c.detach()))
+            return h
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 8, 3)
+    print(*diagnose(Loop(), x, quick=True).findings)
+
+Both are handed on as they are:
+
+    class Right(Loop):
+        def forward(self, x):
+            h = c = x.new_zeros(len(x), 8)
+            for now in x.unbind(1):
+                h, c = self.cell(now, (h, c))
+            return h
+
+    print(diagnose(Right(), x, quick=True).findings)
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,39 @@
-"""A step that reads its state without its history: the state counts in what comes out, and no gradient goes back through it."""
+"""A step that reads its state without its history: the state counts in what comes out, and no gradient goes back through it.
+
+A `detach()` in the step itself: the number is used, but how it came about is forgotten. The network still remembers. It
+just can never learn *what* to remember.
+
+    class Step(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(19, 16)
+
+        def forward(self, x, h):
+            return torch.tanh(self.linear(torch.cat([x, h.detach()], dim=-1)))
+
+    class Loop(nn.Module):
+        def __init__(self, step):
+            super().__init__()
+            self.step = step
+
+        def forward(self, x):
+            h = x.new_zeros(len(x), 16)
+            for now in x.unbind(1):
+                h = self.step(now, h)
+            return h
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 8, 3)
+    print(*diagnose(Loop(Step()), x, cells=[Step], quick=True).findings)
+
+The same step, which reads its state as it is:
+
+    class Right(Step):
+        def forward(self, x, h):
+            return torch.tanh(self.linear(torch.cat([x, h], dim=-1)))
+
+    print(diagnose(Loop(Right()), x, cells=[Right], quick=True).findings)
+"""
 
 import torch
 from torch import Tensor

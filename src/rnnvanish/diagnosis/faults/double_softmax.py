@@ -1,4 +1,32 @@
-"""Probabilities where a loss takes scores: a softmax before cross entropy squeezes every score between 0 and 1."""
+"""Probabilities where a loss takes scores: a softmax before cross entropy squeezes every score between 0 and 1.
+
+`cross_entropy` wants scores, and makes probabilities of them itself. If your model makes probabilities, too, it is done
+twice. The surer the model is, the less it can still learn.
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(3, 8, batch_first=True), nn.Linear(8, 5)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1]).softmax(-1)
+
+    torch.manual_seed(0)
+    x, classes = torch.randn(4, 12, 3), torch.tensor([0, 3, 1, 4])
+
+    def loss(scores):
+        return nn.functional.cross_entropy(scores, classes)
+
+    print(*diagnose(Reader(), x, loss, quick=True).findings)
+
+The model gives its scores:
+
+    class Right(Reader):
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    print(diagnose(Right(), x, loss, quick=True).findings)
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,19 @@
-"""Units that all do the same: weights that are all equal or zero make one unit of many."""
+"""Units that all do the same: weights that are all equal or zero make one unit of many.
+
+You gave all weights the same first value. Now all units are twins: they see the same, say the same, and learn the same.
+A memory of sixteen units is worth one.
+
+    torch.manual_seed(0)
+    x, model = torch.randn(4, 20, 3), nn.GRU(3, 16, batch_first=True)
+    for weight in model.parameters():
+        weight.data[:] = 0.1
+    print(*diagnose(model, x, quick=True).findings)
+
+Drawn at random again, as PyTorch does it, each unit is one of its own:
+
+    model.reset_parameters()
+    print(diagnose(model, x, quick=True).findings)
+"""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,29 @@
-"""A learning rate so high that the first step throws the gates to the end of their range, where they do not answer any more."""
+"""A learning rate so high that the first step throws the gates to the end of their range, where they do not answer any more.
+
+The learning rate is so high that the very first step overshoots. All gates are thrown against their stops, and there
+they no longer answer. The loss stays where it is, and one looks for the reason elsewhere.
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.LSTM(3, 16, batch_first=True), nn.Linear(16, 1)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    def loss(output):
+        return (output - 1).square().mean()
+
+    torch.manual_seed(0)
+    x, model = torch.randn(8, 12, 3), Reader()
+    optimizer = torch.optim.Adam(model.parameters(), lr=3.0)
+    print(*diagnose(model, x, loss, optimizer=optimizer, quick=True).findings)
+
+At the rate of Adam's own:
+
+    optimizer = torch.optim.Adam(model.parameters())
+    print(diagnose(model, x, loss, optimizer=optimizer, quick=True).findings)
+"""
 
 import torch
 

@@ -1,4 +1,30 @@
-"""Dropout that is asked of a single recurrent layer: it acts between layers, and does nothing here."""
+"""Dropout that is asked of a single recurrent layer: it acts between layers, and does nothing here.
+
+You asked for dropout, so that the network does not learn its data by heart. Nothing is ever dropped: this dropout acts
+*between* two layers, and there is one. The network learns by heart all the same.
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.LSTM(3, 16, batch_first=True, dropout=0.5), nn.Linear(16, 1)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 12, 3)
+    print(*diagnose(Reader(), x, quick=True).findings)
+
+A layer of its own drops what the memory says:
+
+    class Right(Reader):
+        def __init__(self):
+            super().__init__()
+            self.rnn = nn.LSTM(3, 16, batch_first=True)
+            self.head = nn.Sequential(nn.Dropout(0.5), nn.Linear(16, 1))
+
+    print(diagnose(Right(), x, quick=True).findings)
+"""
 
 from functools import partial
 

@@ -1,4 +1,32 @@
-"""A model that goes on with the state of the batch before: of other sequences, where a loader shuffles."""
+"""A model that goes on with the state of the batch before: of other sequences, where a loader shuffles.
+
+The model keeps its state from batch to batch. But the batches are shuffled: it begins each sentence with what it
+remembers of another one, which has nothing to do with it.
+
+    from torch.utils.data import DataLoader
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head, self.h = nn.GRU(3, 8, batch_first=True), nn.Linear(8, 1), None
+
+        def forward(self, x):
+            output, h = self.rnn(x, self.h)
+            self.h = h.detach()
+            return self.head(output[:, -1])
+
+    torch.manual_seed(0)
+    batches = DataLoader(torch.randn(8, 10, 3), batch_size=4, shuffle=True)
+    print(*diagnose(Reader(), batches, quick=True).findings)
+
+Every batch begins with an empty head:
+
+    class Right(Reader):
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    print(diagnose(Right(), batches, quick=True).findings)
+"""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,26 @@
-"""Batch and time swapped, or sequences mixed: what a model says of one sequence depends on the others in its batch."""
+"""Batch and time swapped, or sequences mixed: what a model says of one sequence depends on the others in its batch.
+
+PyTorch's layers read time first, and your data has the batch first. No error comes: both are just axes. The network now
+reads the first word of every sentence, then the second word of every sentence, and mixes them all.
+
+    from torch.utils.data import DataLoader
+
+    class Reader(nn.Module):
+        def __init__(self, **options):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(3, 8, **options), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    torch.manual_seed(0)
+    batches = DataLoader(torch.randn(6, 10, 3), batch_size=6)
+    print(*diagnose(Reader(), batches, quick=True).findings)
+
+The layer is told which axis is which:
+
+    print(diagnose(Reader(batch_first=True), batches, quick=True).findings)
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,29 @@
-"""No gradient comes back from behind a recurrent layer: what stops it, a ReLU that gives zeros, say, or a detach()."""
+"""No gradient comes back from behind a recurrent layer: what stops it, a ReLU that gives zeros, say, or a detach().
+
+Something between the memory and the loss lets no gradient through: a `detach()`, a rounding, a `no_grad()`. What is
+behind it learns. The memory before it stays as it was drawn.
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(3, 8, batch_first=True), nn.Linear(8, 2)
+
+        def forward(self, x):
+            features = self.rnn(x)[0][:, -1].detach()
+            return self.head(features)
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 20, 3)
+    print(*diagnose(Reader(), x, quick=True).findings)
+
+Without it:
+
+    class Right(Reader):
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    print(diagnose(Right(), x, quick=True).findings)
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial

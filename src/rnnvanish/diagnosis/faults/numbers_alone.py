@@ -1,4 +1,35 @@
-"""A state that is handed on changed and without its history: the next call depends on it, and no gradient goes back."""
+"""A state that is handed on changed and without its history: the next call depends on it, and no gradient goes back.
+
+Between two calls the state is faded a little, without gradients. The network goes on with the right numbers. But where
+they came from is forgotten, and so nothing before is learned.
+
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.GRUCell(3, 8)
+
+        def forward(self, x):
+            h = x.new_zeros(len(x), 8)
+            for now in x.unbind(1):
+                h = self.cell(now, self.fade(h))
+            return h
+
+        def fade(self, h):
+            with torch.no_grad():
+                return 0.9 * h
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 8, 3)
+    print(*diagnose(Loop(), x, quick=True).findings)
+
+It is faded with its history:
+
+    class Right(Loop):
+        def fade(self, h):
+            return 0.9 * h
+
+    print(diagnose(Right(), x, quick=True).findings)
+"""
 
 from functools import partial
 

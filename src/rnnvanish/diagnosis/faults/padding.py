@@ -1,4 +1,31 @@
-"""The loss reads the end of the padded batch: short sequences are followed by steps that say nothing."""
+"""The loss reads the end of the padded batch: short sequences are followed by steps that say nothing.
+
+Sentences of unequal length are filled up with zeros, so that they fit into one table. Then the answer is read at the
+end of the table. By then the network has stared at nothing for a while, and the short sentences are half forgotten.
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words = nn.Embedding(20, 6, padding_idx=0)
+            self.rnn, self.head = nn.GRU(6, 8, batch_first=True), nn.Linear(8, 2)
+
+        def forward(self, x, lengths):
+            return self.head(self.rnn(self.words(x))[0][:, -1])
+
+    torch.manual_seed(0)
+    lengths = torch.tensor([24, 14, 9, 7])
+    x = torch.randint(1, 20, (4, 24)) * (torch.arange(24) < lengths[:, None])
+    print(*diagnose(Reader(), (x, lengths), quick=True).findings)
+
+Each sentence is read where it ends:
+
+    class Right(Reader):
+        def forward(self, x, lengths):
+            output = self.rnn(self.words(x))[0]
+            return self.head(output[torch.arange(len(x)), lengths - 1])
+
+    print(diagnose(Right(), (x, lengths), quick=True).findings)
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

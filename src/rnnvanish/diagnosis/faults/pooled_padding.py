@@ -1,4 +1,32 @@
-"""Padding that is pooled with the text: a mean or a maximum over all steps of a padded batch reads steps that say nothing."""
+"""Padding that is pooled with the text: a mean or a maximum over all steps of a padded batch reads steps that say nothing.
+
+The answer is the mean over all steps. But the short sentences were filled up with zeros, and those steps are in the
+mean, too. So the same sentence gets another answer in another batch.
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words = nn.Embedding(20, 6, padding_idx=0)
+            self.rnn, self.head = nn.GRU(6, 8, batch_first=True), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.head(self.rnn(self.words(x))[0].mean(1))
+
+    torch.manual_seed(0)
+    lengths = torch.tensor([24, 14, 9, 7])
+    x = torch.randint(1, 20, (4, 24)) * (torch.arange(24) < lengths[:, None])
+    print(*diagnose(Reader(), x, quick=True).findings)
+
+The mean over the words alone:
+
+    class Right(Reader):
+        def forward(self, x):
+            mask = (x != 0)[..., None]
+            output = self.rnn(self.words(x))[0]
+            return self.head((output * mask).sum(1) / mask.sum(1))
+
+    print(diagnose(Right(), x, quick=True).findings)
+"""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,35 @@
-"""Zeros pooled with the text: a packed batch that is padded again holds zeros behind each end, and a mean or a maximum reads them."""
+"""Zeros pooled with the text: a packed batch that is padded again holds zeros behind each end, and a mean or a maximum reads them.
+
+You packed the batch, so the layer never sees the filling. But unpacked again, zeros stand behind each short sentence. A
+mean over all steps counts them.
+
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(3, 8, batch_first=True), nn.Linear(8, 2)
+
+        def forward(self, x, lengths):
+            packed = pack_padded_sequence(x, lengths, batch_first=True)
+            output, lengths = pad_packed_sequence(self.rnn(packed)[0], batch_first=True)
+            return self.head(self.pool(output, lengths))
+
+        def pool(self, output, lengths):
+            return output.mean(1)
+
+    torch.manual_seed(0)
+    x, lengths = torch.randn(4, 24, 3), torch.tensor([24, 14, 9, 7])
+    print(*diagnose(Reader(), (x, lengths), quick=True).findings)
+
+The sum, over the length of each sentence:
+
+    class Right(Reader):
+        def pool(self, output, lengths):
+            return output.sum(1) / lengths[:, None]
+
+    print(diagnose(Right(), (x, lengths), quick=True).findings)
+"""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,30 @@
-"""A direction that is read at its first step alone: what it has read by then is one step of the sequence."""
+"""A direction that is read at its first step alone: what it has read by then is one step of the sequence.
+
+A layer reads the text from both ends. `output[:, -1]` takes the last place of both. There the forward reader has read
+all. But the backward reader has only just begun: it has read a single word.
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = nn.GRU(3, 8, batch_first=True, bidirectional=True)
+            self.head = nn.Linear(16, 2)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 12, 3)
+    print(*diagnose(Reader(), x, quick=True).findings)
+
+Each direction is read where it ends:
+
+    class Right(Reader):
+        def forward(self, x):
+            _, h_n = self.rnn(x)
+            return self.head(torch.cat([h_n[-2], h_n[-1]], dim=-1))
+
+    print(diagnose(Right(), x, quick=True).findings)
+"""
 
 from functools import partial
 

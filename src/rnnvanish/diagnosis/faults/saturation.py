@@ -1,4 +1,19 @@
-"""Gates and units that stand at the end of their range because of the size of the input: they do not answer any more."""
+"""Gates and units that stand at the end of their range because of the size of the input: they do not answer any more.
+
+One column of your table is in grams, the others are around 1. The network hears the grams alone: they push every gate
+against its stop, and there it stays, whatever the other columns say. Nothing fails. It just learns slowly, or not at
+all.
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 30, 5)
+    x[..., 3] = 50 * x[..., 3] + 1000
+    print(*diagnose(nn.LSTM(5, 16, batch_first=True), x, quick=True).findings)
+
+Each column is standardised, by the mean and the spread of the training data:
+
+    x = (x - x.mean((0, 1))) / x.std((0, 1))
+    print(diagnose(nn.LSTM(5, 16, batch_first=True), x, quick=True).findings)
+"""
 
 import math
 from typing import cast

@@ -1,4 +1,27 @@
-"""Sequences that are shorter than the distance that is to be learned: no gradient can come from so far."""
+"""Sequences that are shorter than the distance that is to be learned: no gradient can come from so far.
+
+You want the network to connect things that are fifty steps apart, and show it pieces of twenty. It never sees both ends
+at once.
+
+    from torch.utils.data import DataLoader
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(3, 8, batch_first=True), nn.Linear(8, 1)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    torch.manual_seed(0)
+    pieces = DataLoader(torch.randn(4, 20, 3), batch_size=4)
+    print(*diagnose(Reader(), pieces, lag=50, quick=True).findings)
+
+Pieces of sixty steps hold both ends:
+
+    pieces = DataLoader(torch.randn(4, 60, 3), batch_size=4)
+    print(diagnose(Reader(), pieces, lag=50, quick=True).findings)
+"""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,25 @@
-"""Sequences of a single step: there is nothing to carry, and a recurrent layer does what a feed-forward one would."""
+"""Sequences of a single step: there is nothing to carry, and a recurrent layer does what a feed-forward one would.
+
+Your table has twenty rows, one for each day. The layer got twenty stories of one day each, and not one story of twenty
+days. Nothing is carried from day to day, and nobody complains.
+
+    class Reader(nn.Module):
+        def __init__(self, axis):
+            super().__init__()
+            self.rnn, self.head, self.axis = nn.LSTM(3, 8, batch_first=True), nn.Linear(8, 1), axis
+
+        def forward(self, days):
+            output, _ = self.rnn(days.unsqueeze(self.axis))
+            return self.head(output.squeeze(self.axis))
+
+    torch.manual_seed(0)
+    days = torch.randn(20, 3)
+    print(*diagnose(Reader(axis=1), days, quick=True).findings)
+
+One story, of twenty steps:
+
+    print(diagnose(Reader(axis=0), days, quick=True).findings)
+"""
 
 from typing import Any
 

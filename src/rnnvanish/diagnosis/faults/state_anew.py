@@ -1,4 +1,33 @@
-"""A state that is made anew at every step of a loop which the model writes itself: nothing is carried."""
+"""A state that is made anew at every step of a loop which the model writes itself: nothing is carried.
+
+You wrote the loop yourself, and forgot to hand the state on. Every step begins with an empty head. The network reads
+the last word of each sentence, and nothing else.
+
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.GRUCell(3, 8)
+
+        def forward(self, x):
+            for now in x.unbind(1):
+                h = self.cell(now)
+            return h
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 8, 3)
+    print(*diagnose(Loop(), x, quick=True).findings)
+
+The state goes in again with the next step:
+
+    class Right(Loop):
+        def forward(self, x):
+            h = None
+            for now in x.unbind(1):
+                h = self.cell(now, h)
+            return h
+
+    print(diagnose(Right(), x, quick=True).findings)
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,34 @@
-"""A state that is drawn at random at every step of a loop which the model writes itself: nothing is carried."""
+"""A state that is drawn at random at every step of a loop which the model writes itself: nothing is carried.
+
+The first state is drawn at random, which is fine. But the line stands inside of the loop. So the state is thrown away
+and drawn again at every step.
+
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.GRUCell(3, 8)
+
+        def forward(self, x):
+            for now in x.unbind(1):
+                h = 0.01 * torch.randn(len(x), 8)
+                h = self.cell(now, h)
+            return h
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 8, 3)
+    print(*diagnose(Loop(), x, quick=True).findings)
+
+It is drawn once, before the loop:
+
+    class Right(Loop):
+        def forward(self, x):
+            h = 0.01 * torch.randn(len(x), 8)
+            for now in x.unbind(1):
+                h = self.cell(now, h)
+            return h
+
+    print(diagnose(Right(), x, quick=True).findings)
+"""
 
 from dataclasses import replace
 from functools import partial

@@ -1,4 +1,29 @@
-"""A state that is reset at most steps, as by a mask that is upside down: next to nothing is carried."""
+"""A state that is reset at most steps, as by a mask that is upside down: next to nothing is carried.
+
+Where a game ends, the memory of it shall be wiped. The mask for that is upside down: 1 where the game is over, 0
+everywhere else. So the memory is wiped all the time, and kept only where it should go.
+
+    class Player(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell, self.head = nn.GRUCell(3, 8), nn.Linear(8, 2)
+
+        def forward(self, x, done):
+            h, scores = x.new_zeros(len(x), 8), []
+            for now, over in zip(x.unbind(1), done.unbind(1)):
+                h = self.cell(now, h * over[:, None])
+                scores.append(self.head(h))
+            return torch.stack(scores, dim=1)
+
+    torch.manual_seed(0)
+    x, done = torch.randn(4, 20, 3), torch.zeros(4, 20)
+    done[:, 12] = 1
+    print(*diagnose(Player(), (x, done), quick=True).findings)
+
+The right way up, nothing is wiped but at step 12:
+
+    print(diagnose(Player(), (x, 1 - done), quick=True).findings)
+"""
 
 import torch
 

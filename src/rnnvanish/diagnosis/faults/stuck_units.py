@@ -1,4 +1,18 @@
-"""Units that stand at one end of their range in every step of every sequence: nothing changes them, nothing is learned by them."""
+"""Units that stand at one end of their range in every step of every sequence: nothing changes them, nothing is learned by them.
+
+A ReLU gives zero for whatever is below zero. Push it far enough down, by a bias or by a step that is too long, and it
+gives zero for everything. It never comes back: where nothing changes, nothing is learned.
+
+    torch.manual_seed(0)
+    x, model = torch.randn(4, 20, 3), nn.RNN(3, 16, nonlinearity="relu", batch_first=True)
+    model.bias_ih_l0.data[:] = -20.0
+    print(*diagnose(model, x, quick=True).findings)
+
+With biases of zero about half of the units answer at any time:
+
+    model.bias_ih_l0.data[:] = 0.0
+    print(diagnose(model, x, quick=True).findings)
+"""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,31 @@
-"""A part of a layer that is never read: a direction, an upper layer, or all sequences but the longest."""
+"""A part of a layer that is never read: a direction, an upper layer, or all sequences but the longest.
+
+The layer reads from both ends, and you pay for both. But the answer is made of one of them. The other computes for
+nobody, and learns nothing.
+
+    class Reader(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.rnn = nn.GRU(3, 8, batch_first=True, bidirectional=True)
+            self.head = nn.Linear(width, 2)
+
+        def forward(self, x):
+            _, h_n = self.rnn(x)
+            return self.head(h_n[-1])
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 12, 3)
+    print(*diagnose(Reader(8), x, quick=True).findings)
+
+Both are read:
+
+    class Right(Reader):
+        def forward(self, x):
+            _, h_n = self.rnn(x)
+            return self.head(torch.cat([h_n[-2], h_n[-1]], dim=-1))
+
+    print(diagnose(Right(16), x, quick=True).findings)
+"""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,34 @@
-"""Sequences that are read one after the other by a model which never resets its state: each begins with the last one's end."""
+"""Sequences that are read one after the other by a model which never resets its state: each begins with the last one's end.
+
+The sentences of a batch are read one after the other, and nobody says where one ends. What comes out for the second
+depends on the first.
+
+    from torch.utils.data import DataLoader
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(3, 8), nn.Linear(8, 1)
+
+        def forward(self, x):
+            h, answers = None, []
+            for sentence in x:
+                output, h = self.rnn(sentence[:, None], h)
+                answers.append(self.head(output[-1, 0]))
+            return torch.stack(answers)
+
+    torch.manual_seed(0)
+    batches = DataLoader(torch.randn(6, 6, 3), batch_size=3, shuffle=True)
+    print(*diagnose(Reader(), batches, quick=True).findings)
+
+Each begins anew:
+
+    class Right(Reader):
+        def forward(self, x):
+            return torch.stack([self.head(self.rnn(sentence[:, None])[0][-1, 0]) for sentence in x])
+
+    print(diagnose(Right(), batches, quick=True).findings)
+"""
 
 from functools import partial
 from typing import Any
