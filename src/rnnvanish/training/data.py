@@ -16,7 +16,7 @@ class TaskData(pl.LightningDataModule):
     Which sequences a batch holds depends on the seed, the epoch and its place in it, and on nothing else: a run that
     was interrupted goes on with those that it would have had.
 
-    Validation reads one batch of the test part, the same after every epoch.
+    Validation reads one batch of the test part, the same after every epoch; and so does a test.
 
     Processes that train one network together (Lightning's strategies, such as "ddp") each take their share of a batch:
     it is the batch that one process would have, and so is the mean of their gradients. Each validates on its own.
@@ -75,6 +75,10 @@ class TaskData(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Batch]:
         """Load the batch of the test part."""
         return DataLoader([self.test_batch()], batch_size=None)  # type: ignore[arg-type]  # a list will do
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Load the batch that validation reads."""
+        return self.val_dataloader()
 
 
 class _Batches(Dataset[Batch]):

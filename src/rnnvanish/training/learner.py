@@ -40,8 +40,8 @@ class Learner(pl.LightningModule):
 
     Everything that it is built from is a name or a number and goes into its checkpoints, so that
     `Learner.load_from_checkpoint(path)` needs nothing else. Logged: `train_loss`; `val_loss` and `val_score` on the
-    test part, with `floor`, what remembering nothing would cost there; `penalty` where a mitigation adds one, which is no
-    part of `train_loss`. The Trainer's own clipping comes after that of the mitigations.
+    test part, with `floor`, what remembering nothing would cost there, and by `Trainer.test` the same as `test_loss` and
+    `test_score`; `penalty` where a mitigation adds one, which is no part of `train_loss`. The Trainer's own clipping comes after that of the mitigations.
 
     Args:
         cell: Name of the cell, one of `cells.ALL`.
@@ -193,10 +193,17 @@ class Learner(pl.LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Log loss and score on the test part."""
+        self._log_answers("val", batch)
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        """Log loss and score on the test part, of a training that is over."""
+        self._log_answers("test", batch)
+
+    def _log_answers(self, stage: str, batch: Batch) -> None:
         prediction = self(batch.inputs, batch.lengths)
         count = batch.inputs.shape[1]
-        self.log("val_loss", self.task.loss(prediction, batch), prog_bar=True, batch_size=count, sync_dist=True)
-        self.log("val_score", self.task.score(prediction, batch), prog_bar=True, batch_size=count, sync_dist=True)
+        self.log(f"{stage}_loss", self.task.loss(prediction, batch), prog_bar=True, batch_size=count, sync_dist=True)
+        self.log(f"{stage}_score", self.task.score(prediction, batch), prog_bar=True, batch_size=count, sync_dist=True)
         self.log("floor", self.task.floor, batch_size=count, sync_dist=True)
 
     def on_fit_start(self) -> None:
