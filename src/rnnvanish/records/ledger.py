@@ -74,7 +74,8 @@ def _reached(module: str) -> set[str]:
     """Return a module and every module of the package that its code comes from.
 
     Of a catalogue, such as `cells`, only what is named counts (`cells.LSTM`): a new cell makes no measurement old. All
-    of it counts where the module itself walks through it (`cells.ALL`).
+    of it counts where the module itself walks through it (`cells.ALL`). A class that a folder's own file defines is no
+    catalogue.
     """
     found, todo = set(), {module}
     while todo:
@@ -84,7 +85,7 @@ def _reached(module: str) -> set[str]:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rnnvanish"):
                 for each in node.names:
                     home = _home(node.module or "", each.name)
-                    if _is_folder(home):  # a catalogue
+                    if _is_folder(home) and not _defines(home, each.name):  # a catalogue
                         used = {_home(home, attribute) for attribute in _attributes(nodes, each.asname or each.name)}
                         todo |= used if name == module else used - {home}
                     else:
@@ -108,6 +109,11 @@ def _home(module: str, name: str) -> str:
         return f"{module}.{name}"
     home = getattr(value, "__module__", module)
     return home if isinstance(home, str) and home.startswith("rnnvanish") else module
+
+
+def _defines(module: str, name: str) -> bool:
+    """Whether a class or function is written in the very file of a module."""
+    return getattr(getattr(importlib.import_module(module), name, None), "__module__", None) == module
 
 
 def _is_folder(module: str) -> bool:
