@@ -73,7 +73,7 @@ print(diagnosis)
 # ## Where the gradient starts
 #
 # Many models answer at every step, and the loss reads all the answers. Then each step gets blame from the answer next to
-# it, and it looks as if nothing were lost. It is like judging a long whisper by what each child said to its neighbour.
+# it, and it looks as if nothing were lost. It is like judging a long whisper by what each person said to the next.
 #
 # So the gradient starts at **one** step of what your model returns: the last that the loss reads, or the first for a layer
 # that reads backwards. From there it goes back through your whole model. A model that answers once, or at every step, or in
@@ -81,7 +81,8 @@ print(diagnosis)
 #
 # ## Do what it says
 #
-# Each line names a **mitigation**, something that helps, as you would type it. Here: open the gate that keeps the state.
+# Each line names a **mitigation**, something that helps, as you would type it. We take the
+# second: open the gate that keeps the state.
 
 # %%
 from rnnvanish import mitigations

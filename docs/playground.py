@@ -80,7 +80,7 @@ plots.say(
 #
 # - **Twice as far.** Does [the open gate](#playground.lag=80) still learn it? Press *Again* for other first weights: it
 #   depends on them.
-# - **A [shortcut through time](#playground.gate=drawn&playground.skip=10)** is as good as an open gate.
+# - **A [shortcut through time](#playground.gate=drawn&playground.skip=10)** helps an LSTM as well.
 # - **A [leash](#playground.gate=drawn&playground.clip=norm)** and **a
 #   [shortcut from layer to layer](#playground.gate=drawn&playground.layers=2&playground.residual=yes)** do nothing for
 #   memory.

@@ -65,7 +65,7 @@ plots.slider(
 # %% tags=["hide-input"] alt="Line chart: powers of ten that the gradient has grown by a hundred steps back, against the size of the recurrent weights. The line starts far below zero, crosses it between one and two times orthogonal, and ends far above."
 import matplotlib.pyplot as plt
 
-fig, ax = plt.subplots(figsize=(6.4, 3.2))
+fig, ax = plt.subplots(figsize=(4.6, 2.7))
 ax.plot(exploding.SCALES, [-kept.decades_lost(100) for kept in curves], marker="o")
 ax.axhline(0, color="grey", linewidth=1)
 for place, text, up in ((2.5, "explodes", 4), (2.5, "vanishes", -14)):

@@ -30,7 +30,7 @@
 # ??? question "Show the answer"
 #     It vanishes. Not through time this time, but through the layers.
 #
-# ## Four rows
+# ## Six rows
 
 # %% [markdown]
 # <rv-field id="field" markdown>
@@ -76,7 +76,8 @@ plots.embed(
 # %% [markdown]
 # </rv-field>
 #
-# All are drawn as their authors draw them, and none is trained. The lines differ in how the note is handed on.
+# All are drawn as their authors or PyTorch draw them, and none is trained. They differ in how the note is handed on. In a
+# transformer no note is: its bar is the gradient by what was read at each step, where the others' is by their state.
 #
 # ## Everybody has a telephone: transformers
 #

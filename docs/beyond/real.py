@@ -167,4 +167,4 @@ plots.say(
 # rnnvanish claims --section 22
 # ```
 #
-# Before: [Where the field stands](field.py). Next: [Diagnose your model](../diagnose.py)
+# Before: [Where the field stands](field.py). Next: [Who learns to remember](study.py)

@@ -252,7 +252,7 @@ def spread(values, form):
 def table(key):
     """What came out for a task, beside what papers report."""
     rows, published = by_task[key], PUBLISHED.get(key, {})
-    head = ["network", "learnt by", "soon" if key[0] in SOON else "right", "learning rate", "in print"]
+    head = ["network", "learnt by", "soon" if key[0] in SOON else "right", "in print", "learning rate"]
     to_the_end = key[0].startswith("digits")
     lines = [head, ["---"] * len(head)]
     for name in [each for each in names if each in rows or each in published]:
@@ -265,8 +265,8 @@ def table(key):
                 name,
                 "not tried" if not ours else "–" if to_the_end else f"{len(learnt)} of {len(ours)}",
                 spread(learnt, ",.0f") if key[0] in SOON else spread(right, ".0%"),
-                ", ".join(sorted({f"{row['lr']:g} ({row['optimizer']})" for row in ours})) or "–",
                 said or "–",
+                ", ".join(sorted({f"{row['lr']:g} ({row['optimizer']})" for row in ours})) or "–",
             ]
         )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -26,7 +26,7 @@ found = studies.results("first")
 study, whole = found.study, len(found.rows) + len(found.missing)
 tasks, seeds, lags, rates = (study.every(each) for each in ("tasks", "seeds", "lags", "lrs"))
 CELLS = {"Elman": "plain", "Elman(nonlinearity='relu')": "plain"}
-STARTS = {"as drawn": "as torch draws it", "OrthogonalStart": "orthogonal start", "Identity": "ReLU, identity start"}
+STARTS = {"as drawn": "as PyTorch draws it", "OrthogonalStart": "orthogonal start", "Identity": "ReLU, identity start"}
 STARTS |= {"OpenGate": "open gate", "Chrono(span={lag})": "chrono start"}
 
 

@@ -114,7 +114,7 @@ for name, shared in (("each floor its own weights", False), ("one rule for all f
     told[name] = [float(gradient.norm()) for gradient in gradients[::-1]]
 top = told["each floor its own weights"][0]
 
-fig, ax = plt.subplots(figsize=(6.4, 3.4))
+fig, ax = plt.subplots(figsize=(4.6, 2.8))
 for (name, sizes), below in zip(told.items(), (8, -18), strict=True):
     parts = [size / top for size in sizes] * (depth.DEPTH // len(sizes))
     (line,) = ax.plot(range(depth.DEPTH), parts)

@@ -109,7 +109,7 @@ dots = [
     for scale in scales
 ]
 dots = [dot for dot in dots if not math.isnan(dot[1])]
-fig, ax = plt.subplots(figsize=(6.4, 3.6))
+fig, ax = plt.subplots(figsize=(4.6, 3.2))
 ax.plot(*zip(*dots, strict=True), "o")
 ax.set(xscale="log", yscale="log", xlabel="what is left of a gradient", title="what is left of the nudge")
 plots.label_decades(ax)

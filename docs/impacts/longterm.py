@@ -76,9 +76,9 @@ plots.say(
 # %% [markdown]
 # </rv-switch>
 #
-# A soft switch forgets, and a firm one keeps. But no setting of this switch keeps the gradient. The loss is smallest near
-# 1, where the switch is neither soft nor firm, and even there it is far too large. From there on, the firmer the switch,
-# the more is lost.
+# A soft switch forgets, and a firm one keeps. But no setting of this switch keeps the gradient. The least is lost
+# near 1, where the switch is neither soft nor firm, and even that is far too much. From there on, the firmer the switch, the
+# more is lost.
 #
 # ## Learning to keep
 #

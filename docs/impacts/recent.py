@@ -75,7 +75,7 @@ from rnnvanish import plots
 
 RULES = {"Adam": "Adam", "SGD": "plain gradient descent"}
 plots.say(
-    "| units | trained by | believe the last first | believe the last in the end |\n|---|---|---|---|\n"
+    "| units | trained by | at first believe the last | in the end believe the last |\n|---|---|---|---|\n"
     + "\n".join(
         f"| {width} | {RULES[rule]} | {first:.0%} | {last:.0%} |".replace("nan%", "nobody")
         for (width, rule), (first, last) in recent.believers().items()
@@ -144,7 +144,7 @@ import matplotlib.pyplot as plt
 
 starts = ("default", "orthogonal")
 lost = [recent.halves(0, start) for start in starts]
-fig, ax = plt.subplots(figsize=(6.4, 3.2))
+fig, ax = plt.subplots(figsize=(4.6, 3.0))
 for side, (name, hatch) in enumerate(
     (("without the upper half, read first", ""), ("without the lower half, read last", "//"))
 ):

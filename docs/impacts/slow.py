@@ -32,7 +32,7 @@
 # 3. At least half as large.
 #
 # ??? question "Show the answer"
-#     At least half as large. The weights are pushed about nearly as much as before. But the push says hardly anything
+#     At least half as large. The weights are pushed nearly as much as before. But the push says hardly anything
 #     about the first input any more.
 #
 # ## The race
@@ -128,7 +128,7 @@ slow.batches_show_the_way.show()
 
 # %% [markdown]
 # Then how can the network of the race above learn it after all, with just these batches? The noise pushes its weights about.
-# With them changes how far the gradient reaches, until one day the useful part is back.
+# That also changes how far the gradient reaches, and one day the useful part is back.
 
 # %% tags=["remove-input"]
 from rnnvanish.experiments.learning import teach
@@ -139,7 +139,7 @@ for steps in (0, 40, 60, 80):
     trained = teach(lambda: slow.reader(20), Recall(20), seed=0, limit=steps, stop=False).model.double()
     rows.append(f"| {steps} | {slow.aim(0, 20, network=trained):.2f} |")
 plots.say(
-    f"This network knows 20 inputs after {slow.lesson(20, seed=0).steps:.0f} steps.\n\n"
+    f"This network has learnt to recall the first of 20 inputs after {slow.lesson(20, seed=0).steps:.0f} steps.\n\n"
     "| steps of training | how well batches point the useful way |\n|---|---|\n" + "\n".join(rows)
 )
 

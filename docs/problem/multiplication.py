@@ -93,7 +93,7 @@ for name in curves:
     left.plot(inputs.detach(), outputs[name].detach())
     right.plot(inputs.detach(), slopes[name])
 left.annotate("tanh", (-0.6, -0.75), color="C0")
-left.annotate("sigmoid", (-4.9, 0.22), color="C1")
+left.annotate("sigmoid", (-4.9, 0.4), color="C1")
 right.annotate("tanh", (0.9, 0.75), color="C0")
 right.annotate("sigmoid", (1.7, 0.2), color="C1")
 left.set(xlabel="input", title="output")
@@ -181,8 +181,8 @@ plots.slider(
 # %% [markdown]
 # ## A row of dominoes
 #
-# Weights have numbers called *eigenvalues*. They say what happens in the end. Are they all below one, then in the end
-# everything shrinks. But think of dominoes, each a bit taller than the last. Every one only falls, and none gets up. Still, the
+# Weights have numbers called *eigenvalues*. They say what happens in the end. If all are below one, everything shrinks
+# in the end. But think of dominoes, each a bit taller than the last. Every one only falls, and none gets up. Still, the
 # push of a finger brings down a wall. If each unit pushes the next, a small change can grow for a long time first.
 
 # %% tags=["remove-input"]

@@ -137,7 +137,8 @@ vanishing.every_plain_network_forgets.show()
 # So far, *PyTorch* has drawn the weights: the software of which `torch.nn.RNN` is a part. *Keras* is used as widely, and it
 # draws orthogonal weights from the beginning. What is true of the one need not be true of the other:
 # [let Keras start the network above](#strip.start=keras). These are the half-lives
-# of three kinds of network, the middle of five draws (LSTM and GRU come in [section 17](../techniques/lstm.py)).
+# of three kinds of network, the middle of five draws (LSTM and GRU come in sections [17](../techniques/lstm.py) and
+# [18](../techniques/gru.py)).
 
 # %% tags=["remove-input"]
 from statistics import median
@@ -230,11 +231,11 @@ plots.say(
 # %% tags=["remove-input"]
 counts = [vanishing.lost_in_single_precision(seed) for seed in range(5)]
 plots.say(
-    "In five networks that read 200 steps each, the number of steps whose gradient came out as **exactly zero** was "
+    "Five networks read 200 steps each. The gradient came out as **exactly zero** at "
     + ", ".join(str(zero) for zero, _ in counts)
-    + ". Steps with a gradient too small to be exact were "
+    + " of these steps. At "
     + ", ".join(str(inexact) for _, inexact in counts)
-    + " more. So what `rnnvanish` finds to be below what the numbers can hold, it measures again in double precision."
+    + " more it was too small to be exact. So what `rnnvanish` finds to be below what the numbers can hold, it measures again in double precision."
 )
 
 # %% [markdown]

@@ -91,11 +91,11 @@ activations.relu_learns.show()
 
 # %% tags=["hide-input"] alt="Line chart: gradient that is left, in per cent, against steps back. Tanh and ReLU are at nothing within a few steps. ReLU from the identity stays high for some dozens of steps, then drops to nothing at once."
 curves["ReLU from the identity"] = curve(activations.layer("relu", identity=True), seed=0)
-fig, ax = plt.subplots(figsize=(6.4, 2.8))
+fig, ax = plt.subplots(figsize=(4.6, 2.8))
 for name, lag, style in (("tanh", 2, "--"), ("ReLU", 1, ":"), ("ReLU from the identity", 30, "-")):
     left = [100 * each for each in curves[name].gain.tolist()]
     (line,) = ax.plot(left, style)
-    ax.annotate(name, (lag, left[lag]), (8, 2), textcoords="offset points", color=line.get_color())
+    ax.annotate(name, (lag, left[lag]), (8, 5), textcoords="offset points", color=line.get_color())
 ax.set(xlabel="steps back", title="gradient that is left, in per cent", ylim=(-3, 110))
 plt.show()
 

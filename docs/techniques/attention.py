@@ -45,7 +45,7 @@ plots.retention({"plain": attention.curve(False, 0), "with attention": attention
 plt.show()
 
 # %% [markdown]
-# Aim the torch yourself. The more gradient gets to a page, the bluer it is. Take [the first page](#beam.page=1), or [a
+# Aim the lamp yourself. The more gradient gets to a page, the bluer it is. Take [the first page](#beam.page=1), or [a
 # longer book](#beam.length=80).
 #
 # <rv-beam id="beam" markdown>

@@ -56,7 +56,7 @@ from rnnvanish.experiments import clipping
 gradients = clipping.gradients(seed=0)
 sizes = gradients.norm(dim=1)
 order = sizes.argsort()
-fig, ax = plt.subplots(figsize=(6.4, 3.2))
+fig, ax = plt.subplots(figsize=(4.6, 2.8))
 ax.loglog(sizes[order], [float(clipping.clip(gradient).norm()) for gradient in gradients[order]])
 ax.set(xlabel="gradient before clipping", title="gradient after clipping")
 ax.set_xticks([1e-9, 1, 1e9], ["a billionth", "1", "a billion"])

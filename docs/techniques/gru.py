@@ -128,7 +128,7 @@ gru.gru_learns.show()
 
 # %% [markdown]
 # And does training turn the neck to suit the task? Here are GRUs that were told nothing of the distance. How long did their
-# gradient last *after* they had learnt it? The table has half-lives, in steps.
+# gradient last *after* they had learnt it? The table has half-lives, in steps; ∞ is where nothing is lost.
 
 # %% tags=["remove-input"]
 from rnnvanish.experiments import trained_gates

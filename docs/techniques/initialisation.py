@@ -56,12 +56,13 @@ plots.say(
 
 # %% tags=["remove-input"]
 rows = []
-for volume in initialisation.VOLUMES:
-    kept = [curve(initialisation.layer(start), seed=0, volume=volume) for start in curves]
-    rows.append(f"| {volume:g} | " + " | ".join(plots.one_in(float(each.gain[100])) for each in kept) + " |")
+for start in curves:
+    kept = [curve(initialisation.layer(start), seed=0, volume=volume) for volume in initialisation.VOLUMES]
+    rows.append(f"| {start} | " + " | ".join(plots.one_in(float(each.gain[100])) for each in kept) + " |")
+heads = [f"{volume:g} times as loud" if volume != 1 else "as usual" for volume in initialisation.VOLUMES]
 plots.say(
     "How loud the inputs are matters as well. Loud ones drive tanh to its flat ends. This is left 100 steps back:\n\n"
-    f"| inputs, times as loud as usual | {' | '.join(curves)} |\n|---|" + "---|" * len(curves) + "\n" + "\n".join(rows)
+    f"| start | {' | '.join(heads)} |\n|---|" + "---|" * len(heads) + "\n" + "\n".join(rows)
 )
 
 # %% tags=["remove-input"]

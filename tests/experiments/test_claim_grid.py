@@ -168,9 +168,11 @@ def points(holds, widths=(16, 64), optimisers=("adam", "sgd"), tasks=("recall",)
         (lambda w, o, t: False, ""),
         (lambda w, o, t: w == 64, "It holds at width 64, not at width 16."),
         (lambda w, o, t: o == "sgd", "It holds with SGD, not with Adam."),
+        (lambda w, o, t: o == "adam" or w == 16, "It holds everywhere but with SGD at width 64."),
+        (lambda w, o, t: o == "sgd" and w == 16, "It holds with SGD at width 16, and nowhere else."),
         (
-            lambda w, o, t: o == "adam" or w == 16,
-            "It holds with Adam at width 16 or 64; with SGD at width 16, not with SGD at width 64.",
+            lambda w, o, t: (o == "adam") == (w == 16),
+            "It holds with Adam at width 16; with SGD at width 64. It does not with SGD at width 16; with Adam at width 64.",
         ),
     ],
 )
@@ -180,7 +182,7 @@ def test_on_which_axis_it_turns(holds, said):
 
 def test_where_no_two_axes_decide_it_says_how_often():
     odd = points(lambda w, o, t: (w == 64) + (o == "sgd") + (t == "adding") in (2, 3), tasks=("recall", "adding"))
-    assert turns(odd) == "It holds with Adam at 1 of 4 points, with SGD at 3 of 4 points."
+    assert turns(odd) == "Points at which it holds: 1 of 4 with Adam, 3 of 4 with SGD."
 
 
 def test_uncounted_points_do_not_say_where_it_turns():

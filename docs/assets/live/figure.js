@@ -265,6 +265,7 @@
     // What would give the answer away: the sentence and the numbers too, in their places.
     cover(on) {
       this.form.inert = on;
+      this.said.dataset.wait = on ? words.wait : "";
       for (const part of [this.said, this.more]) if (part) part.style.visibility = on ? "hidden" : "";
     }
 

@@ -176,7 +176,7 @@ EXERCISES = (
     ),
     Exercise(
         "19.1",
-        "The sequence gets twice as long, from 400 to 800. How many times as much must attention keep?",
+        "The sequence gets twice as long, from 400 to 800. How many times as much must attention keep, written as in the formula?",
         "attention.kept(True, 800) / attention.kept(True, 400)",
         lambda: attention.kept(True, 800) / attention.kept(True, 400),
         "Twice as many look, each at twice as many.",

@@ -66,7 +66,7 @@ def swapped(seed: int, volume: float = 1.0, identity: bool = False) -> float:
     ),
     statistic=f"volumes of the input, out of three ({', '.join(f'{each:g}' for each in VOLUMES)} times the usual), at "
     "which the best of the three has a longer half-life than tanh",
-    unit="volumes",
+    unit="of 3 volumes",
     source=sources.QEEEBO,
     stated=Verdict.CAVEAT,
     holds=at_least(3),

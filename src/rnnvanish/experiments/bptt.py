@@ -148,7 +148,7 @@ def every_step_is_kept(seed: int, read: int | None = None) -> float:
     finding="It can do without most of them, for more work. Keep one state in every stretch of steps, and compute the others "
     "again on the way back: twice as many steps then need 1.4 times the memory, not twice.",
     scope=f"nn.RNN, {HIDDEN} units, a number to guess from white noise, 200 and 400 steps, computed again in pieces "
-    "as long as their number",
+    "of about 14 and 20 steps",
     statistic="numbers kept for the way back over 400 steps, as a multiple of those over 200 steps",
     unit="times",
     stated=Verdict.FAILS,

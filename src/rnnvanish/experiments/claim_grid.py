@@ -240,9 +240,11 @@ def turns(points: tuple[Point, ...]) -> str:
         groups = _holding(counted, chosen)
         if all(held in (0, count) for held, count in groups.values()):
             holds, fails = (
-                [place for place, (held, _) in groups.items() if bool(held) == wanted] for wanted in (True, False)
+                _places(chosen, [place for place, (held, _) in groups.items() if bool(held) == wanted])
+                for wanted in (True, False)
             )
-            return str(said["turns"].format(holds=_places(chosen, holds), fails=_places(chosen, fails)))
+            shape = {(1, 1): "turns", (1, 0): "only", (0, 1): "but", (0, 0): "apart"}[len(holds) == 1, len(fails) == 1]
+            return str(said[shape].format(holds="; ".join(holds), fails="; ".join(fails)))
     axis = max(axes, key=lambda each: _spread(_holding(counted, (each,))))
     parts = [
         said["often"].format(place=_on(axis, place), held=held, count=count)
@@ -266,15 +268,15 @@ def _spread(groups: Mapping[Any, tuple[int, int]]) -> float:
     return max(shares) - min(shares)
 
 
-def _places(axes: tuple[str, ...], places: list[tuple[Any, ...]]) -> str:
-    """Places on one or two axes in words: "with Adam at width 16 or 64; with SGD at width 16"."""
+def _places(axes: tuple[str, ...], places: list[tuple[Any, ...]]) -> list[str]:
+    """Places on one or two axes in words: "with Adam at width 16 or 64", "with SGD at width 16"."""
     if len(axes) == 1:
-        return _on(axes[0], tuple(place[0] for place in places))
+        return [_on(axes[0], tuple(place[0] for place in places))]
     first = dict.fromkeys(place[0] for place in places)
-    return "; ".join(
+    return [
         f"{_on(axes[0], (each,))} {_on(axes[1], tuple(place[1] for place in places if place[0] == each))}"
         for each in first
-    )
+    ]
 
 
 def _on(axis: str, values: tuple[Any, ...], last: str = " or ") -> str:

@@ -66,7 +66,7 @@ def trained_half_life(seed: int, limit: int) -> float:
     ),
     statistic=f"volumes of the input, out of three ({', '.join(f'{each:g}' for each in VOLUMES)} times the usual), at "
     "which the half-life is at least three times as long as with PyTorch's default",
-    unit="volumes",
+    unit="of 3 volumes",
     source=sources.WELLS,
     stated=Verdict.CAVEAT,
     holds=at_least(3),

@@ -133,7 +133,7 @@ def default_does_not_learn(default: Outcome, orthogonal: Outcome) -> float:
 @grid_claim(
     section=8,
     sentence="No plain recurrent network can learn what lies far back.",
-    finding="Many a one can. The same network, started with weights that only turn its state, learns to recall a bit at every "
+    finding="Many can. The same network, started with weights that only turn its state, learns to recall a bit at every "
     "width, with either optimiser, in most draws. Not so with 64 units and Adam, at the rate that was best in the trial runs: "
     "one draw of three did, where all learnt it from PyTorch's own start.",
     scope="`nn.RNN` with an orthogonal start",

@@ -23,7 +23,7 @@ layer = partial(gated, nn.LSTM)
     section=17,
     sentence="An LSTM keeps its gradient over long sequences.",
     finding="Not as PyTorch draws it: its forget gate starts half closed, and half of the gradient is gone after one or "
-    "two steps, as in a plain network. Keras opens the gate by 1 from the beginning. There it takes four or five steps.",
+    "two steps, as in a plain network. Keras opens the gate by 1 from the beginning. There it takes about four steps.",
     scope=before_training("nn.LSTM as PyTorch draws it and as Keras draws it", HIDDEN, STEPS),
     statistic="half-life of the gradient as the software draws the layer, the longer one of PyTorch's and Keras'",
     unit="steps",

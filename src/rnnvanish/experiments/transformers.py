@@ -108,7 +108,7 @@ def no_vanishing_over_distance(seed: int, recurrent: bool = False) -> float:
 @claim(
     section=24,
     sentence="A transformer is free of vanishing gradients.",
-    finding="Only with its shortcuts. Without them twelve layers leave a word in the middle less than a part in a thousand million; "
+    finding="Only with its shortcuts. Without them twelve layers leave a word in the middle less than 1 in a billion; "
     "nearly all goes to the first word. The long way is still there. It leads through the layers now, not through time.",
     scope=f"12 layers without shortcuts, normalised first, {WIDTH} numbers wide, {HEADS} heads, {STEPS} steps; noise, before any training",
     statistic="powers of ten of the gradient that a step in the middle has lost, through 12 layers without shortcuts",

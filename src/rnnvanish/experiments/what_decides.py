@@ -67,9 +67,9 @@ def advantage(draw: int, optimizer: str, starts: tuple[str, ...] = STARTS) -> fl
 @claim(
     section=21,
     sentence="Width and learning rate decide more than half-life whether a plain network learns what lies far back.",
-    finding="Of networks that start differently the half-life tells more. Where plain gradient descent trains them it tells who learns "
-    "five times in six, and width and rate tell next to nothing. With Adam both tell about equally much. Of networks that "
-    "all start alike width and rate tell more.",
+    finding="Among networks that start differently, the half-life tells more. Trained by plain gradient descent, it tells five times "
+    "in six who learns, and width and rate tell next to nothing. With Adam, both tell about as much. Among networks that all "
+    "start alike, width and rate tell more.",
     scope=f"nn.RNN from seven starts, 16, 64 and 256 units, recall of a bit {LAG} steps back, Adam and SGD at four rates each, at most "
     "400 training steps",
     statistic="right guesses of who learns by width and rate, less those by half-life, each from networks alike of another draw",

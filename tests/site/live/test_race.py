@@ -42,7 +42,8 @@ def figure(page_with):
 
 
 def skip(page):
-    page.click("text=Just show me")
+    if page.query_selector(".rv-cover"):
+        page.click("text=Just show me")
 
 
 def numbers(text):
@@ -67,11 +68,12 @@ def test_python_prints_the_numbers_of_the_figure(figure, printed, name):
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_used_by_keyboard_alone_and_nothing_moves_under_the_finger(figure, name):
     page = figure(name, FIGURES[name][0], viewport={"width": 390, "height": 844}, reduced_motion="reduce")
-    for _ in range(6):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == "Just show me":
-            break
-    page.keyboard.press("Enter")
+    if page.query_selector(".rv-cover"):
+        for _ in range(6):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.textContent") == "Just show me":
+                break
+        page.keyboard.press("Enter")
     for _ in range(6):
         if page.evaluate("document.activeElement.matches('[type=range]')"):
             break

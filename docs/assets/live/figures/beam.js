@@ -28,7 +28,6 @@
       page: { label: "Aim at page", min: 1, max: LENGTHS.at(-1), step: 1, value: 3, say: () => `${this.page} of ${this.state.length}` },
       length: { label: "Pages", values: LENGTHS, value: 40 },
     };
-    predict = { ask: "Before training, how much of the gradient gets to page 3 of 40 by looking back?", answers: ["A millionth", "About as much as to any other", "All of it"] };
 
     get page() { return Math.min(this.state.page, this.state.length); }
 

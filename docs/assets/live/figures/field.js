@@ -7,7 +7,7 @@
   const { svg } = window.rvDraw;
   const ROW = 46;
   const DECADES = 12; // beyond, there is no bar
-  const HEADS = { 0: "all", 3: "1 in a thousand", 6: "a million", 9: "a billion" };
+  const HEADS = { 0: "all", 3: "1 in a thousand", 6: "1 in a million", 9: "1 in a billion" };
 
   rv.define("field", class extends rv.Figure {
     connectedCallback() {
@@ -33,7 +33,7 @@
       for (const [power, text] of Object.entries(HEADS)) {
         const x = px(10 ** -power);
         parts.push(svg("path", { class: "rv-gridline", d: `M${x} 20V${height}` }));
-        parts.push(svg("text", { x, y: 13, "text-anchor": "end" }, width < 420 && power === "3" ? "a thousand" : text));
+        parts.push(svg("text", { x, y: 13, "text-anchor": "end" }, width < 420 && power % 6 ? "" : text));
       }
       this.given.names.forEach((name, i) => {
         const y = 26 + ROW * i;

@@ -35,7 +35,6 @@
         marks: { 0.5: "PyTorch", 0.73: "Keras’ LSTM" },
       },
     };
-    predict = { ask: "Half of the gradient is gone, with the gate as PyTorch starts it, after", answers: ["100 steps", "10 steps", "1 or 2 steps"] };
 
     connectedCallback() {
       this.cells = this.getAttribute("cells").split(" ");

@@ -36,7 +36,6 @@
       rule: { label: "How long is a step?", choices: { same: "always the same", steep: "the steeper, the longer" }, value: "steep" },
       stride: { label: "Its length", values: [0.02, 0.03, 0.05, 0.08], value: 0.05, enabled: (state) => state.rule === "same" },
     };
-    predict = { ask: "It makes no progress any more. Steps of one length, downhill only: how does it get out?", answers: ["Not at all", "It climbs first", "Without a climb"] };
 
     build(picture) {
       this.map = html("canvas", { width: GRID.across, height: GRID.down });

@@ -44,7 +44,8 @@
 
   rv.define("push", class extends rv.Race {
     kind = { cell: "Elman", units: 32, rate: 0.003 };
-    predict = { ask: "With 21 inputs in place of 5, the push on the weights is", answers: ["a thousandth as large", "a tenth as large", "at least half as large"] };
+
+    predict = false; // its page has just asked
 
     listControls() {
       const { lag, ...rest } = super.listControls();

@@ -20,7 +20,6 @@
       hold: { label: "How firmly it holds itself", min: 0.8, max: 2, step: 0.05, value: 2, say: (v) => `${v.toFixed(2)} times`, marks: { 1: "neither soft nor firm" } },
       seed: { hidden: true, value: 0 },
     };
-    predict = { ask: "It is shaken a thousand times. Does it stand as it was set, and does the gradient come back?", answers: ["Neither", "Both", "It stands, no gradient"] };
     shown = STEPS;
 
     build(picture) {
