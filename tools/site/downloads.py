@@ -2,13 +2,14 @@
 
 What MkDocs alone understands becomes what a notebook understands: a fold is a `<details>`, which hides an answer until it is
 opened; a drawing stands in the text; a link leads to the published site where there is one, and is words where there is
-none. Front matter is left out.
+none. Front matter is left out. The first code of a notebook installs the package.
 """
 
 from __future__ import annotations
 
 import base64
 import copy
+import html
 import json
 import posixpath
 import re
@@ -20,22 +21,44 @@ from rnnvanish.templates.words import words
 
 #: What outputs carry for this site alone.
 OURS = "application/vnd.rnnvanish."
+COLAB = "https://colab.research.google.com/github/"
 FOLD = re.compile(r'^\?\?\?\+? \w+ "([^"]*)"\n((?:    .*\n|\n)*)', re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[([^]]+)\]\(([^)\s:]+\.(?:py|md))(#[^)]*)?\)")
 IMAGE = re.compile(r"!\[([^]]*)\]\(([^)\s]+)\)")
+#: All that the pages import.
+EXTRAS = "train,data,plot"
+FROM_INDEX = f'%pip install --quiet "rnnvanish[{EXTRAS}]"'
+#: An editable installation is left alone.
+FROM_CLONE = f"""import importlib.util
+
+if importlib.util.find_spec("rnnvanish") is None:
+    %pip install --quiet ".[{EXTRAS}]\""""
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
-def offer(name: str) -> str:
-    """Return the line under a title that offers a page to download."""
-    said = words()["downloads"]
-    return (
-        f'<p class="rv-downloads" data-search-exclude>{said["offer"]} <a href="{name}.ipynb" download>'
-        f'{said["notebook"]}</a> {said["or"]} <a href="{name}.py" download>{said["python"]}</a>.</p>'
-    )
+def offer(page: str, address: str, version: str) -> str:
+    """Return the line under a title that offers a page to download.
+
+    Args:
+        page: Its name below the folder of the pages, "problem/structure.py".
+        address: Of the repository on GitHub; empty where there is none.
+        version: Of the site in versions, which is what the branch gh-pages holds; empty for a site without.
+    """
+    said, name = words()["downloads"], Path(page).stem
+    ways = [
+        f'<a href="{name}.ipynb" download>{said["notebook"]}</a>',
+        f'<a href="{name}.py" download>{said["python"]}</a>',
+    ]
+    if address and version:
+        place = (
+            address.replace("https://github.com/", COLAB) + f"/blob/gh-pages/{version}/{page.removesuffix('.py')}.ipynb"
+        )
+        ways.insert(1, f'<a href="{html.escape(place)}">{said["colab"]}</a>')
+    listed = f"{', '.join(ways[:-1])} {said['or']} {ways[-1]}"
+    return f'<p class="rv-downloads" data-search-exclude>{said["offer"]} {listed}.</p>'
 
 
-def write(source: Path, executed: dict[str, Any], target: Path, page: str, site_url: str) -> None:
+def write(source: Path, executed: dict[str, Any], target: Path, page: str, site_url: str, address: str) -> None:
     """Write an executed page beside its HTML.
 
     Args:
@@ -44,14 +67,15 @@ def write(source: Path, executed: dict[str, Any], target: Path, page: str, site_
         target: Where it goes; its ending is replaced.
         page: Its name below the folder of the pages, "problem/structure.py".
         site_url: Where the site is published, with a slash at its end; empty where that is not known.
+        address: Of the repository; empty where there is none.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target.with_suffix(".py"))
-    text = json.dumps(notebook(executed, source.parent, page, site_url), indent=1)
+    text = json.dumps(notebook(executed, source.parent, page, site_url, address), indent=1)
     target.with_suffix(".ipynb").write_text(text, encoding="utf-8")
 
 
-def notebook(executed: dict[str, Any], folder: Path, page: str, site_url: str) -> dict[str, Any]:
+def notebook(executed: dict[str, Any], folder: Path, page: str, site_url: str, address: str) -> dict[str, Any]:
     """Return an executed page as a notebook that stands alone."""
     made = copy.deepcopy(executed)
     made["cells"] = [cell for cell in made["cells"] if cell["cell_type"] != "raw"]
@@ -61,8 +85,12 @@ def notebook(executed: dict[str, Any], folder: Path, page: str, site_url: str) -
         for output in cell.get("outputs", ()):
             for kind in [kind for kind in output.get("data", {}) if kind.startswith(OURS)]:
                 del output["data"][kind]
-    needs = {"cell_type": "markdown", "id": "needs", "metadata": {}, "source": words()["downloads"]["needs"]}
-    made["cells"].insert(1, needs)
+    said = words()["downloads"]["installs" if address else "installs_in_clone"]
+    code = FROM_INDEX if address else FROM_CLONE
+    made["cells"][1:1] = [
+        {"cell_type": "markdown", "id": "needs", "metadata": {}, "source": said},
+        {"cell_type": "code", "id": "install", "metadata": {}, "execution_count": None, "outputs": [], "source": code},
+    ]
     return made
 
 

@@ -161,7 +161,8 @@ def on_page_content(html, page, config, files):
     elif page.file.src_uri == WORDS:
         html = glossary.mark(html)
     if page.file.src_uri in _executed:
-        html = html.replace("</h1>", "</h1>" + downloads.offer(Path(page.file.src_uri).stem), 1)
+        version = os.environ.get("MIKE_DOCS_VERSION", "")  # mike builds the site in versions
+        html = html.replace("</h1>", "</h1>" + downloads.offer(page.file.src_uri, config.repo_url or "", version), 1)
     html = notebook.put_outputs(html, _outputs.get(page.file.src_uri, []))
     html = benchmarks.trends(html, Path(config.config_file_path).parent, _claims)
     return html.replace("<template>", "<template data-search-exclude>")  # the numbers of a figure to drag
@@ -211,7 +212,8 @@ def on_post_build(config):
     """Write what stands beside the pages."""
     site, ordered = Path(config.site_dir), config["extra"].pop("ordered")
     for name, executed in _notebooks.items():
-        downloads.write(Path(config.docs_dir, name), executed, site / name, name, config.site_url or "")
+        addresses = config.site_url or "", config.repo_url or ""
+        downloads.write(Path(config.docs_dir, name), executed, site / name, name, *addresses)
     benchmarks.write(Path(config.config_file_path).parent, site)
     for asset in Path(config.docs_dir, "assets").rglob("*.[cj]s*"):
         copy = site / asset.relative_to(config.docs_dir)
