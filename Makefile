@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash -e -o pipefail
 PYTHON ?= python3
-BIN := .venv/bin
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1  # a banner of the theme's, on every build
 
@@ -17,6 +17,7 @@ env: .venv/ready ## .venv with everything for development
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable '.[all]'
+	$(if $(TORCH),$(BIN)/python -m pip install --quiet --upgrade $(patsubst torch%,'torch%',$(TORCH)))
 	@touch $@
 
 html: env ## build the site, every example executed, into site/
@@ -26,11 +27,17 @@ html: env ## build the site, every example executed, into site/
 site: html ## build the site and serve it on 127.0.0.1
 	$(BIN)/python tools/serve.py site $(PORT)
 
-lint: env ## ruff, mypy, import-linter
+lint: env ## ruff, mypy, import-linter; workflows, issue forms and the citation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/zizmor --offline --quiet --persona=pedantic .github
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
 
 # Two processes of one thread each. What belongs to one group of tests (the built site) stays in one of them.
 test: lint ## every check: what CI runs
@@ -38,6 +45,9 @@ test: lint ## every check: what CI runs
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
 	$(BIN)/asv check --python=same
 	$(MAKE) --no-print-directory bench-quick
+
+test-package: env ## the package's own tests, without site and benchmarks; in a new .venv TORCH='torch==2.11.*' takes another torch
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup src tests --ignore=tests/site --ignore=tests/bench --ignore=tests/repository
 
 claims: env ## what is missing of the expensive claims, trained, measured and stored: commit src/rnnvanish/records
 	OMP_NUM_THREADS=1 $(BIN)/rnnvanish claims --update --workers 2
@@ -56,7 +66,7 @@ bench: env ## this commit on this machine; kept in bench/results
 	$(BIN)/python -m bench.commands.history HEAD^ --bench '$(BENCH)'
 
 bench-compare: env ## two commits in turns; fails where HEAD is worse than BASE=... beyond noise
-	$(BIN)/python -m bench.commands.compare '$(or $(BASE),$(error say what to compare with: make bench-compare BASE=main))' $(HEAD) --bench '$(BENCH)'
+	$(BIN)/python -m bench.commands.compare '$(or $(BASE),$(error say what to compare with: make bench-compare BASE=main))' $(HEAD) --bench '$(BENCH)' --save build/comparison.txt
 
 bench-history: env ## every commit since the latest tag, or SINCE=...; can be stopped and started again
 	$(BIN)/python -m bench.commands.history $(SINCE) --bench '$(BENCH)'
@@ -70,6 +80,27 @@ bench-noise: env ## the same commit against itself, 20 times: how often does the
 bench-peers: env ## other packages' cells beside ours, in an environment of their own; kept in bench/results
 	$(BIN)/python -m bench.peers
 
+comment: ## post what a pull request made worse; for comment.yml, which says of which run
+	$(PYTHON) tools/comment.py
+
+address: env ## write the address of the repository, [tool.rnnvanish] in pyproject.toml, wherever it stands
+	$(BIN)/python -m tools.address
+
+package: env ## wheel and sdist of the last commit in dist/: built twice with the same bytes, checked by twine
+	$(BIN)/python tools/release.py package
+
+release: test package ## every check, the packages, the tag; publishes nothing: to push the tag is up to you
+	$(BIN)/python tools/release.py tag
+
+publish: ## what lies in dist/ to the index, by trusted publishing; for release.yml
+	$(PYTHON) -m venv .cache/publish
+	.cache/publish/bin/python -m pip install --quiet --constraint constraints.txt twine
+	.cache/publish/bin/twine upload --non-interactive dist/*
+
+publish-site: env ## the site as VERSION=... beside its other versions, pushed to gh-pages; v1.2.3 becomes the latest, too
+	url=$$($(BIN)/python -m tools.address --site) && SITE_URL=$${url}$(VERSION)/ $(BIN)/mike deploy --push --update-aliases $(or $(VERSION),$(error say which: make publish-site VERSION=v1.2.3)) $(if $(filter v%,$(VERSION)),latest)
+	$(if $(filter v%,$(VERSION)),$(BIN)/mike set-default --push latest)
+
 clean: ## everything that was built, but not .venv
 	rm -rf site .cache .asv build src/*.egg-info
-.PHONY: help env html site lint test mutation claims reproduce bench-quick bench bench-compare bench-history bench-publish bench-noise bench-peers clean
+.PHONY: help env html site lint test mutation claims reproduce bench-quick bench bench-compare bench-history bench-publish bench-noise bench-peers clean test-package comment address package release publish publish-site

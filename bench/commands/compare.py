@@ -8,12 +8,14 @@ more. Exit code 0: nothing is worse; 1: something is; 2: something can no longer
 """
 
 import argparse
+import io
 import re
 import statistics
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,9 +116,17 @@ def main() -> int:
     parser.add_argument("base", help="the commit to compare with")
     parser.add_argument("head", nargs="?", default="HEAD", help="the commit that may be worse (HEAD)")
     parser.add_argument("--bench", default=".", help="a pattern of benchmarks (all)")
+    parser.add_argument("--save", type=Path, help="a file for what is said in the end")
     given = parser.parse_args()
     base, head = resolve(given.base), resolve(given.head)
-    return report(*compare(base, head, given.bench), head)
+    found = compare(base, head, given.bench)
+    with redirect_stdout(io.StringIO()) as said:
+        code = report(*found, head)
+    print(said.getvalue(), end="")
+    if given.save:
+        given.save.parent.mkdir(parents=True, exist_ok=True)
+        given.save.write_text(said.getvalue(), encoding="utf-8")
+    return code
 
 
 if __name__ == "__main__":
