@@ -29,6 +29,7 @@ import mathematics
 import mkdocs_jupyter.plugin as jupyter
 import notebook
 import question
+import repository
 import sharing
 import slides
 from catalogue import measured
@@ -77,6 +78,7 @@ def on_config(config):
     for old in cache.parent.glob("*"):
         if old != cache:
             shutil.rmtree(old, ignore_errors=True)
+    repository.link(config, repository.address(root))
     config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(cache)
     config.markdown_extensions.append(Components(live.elements(Path(config.docs_dir, "assets"))))
     _executed.clear()
@@ -247,6 +249,7 @@ def on_post_page(output, page, config):
     dialogue = 'data-md-component="search" role="dialog"'
     output = output.replace(dialogue, f'{dialogue} aria-label="Search"', 1)
     output = re.sub(r'<nav class="md-nav" aria-label="[^"]*">', '<nav class="md-nav" role="none">', output)
+    output = output.replace(' data-md-component="source"', "")  # would ask the repository's host for its stars
     try:
         output = live.put(output, Path(config.docs_dir, "assets"))
     except live.LiveError as error:
