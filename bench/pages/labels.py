@@ -73,6 +73,7 @@ AGAINST = {
 NAMELESS = {"cell", "cure", "claim", "look", "task"}
 #: Two tables, each as wide as the page.
 CELLS = [f"speed.TrainingStep.track_{name}" for name in ("vs_torch", "vs_reference", "vs_loop", "seconds")]
+SIDE_BY_SIDE = [f"speed.TrainingStep.track_{name}" for name in ("vs_torch", "seconds")]
 BESIDE = [
     *(f"speed.InferenceStep.track_{name}" for name in ("vs_torch", "seconds")),
     "speed.FirstCall.track_seconds",

@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[Archive], str]] = {
     "fields": pictures.fields,
     "counted": pictures.counted,
     "machines": speed.machines,
+    "side-by-side": speed.side_by_side,
     "cells": speed.cells,
     "growth": speed.growth,
     "stacks": speed.stacks,

@@ -29,6 +29,29 @@ def machines(archive: Archive) -> Markup:
     return table("Machines that were measured", head, rows)
 
 
+def side_by_side(archive: Archive) -> Markup:
+    """A training step of each cell that torch.nn has, on every device of every machine: one row, a column for each."""
+    found: dict[str, dict[tuple[str, str, str], str]] = {name: {} for name in labels.SIDE_BY_SIDE}
+    for series in archive.series:
+        if series.benchmark in found and series.measured and (value := series.measured[-1].value) is not None:
+            given = archive.parameters(series)
+            place = given["cell"], series.machine, archive.device(series)
+            found[series.benchmark][place] = labels.amount(value, archive.unit(series.benchmark))
+    shared = {cell for cell, *_ in found[labels.SIDE_BY_SIDE[0]]}
+    parts = []
+    for name, values in found.items():
+        places = sorted({(machine, device) for cell, machine, device in values if cell in shared})
+        rows = [
+            [cell, *(values.get((cell, *place), "–") for place in places)]
+            for cell in sorted(shared, key=str.lower)
+            if any(each == cell for each, *_ in values)
+        ]
+        if rows:
+            head = ["Cell", *(f"{machine}{labels.DEVICES[device]}" for machine, device in places)]
+            parts.append(table(f"{labels.title(name, archive.unit(name))}: machines side by side", head, rows))
+    return join(parts, "Not measured yet.")
+
+
 def cells(archive: Archive) -> Markup:
     """Every cell on every machine, on each of its devices, at the newest commit that was measured."""
     said = _each_machine(archive, labels.CELLS, "What a training step over 100 steps in time costs")

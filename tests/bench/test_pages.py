@@ -91,6 +91,19 @@ def test_a_cell_that_a_machine_has_no_number_of_is_an_empty_field(root, monkeypa
     assert '<li class="rv-faster rv-by3">MGU <span>0.25×</span>' in other
 
 
+def test_machines_stand_side_by_side_with_their_newest_numbers(root):
+    """Of the cells that torch.nn has; a number that a machine has not is a dash."""
+    shutil.copytree(root / "bench/results/box", root / "bench/results/other")
+    for old, new in (("[1.5, NaN, NaN, NaN]", "[NaN, NaN, 0.25, NaN]"), ("'cuda'", "'cpu'")):
+        for path in (root / "bench/results/other").glob("*-e.json"):
+            path.write_text(path.read_text().replace(old, new))
+    shown = re.sub(r"<[^>]*>", "|", part(root, "side-by-side"))
+    assert re.search(r"Cell\|+box\|+other\|", shown)
+    assert re.search(r"GRU\|+1\.5 times\|+–\|", shown)
+    assert re.search(r"MGU\|+–\|+0\.25 times\|", shown)
+    assert "CPU time" not in shown
+
+
 def test_a_number_of_its_own_stands_beside_those_that_have_parameters(root):
     shown = part(root, "looks")
     assert "retention</th><td>6.25 times</td><td>–</td>" in shown
