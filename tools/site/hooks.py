@@ -24,6 +24,7 @@ import drawings
 import extras
 import glossary
 import import_map
+import licences
 import live
 import mathematics
 import mkdocs_jupyter.plugin as jupyter
@@ -54,7 +55,7 @@ _notebooks: dict[str, dict] = {}
 _shown: dict[str, str] = {}
 WORDS, CURES = "glossary.md", "cures.py"
 FOLDED = ("problem/", "impacts/", "techniques/")  # the explanation, which is read without code
-UNEXPLAINED = re.compile(r"(glossary|changelog|contributing|architecture)\.md|reference/.*")
+UNEXPLAINED = re.compile(r"(glossary|changelog|contributing|architecture|maintaining)\.md|reference/.*")
 
 
 class Components(Extension):
@@ -155,6 +156,7 @@ def on_page_content(html, page, config, files):
         raise PluginError(f"{page.file.src_uri}: {error}") from error
     html = benchmarks.put(html, Path(config.config_file_path).parent)
     html = import_map.put(html, Path(config.config_file_path).parent / "src/rnnvanish")
+    html = licences.put(html, Path(config.config_file_path).parent)
     html = measured.put(html, _notebooks.get(CURES, {}), get_relative_url(CURES.replace(".py", ".html"), page.url))
     html = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)  # Markdown knows no corner of a table
     if (words := files.get_file_from_path(WORDS)) and not UNEXPLAINED.fullmatch(page.file.src_uri):
