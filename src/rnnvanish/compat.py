@@ -26,6 +26,8 @@ from torch.autograd import forward_ad
 
 logger = logging.getLogger("rnnvanish.compat")
 
+#: The library in which torch has the BLAS that it was built with.
+LIBRARY = {"darwin": "lib/libtorch_cpu.dylib", "win32": "lib/torch_cpu.dll"}.get(sys.platform, "lib/libtorch_cpu.so")
 #: What each name is for.
 PURPOSES = {
     "torch.jit.is_tracing": "see whether torch.jit.trace looks at a call",
@@ -41,7 +43,7 @@ PURPOSES = {
     "torch.fx.experimental.proxy_tensor.make_fx": "trace a step",
     "torch._decomp.core_aten_decompositions": "express operations by fewer ones",
     "torch._decomp.get_decompositions": "express operations by fewer ones",
-    "lib/libtorch_cpu.so": "multiply matrices by torch's BLAS",
+    LIBRARY: "multiply matrices by torch's BLAS",
     "torch.Tensor._lazy_clone": "hand out memory that is copied when it is written into",
     "torch._C._is_cow_tensor": "hand out memory that is copied when it is written into",
     "torch._C._data_address": "hand out memory that is copied when it is written into",
@@ -63,6 +65,7 @@ class Missing(Exception):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"way to {PURPOSES[name]} (torch {torch.__version__} has no {name})")
+        self.name = name
 
 
 @cache
@@ -187,9 +190,9 @@ def decompositions(operations: list[Any]) -> dict[Any, Callable[..., Any]]:
 def torch_library() -> ctypes.CDLL:
     """The library in which torch has the BLAS that it was built with."""
     try:
-        return ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        return ctypes.CDLL(str(Path(torch.__file__).parent / LIBRARY))
     except OSError:
-        raise Missing("lib/libtorch_cpu.so") from None
+        raise Missing(LIBRARY) from None
 
 
 # Memory: without these a copy is made at once.

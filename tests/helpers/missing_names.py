@@ -70,6 +70,7 @@ def take_away(name):
         )
     elif name == "lib/libtorch_cpu.so":
         replace(ctypes, "CDLL", load)
+        sys.modules["scipy"] = None  # has a BLAS, too
     elif name in NEEDED and not path[path.rfind(".") + 1].isupper():
         replace(
             importlib,
