@@ -16,7 +16,7 @@ from rnnvanish.console import complain
 from rnnvanish.names import WrongUse, did_you_mean, listed
 from rnnvanish.observe.inputs.forms import Parameters
 from rnnvanish.observe.inputs.lightning import is_lightning, overrides, without_trainer
-from rnnvanish.observe.inputs.own_code import guarded, import_own
+from rnnvanish.observe.inputs.own_code import guarded, import_own, parted
 from rnnvanish.recurrent import Recurrent
 
 #: What has returns of its own within a function.
@@ -40,7 +40,7 @@ def load_target(target: str) -> tuple[nn.Module, Any, Loss]:
     """
     if target.endswith(".ckpt"):
         return _from_checkpoint(Path(target))
-    where, _, name = target.rpartition(":") if ":" in target else (target, "", "")
+    where, name = parted(target)
     if not where or not (where.endswith(".py") or all(part.isidentifier() for part in where.split("."))):
         raise WrongUse(f"diagnose needs package.module:object, path.py:object or a checkpoint (.ckpt), got {target!r}.")
     module = import_own(where)

@@ -3,6 +3,7 @@
 import os
 import secrets
 import sys
+import time
 from pathlib import Path
 
 
@@ -13,10 +14,21 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")  # of this thread, and of this machine
     try:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
-        draft.replace(path)
+        put_in_place(draft, path)
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def put_in_place(draft: Path, path: Path) -> None:
+    """Rename a file; on Windows as soon as nobody reads the one that it takes the place of."""
+    for wait in (0.01, 0.1, 1.0) if sys.platform == "win32" else ():
+        try:
+            draft.replace(path)
+            return
+        except PermissionError:
+            time.sleep(wait)
+    draft.replace(path)
 
 
 def locked(descriptor: int) -> bool:

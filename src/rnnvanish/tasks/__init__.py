@@ -6,7 +6,7 @@ A new task is its file, one import and its name in `__all__`.
 from pathlib import Path
 
 from rnnvanish.names import WrongUse, did_you_mean, listed, lookup
-from rnnvanish.observe.inputs.own_code import import_own
+from rnnvanish.observe.inputs.own_code import import_own, parted
 from rnnvanish.task import Task
 from rnnvanish.tasks.adding import Adding
 from rnnvanish.tasks.copying import Copying
@@ -74,5 +74,5 @@ def find(name: str) -> type[Task]:
 
 
 def _place(name: str) -> tuple[str, str]:
-    where, _, own = name.rpartition(":")
+    where, own = parted(name)
     return str(Path(where).resolve()) if where.endswith(".py") else where, own

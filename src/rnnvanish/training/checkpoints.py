@@ -1,6 +1,5 @@
 """Checkpoints of `rnnvanish train`: written whole, and read as data."""
 
-import os
 import pickle
 import warnings
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+
+from rnnvanish.records.files import put_in_place
 
 #: What a checkpoint of a run holds, at least.
 CHECKPOINT_KEYS = {
@@ -42,7 +43,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write beside the file, then put it in its place."""
         super().save_checkpoint(checkpoint, f"{path}.part", storage_options)
-        os.replace(f"{path}.part", path)
+        put_in_place(Path(f"{path}.part"), Path(path))
 
     def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
         """Read it as data."""

@@ -14,6 +14,19 @@ from rnnvanish.observe.inputs.failure import failure
 Found = TypeVar("Found")
 
 
+def parted(place: str) -> tuple[str, str]:
+    r"""A module or a file, and the name of what is meant in it; "" where there is none. A drive belongs to its file.
+
+    Examples:
+        >>> parted("my_project/model.py:build"), parted("my_project.model")
+        (('my_project/model.py', 'build'), ('my_project.model', ''))
+        >>> parted(r"C:\my_project\model.py:build"), parted(r"C:\my_project\model.py")
+        (('C:\\my_project\\model.py', 'build'), ('C:\\my_project\\model.py', ''))
+    """
+    where, colon, name = place.rpartition(":")
+    return (where, name) if colon and not {"/", "\\"} & set(name) else (place, "")
+
+
 def import_own(where: str) -> ModuleType:
     """Import a module by its name, or run a file.
 
