@@ -105,3 +105,22 @@ def test_what_is_remembered_beside_a_state_is_right():
             return super().forward(x)
 
     assert found(Resetting(), loader(shuffle=True)) == []
+
+
+class Resets(nn.Module):
+    """Keeps nothing: its state is given, and begins anew on the way."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.GRUCell(2, 6)
+
+    def forward(self, x, h):
+        for t, now in enumerate(x.unbind(1)):
+            h = self.cell(now, h * (t != 1))
+        return h
+
+
+def test_a_state_that_is_given_and_comes_up_again_is_not_kept():
+    torch.manual_seed(0)
+    model, x = Resets(), torch.ones(4, 6, 2)
+    assert found(model, (x, model.cell(x[:, 0]).detach())) == []

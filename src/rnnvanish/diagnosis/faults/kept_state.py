@@ -52,7 +52,8 @@ def kept_state(subject: Subject) -> list[Symptom]:
     model = copy_model(subject.model)
     one, other = (record_states(model, subject.cells, partial(_run, model, call)) for call in _two(subject))
     kept = [name for name, calls in other.items() if calls and any(goes_on(before, calls[0]) for before in one[name])]
-    if not kept:
+    change = _change(subject) if kept else 0.0
+    if not change:  # what was found is a state that is given, and that comes up again on the way
         return []
     name, shuffled = kept[0], subject.shuffled
     order = (
@@ -68,7 +69,7 @@ def kept_state(subject: Subject) -> list[Symptom]:
             "Start every batch from no state: reset what is kept at the beginning of forward, or whenever a sequence begins. To "
             "carry it on, give batches in order: shuffle=False, and row i of each goes on with row i of the one before.",
             "change of the output by the batch before, over its size",
-            _change(subject),
+            change,
             _change,
             _forget,
             name,
