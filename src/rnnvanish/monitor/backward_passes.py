@@ -8,6 +8,7 @@ from torch import nn
 
 from rnnvanish.compat import at_end_of_pass, pass_id
 from rnnvanish.monitor.hook import Hook
+from rnnvanish.observe.restore.borrow import is_measured
 
 
 class BackwardPasses:
@@ -36,7 +37,9 @@ class BackwardPasses:
                 self._hooked[id(weight)] = weakref.ref(weight), weight.register_hook(Hook(self.reach))
 
     def reach(self, gradient: Any = None) -> None:
-        """Something was reached by the pass that runs."""
+        """Something was reached by the pass that runs; one that measures the model is none."""
+        if is_measured(self._model()):
+            return
         now = pass_id()
         if now != self._id:
             self._id = now

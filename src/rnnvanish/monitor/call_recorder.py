@@ -18,6 +18,7 @@ from rnnvanish.monitor.hook import Hook, drop_copied_hooks
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.pytree import leaves
 from rnnvanish.observe.recorded_calls import copy_model, modules_holding
+from rnnvanish.observe.restore.borrow import is_measured
 from rnnvanish.observe.restore.random_state import preserve_random_state
 
 #: Is told of a gradient that came back: the call, which of its outputs, and the gradient.
@@ -93,7 +94,7 @@ class CallRecorder:
         self.copy, self.seconds = None, 0.0
 
     def _enter(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or is_measured(self._model()):
             return
         depth = self._local.depth = getattr(self._local, "depth", 0) + 1
         if depth == 1:
@@ -102,7 +103,7 @@ class CallRecorder:
             self.seconds += time.perf_counter() - began
 
     def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or is_measured(self._model()):
             return
         self._local.depth = max(getattr(self._local, "depth", 0) - 1, 0)
         record = getattr(self._local, "record", None)

@@ -35,6 +35,17 @@ PROCESS_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
         for name in ("enabled", "benchmark", "deterministic", "allow_tf32")
     ),
 )
+#: The modules of all that is measured now.
+_measured: list[set[int]] = []
+
+
+def is_measured(model: nn.Module | None) -> bool:
+    """Whether `model`, or a part of it, runs to be measured now, so that no training is seen in what it does."""
+    return (
+        bool(_measured)
+        and model is not None
+        and any(id(part) in each for each in _measured for part in model.modules())
+    )
 
 
 def snapshot_of(*held: Any) -> Snapshot:
@@ -53,6 +64,7 @@ def preserve(*held: Any, snapshot: Snapshot | None = None) -> Iterator[None]:
     """
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     snapshot = snapshot_of(*held) if snapshot is None else snapshot
+    modules = {id(part) for each in held if isinstance(each, nn.Module) for part in each.modules()}
     switches = [(get, set_to, get()) for get, set_to in PROCESS_SETTINGS]
 
     def put_back() -> None:
@@ -62,9 +74,11 @@ def preserve(*held: Any, snapshot: Snapshot | None = None) -> Iterator[None]:
                 set_to(kept)
 
     with preserve_random_state(), torch.random.fork_rng(devices=devices) if devices else nullcontext():
+        _measured.append(modules)
         try:
             yield
         finally:
+            _measured.remove(modules)
             try:
                 put_back()
             except KeyboardInterrupt:  # half of it may be there: once more, and then stop
