@@ -17,12 +17,14 @@ NEEDED = (
 
 
 def address(root: Path = ROOT) -> str:
-    """The address of the repository, or "".
+    """The address of the repository, or "": there is none, or no pyproject.toml beside a site that is tried.
 
     Raises:
         ValueError: Where it is none: says what is needed.
     """
-    known: str = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["rnnvanish"]["address"]
+    if not (held := root / "pyproject.toml").exists():
+        return ""
+    known: str = tomllib.loads(held.read_text(encoding="utf-8"))["tool"]["rnnvanish"]["address"]
     if known and not FORM.fullmatch(known):
         raise ValueError(NEEDED.format(known))
     return known
