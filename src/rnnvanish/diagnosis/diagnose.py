@@ -24,8 +24,10 @@ from rnnvanish.measure import Measures
 from rnnvanish.mitigation import innermost
 from rnnvanish.names import is_named
 from rnnvanish.observe.call import sample_batches
+from rnnvanish.observe.checks import FINDS_IT, NotFinite
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.probes.curve import Curve, average_curves
+from rnnvanish.probes.first_nan import first_nan
 from rnnvanish.records.provenance import provenance
 
 #: The share of a gradient that is not worth a word.
@@ -109,7 +111,9 @@ def _diagnose(
         doing(f"measuring batch {number + 1} of {len(calls)}")
         try:
             examined.append(examine(model, call, loss, cells, full and not number, segment, lag))
-        except ValueError:
+        except ValueError as error:
+            if isinstance(error, NotFinite) and (origin := first_nan(model, call, loss)) is not None:
+                raise NotFinite(str(error).replace(FINDS_IT, str(origin))) from error
             if found := findings_without_gradient(Subject.of(model, inputs, [call], loss, cells)):
                 curves = unread_curves(model, call, loss, cells)
                 return Diagnosis(type(unwrapped(model)).__name__, curves, provenance(), found)

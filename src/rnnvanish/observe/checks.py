@@ -20,9 +20,16 @@ from rnnvanish.observe.opaque import check_opaque
 from rnnvanish.observe.record import Run
 from rnnvanish.observe.restore.borrow import borrow
 
+#: How to find the operation.
+FINDS_IT = "probes.first_nan(model, inputs, loss) says which line it is."
+
 
 class Unmeasurable(ValueError):
     """A model or a loss that gives no number worth having, at whatever precision."""
+
+
+class NotFinite(Unmeasurable):
+    """A nan or an infinity where a number is needed, of finite inputs and weights."""
 
 
 def check_model(model: nn.Module, call: Call, layers: dict[str, nn.Module], own: dict[str, nn.Module]) -> None:
@@ -75,9 +82,9 @@ def check_finite(model: nn.Module, call: Call, output: list[Tensor]) -> None:
         _require_finite(parameter, f"the parameter {name}")
     for place, value in [*enumerate(call.args), *call.kwargs.items()]:
         map_tensors(value, partial(_require_finite, what=f"the input {place!r}"))
-    raise ValueError(
+    raise NotFinite(
         f"{type(model).__name__} returns infinities or nan: there is no gradient to follow. Its parameters and inputs "
-        "are finite; look for a division, a logarithm or an overflow in its forward."
+        f"are finite; look for a division, a logarithm or an overflow in its forward. {FINDS_IT}"
     )
 
 

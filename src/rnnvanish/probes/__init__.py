@@ -11,6 +11,7 @@ from rnnvanish.probes.bypass import BYPASS, bypass
 from rnnvanish.probes.cases import CASES, cases
 from rnnvanish.probes.curve import Curve
 from rnnvanish.probes.depth import DEPTH, depth
+from rnnvanish.probes.first_nan import first_nan
 from rnnvanish.probes.jacobian import jacobian
 from rnnvanish.probes.lyapunov import SPECTRUM, lyapunov, spectrum
 from rnnvanish.probes.resolution import RESOLUTION, resolution
@@ -40,6 +41,7 @@ __all__ = [
     "bypass",
     "cases",
     "depth",
+    "first_nan",
     "jacobian",
     "lyapunov",
     "resolution",

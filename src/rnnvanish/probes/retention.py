@@ -18,7 +18,7 @@ from rnnvanish.backward.recurrent_path import recurrent_gradient
 from rnnvanish.backward.state_gradients import coordinate_gradients
 from rnnvanish.numerics.norms import align_ends, gains, joint_norm, row_norms, stable_norm
 from rnnvanish.observe.call import Call, sample_batches
-from rnnvanish.observe.checks import Unmeasurable
+from rnnvanish.observe.checks import FINDS_IT, NotFinite, Unmeasurable
 from rnnvanish.observe.record import Series
 from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.curve import THOUSAND, Curve, average_curves
@@ -161,9 +161,9 @@ def _curve(run: Run, sizes: list[Tensor]) -> Curve:
     if dtype == torch.float64 and any(bool(part[0].isinf().any()) for part in aligned):
         if coordinates.scaled:
             raise Unmeasurable(TOO_LARGE.format(run.name, "float64"))
-        raise Unmeasurable(
+        raise NotFinite(
             f"The gradient of the loss is nan or infinite at the end of {run.name} already: look between it and the loss "
-            "for what has no derivative, such as a square root, a norm or a logarithm at zero."
+            f"for what has no derivative, such as a square root, a norm or a logarithm at zero. {FINDS_IT}"
         )
     begun = (joint_norm(aligned)[0] > 0).to(run.ends.device)
     steps = int(run.ends[begun].max()) + 1 if begun.any() else len(run.states)

@@ -24,6 +24,7 @@ from rnnvanish.diagnosis.faults.idle_dropout import idle_dropout
 from rnnvanish.diagnosis.faults.kept_state import kept_state
 from rnnvanish.diagnosis.faults.mixed_sequences import mixed_sequences
 from rnnvanish.diagnosis.faults.no_gradient import no_gradient
+from rnnvanish.diagnosis.faults.not_finite import not_finite
 from rnnvanish.diagnosis.faults.numbers_alone import numbers_alone
 from rnnvanish.diagnosis.faults.padding import padding_read
 from rnnvanish.diagnosis.faults.pooled_padding import pooled_padding
@@ -65,6 +66,7 @@ OF_RUN: tuple[Callable[[WatchedModel], list[Symptom]], ...] = (
 )
 #: What is looked for outside of the watched run. Each may run the model, and change it: it is put back.
 OF_MODEL: tuple[Callable[[Subject], list[Symptom]], ...] = (
+    not_finite,
     mixed_sequences,
     pooled_zeros,
     no_gradient,

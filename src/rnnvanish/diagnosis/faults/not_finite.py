@@ -1,0 +1,29 @@
+"""Numbers that are none in the model's own format, where double precision still holds them."""
+
+from rnnvanish.diagnosis.fault import Subject, Symptom
+from rnnvanish.observe.nonfinite.reason import FULL_ROW
+from rnnvanish.probes.first_nan import FirstNan, first_nan
+
+#: What to do, by what is said of the reason.
+REMEDIES = {
+    "logarithm": "Keep what it takes away from 0, x.clamp(min=1e-8), or compute from scores: log_softmax, logsigmoid.",
+    "divides by 0": "Keep what it divides by away from 0: lengths.clamp(min=1).",
+    FULL_ROW: "Leave rows out of which nothing is left, or let each row keep one place.",
+    "root": "Keep what it takes away from 0: (x + 1e-8).sqrt().",
+}
+OTHERWISE = "Keep the numbers there smaller, or compute that line in float32."
+
+
+def not_finite(subject: Subject) -> list[Symptom]:
+    """See whether a pass in the model's own format has a nan or an infinity: what is measured in double has none."""
+    for number, call in enumerate(subject.calls):
+        found = first_nan(subject.model, call, subject.loss)
+        if found is not None:
+            where = "" if len(subject.calls) == 1 else f" So it is in batch {number}, counted from 0."
+            said = f"{' '.join(str(found).split())}{where} What is measured here is the same model in double precision."
+            return [Symptom("numbers that are not finite", "", said, _remedy(found), layer=found.module)]
+    return []
+
+
+def _remedy(found: FirstNan) -> str:
+    return next((remedy for said, remedy in REMEDIES.items() if said in found.why), OTHERWISE)
