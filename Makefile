@@ -98,7 +98,9 @@ publish: ## what lies in dist/ to the index, by trusted publishing; for release.
 	.cache/publish/bin/twine upload --non-interactive dist/*
 
 publish-site: env ## the site as VERSION=... beside its other versions, pushed to gh-pages; v1.2.3 becomes the latest, too
-	url=$$($(BIN)/python -m tools.address --site) && SITE_URL=$${url}$(VERSION)/ $(BIN)/mike deploy --push --update-aliases $(or $(VERSION),$(error say which: make publish-site VERSION=v1.2.3)) $(if $(filter v%,$(VERSION)),latest)
+	@: $(or $(VERSION),$(error say which: make publish-site VERSION=v1.2.3))
+	SITE_URL=$$($(BIN)/python -m tools.address --site); export SITE_URL PATH="$(abspath $(BIN)):$$PATH"; \
+	mike deploy --push --update-aliases '$(VERSION)' $(if $(filter v%,$(VERSION)),latest)
 	$(if $(filter v%,$(VERSION)),$(BIN)/mike set-default --push latest)
 
 clean: ## everything that was built, but not .venv
