@@ -20,6 +20,8 @@ def meta(text, name):
 def test_a_site_that_knows_its_address_says_it_and_has_a_picture_a_page(build, monkeypatch, tmp_path):
     (tmp_path / "words.md").write_text('---\ndescription: One & "all".\n---\n\n# Words\n\nNothing to execute.\n')
     monkeypatch.setenv("SITE_URL", "https://example.org/rnn/")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/pyproject.toml").write_text('[tool.rnnvanish]\naddress = "https://github.com/some-one/rnn"\n')
     code, said = build(tmp_path / "words.md")
     assert code == 0, said
     site = tmp_path / "site"
@@ -35,12 +37,16 @@ def test_a_site_that_knows_its_address_says_it_and_has_a_picture_a_page(build, m
         site / "index.html"
     ).read_text(encoding="utf-8")
     assert 'href="https://example.org/rnn/page.html"' in (site / "404.html").read_text(encoding="utf-8")
+    assert 'href="https://github.com/some-one/rnn/edit/main/docs/page.md"' in page
+    assert 'href="https://github.com/some-one/rnn" title="Go to repository" class="md-source"' in page
+    assert 'data-md-component="source"' not in page  # it would ask the repository's host for its stars
 
 
 def test_a_site_that_does_not_know_its_address_claims_none(sample):
     page = (sample / "page.html").read_text(encoding="utf-8")
     assert meta(page, "og:title") == "How a gradient fades"
     assert "og:image" not in page
+    assert "github.com" not in page
     assert not list(sample.glob("sitemap.xml*"))
 
 
