@@ -60,6 +60,69 @@ def test_equals_an_explicit_loop_in_the_same_arithmetic(how):
     assert all(torch.equal(weight, kept[name]) for name, weight in model.state_dict().items())
 
 
+class Mixed(nn.Module):
+    """What reads its input under autocast, or not."""
+
+    def __init__(self, rnn, mixed):
+        super().__init__()
+        self.rnn, self.head, self.mixed = rnn, nn.Linear(HIDDEN, 2), mixed
+
+    def forward(self, x):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.mixed):
+            return self.head(self.rnn(x)[0][-1])
+
+
+class Loop(nn.Module):
+    """A loop of a step of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.step = Own()
+
+    def forward(self, x):
+        h = x.new_zeros(x.shape[1], HIDDEN)
+        for now in x:
+            h = self.step(now, h)
+        return h[None], h
+
+
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.of_x, self.of_h = nn.Linear(INPUT, HIDDEN), nn.Linear(HIDDEN, HIDDEN)
+
+    def forward(self, x, h):
+        return torch.tanh(self.of_x(x) + self.of_h(h))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: nn.RNN(INPUT, HIDDEN),
+        lambda: nn.LSTM(INPUT, HIDDEN // 2, 2, bidirectional=True),
+        lambda: nn.GRU(INPUT, HIDDEN),
+        Loop,
+    ],
+    ids=["RNN", "LSTM", "GRU", "own"],
+)
+def test_under_autocast_every_step_can_be_repeated_and_causes_are_those_without_it(build):
+    torch.manual_seed(0)
+    rnn, x = build(), torch.randn(TIME, BATCH, INPUT)
+    steps = [Own] if build is Loop else []
+    plain, mixed = Mixed(rnn, False), Mixed(rnn, True)
+    mixed.head.load_state_dict(plain.head.state_dict())
+    expected = retention(plain.double(), x.double(), cells=steps)
+    means = {name: cause.means for name, cause in causes(plain, x.double(), cells=steps).items()}
+    mixed.float()
+    found = retention(mixed, x, cells=steps)
+    for name, curve in found.items():
+        torch.testing.assert_close(curve.gain.double(), expected[name].gain, rtol=1e-5, atol=0)
+        assert any("runs under torch.autocast, and was measured in double" in note for note in curve.notes)
+    assert {name: cause.means for name, cause in causes(mixed, x, cells=steps).items()} == {
+        name: pytest.approx(each, rel=1e-5, abs=1e-9, nan_ok=True) for name, each in means.items()
+    }
+
+
 def test_measures_of_reduced_precision_are_those_of_the_same_numbers():
     """What bfloat16 holds double holds, too: what is measured is what is measured of a copy in double."""
     torch.manual_seed(0)

@@ -26,6 +26,11 @@ def loop_notes(
     every = {
         "It ran for a single step: there is no lag to measure.": len(run.x) == 1,
         "It ran without gradients, under no_grad() or inference_mode().": not run.has_graph,
+        "It runs under torch.autocast, and was measured in double precision, which that leaves alone: what half precision "
+        "rounds away is not in these numbers.": run.autocast and run.in_double,
+        "It runs under torch.autocast, and cannot run in double precision: these numbers are rounded as its own are.": (
+            run.autocast and not run.in_double
+        ),
         "Its first state arrives detached: the gradient ends there, and the steps before are a loop of their own.": (
             run.detached
         ),

@@ -46,7 +46,8 @@ def curves_of(model: nn.Module, calls: Sequence[CallRecord], cells: Cells = ()) 
     call = ReplayedCalls.of_records(calls)
 
     def measured(output: Any, runs: list[Run]) -> dict[str, Curve]:
-        if not agree(numeric_tensors(output), numeric_tensors(last.outputs)):
+        autocast = any(run.autocast for run in runs)
+        if not agree(numeric_tensors(output), numeric_tensors(last.outputs), autocast):
             raise RuntimeError(DIFFERS.format(name))
         loss = partial(_product, direct_gradients(tensors_in(output), last.gradients))
         loops, _ = gradients_of_loops(model, call, output, runs, loss, whole=False)

@@ -12,6 +12,8 @@ from rnnvanish.numerics.real_view import is_number
 
 #: Objects inside of objects that are looked into, for the tensors of what a model returns.
 DEPTH = 4
+#: What two runs in half precision may differ by.
+HALF = 3e-2
 
 
 def tensors_in(output: Any, depth: int = DEPTH) -> list[Tensor]:
@@ -30,18 +32,25 @@ def numeric_tensors(output: Any) -> list[Tensor]:
     return [as_real(each.detach()) for each in tensors_in(output)]
 
 
-def agree(watched: list[Tensor], ordinary: list[Tensor]) -> bool:
-    """Whether two runs differ by rounding at most, relative to the largest number of each output."""
+def agree(watched: list[Tensor], ordinary: list[Tensor], autocast: bool = False) -> bool:
+    """Whether two runs differ by rounding at most, relative to the largest number of each output.
+
+    Args:
+        watched: What one run returned.
+        ordinary: What the other did.
+        autocast: Whether one of them ran under torch.autocast: then a number in single precision may come of some in half.
+    """
     return len(watched) == len(ordinary) and all(
-        ours.shape == theirs.shape and _close(ours, theirs) for ours, theirs in zip(watched, ordinary, strict=True)
+        ours.shape == theirs.shape and _close(ours, theirs, autocast)
+        for ours, theirs in zip(watched, ordinary, strict=True)
     )
 
 
-def _close(ours: Tensor, theirs: Tensor) -> bool:
+def _close(ours: Tensor, theirs: Tensor, autocast: bool) -> bool:
     """By the coarser of their formats: under autocast a loop may keep more digits than a whole layer."""
     if not ours.numel():
         return True
     coarser = max(ours.dtype, theirs.dtype, key=lambda dtype: torch.finfo(dtype).eps)
-    relative = {torch.float64: 1e-9, torch.float32: 1e-4}.get(coarser, 3e-2)
+    relative = HALF if autocast else {torch.float64: 1e-9, torch.float32: 1e-4}.get(coarser, HALF)
     tolerance = relative * float(theirs.abs().max()) + torch.finfo(coarser).eps
     return float((ours - theirs).abs().max()) <= tolerance

@@ -130,15 +130,15 @@ def describe_difference(model: nn.Module, call: Call) -> str:
     """Why the run that was measured may not be the ordinary one: run that twice."""
     from rnnvanish.observe.agreement import agree, numeric_tensors
 
-    outputs = []
-    for _ in range(2):
+    one, other = [list[Tensor](), list[Tensor]()]
+    for output in (one, other):
         with borrow(model, None, *call.contents):
-            outputs.append([number.clone() for number in numeric_tensors(call(model))])
+            output += [number.clone() for number in numeric_tensors(call(model))]
     said = (
         f"The run of {type(model).__name__} that was measured differs from its ordinary one, so the numbers would not be "
         "the model's. "
     )
-    if not agree(*outputs):
+    if not agree(one, other):
         return said + (
             "Two ordinary runs differ, too: its forward draws random numbers from a generator that it does not "
             "hold, or remembers earlier calls in a place that is not its own. Have it draw by torch, or switch that off while "

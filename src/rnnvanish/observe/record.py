@@ -102,6 +102,7 @@ class Run:
         last_read: Index of the last state of each sequence that the loss depends on, (batch,), where that is known, and is
             not the last of all.
         weight_dtype: The format of the module's weights, as its user has them, whatever it ran in.
+        autocast: Whether the model runs its loops under torch.autocast, which rounds single precision and leaves double alone.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Run:
     returned: Sequence[Returned] = ()
     last_read: Tensor | None = None
     weight_dtype: torch.dtype | None = None
+    autocast: bool = False
 
     @property
     def detached(self) -> bool:
@@ -189,9 +191,15 @@ class LoopRecording:
 
 
 class Recorder:
-    """Records the loops of one run of a model."""
+    """Records the loops of one run of a model.
+
+    Attributes:
+        loops: In the order in which they began.
+        autocast: Whether any of their calls ran under torch.autocast.
+    """
 
     def __init__(self) -> None:
+        self.autocast = False
         self.loops: list[LoopRecording] = []
         self.gradient_stop = GradientStop()
         self.recording = True  # paused inside of a step, and when the model has returned
@@ -228,6 +236,7 @@ class Recorder:
             build: Makes the Runs of its loop.
             goes_on: Whether a loop can go on with this call, for other reasons than its state.
         """
+        self.autocast |= any(torch.is_autocast_enabled(part.device.type) for part in (*flat, *module.parameters()))
         known = [loop for loop in reversed(self.loops) if loop.module is module]
         fits = [loop for loop in known if loop.has_graph == torch.is_grad_enabled() and goes_on(loop)]
         found: list[tuple[int, LoopRecording, StateLink | None]] = []

@@ -34,6 +34,10 @@ __all__ = ["Cells", "Run", "watch"]
 Measured = TypeVar("Measured")
 
 
+class _UnderAutocast(Exception):
+    """Loops ran under torch.autocast: what is measured in double precision is not rounded by it, and steps can be repeated."""
+
+
 def watch(
     model: nn.Module,
     inputs: Any,
@@ -53,8 +57,8 @@ def watch(
         inputs: What it takes, in any form that `Call.of` knows.
         measure: Takes what the model returned and its loops, in the order in which they began.
         resolved: Whether the model's own precision held what was measured; if not, it is measured again in double.
-            So it is where the two runs differ (a chaotic network magnifies rounding), and where a state has less than
-            single precision.
+            So it is where the two runs differ (a chaotic network magnifies rounding), where a state has less than single
+            precision, and at once under torch.autocast.
         cells: Modules that are one step of a loop which the model itself writes.
         segment: Steps of a layer's loop between which nothing but states is kept; a named step is kept one by one.
         compiled: Whether loops may run compiled, for a measure that asks for gradients and the numbers of states alone: see
@@ -79,12 +83,17 @@ def watch(
         measure_run: Callable[..., tuple[Measured, bool, bool, list[Tensor]]] = partial(
             _measure, model, call, snapshot, cells=cells, segment=segment, compiled=compiled, held=held
         )
-        if in_double:
+        first = None
+        if not in_double:
+            with suppress(_UnderAutocast):
+                first = measure_run(measure, rounded=False)
+        if first is None:
             with suppress(Exception):  # in its own precision there are words for whatever this is
                 measured, same, *_ = measure_run(measure, dtype=torch.float64)
                 if same:
                     return measured
-        measured, same, precise, ordinary = measure_run(measure)
+            first = measure_run(measure)
+        measured, same, precise, ordinary = first
         done = same and precise and resolved(measured)
         rest = then(measured) if done else measure
         if rest is None:
@@ -118,12 +127,14 @@ def _measure(
     held: bool,
     dtype: torch.dtype | None = None,
     known: list[Tensor] | None = None,
+    rounded: bool = True,
 ) -> tuple[Measured, bool, bool, list[Tensor]]:
     """Measure, and hold the run that was watched against the ordinary one.
 
     Args:
         snapshot: What the model and the batch hold: put back after every run.
         known: What the ordinary run returned in the model's own precision, where the watched run did, too.
+        rounded: Whether to measure what ran under torch.autocast in single precision.
 
     Returns:
         What was measured, whether the run is the ordinary one, whether all states had single precision, and what the
@@ -165,14 +176,20 @@ def _measure(
         if known is None:
             checks.check_finite(model, call, found)
         with recorder.paused():
-            runs = [replace(run, weight_dtype=formats.get(id(run.module))) for run in recorder.runs()]
+            if recorder.autocast and not rounded:
+                raise _UnderAutocast
+            runs = [
+                replace(run, weight_dtype=formats.get(id(run.module)), autocast=recorder.autocast)
+                for run in recorder.runs()
+            ]
             checks.check_unseen({} if operations is None else operations.unseen, runs)
             checks.check_runs(model, runs, [*layers, *own])
             with checks.explain_in_place(model):
                 measured = measure(output, runs)
     numbers = [p for run in runs for p in run.states[-1] if is_number(p)]
     precise = all(part.dtype.to_real() in (torch.float32, torch.float64) for part in numbers)
-    return measured, known is None or agree(found, known), precise, found if known is None else known
+    same = known is None or agree(found, known, recorder.autocast)
+    return measured, same, precise, found if known is None else known
 
 
 def _call_patterns(own: dict[str, nn.Module]) -> dict[str, CallPattern]:
