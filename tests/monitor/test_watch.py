@@ -257,10 +257,10 @@ def test_nothing_is_kept_of_passes_that_never_come():
     watching = watch(model, every=1, on_alert=str)
     for _ in range(3):
         model(x)  # somebody forgot no_grad
-    assert not watching._calls.records
+    assert not watching._measurement._calls.records
     loss_of(model(x)).backward()
     assert watching.history.steps == (0,)
-    assert watching._calls.copy is None
+    assert watching._measurement._calls.copy is None
     gone = weakref.ref(model)
     del model
     gc.collect()

@@ -172,17 +172,17 @@ class Hooked(Plain):
 
 
 CASES = {
-    NanWeights: ("layer is left out of what is measured: ValueError: The parameter", []),
+    NanWeights: ("NanWeights is not measured: the gradient that comes back to it is nan or infinite", []),
     OtherArguments: ("", GRU),
     PacksByItself: ("", GRU),
     LoopOfCells: ("", ["cell"]),
-    LoopInTrainingStep: ("cell is left out of what is measured: its loop runs outside of every module's forward", []),
+    LoopInTrainingStep: ("", ["cell"]),
     LoopInside: ("", ["reader.cell"]),
     RaggedZoneout: ("", GRU),
     WeightDrop: ("", ["layer.module/layer0/forward"]),
     Stateful: ("", GRU),
-    NotRecurrent: ("NotRecurrent is left out of what is measured: it has no recurrent layer.", []),
-    OnlyOnce: ("cell is left out of what is measured: ValueError: OnlyOnce.noise, a generator, cannot be copied", []),
+    NotRecurrent: ("NotRecurrent is not measured: watch needs a recurrent layer", []),
+    OnlyOnce: ("OnlyOnce is not measured: OnlyOnce.noise, a generator, cannot be copied", []),
     Remembers: ("", ["cell"]),
     LongCompiled: ("", GRU),
     Hooked: ("", GRU),

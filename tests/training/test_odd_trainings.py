@@ -160,16 +160,19 @@ class BrokenLogger(Plain):
 
 
 CASES = {
-    SkipsNan: ("layer is left out of what is measured: ValueError: The input", GRU),
-    Infinite: ("layer is left out of what is measured: ValueError", GRU),
+    SkipsNan: ("", GRU),  # without a backward pass there is nothing to measure
+    Infinite: ("", GRU),
     DictBatch: ("", ["cell"]),
     DataclassBatch: ("", ["cell"]),
     TwoOptimisers: ("", GRU),
-    PastTheTrainer: ("PastTheTrainer is left out of what is measured: no optimiser took a step", []),
+    PastTheTrainer: (
+        "PastTheTrainer is left out of what is measured after its first batch: no optimiser took a step",
+        GRU,
+    ),
     Accumulates: ("", GRU),
     Mixed: ("", GRU),
     ReturnsNoneAtTimes: ("", GRU),
-    Empty: ("layer is left out of what is measured: ValueError: ", GRU),
+    Empty: ("", GRU),
     SeveralLoaders: ("", GRU),
     TwoEpochs: ("", GRU),
     Stream: ("", GRU),

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from rnnvanish.probes.curve import Curve
-
 
 @dataclass(frozen=True)
 class Alert:
@@ -32,17 +30,3 @@ class Alert:
             "healthy": f"gradients reach back all {self.lags} steps again",
         }[self.verdict]
         return f"{self.layer}: {said} at step {self.step}."
-
-
-class Verdicts:
-    """The latest verdict of each layer."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, str] = {}
-
-    def alert(self, step: int, layer: str, curve: Curve) -> Alert | None:
-        """What is to be said of a curve that was measured now; None where its verdict is the same as before."""
-        before, self._known[layer] = self._known.get(layer, "healthy"), curve.verdict
-        if curve.verdict == before:
-            return None
-        return Alert(step, layer, before, curve.verdict, curve.reach, len(curve.gain) - 1)

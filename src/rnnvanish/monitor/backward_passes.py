@@ -1,5 +1,6 @@
-"""The backward passes of a training: each that reaches a weight of the model is one, however many weights it reaches."""
+"""The backward passes of a training: each that reaches a weight of the model is one; and which of them are measured."""
 
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,9 @@ from torch import nn
 from rnnvanish.compat import at_end_of_pass, pass_id
 from rnnvanish.monitor.hook import Hook
 from rnnvanish.observe.restore.borrow import is_measured
+
+#: Without a fixed interval: the share of the training's time that measuring may take, and the steps between at least.
+SHARE, AT_LEAST = 0.025, 50
 
 
 class BackwardPasses:
@@ -51,3 +55,33 @@ class BackwardPasses:
         for _, handle in self._hooked.values():
             handle.remove()
         self._hooked.clear()
+
+
+class Schedule:
+    """Which steps of a training are measured.
+
+    Args:
+        every: Steps from one measurement to the next. None: 50, or as many as keep the time that it takes a small share.
+    """
+
+    def __init__(self, every: int | None) -> None:
+        self.every = every
+        self._last: tuple[int, float, float] | None = None  # step and time of the last measurement, and what it took
+
+    @property
+    def last(self) -> int | None:
+        """The last step that was measured."""
+        return None if self._last is None else self._last[0]
+
+    def is_due(self, step: int) -> bool:
+        """Whether it is time to measure again."""
+        if self._last is None:
+            return True
+        last, when, took = self._last
+        if self.every is not None:
+            return step - last >= self.every
+        return step - last >= AT_LEAST and (time.perf_counter() - when) * SHARE >= took
+
+    def note(self, step: int, took: float) -> None:
+        """Take note of a measurement, and the seconds that it took."""
+        self._last = step, time.perf_counter(), took

@@ -16,6 +16,7 @@ from rnnvanish.monitor.call_record import CallRecord, tensor_of
 from rnnvanish.monitor.graph_link import keep_alive, mark_output
 from rnnvanish.monitor.hook import Hook, drop_copied_hooks
 from rnnvanish.observe.agreement import tensors_in
+from rnnvanish.observe.inputs.lightning import is_redirected
 from rnnvanish.observe.pytree import leaves
 from rnnvanish.observe.recorded_calls import copy_model, modules_holding
 from rnnvanish.observe.restore.borrow import is_measured
@@ -94,7 +95,7 @@ class CallRecorder:
         self.copy, self.seconds = None, 0.0
 
     def _enter(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling() or is_measured(self._model()):
+        if torch.compiler.is_compiling() or is_redirected(module) or is_measured(self._model()):
             return
         depth = self._local.depth = getattr(self._local, "depth", 0) + 1
         if depth == 1:

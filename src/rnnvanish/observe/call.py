@@ -129,11 +129,6 @@ def _drawn(model: nn.Module, inputs: Any, batches: int) -> list[Any]:
     return [map_tensors(batch, lambda value: value.to(weight.device)) for batch in found]
 
 
-def call_with_batch(model: nn.Module, batch: Any) -> Call:
-    """The call of `model` with a batch as a loader gives it: what is last in it counts as targets."""
-    return _chosen_form(model, batch, loaded=True)(batch)
-
-
 def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """What holds tensors, with other tensors."""
     if isinstance(value, Mapping) and not isinstance(value, dict):  # such as a tokenizer's

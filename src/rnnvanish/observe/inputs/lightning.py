@@ -28,6 +28,14 @@ def overrides(module: nn.Module, method: str) -> bool:
     return method in vars(module) or (owner is not None and not from_lightning(owner))
 
 
+def is_redirected(module: nn.Module) -> bool:
+    """Whether a strategy has put another method, training_step say, in the place of the forward of a LightningModule."""
+    forward = vars(module).get("forward")
+    return (
+        forward is not None and is_lightning(module) and getattr(forward, "__func__", None) is not type(module).forward
+    )
+
+
 class Sink:
     """Takes whatever is written to it or asked of it, and gives nothing that could be a number."""
 
