@@ -175,7 +175,11 @@ def schema(operation: Any) -> Any:
 
 
 def make_fx(function: Callable[..., Any], **options: Any) -> Callable[..., torch.fx.GraphModule]:
-    """Have a function traced into a graph of torch's operations; to import that takes seconds."""
+    """Have a function traced into a graph of torch's operations; to import that takes seconds.
+
+    Without a table of decompositions torch 2.14 takes `detach` for the identity: so there is always one.
+    """
+    options = {"decomposition_table": {}, **options}
     traced = _required("torch.fx.experimental.proxy_tensor.make_fx")(function, **options)
     return cast(Callable[..., torch.fx.GraphModule], traced)
 
