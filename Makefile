@@ -49,6 +49,9 @@ test: lint ## every check: what CI runs
 test-package: env ## the package's own tests, without site and benchmarks; in a new .venv TORCH='torch==2.11.*' takes another torch
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup src tests --ignore=tests/site --ignore=tests/bench --ignore=tests/repository
 
+test-versions: env ## the package with every Python and torch that it promises (ONLY=3.12); can be stopped and started again
+	$(BIN)/python tools/versions.py $(if $(ONLY),--only $(ONLY)) $(if $(PARTS),--parts $(PARTS))
+
 claims: env ## what is missing of the expensive claims, trained, measured and stored: commit src/rnnvanish/records
 	OMP_NUM_THREADS=1 $(BIN)/rnnvanish claims --update --workers 2
 
@@ -105,4 +108,4 @@ publish-site: env ## the site as VERSION=... beside its other versions, pushed t
 
 clean: ## everything that was built, but not .venv
 	rm -rf site .cache .asv build src/*.egg-info
-.PHONY: help env html site lint test mutation claims reproduce bench-quick bench bench-compare bench-history bench-publish bench-noise bench-peers clean test-package comment address package release publish publish-site
+.PHONY: help env html site lint test test-versions mutation claims reproduce bench-quick bench bench-compare bench-history bench-publish bench-noise bench-peers clean test-package comment address package release publish publish-site
