@@ -174,6 +174,7 @@ plots.say(
 # - [A cell of your own](guides/custom_cell.py).
 # - [A loop over time](guides/loop.py) that you wrote yourself.
 # - [A loop that is not over time](guides/not_over_time.py): one block again and again.
+# - [A loss that is nan](guides/nan.py).
 #
 # Faults that have a name stand first in the report, under **FOUND**: a closed gate, an input so large that nothing
 # answers to it, recurrent weights that make everything smaller, a state that is handed on detached, padding that is read

@@ -1,5 +1,6 @@
 """First nan: which operation makes the first number that is none, forward or backward, and where in the user's code."""
 
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ from rnnvanish.observe.nonfinite.gradients import first_bad_gradient
 from rnnvanish.observe.nonfinite.operations import Operation, OperationRecord, bad_places, has_nan, is_finite
 from rnnvanish.observe.nonfinite.reason import reason_of_slope
 from rnnvanish.observe.restore.borrow import borrow
+
+#: Columns of what is printed, as a report has them.
+WIDTH = 78
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,14 @@ class FirstNan:
         place = f", at {list(self.index)} of {list(self.shape)}" if self.shape else ""
         if self.direction == "given":
             of = f" of batch {self.batch}" * self.source.startswith("input")
-            return f"The first {self.value} is given: {self.source}{of}{place} (all counted from 0)."
+            return _filled(f"The first {self.value} is given: {self.source}{of}{place} (all counted from 0).")
         of = "the derivative of " * (self.direction == "backward")
-        step = self.run if self.step is None else self.step
-        when = f", at step {step}" if self.step is not None else f", at run {step} of its line" * (step > 0)
-        return (
+        when = f", at run {self.run} of its line" * (self.run > 0) if self.step is None else f", at step {self.step}"
+        said = (
             f"The first {self.value} comes {self.direction}, from {of}{self.source} in {self.module or 'the loss'}, in batch "
-            f"{self.batch}{when}{place} (all counted from 0){f': {self.why}' if self.why else ''}.\n    {self.line}"
+            f"{self.batch}{when}{place} (all counted from 0){f': {self.why}' if self.why else ''}."
         )
+        return f"{_filled(said)}\n    {self.line}"
 
 
 def first_nan(model: nn.Module, inputs: Any, loss: Loss = None, batches: int = 64) -> FirstNan | None:
@@ -100,6 +104,10 @@ def first_nan(model: nn.Module, inputs: Any, loss: Loss = None, batches: int = 6
                 if not finite and (found := _of_batch(model, call, loss, number)) is not None:
                     return found
     return None
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _given(model: nn.Module, call: Call) -> list[tuple[str, Tensor]]:

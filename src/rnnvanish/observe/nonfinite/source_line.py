@@ -31,8 +31,9 @@ class SourceLine:
     def __str__(self) -> str:
         """Where it is, and what stands there."""
         code = linecache.getline(self.path, self.number).strip()
-        in_file = "" if _is_cell(self.path) else f"{Path(self.path).name}, line {self.number}, "
-        return f"{in_file}in {self.function}(){f': {code}' if code else ''}"
+        in_file = "" if _is_cell(self.path) else f"{Path(self.path).name}, line {self.number}"
+        inside = "" if self.function.startswith("<") else f"in {self.function}()"
+        return ": ".join(filter(None, (", ".join(filter(None, (in_file, inside))), code)))
 
 
 def running_line(names: Mapping[int, str]) -> SourceLine:
