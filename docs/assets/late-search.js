@@ -1,17 +1,25 @@
-// The theme loads its search, larger than most pages, with every page. Let it wait until a search starts.
+// The theme loads its search, larger than most pages, with every page. Let it wait until a search starts; and with it what
+// takes the place of its worker on file://.
 (() => {
+  const here = document.currentScript.src;
   const started = new Promise((start) => {
     document.addEventListener("focusin", (event) => {
       if (event.target.matches?.("[data-md-component=search-query]")) start();
     });
   });
 
-  const { Worker } = window; // on file:// that of iframe-worker.js
+  const { Worker } = window;
+  const kind = started.then(() => location.protocol !== "file:" ? Worker : new Promise((done) => {
+    const script = document.createElement("script");
+    script.src = here.replace("late-search", "iframe-worker");
+    script.onload = () => done(window.rvFrameWorker);
+    document.head.append(script);
+  }));
   window.Worker = class extends EventTarget {
     constructor(url) {
       super();
-      this.worker = started.then(() => {
-        const worker = new Worker(url);
+      this.worker = kind.then((Kind) => {
+        const worker = new Kind(url);
         worker.addEventListener("message", ({ data }) => this.dispatchEvent(new MessageEvent("message", { data })));
         return worker;
       });

@@ -1,10 +1,27 @@
 """Which scripts a page with live figures gets, and where they stand."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tools.site import live
+from rnnvanish import templates
+from rnnvanish.templates.words import words
+from tools.site import extras, live
+
+ASSETS = Path(__file__).resolve().parents[2] / "docs/assets"
+TEMPLATES = Path(templates.__file__).parent
+SCRIPTS = 70_000  # bytes, uncompressed, of our own, for a page
+#: Every page with a figure that computes in the browser.
+FIGURED = [
+    page
+    for page in sorted([*ASSETS.parent.rglob("*.py"), *ASSETS.parent.rglob("*.md")])
+    if any(f"<{element}" in page.read_text(encoding="utf-8") for element in live.elements(ASSETS))
+]
+EVERYWHERE = {"words.js", "draw.js", "site.js", "save.js", "late-search.js"}
+#: What other scripts a page gets, by what its source says.
+WHERE = {"Predict first": "guess.js", "plots.slider(": "slider.js", "<rv-table": "table.js", "hide-input": "code.js"}
 
 PAGE = (
     '<head></head><rv-a></rv-a><p>between</p><rv-b></rv-b><rv-a></rv-a><script src="../assets/words.js" defer></script>'
@@ -45,7 +62,7 @@ def test_each_script_stands_once_right_after_the_first_figure_that_needs_it(asse
 
 
 def test_a_list_of_choices_is_a_question_before_the_fold_below_it_has_its_place():
-    made = live.put('<ol data-right="1"><li>A</li></ol><details>', Path(__file__).resolve().parents[2] / "docs/assets")
+    made = live.put('<ol data-right="1"><li>A</li></ol><details>', ASSETS)
     assert made.index("</ol>") < made.index("assets/guess.js") < made.index("<details>")
 
 
@@ -71,3 +88,45 @@ def test_a_link_that_sets_a_figure_needs_that_figure():
     assert links == {"a-heading": "#a-heading"}  # which MkDocs looks for itself
     with pytest.raises(live.LiveError, match="figure of the id 'rce'"):
         live.settle({"rce.lag=10": "#rce.lag=10"}, {"race"})
+
+
+def fetched_in_time(script, page):
+    """The scripts that a figure asks `rv.later` for, once a reader has scrolled to it."""
+    code = (ASSETS / script).read_text(encoding="utf-8")
+    lists = re.findall(r"(?:ENGINE = |rv\.later\(\w+, )\[([^].]*)\]", code)
+    names = {name for each in lists for name in re.findall(r'"(\w+)"', each)}
+    names |= {name for name in re.findall(r'\[\.\.\.ENGINE, "(\w+)"\]', code) if f'kind="{name}"' in page}
+    return {f"live/{name}.js" for name in names}
+
+
+def sent(script):
+    """Bytes of a script as it is sent."""
+    if script == "words.js":
+        return len(f"window.rvWords = {json.dumps(words()['script'], ensure_ascii=False)};\n".encode())
+    here = ASSETS / script
+    return len(extras.shortened(here if here.exists() else TEMPLATES / script).encode())
+
+
+@pytest.mark.parametrize("figured", FIGURED, ids=lambda page: page.name)
+def test_all_that_a_page_has_loaded_once_it_was_scrolled_through_is_light(figured):
+    page = figured.read_text(encoding="utf-8")
+    loaded = set(EVERYWHERE)
+    for mark, script in WHERE.items():
+        loaded.update(live.ordered(ASSETS, script) if mark in page else ())
+    for name in set(re.findall(r"<rv-(\w+)", page)):
+        loaded.update(live.scripts(ASSETS, name) if f"rv-{name}" in live.elements(ASSETS) else ())
+    for script in [each for each in loaded if each.startswith("live/")]:
+        loaded |= fetched_in_time(script, page)
+    weight = {script: sent(script) for script in sorted(loaded)}
+    assert sum(weight.values()) <= SCRIPTS, weight
+
+
+def test_what_a_figure_fetches_in_time_is_found():
+    assert "live/numbers.js" in fetched_in_time("live/figures/gate.js", "")
+    assert "live/attention.js" in fetched_in_time("live/figures/race.js", '<rv-race kind="attention">')
+    assert "live/attention.js" not in fetched_in_time("live/figures/race.js", '<rv-race kind="lstm">')
+    assert "live/single.js" in fetched_in_time("live/figures/strip.js", "")
+    lazy = [
+        each for each in (ASSETS / "live").rglob("*.js") if "rv.later(" in each.read_text() and each.stem != "later"
+    ]
+    assert all(fetched_in_time(each.relative_to(ASSETS).as_posix(), "") for each in lazy)

@@ -131,6 +131,7 @@
         if (made.element) (control.below ? below : this.form).append(made.element);
       }
       below.append(this.button(words.reset, () => this.reset()));
+      this.told = [...this.childNodes]; // what is read without a script
       this.replaceChildren(this.picture, this.form, this.said, below);
       if (this.rows || this.python) this.fold();
       this.width = this.picture.clientWidth || 600;

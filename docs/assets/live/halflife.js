@@ -6,13 +6,7 @@ globalThis.rv ||= {};
 // gradient beside that at the end, geometric mean over the sequences whose end has one. The loss has to read the end alone.
 rv.gain = (net, index = net.layers - 1) => {
   const { dH, dC } = net.layer(index), { batch, units, steps, timeSkip, timeWeight } = net;
-  const norms = (part) =>
-    Float64Array.from({ length: (steps + 1) * batch }, (_, row) => {
-      let most = 0, sum = 0; // as parts of the largest, whose square does not underflow
-      for (let i = row * units; i < (row + 1) * units; i++) most = Math.max(most, Math.abs(part[i]));
-      if (most) for (let i = row * units; i < (row + 1) * units; i++) sum += (part[i] / most) ** 2;
-      return most * Math.sqrt(sum);
-    });
+  const norms = (part) => Float64Array.from({ length: (steps + 1) * batch }, (_, row) => rv.norm(part, row * units, units));
   const h = norms(dH), c = dC ? norms(dC) : null;
   // What is kept for a skip through time is a part of the state: an output that is `age` steps old at step t has its say at
   // step t - age + timeSkip alone, times the weight of the skip.

@@ -8,6 +8,13 @@ globalThis.rv ||= {};
     readout: ["softmax", "logistic", "linear"],
     answers: ["last", "every"],
   };
+  // The norm of `count` numbers from `at` on, as parts of the largest, whose square does not underflow.
+  rv.norm = (of, at, count) => {
+    let most = 0, sum = 0;
+    for (let i = at; i < at + count; i++) most = Math.max(most, Math.abs(of[i]));
+    if (most) for (let i = at; i < at + count; i++) sum += (of[i] / most) ** 2;
+    return most * Math.sqrt(sum);
+  };
   rv.PIECE = 400000; // multiplications of a piece of work, where it can be cut: a millisecond, four on a phone
 
   // One layer over time. At [t][sequence][unit]: H and C, the states after step t (t = 0: the initial one), and dH and
@@ -107,6 +114,12 @@ globalThis.rv ||= {};
         at = end;
       }
       for (const { weights } of this._layers) weights.slope?.fill(0.25);
+    }
+
+    // Weights of all layers, drawn evenly within 1/√units as torch.nn's layers are, in the order of `names`.
+    drawLayers(random, names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]) {
+      const bound = 1 / Math.sqrt(this.units);
+      for (const { weights } of this._layers) for (const name of names) random.fillUniform(weights[name], -bound, bound);
     }
 
     // The states of a layer after each step, and the gradients by them.
@@ -252,13 +265,8 @@ globalThis.rv ||= {};
     // with a loss of its own. `to` is filled, or made.
     sizes(to = new Float64Array(this.steps + 1), index = this.layers - 1) {
       const { dH, dC } = this._layers[index], { batch, units, steps } = this, count = batch * units;
-      for (let t = 0; t <= steps; t++) {
-        let most = 0, sum = 0; // as parts of the largest, whose square does not underflow
-        const parts = [dH, dC].filter(Boolean).map((d) => d.subarray(t * count, (t + 1) * count));
-        for (const part of parts) for (let i = 0; i < count; i++) most = Math.max(most, Math.abs(part[i]));
-        for (const part of most > 0 ? parts : []) for (let i = 0; i < count; i++) sum += (part[i] / most) ** 2;
-        to[t] = most * Math.sqrt(sum * batch); // the loss is a mean, of which each sequence has 1 / batch
-      }
+      for (let t = 0; t <= steps; t++) // the loss is a mean, of which each sequence has 1 / batch
+        to[t] = Math.hypot(rv.norm(dH, t * count, count), dC ? rv.norm(dC, t * count, count) : 0) * Math.sqrt(batch);
       return to;
     }
   };

@@ -5,6 +5,7 @@ globalThis.rv ||= {};
 // `options` are those of rv.Network. Returns the network, and the rv.Twister with which to draw on.
 rv.plain = (seed, options) => {
   const net = new rv.Network({ cell: "Elman", ...options }), random = new rv.Twister(seed), bound = 1 / Math.sqrt(net.units);
-  for (const name in net.weights) if (!name.startsWith("slope")) random.fillUniform(net.weights[name], -bound, bound);
+  net.drawLayers(random);
+  for (const name of ["out.weight", "out.bias"]) random.fillUniform(net.weights[name], -bound, bound);
   return { net, random };
 };

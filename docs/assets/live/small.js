@@ -4,19 +4,12 @@ globalThis.rv ||= {};
 
 (() => {
   const FEATURES = 3, UNITS = 32, BATCH = 8;
-  const NAMES = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"];
-
-  // The weights of torch.nn.RNN, LSTM or GRU, in their order, without a read-out.
-  rv.drawLayer = (net, random, names = NAMES) => {
-    const bound = 1 / Math.sqrt(net.units);
-    for (const name of names) random.fillUniform(net.weights[name], -bound, bound);
-  };
 
   // Small(seed, steps): a torch.nn.RNN that guesses a number from noise. `scale` times its recurrent weights.
   rv.small = (seed, steps, scale = 1) => {
     const shape = { cell: "Elman", inputs: FEATURES, units: UNITS, steps, batch: BATCH, outputs: 1, readout: "linear" };
     const net = new rv.Network(shape), random = new rv.Twister(seed, true);
-    rv.drawLayer(net, random);
+    net.drawLayers(random);
     random.single = false; // the rest are doubles
     random.fillNormal(net.weights["out.weight"]);
     for (let i = 0; i < UNITS; i++) net.weights["out.weight"][i] /= Math.sqrt(UNITS);

@@ -32,16 +32,11 @@ globalThis.rv ||= {};
     random.fillUniform(weight, -bound, bound);
     if (bias) random.fillUniform(bias, -1 / Math.sqrt(inputs), 1 / Math.sqrt(inputs));
   };
-  const layers = (net, random, names) => {
-    const bound = 1 / Math.sqrt(net.units);
-    for (const { weights } of net._layers) for (const name of names) random.fillUniform(weights[name], -bound, bound);
-  };
   const readout = (net, random) => linear(random, net.units, net.weights["out.weight"], net.weights["out.bias"]);
   // The layers of a Recurrent, each after torch.nn.Linear's own draws, which are thrown away; then the read-out.
   const learner = (net, random) => {
-    const bound = 1 / Math.sqrt(net.units), names = ["weight_ih", "bias_ih", "weight_hh", "bias_hh"];
-    for (const { weights } of net._layers)
-      for (const name of [...names, ...names]) random.fillUniform(weights[name], -bound, bound);
+    const names = ["weight_ih", "bias_ih", "weight_hh", "bias_hh"];
+    net.drawLayers(random, [...names, ...names]);
     readout(net, random);
   };
   const attention = (net, random) => {
@@ -60,7 +55,7 @@ globalThis.rv ||= {};
     },
     // torch.manual_seed(seed), then torch.nn.RNN, LSTM or GRU(inputs, units, layers), then nn.Linear(units, outputs).
     module(net, random) {
-      layers(net, random, ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]);
+      net.drawLayers(random);
       readout(net, random);
     },
     // Glorot(): all weights of a gate from U(-b, b), b = √(6 / (inputs + outputs)).

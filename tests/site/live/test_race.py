@@ -142,3 +142,17 @@ def test_figures_that_share_what_they_compute_with_both_get_it(page_with):
     seen = page_with(content, ["figures/gate", "figures/race", "figures/beam"])
     seen.page.wait_for_function("it.results && race.runs.length && beam.row", timeout=60_000)
     assert not seen.complaints
+
+
+def test_a_figure_that_nobody_came_near_prints_what_is_read_without_a_script(page_with):
+    far = '<div style="height: 3000px"></div><rv-gate id="it" cells="LSTM"><p>Read without a script.</p></rv-gate>'
+    page = page_with(far, ["figures/gate"]).page
+    assert not page.query_selector("rv-gate p:text('Read without a script.')")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.is_visible("text=Read without a script.") and not page.is_visible(".rv-picture")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not page.query_selector("text=Read without a script.") and page.is_visible(".rv-picture")
+    page.evaluate("it.scrollIntoView()")
+    page.wait_for_function(READY["gate"], timeout=60_000)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.is_visible(".rv-picture") and not page.query_selector("text=Read without a script.")

@@ -1,4 +1,4 @@
-// <rv-beam>: every past state is a page on a wall; a torch is aimed at one. How much gradient gets there along the row of
+// <rv-beam>: every past state is a page on a wall; a lamp is aimed at one. How much gradient gets there along the row of
 // people, and how much by attention, before training.
 // needs: figure shares strip later
 "use strict";
@@ -86,7 +86,7 @@
         svg("text", { x: width / 2, y: ground + 16 }, `wall: ${((length * (length + 1)) / 2).toLocaleString("en")} looks`),
       );
       this.drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      this.drawing.setAttribute("aria-label", `${length} pages in a row and on a wall; a torch shines from the last at page ${page}`);
+      this.drawing.setAttribute("aria-label", `${length} pages in a row and on a wall; a lamp shines from the last at page ${page}`);
     }
 
     says() {

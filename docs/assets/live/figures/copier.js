@@ -13,9 +13,8 @@
   const network = (kind) => {
     const shape = { cell: "Elman", activation: KINDS[kind], inputs: 1, units: UNITS, steps: STEPS, batch: BATCH, outputs: 1, readout: "linear" };
     const net = new rv.Network(shape), random = new rv.Twister(0, true);
-    const names = ["weight_ih_l0", "bias_ih_l0", "weight_hh_l0", "bias_hh_l0"];
-    rv.drawLayer(net, random, names); // thrown away: torch.nn.Linear draws, too
-    rv.drawLayer(net, random, names);
+    const names = ["weight_ih", "bias_ih", "weight_hh", "bias_hh"];
+    net.drawLayers(random, [...names, ...names]); // the first are thrown away: torch.nn.Linear draws, too
     random.single = false;
     rv.orthogonal(net.weights.weight_hh_l0, UNITS, UNITS, random);
     net.weights.slope_l0?.fill(1); // a straight line

@@ -1,5 +1,5 @@
 // <rv-gate>: how far a gate is open at the start, and how much of the gradient comes through; `cells` names one cell or two.
-// needs: figure shares later
+// needs: ../chart figure shares later
 "use strict";
 
 (() => {

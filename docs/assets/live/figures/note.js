@@ -13,7 +13,7 @@
 
   const random = new rv.Twister(SEED, true);
   const drawn = new rv.Network({ cell: "Elman", inputs: SIZE, units: UNITS, steps: 1, batch: 1 });
-  rv.drawLayer(drawn, random);
+  drawn.drawLayers(random);
   random.single = false;
   const vectors = random.fillNormal(new Float64Array(2 * STEPS * SIZE)); // of both sentences
 

@@ -1,6 +1,6 @@
 // <rv-plateau>: a walk in fog, downhill from where a small network stands still, over a slice of its own loss: the plane through
 // the start and the end of the walk in steps of one length, and the place between them that lies furthest aside.
-// needs: figure slices later
+// needs: ../chart figure slices later
 "use strict";
 
 (() => {

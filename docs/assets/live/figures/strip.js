@@ -1,6 +1,6 @@
 // <rv-strip>: how much of the gradient at the end reaches each step, for a network and for one twice as wide; hatched where
 // single precision has nothing left but zero.
-// needs: ../draw figure halflife network numbers shades shares sheet slices small
+// needs: ../draw figure halflife later network numbers shades shares sheet slices small
 "use strict";
 
 (() => {
@@ -10,38 +10,25 @@
   const MODULES = { Elman: "nn.RNN", LSTM: "nn.LSTM", GRU: "nn.GRU" };
   const NAMES = { Elman: "a plain network", LSTM: "an LSTM", GRU: "a GRU" };
   const SOFTWARE = { torch: "PyTorch", keras: "Keras" };
-  const { html, svg } = window.rvDraw;
-
-  // Few need Keras' start and single precision: they come when somebody does. True once a script is there, false if it failed.
-  const here = document.currentScript.src, found = {};
-  const there = (name) => {
-    if (!(name in found)) {
-      found[name] = undefined;
-      const come = (yes) => () => (found[name] = yes);
-      document.head.append(html("script", { src: new URL(`../${name}.js`, here).href, onload: come(true), onerror: come(false) }));
-    }
-    return found[name];
-  };
+  const { svg } = window.rvDraw;
 
   // What rnnvanish's workbench measures: floats are drawn, and computed with in double precision, or as they are.
   const network = ({ cell, start, length, seed }, units, single) => {
     const net = new rv.Network({ cell, inputs: 1, units, steps: length + 1, batch: BATCH, outputs: 1, readout: "linear", single });
     const random = new rv.Twister(seed, true);
-    rv.drawLayer(net, random);
+    net.drawLayers(random);
     if (start === "keras") rv.starts.keras(net, random);
     net.x.set(random.fillNormal(new Float32Array(net.x.length)));
     return rv.sumLast(net);
   };
 
-  // One of the two strips, in pieces.
-  function* measure(state, units) {
-    while (state.start === "keras" && ["orthogonal", "starts"].map(there).includes(undefined)) yield;
+  // One of the two strips, in pieces; null where it waits for a script.
+  function* measure(figure, state, units) {
     const net = network(state, units, false);
     yield* net.pieces();
     const gain = rv.gain(net), made = { units, gain, halfLife: rv.halfLife(gain), zero: 0 };
-    const small = Math.min(...gain) < SMALLEST;
-    while (small && there("single") === undefined) yield;
-    if (small && there("single")) {
+    if (Math.min(...gain) < SMALLEST) {
+      if (!rv.later(figure, ["single"])) return null; // few need it: all is computed anew once it is there
       const rough = network(state, units, true);
       yield* rough.pieces();
       made.zero = rough.sizes().slice(1).findIndex((size) => size > 0); // the steps before this one get nothing
@@ -79,13 +66,14 @@
     compute() {
       this.stop?.();
       const state = { ...this.state };
-      const both = function* () {
-        return [yield* measure(state, state.units), yield* measure(state, 2 * state.units)];
+      if (state.start === "keras" && !rv.later(this, ["orthogonal", "starts"])) return; // few choose it
+      const both = function* (figure) {
+        return [yield* measure(figure, state, state.units), yield* measure(figure, state, 2 * state.units)];
       };
-      const work = both();
+      const work = both(this);
       let done;
       this.stop = rv.slices(() => !(done = work.next()).done, (last) => {
-        if (!last) return;
+        if (!last || done.value.includes(null)) return;
         Object.assign(this, { shown: state, strips: done.value });
         this.draw();
         this.tell();

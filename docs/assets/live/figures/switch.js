@@ -1,6 +1,6 @@
 // <rv-switch>: a unit that keeps what it was set to while it is shaken, and how little of its gradient is left. The gradient
 // is added up in powers of ten: no number that a computer keeps holds it.
-// needs: figure numbers
+// needs: figure numbers sheet
 "use strict";
 
 (() => {
@@ -23,7 +23,7 @@
     shown = STEPS;
 
     build(picture) {
-      this.drawing = svg("svg", { role: "img" });
+      this.drawing = svg("svg");
       this.drawing.addEventListener("click", (event) => {
         if (event.target.closest(".rv-lever")) this.set({ set: this.state.set === "up" ? "down" : "up" });
       });
@@ -84,12 +84,7 @@
         svg("rect", { x: 24, y: 28, width: 30, height: HIGH - 36, rx: 6, style: "fill: none; stroke: var(--rv-quiet)" }),
         svg("rect", { x: 26, y: py(state) * 0.58 + 17, width: 26, height: 38, rx: 5, style: "fill: var(--rv-c0)" }),
       );
-      const defs = svg("defs");
-      const hatch = svg("pattern", { id: `${this.id}-hatch`, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
-      hatch.append(svg("path", { d: "M0 0V7", stroke: "currentColor", "stroke-width": 1.4, opacity: 0.5 }));
-      defs.append(hatch);
-      this.drawing.replaceChildren(
-        defs,
+      const parts = [
         lever,
         text(left, 12, "shaken 1,000 times"),
         svg("path", { d: `M${left} ${py(0)}H${width}`, class: "rv-at" }),
@@ -98,17 +93,15 @@
         text(width, py(-1) - 14, "down", { "text-anchor": "end", class: "rv-over" }),
         text(0, meter - 22, `gradient that is left: ${lost < 0.5 ? "all" : `1 in ${power(Math.round(lost))}`}`, { style: "font-weight: 600" }),
         svg("rect", { x: 0, y: meter - 12, width, height: 20, style: "fill: none; stroke: var(--rv-line)" }),
-        svg("rect", { x: at(FORMATS[1][0]), y: meter - 12, width: width - at(FORMATS[1][0]), height: 20, style: `fill: url(#${this.id}-hatch)` }),
+        rv.hatch(at(FORMATS[1][0]), meter - 12, width - at(FORMATS[1][0]), 20),
         svg("rect", { x: 0, y: meter - 12, width: at(lost), height: 20, style: "fill: var(--rv-c1)", opacity: 0.75 }),
         ...FORMATS.flatMap(([powers, said], i) => [
           svg("path", { d: `M${at(powers)} ${meter - 12}V${meter + 28 - 14 * i}`, stroke: "currentColor" }),
           text(at(powers) + 4, meter + 38 - 14 * i, `${power(powers).replace("10", "10⁻")}: ${said}`),
         ]),
         text(width, meter + 56, "no number that a computer keeps", { "text-anchor": "end" }),
-      );
-      this.drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      this.drawing.style.height = `${height}px`;
-      this.drawing.setAttribute("aria-label", `A switch that was set ${this.state.set}, its path over ${shown} shakes, and a meter of its gradient`);
+      ];
+      rv.sheet(this.drawing, width, height, parts, `A switch that was set ${this.state.set}, its path over ${shown} shakes, and a meter of its gradient`);
     }
 
     says() {
