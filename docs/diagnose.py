@@ -174,6 +174,7 @@ plots.say(
 # - [A cell of your own](guides/custom_cell.py).
 # - [A loop over time](guides/loop.py) that you wrote yourself.
 # - [A loop that is not over time](guides/not_over_time.py): one block again and again.
+# - [The gradient of a weight](guides/weight_gradient.py), and what each step adds to it.
 # - [A loss that is nan](guides/nan.py).
 #
 # Faults that have a name stand first in the report, under **FOUND**: a closed gate, an input so large that nothing
