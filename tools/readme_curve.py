@@ -15,13 +15,13 @@ from rnnvanish.probes.curve import Curve
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs/assets/readme"
 STEPS = 100
-TITLE = "How much of the gradient arrives so many steps back from the end"
+TITLE = "How much of the gradient arrives, by steps back"
 #: Text, lines of the scale, and the two curves.
 COLOURS = {
     "light": ("#24292f", "#d0d7de", "#b3261e", "#1a5fa8"),
     "dark": ("#e6edf3", "#3d444d", "#ff8f85", "#79b8ff"),
 }
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 324, 64, 700, 48, 290
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 310, 64, 500, 44, 274
 LOWEST = -20  # decades
 
 
@@ -45,7 +45,7 @@ def drawing(before: Curve, after: Curve, scheme: str) -> str:
     )
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" fill="{ink}"'
     parts = [
-        f'{head} font-family="system-ui, sans-serif" font-size="15">',
+        f'{head} font-family="system-ui, sans-serif" font-size="16">',
         f"<title>{TITLE}</title>",
         f"<desc>{says}</desc>",
         f'<text x="{LEFT}" y="24" font-weight="600">{TITLE}</text>',
@@ -57,12 +57,13 @@ def drawing(before: Curve, after: Curve, scheme: str) -> str:
     for lag in (*range(0, STEPS - 1, 20), STEPS - 1):
         parts.append(f'<text x="{_x(lag)}" y="{BOTTOM + 22}" text-anchor="middle">{lag}</text>')
     for curve, colour, (lag, decade), name in (
-        (after, second, (34, -2.2), f"with Chrono(span={STEPS})"),
-        (before, first, (42, -7.8), "as PyTorch starts it"),
+        (after, second, (36, -2.3), f"with Chrono(span={STEPS})"),
+        (before, first, (46, -6.9), "as PyTorch starts it"),
     ):
         parts.append(f'<polyline points="{_points(curve)}" fill="none" stroke="{colour}" stroke-width="3"/>')
-        label = f"{name}: half is lost every {in_words(curve.half_life)} steps"
-        parts.append(f'<text x="{_x(lag)}" y="{_y(decade)}" fill="{colour}">{label}</text>')
+        for down, line in enumerate((name, f"half is lost every {in_words(curve.half_life)} steps")):
+            y = f"{_y(decade) + 20 * down:.1f}"
+            parts.append(f'<text x="{_x(lag)}" y="{y}" fill="{colour}">{line}</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 
