@@ -90,5 +90,54 @@ plots.embed(drawn(after), name="the example with open gates", digits=6)
 #
 # What is not a number is hatched: the number format ends there.
 #
+# ## A whole training
+#
+# A report is one moment. `watch` looks all along: one line around a loop of your own. This network reads 16 knocks. Was the
+# first one loud or soft?
+
+# %%
+from rnnvanish import watch
+
+
+class Listener(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru, self.head = nn.GRU(1, 24, batch_first=True), nn.Linear(24, 1)
+
+    def forward(self, knocks):
+        return self.head(self.gru(knocks)[0][:, -1])
+
+
+torch.manual_seed(0)
+listener = Listener()
+optimizer = torch.optim.Adam(listener.parameters(), lr=1e-2)
+with watch(listener, every=10, on_alert=print) as watching:
+    for step in range(300):
+        knocks = 0.3 * torch.randn(32, 16, 1)
+        knocks[:, 0, 0] += 2 * torch.randint(2, (32,)) - 1
+        loss = (listener(knocks)[:, 0] - knocks[:, 0, 0].sign()).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step % 50 == 0:
+            print(f"step {step}: loss {loss.item():.2f}")
+
+# %% tags=["remove-cell"]
+assert [(alert.verdict, alert.step < 150) for alert in watching.alerts] == [("vanishing", True), ("healthy", True)]
+
+# %% [markdown]
+# The loss stands still for a long time, and the memory grows meanwhile. Below, a column is a moment of the training, and down
+# is back in time. Light is much, dark is next to nothing.
+
+# %%
+watching.history
+
+# %% [markdown]
+# `diagnose(listener, knocks).to_html("report.html", history=watching.history)` puts this picture into a report's own page. With
+# Lightning, `RetentionMonitor` keeps the same `history`. To keep it and open it again: `history.to_json("history.json")` and
+# `History.from_json("history.json")`.
+#
+# ## The report's own page
+#
 # The same drawings are on the page that `rnnvanish diagnose --out report` writes beside the JSON. That page needs no net
 # and no other file. What each field of the JSON says: [Guide: the report in your own tests](guides/report.py).

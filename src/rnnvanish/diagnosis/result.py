@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.console import RenderableType
 
+    from rnnvanish.monitor.history import History
+
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
@@ -166,11 +168,17 @@ class Diagnosis:
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
         return text if path is None else write_whole(path, text + "\n")
 
-    def to_html(self, path: str | Path) -> Path:
-        """Write the report as one page that needs nothing else."""
+    def to_html(self, path: str | Path, history: "History | None" = None) -> Path:
+        """Write the report as one page that needs nothing else.
+
+        Args:
+            path: The file.
+            history: A training of the model, as `watch` or `RetentionMonitor` keeps it: its picture stands in the report.
+        """
         from rnnvanish.diagnosis.report.page import to_html
 
-        return write_whole(path, to_html(self.contents(full=True)))
+        training = "" if history is None else history._repr_html_()
+        return write_whole(path, to_html(self.contents(full=True), training))
 
     def plot(self) -> "Axes":
         """Draw the curves with matplotlib."""

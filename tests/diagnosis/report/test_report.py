@@ -24,6 +24,7 @@ from rnnvanish.diagnosis.fault import Finding
 from rnnvanish.diagnosis.report.page import to_html
 from rnnvanish.diagnosis.report.svg import BOTTOM, LEFT, RIGHT, TOP, drawing
 from rnnvanish.diagnosis.report.text import to_text
+from rnnvanish.monitor.history import History
 from rnnvanish.numerals import one_in
 from rnnvanish.probes import Curve
 
@@ -338,3 +339,15 @@ def test_the_interval_is_drawn_where_it_is_finite():
     drawn = drawing(Curve(torch.arange(3), gain, low=gain / 2, high=torch.tensor([2.0, math.inf, 0.4])))
     (points,) = re.findall(r'class="band" points="(.*?)"', drawn)
     assert len(points.split()) == 5
+
+
+def test_the_page_shows_a_training_that_is_handed_over(diagnosis, tmp_path):
+    history = History("<b>")
+    history.add(7, {"<i>": Curve(torch.arange(3), torch.tensor([1.0, 0.1, 0.01]))})
+    page = diagnosis.to_html(tmp_path / "with.html", history=history).read_text()
+    section = page.partition("<h2>While it was trained</h2>")[2].partition("</section>")[0]
+    assert "1 layer at 1 of the backward passes up to 7" in section
+    assert section.count('src="data:image/png;base64,') == 1
+    assert "&lt;i&gt;: half-life" in section
+    assert "<i>" not in section
+    assert "While it was trained" not in diagnosis.to_html(tmp_path / "without.html").read_text()

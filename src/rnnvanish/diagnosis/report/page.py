@@ -19,13 +19,16 @@ from rnnvanish.templates import REPORT_FIGURES, render
 DIGITS = 6
 
 
-def to_html(contents: Contents) -> str:
-    """Write the whole page: the answer first, and what was measured besides folded."""
+def to_html(contents: Contents, training: str = "") -> str:
+    """Write the whole page: the answer first, and what was measured besides folded; `training` is the picture of one, HTML."""
     curves = [layer.curve for layer in contents.layers]
     places = {id(curve): place for place, curve in enumerate(curves)}
+    from markupsafe import Markup
+
     page = render(
         "report.html",
         contents=contents,
+        training=Markup(training),
         data=[_drawn(layer) for layer in contents.layers],
         place=lambda curve: places[id(curve)],
         scripts=[*REPORT_FIGURES, "report.js"],
