@@ -26,7 +26,7 @@ addEventListener("DOMContentLoaded", () => { // draw.js and commit-chart.js have
       this.data = JSON.parse(this.querySelector("script").textContent);
       this.words = this.data.words;
       this.build();
-      this.start();
+      this.start().then(() => (this.dataset.ready = ""));
       addEventListener("hashchange", () => this.start());
       new ResizeObserver(() => this.lines && this.draw()).observe(this);
     }
