@@ -21,7 +21,7 @@ COMMAND = OPTIONS.split()
 #: Where it is killed: before or after a call of one of these, and within the calls that follow.
 MOMENTS = [
     (Learner, "training_step"), (Learner, "validation_step"), (Learner, "configure_gradient_clipping"),
-    (WholeCheckpoints, "save_checkpoint"), (checkpoints.os, "replace"), (MetricsLogger, "log_metrics"), (RunFolder, "finish"),
+    (WholeCheckpoints, "save_checkpoint"), (checkpoints, "put_in_place"), (MetricsLogger, "log_metrics"), (RunFolder, "finish"),
 ]  # fmt: skip
 
 
