@@ -52,7 +52,7 @@ def test_the_numbers_of_a_figure_are_those_that_it_draws(visit, sample):
 def test_lines_marks_and_bars_have_numbers():
     from matplotlib.figure import Figure
 
-    numbers = runpy.run_path(str(ROOT / "tools/site/kernel/startup/figure_numbers.py"))["numbers"]
+    numbers = runpy.run_path(str(ROOT / "tools/site/kernel/figure_numbers.py"))["numbers"]
     figure = Figure()
     axes = figure.subplots()
     axes.set(xlabel="steps", ylabel="left, in all")

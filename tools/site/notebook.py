@@ -21,7 +21,7 @@ from rnnvanish.templates.words import words
 #: What the colours of `matplotlibrc` become: the ink of the page, its grid, its series.
 COLOURS = {"#010203": "currentColor", "#040506": "var(--rv-grid)"} | {f"#c0ffe{i}": f"var(--rv-c{i})" for i in range(5)}
 CODE = words()["code"]
-NUMBERS = "application/vnd.rnnvanish.numbers"  # what a figure draws, as CSV: kernel/startup/figure_numbers.py
+NUMBERS = "application/vnd.rnnvanish.numbers"  # what a figure draws, as CSV: kernel/figure_numbers.py
 LARGEST = 400_000  # characters of one output
 FIGURE = 'a figure needs words for those who cannot see it: start its cell with `# %% alt="Line chart: ..."`'
 

@@ -8,6 +8,8 @@
 # %% tags=["hide-input"] alt="Line chart: the part that is left falls from 1 to a third in ten steps." caption="What is left."
 import matplotlib.pyplot as plt
 
+numbers = csv = io = None  # a page may use any name
+
 plt.plot([0.9**k for k in range(11)], label="left")
 plt.legend();
 

@@ -3,7 +3,8 @@
 import csv
 import io
 
-from IPython import get_ipython
+from IPython.core.formatters import BaseFormatter
+from traitlets import Unicode
 
 
 def _rows(axes):
@@ -45,21 +46,17 @@ def numbers(figure):
     return text.getvalue()
 
 
-def _register(shell):
-    from IPython.core.formatters import BaseFormatter
-    from traitlets import Unicode
+class Numbers(BaseFormatter):
+    """Asks the type itself: matplotlib's backend takes figures out of every list of types when it begins."""
 
-    class Numbers(BaseFormatter):
-        """Asks the type itself: matplotlib's backend takes figures out of every list of types when it begins."""
+    format_type = Unicode("application/vnd.rnnvanish.numbers")
 
-        format_type = Unicode("application/vnd.rnnvanish.numbers")
+    def __call__(self, shown):
+        """Return the numbers of a figure, None of anything else."""
+        return numbers(shown) if type(shown).__module__ == "matplotlib.figure" else None
 
-        def __call__(self, shown):
-            return numbers(shown) if type(shown).__module__ == "matplotlib.figure" else None
 
+def load_ipython_extension(shell):
+    """Give every output that is a figure its numbers."""
     formatter = Numbers(parent=shell.display_formatter)
     shell.display_formatter.formatters[formatter.format_type] = formatter
-
-
-if shell := get_ipython():
-    _register(shell)

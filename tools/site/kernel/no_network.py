@@ -14,5 +14,6 @@ def _refuse(event, arguments):
         raise PermissionError(f"pages are executed without a network, but this one asks for {host}: use data at hand")
 
 
-sys.addaudithook(_refuse)
-del sys
+def load_ipython_extension(shell):
+    """Refuse every address but this machine's."""
+    sys.addaudithook(_refuse)
