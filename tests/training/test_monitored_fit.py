@@ -1,13 +1,15 @@
 """RetentionMonitor beside what else steers a fit: checkpoints, early stopping, schedulers, loggers, several optimisers and processes."""
 
 import csv
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, wandb
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -110,17 +112,39 @@ def test_by_hand_and_with_accumulation(model, options):
     assert len(monitor.history.steps) > 3
 
 
-def test_loggers_show_the_same_names_and_tensorboard_the_picture(tmp_path):
+class StandIn:
+    """A run of Weights & Biases: keeps what Lightning's own logger hands to it."""
+
+    def __init__(self):
+        self.rows = []
+
+    def log(self, row):
+        self.rows.append(row)
+
+
+def wandb_logger(run, monkeypatch):
+    """Lightning's own, which needs nothing of the package but its run."""
+    for name, held in {"wandb": {}, "wandb.sdk": {}, "wandb.sdk.lib": {"RunDisabled": StandIn}}.items():
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**held))
+    monkeypatch.setitem(sys.modules, "wandb.wandb_run", SimpleNamespace(Run=StandIn))
+    monkeypatch.setattr(wandb, "_WANDB_AVAILABLE", True)
+    return wandb.WandbLogger(experiment=run)
+
+
+def test_loggers_show_the_same_names_and_tensorboard_the_picture(tmp_path, monkeypatch):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    written, board = CSVLogger(tmp_path), TensorBoardLogger(tmp_path)
-    monitor = RetentionMonitor(4)
-    _, trainer = fit(Plain, monitor, logger=[written, board], log_every_n_steps=1)
+    written, board, run = CSVLogger(tmp_path), TensorBoardLogger(tmp_path), StandIn()
+    monitor, loggers = RetentionMonitor(4), [written, board, wandb_logger(run, monkeypatch)]
+    _, trainer = fit(Plain, monitor, logger=loggers, log_every_n_steps=1)
     board.finalize("success")
     events = EventAccumulator(board.log_dir).Reload().Tags()
     with (Path(written.log_dir) / "metrics.csv").open() as file:
         names = {name for name in csv.DictReader(file).fieldnames if "retention" in name}
     assert names == {name for name in events["scalars"] if "retention" in name} == set(trainer.callback_metrics)
+    rows = [row for row in run.rows if not names.isdisjoint(row)]
+    assert {name for row in rows for name in row} == names | {"trainer/global_step"}
+    assert [row["trainer/global_step"] for row in rows] == [0, 4, 8]
     assert events["images"] == ["retention"]
     path = tmp_path / "history.json"
     monitor.history.to_json(path)
