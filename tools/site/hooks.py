@@ -33,6 +33,7 @@ import question
 import repository
 import sharing
 import slides
+import tried
 from catalogue import measured
 from catalogue import pages as catalogue
 from execute import digest, execute, set_up
@@ -159,6 +160,7 @@ def on_page_content(html, page, config, files):
     html = benchmarks.put(html, Path(config.config_file_path).parent)
     html = import_map.put(html, Path(config.config_file_path).parent / "src/rnnvanish")
     html = licences.put(html, Path(config.config_file_path).parent)
+    html = tried.put(html, Path(config.config_file_path).parent)
     html = measured.put(html, _notebooks.get(CURES, {}), get_relative_url(CURES.replace(".py", ".html"), page.url))
     html = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)  # Markdown knows no corner of a table
     if (words := files.get_file_from_path(WORDS)) and not UNEXPLAINED.fullmatch(page.file.src_uri):
