@@ -1,4 +1,4 @@
-"""Makes a release: packages that come out the same whoever builds them, and the tag. Publishes nothing.
+"""Makes a release: packages that come out the same when they are built again, and the tag. Publishes nothing.
 
 .venv/bin/python tools/release.py package   # dist/: wheel and sdist of the last commit, built twice, checked
 .venv/bin/python tools/release.py tag       # the tag of this version on the last commit
@@ -93,14 +93,8 @@ def dated(archive: bytes, epoch: int) -> bytes:
     ):
         for member in sorted(old.getmembers(), key=lambda each: each.name):
             content = old.extractfile(member) if member.isfile() else None
-            member.mtime, member.uid, member.gid, member.uname, member.gname, member.pax_headers = (
-                epoch,
-                0,
-                0,
-                "",
-                "",
-                {},
-            )
+            member.mtime, member.uid, member.gid = epoch, 0, 0
+            member.uname, member.gname, member.pax_headers = "", "", {}
             member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
             new.addfile(member, content)
     return gzip.compress(plain.getvalue(), mtime=epoch)
