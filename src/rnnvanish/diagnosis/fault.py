@@ -92,7 +92,7 @@ class Subject:
     ) -> "Subject":
         """What is diagnosed, with what `inputs` says of its batches where it is a DataLoader."""
         if isinstance(inputs, DataLoader):
-            batches = inputs if inputs.batch_size is not None else inputs.batch_sampler
+            batches = inputs.batch_sampler if inputs.batch_size is None and inputs.batch_sampler is not None else inputs
             sampler = getattr(batches, "sampler", None)
             known |= {
                 "batch_size": getattr(batches, "batch_size", None),

@@ -27,6 +27,16 @@ class Stateful(nn.Module):
         return self.head(output[:, -1])
 
 
+class OfTheClass(Stateful):
+    """Has no state of its own before its first run."""
+
+    state = None
+
+    def __init__(self):
+        super().__init__()
+        del self.state
+
+
 class Cell(nn.Module):
     def __init__(self):
         super().__init__()
@@ -49,7 +59,9 @@ def found(model, inputs):
 
 
 @pytest.mark.parametrize(
-    "make", [Stateful, lambda: Stateful("GRU", buffer=True), Cell], ids=["attribute", "buffer", "cell"]
+    "make",
+    [Stateful, lambda: Stateful("GRU", buffer=True), OfTheClass, Cell],
+    ids=["attribute", "buffer", "of the class", "cell"],
 )
 def test_of_a_shuffling_loader_it_is_a_fault_and_without_it_batches_do_not_touch(make):
     torch.manual_seed(0)
@@ -60,6 +72,15 @@ def test_of_a_shuffling_loader_it_is_a_fault_and_without_it_batches_do_not_touch
     assert "shuffles" in finding.seen
     assert finding.before > 0.001
     assert finding.after == 0
+
+
+def test_a_loader_of_whole_batches_shuffles_too():
+    torch.manual_seed(0)
+    batches = list(torch.randn(3, 4, 6, 2))
+    questions = [
+        found(Stateful(), DataLoader(batches, batch_size=None, shuffle=way))[0].question for way in (True, False)
+    ]
+    assert questions == [False, True]
 
 
 def test_the_change_is_that_of_two_runs_by_hand():

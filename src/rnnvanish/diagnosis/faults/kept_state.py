@@ -109,10 +109,13 @@ def _change(subject: Subject) -> float:
 def _forget(model: nn.Module) -> None:
     """Have a model begin every run with what its modules hold now."""
     kept = {name: _held(module) for name, module in model.named_modules()}
+    known = {name: set(vars(module)) for name, module in model.named_modules()}
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
 
     def begin(model: nn.Module, args: object) -> None:  # it may be that of a copy
         for name, module in model.named_modules():
+            for new in _held(module).keys() - known[name]:  # such as one that was the class's own before
+                del vars(module)[new]
             vars(module).update(map_tensors(kept[name], torch.clone))
         with torch.no_grad():
             for name, buffer in model.named_buffers():
