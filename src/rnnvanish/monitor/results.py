@@ -32,7 +32,7 @@ class Results:
     ) -> None:
         self.history, self.alerts, self.problems = history, list[Alert](), list[str]()
         self._on_alert, self._report = on_alert, report
-        self._verdicts: dict[str, str] = {}
+        self._verdicts: dict[str, tuple[str, int]] = {}  # and the reach
         self._said: set[str] = set()
 
     def add(self, step: int, curves: Mapping[str, Curve]) -> None:
@@ -42,9 +42,12 @@ class Results:
             self.say(f"{name} is left out of what is measured: it has a single step in a backward pass.")
         self.history.add(step, measured)
         for name, curve in measured.items():
-            before, self._verdicts[name] = self._verdicts.get(name, "healthy"), curve.verdict
+            (before, reach), lags = self._verdicts.get(name, ("healthy", 0)), len(curve.gain) - 1
+            if before == "vanishing" and curve.verdict == "healthy" and lags <= reach:
+                continue  # a shorter window says nothing of what vanishes beyond it
+            self._verdicts[name] = curve.verdict, curve.reach
             if curve.verdict != before:
-                alert = Alert(step, name, before, curve.verdict, curve.reach, len(curve.gain) - 1)
+                alert = Alert(step, name, before, curve.verdict, curve.reach, lags)
                 self.alerts.append(alert)
                 (self._on_alert or self.warn)(alert)
 
