@@ -238,7 +238,7 @@ assert off_by(policy, seen, begins, actions, chances, start) < 1e-5
 from rnnvanish import watch
 
 
-def train(carry=reset, in_update=None, shuffled=False, updates=80, beside=lambda policy: None):
+def train(carry=reset, in_update=None, shuffled=False, updates=70, beside=lambda policy: None):
     torch.manual_seed(0)
     policy, houses, state = Policy(carry), Houses(), torch.zeros(1, HOUSES, HIDDEN)
     optimizer = torch.optim.Adam(policy.parameters(), lr=2e-2)
@@ -270,7 +270,7 @@ def train(carry=reset, in_update=None, shuffled=False, updates=80, beside=lambda
 
 watches = []
 RUNS = {
-    "none": ("right", {"beside": lambda policy: watches.append(watch(policy, every=79, on_alert=str))}),
+    "none": ("right", {"beside": lambda policy: watches.append(watch(policy, every=69, on_alert=str))}),
     "never reset": ("never", {"carry": never}),
     "reset when played, never in the update": ("never", {"in_update": never}),
     "reset a step late": ("late", {"carry": late}),
