@@ -27,6 +27,15 @@ html: env ## build the site, every example executed, into site/
 site: html ## build the site and serve it on 127.0.0.1
 	$(BIN)/python tools/serve.py site $(PORT)
 
+markdown: env ## the executed pages as plain Markdown with what they show, for any generator, into .cache/markdown
+	$(BIN)/python -m tools.site.plain.export .cache/markdown
+
+html-elsewhere: markdown ## the site by another generator, Sphinx, into .cache/elsewhere/site; fails where something gets lost
+	$(PYTHON) -m venv .cache/elsewhere/env
+	.cache/elsewhere/env/bin/python -m pip install --quiet --constraint constraints.txt pip
+	.cache/elsewhere/env/bin/python -m pip install --quiet --group elsewhere
+	.cache/elsewhere/env/bin/python -m tools.site.plain.sphinx_site .cache/markdown .cache/elsewhere/site
+
 lint: env ## ruff, mypy, import-linter; workflows, issue forms and the citation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -108,4 +117,4 @@ publish-site: env ## the site as VERSION=... beside its other versions, pushed t
 
 clean: ## everything that was built, but not .venv
 	rm -rf site .cache .asv build src/*.egg-info
-.PHONY: help env html site lint test test-versions mutation claims reproduce bench-quick bench bench-compare bench-history bench-publish bench-noise bench-peers clean test-package comment address package release publish publish-site
+.PHONY: help env html site markdown html-elsewhere lint test test-versions mutation claims reproduce bench-quick bench bench-compare bench-history bench-publish bench-noise bench-peers clean test-package comment address package release publish publish-site

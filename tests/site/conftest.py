@@ -106,6 +106,18 @@ def sample(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def plain(sample, tmp_path_factory):
+    """The sample as plain Markdown, of what was executed for its site."""
+
+    def make(folder):
+        given = os.environ | {"PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"}
+        command = [sys.executable, "-m", "tools.site.plain.export", str(folder)]
+        subprocess.run(command, cwd=sample.parent / "project", env=given, check=True, capture_output=True)
+
+    return once(tmp_path_factory, "plain", make)
+
+
+@pytest.fixture(scope="session")
 def browser():
     path = find()
     if path is None:

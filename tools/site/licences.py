@@ -43,7 +43,9 @@ def installed(root: Path) -> dict[str, list[Installed]]:
     own = project["project"]
     asked = {"rnnvanish": own["dependencies"]}
     asked |= {f"[{extra}]": needs for extra, needs in own["optional-dependencies"].items() if extra != "all"}
-    groups = {name: needs for name, needs in project["dependency-groups"].items() if name not in ("dev", "peers")}
+    groups = {
+        name: needs for name, needs in project["dependency-groups"].items() if name not in ("dev", "peers", "elsewhere")
+    }
     seen: set[str] = set()
     return {
         kind: [each for brought_by, needs in wanted.items() for each in _closure(needs, brought_by, seen)]
