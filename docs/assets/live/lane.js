@@ -29,10 +29,10 @@ globalThis.rv ||= {};
     }
 
     *_train() {
-      const probe = this._probe();
+      const run = new rv.Run(this.options), probe = this._probe(run);
       yield* this._measure(probe);
       yield true;
-      const run = (this.run = new rv.Run(this.options));
+      this.run = run;
       while (!run.over) {
         if (!run.step(this._end)) yield false;
         else {
@@ -47,10 +47,9 @@ globalThis.rv ||= {};
     }
 
     // The same network on sequences of the test part, whose loss reads the last answer alone.
-    _probe() {
-      const { task: name, lag, seed, start, option } = this.options, task = rv.tasks[name], shape = task.shape(lag);
-      const net = new rv.Network({ ...this.options, ...shape, answers: "last", batch: SEQUENCES });
-      rv.draw(net, new rv.Twister(seed, true), start, option);
+    _probe({ task, shape, options: { seed }, net: { theta } }) {
+      const net = new rv.Network({ ...shape, answers: "last", batch: SEQUENCES });
+      net.theta.set(theta);
       const answers = shape.answers === "every" ? shape.steps : 1;
       const drawn = { x: net.x, y: new net.y.constructor(answers * SEQUENCES), steps: shape.steps, batch: SEQUENCES, inputs: shape.inputs };
       rv.batch(task, drawn, "test", seed);

@@ -55,14 +55,14 @@ globalThis.rv ||= {};
 
   rv.Network = class {
     constructor(options = {}) {
-      Object.assign(
-        this,
-        { cell: "LSTM", activation: "tanh", inputs: 1, units: 16, outputs: 2, steps: 40, batch: 32, layers: 1 },
-        { readout: "softmax", answers: "last", layerSkip: false, timeSkip: 0, timeWeight: 0.9, attention: false },
-        { scored: Infinity, tolerance: 0.04 }, // of "every" answer so many last ones, and within what, count as right
-        { single: false },
-        options,
-      );
+      const known = {
+        ...{ cell: "LSTM", activation: "tanh", inputs: 1, units: 16, outputs: 2, steps: 40, batch: 32, layers: 1 },
+        ...{ readout: "softmax", answers: "last", layerSkip: false, timeSkip: 0, timeWeight: 0.9, attention: false },
+        ...{ scored: Infinity, tolerance: 0.04 }, // of "every" answer so many last ones, and within what, count as right
+        single: false,
+      };
+      for (const name in options) rv.oneOf("option", name, Object.keys(known));
+      Object.assign(this, known, options);
       this.math = this.single ? rv.single : rv;
       this._check();
       this.Real = this.single ? Float32Array : Float64Array;

@@ -16,15 +16,17 @@ rv.Run = class {
       ...{ clip: options.clipValue ? 0 : 1, clipValue: 0, seed: 0, batch: 64, most: 2000, epoch: 100, every: 5 },
       ...options,
     };
-    const task = rv.tasks[given.task], optimizers = { adam: rv.Adam, sgd: rv.SGD };
-    rv.oneOf("task", given.task, Object.keys(rv.tasks));
-    rv.oneOf("optimizer", given.optimizer, Object.keys(optimizers));
-    if (!(given.lag >= task.least)) throw new RangeError(`lag: ${task.least} or more is needed, not ${given.lag}`);
+    const { task: name, lag, start, option, optimizer, rate, clip, clipValue, seed, most, epoch, every, ...shape } = given;
+    const task = rv.tasks[name], optimizers = { adam: rv.Adam, sgd: rv.SGD };
+    rv.oneOf("task", name, Object.keys(rv.tasks));
+    rv.oneOf("optimizer", optimizer, Object.keys(optimizers));
+    if (!(lag >= task.least)) throw new RangeError(`lag: ${task.least} or more is needed, not ${lag}`);
     this.options = given;
     this.task = task;
-    this.net = new rv.Network({ ...given, ...task.shape(given.lag) });
-    rv.draw(this.net, new rv.Twister(given.seed, true), given.start, given.option);
-    this.optimizer = new optimizers[given.optimizer](this.net, given.rate);
+    this.shape = { ...shape, ...task.shape(lag) }; // of the network
+    this.net = new rv.Network(this.shape);
+    rv.draw(this.net, new rv.Twister(seed, true), start, option);
+    this.optimizer = new optimizers[optimizer](this.net, rate);
     this.steps = 0;
     this.losses = [];
     this.tests = []; // {step, loss, right}
@@ -65,7 +67,7 @@ rv.Run = class {
   // Score the weights on 500 sequences that they have not seen, 50 at a time.
   *_test() {
     const { net, task, options } = this, { inputs, steps } = net, count = 500, some = 50;
-    this._tested ??= new rv.Network({ ...options, ...task.shape(options.lag), batch: some });
+    this._tested ??= new rv.Network({ ...this.shape, batch: some });
     const tested = this._tested, array = (like) => new like.constructor((like.length / some) * count);
     if (!this._unseen) {
       this._unseen = { inputs, steps, batch: count, x: array(tested.x), y: array(tested.y) };

@@ -159,6 +159,8 @@ def test_a_network_goes_in_pieces(engine):
 
 REFUSED = {
     "new rv.Network({ cell: 'RNN' })": "cell: one of Elman, LSTM, GRU is needed, not RNN",
+    "new rv.Network({ unit: 3 })": "option: one of cell, activation, inputs, units,",
+    "new rv.Run({ learningRate: 3 })": "option: one of cell,",
     "new rv.Network({ units: 0 })": "units: a whole number from 1 on is needed, not 0",
     "new rv.Network({ readout: 'logistic' })": "a logistic read-out has one output",
     "new rv.Network({ attention: true, single: true })": "attention needs attention.js, and double precision",

@@ -44,7 +44,7 @@
     // With a cut, the network goes on from a state that has no past: dL/ds goes back to there, and no further.
     compute() {
       const { whole } = this, { cut } = this.state, from = cut - 1;
-      const net = new rv.Network({ ...whole, steps: FRAMES - from });
+      const net = rv.small(SEED, FRAMES - from);
       net.theta.set(whole.theta);
       net.x.set(whole.x.subarray(from * whole.batch * whole.inputs));
       net.y.set(whole.y);
