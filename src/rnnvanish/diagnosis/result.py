@@ -117,8 +117,13 @@ class Diagnosis:
             layers=layers,
             outlook=None if self.outlook is None else Section(self.outlook.title, [("", str(self.outlook))]),
             unfit=self.unfit,
-            origin=printable(", ".join(f"{name} {value}" for name, value in self.provenance.items())),
+            origin=self._said(*self.provenance),
+            made=self._said("rnnvanish", "commit"),
         )
+
+    def _said(self, *names: str) -> str:
+        known = self.provenance
+        return printable(", ".join(f"{name} {known[name]}" for name in names if name in known))
 
     def _told(self, name: str, curve: Curve) -> Layer:
         measured = self.measures.get(name, Measures())

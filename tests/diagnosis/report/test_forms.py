@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
+import rnnvanish
 from rnnvanish import diagnose
 from rnnvanish.diagnosis import Diagnosis
 from rnnvanish.diagnosis.advice.trial import Trial
@@ -19,6 +20,7 @@ from rnnvanish.diagnosis.fault import Finding
 from rnnvanish.diagnosis.report.terminal import to_terminal
 from rnnvanish.diagnosis.report.text import to_text
 from rnnvanish.probes.curve import Curve
+from rnnvanish.records.version import this_commit
 
 
 def closed():
@@ -106,3 +108,14 @@ def test_the_short_forms_say_nothing_that_the_whole_does_not(make):
     file = io.StringIO()
     Console(file=file, width=200).print(report)
     assert words(to_text(short).partition("\n\n")[0]) in words(file.getvalue())
+
+
+def test_every_form_says_version_and_commit(tmp_path):
+    report = made(single)
+    commit = this_commit()
+    assert commit
+    said = f"rnnvanish {rnnvanish.__version__}, commit {commit}"
+    short = {"short": words(str(report))}
+    assert [form for form, told in (forms(report, tmp_path) | short).items() if said not in told] == []
+    kept = json.loads(report.to_json())["provenance"]
+    assert (kept["rnnvanish"], kept["commit"]) == (rnnvanish.__version__, commit)

@@ -14,6 +14,8 @@ from rnnvanish.measure import Row
 SCREEN, WIDTH = 30, 80
 #: Layers that are said in a line each, and findings without what was seen, at most.
 LINES, FINDINGS = 5, 3
+#: What it ends with.
+REST = "All that was measured: --full, or to_html(), of what diagnose returns."
 #: Rows of a layer that are said where there is little room, and where there is hardly any.
 LEAST = ("why", "arrives", "reach", "alike", "tried", "to apply")
 LITTLE = (*LEAST, "start", "recurrent", "cause", "note", "weights")
@@ -52,7 +54,7 @@ def _with(
         lines=lines if len(lines) <= LINES else [*lines[: LINES - 1], f"and {len(lines) - LINES + 1} more"],
         outlook=outlook and replace(outlook, rows=[(label, _ends(said)) for label, said in outlook.rows]),
         unfit={},
-        origin="",
+        origin=". ".join(filter(None, (whole.made, REST))),
     )
 
 

@@ -53,7 +53,8 @@ class Contents:
         lines: What is said in a line each, instead.
         outlook: Whether it can learn across the lag that was asked for; None where none was.
         unfit: Cures that could not be tried, and why; empty in a short report.
-        origin: Where its numbers come from.
+        origin: Where its numbers come from; in a short report, where all of them are.
+        made: Which rnnvanish measured it: version and commit.
     """
 
     title: str
@@ -63,4 +64,5 @@ class Contents:
     outlook: Section | None
     unfit: Mapping[str, str]
     origin: str
+    made: str
     lines: Sequence[str] = ()

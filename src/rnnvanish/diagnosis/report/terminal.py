@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnvanish.diagnosis.report.contents import Contents, Layer, Section
-from rnnvanish.diagnosis.report.text import SHORT, bars, scale
+from rnnvanish.diagnosis.report.text import bars, scale
 from rnnvanish.measure import Row
 from rnnvanish.names import printable
 
@@ -31,7 +31,7 @@ def to_terminal(contents: Contents) -> RenderableType:
             *(Text(f"  {printable(f'{cure}: {why}')}") for cure, why in contents.unfit.items()),
             "",
         ]
-    return Group(*blocks, Text(contents.origin or SHORT, style="dim"))
+    return Group(*blocks, Text(contents.origin, style="dim"))
 
 
 def _finding(finding: Section) -> RenderableType:

@@ -36,12 +36,8 @@ def to_text(contents: Contents) -> str:
                 ["Could not be tried:", *(f"  {printable(f'{cure}: {why}')}" for cure, why in contents.unfit.items())]
             )
         )
-    blocks.append(textwrap.fill(contents.origin or SHORT, PAGE))
+    blocks.append(textwrap.fill(contents.origin, PAGE))
     return "\n\n".join(blocks)
-
-
-#: What a short report ends with.
-SHORT = "All that was measured: --full, or to_html(), of what diagnose returns."
 
 
 def finding_paragraph(finding: Section) -> str:
