@@ -131,6 +131,33 @@ def wandb_logger(run, monkeypatch):
     return wandb.WandbLogger(experiment=run)
 
 
+class Adversaries(Plain):
+    """Two networks, each with a backward pass and an optimiser of its own in every batch."""
+
+    automatic_optimization = False
+
+    def training_step(self, batch, index):
+        for part, rule in zip((self.layer, self.other), self.optimizers(), strict=True):
+            loss = part(batch if part is self.layer else batch.repeat(1, 1, 3))[0][:, -1].square().mean()
+            rule.zero_grad()
+            self.manual_backward(loss)
+            rule.step()
+            self.losses.append(loss.item())
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(part.parameters(), lr=0.1) for part in (self.layer, self.other)]
+
+
+def test_of_several_backward_passes_of_a_batch_each_is_measured():
+    monitor = RetentionMonitor(1)
+    alone, _ = fit(Adversaries, max_epochs=1)
+    beside, _ = fit(Adversaries, monitor, max_epochs=1)
+    assert beside.losses == alone.losses
+    assert sorted((each.step, each.layer.partition("/")[0]) for each in monitor.history) == [
+        (step, layer) for step in (0, 2, 4, 6) for layer in ("layer", "other")
+    ]
+
+
 def test_loggers_show_the_same_names_and_tensorboard_the_picture(tmp_path, monkeypatch):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

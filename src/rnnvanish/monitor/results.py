@@ -1,5 +1,6 @@
 """What watching a training gives: the history, alerts, and what could not be measured."""
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -8,6 +9,17 @@ from rnnvanish.monitor.alert import Alert
 from rnnvanish.monitor.history import History
 from rnnvanish.names import printable
 from rnnvanish.probes.curve import Curve
+
+#: Packages whose frames lie between a line of a training and what is said of it.
+BETWEEN = ("rnnvanish", "torch", "pytorch_lightning", "lightning_utilities", "contextlib")
+
+
+def warn_of_training(said: str) -> None:
+    """Warn as from the line of the training that runs now."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(said, stacklevel=level)
 
 
 class Results:
@@ -28,7 +40,7 @@ class Results:
         self,
         history: History,
         on_alert: Callable[[Alert], object] | None = None,
-        report: Callable[[str], object] = warnings.warn,
+        report: Callable[[str], object] = warn_of_training,
     ) -> None:
         self.history, self.alerts, self.problems = history, list[Alert](), list[str]()
         self._on_alert, self._report = on_alert, report

@@ -76,7 +76,7 @@ class Factor:
     factor: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Curve:
     """Gradient retention of one layer and direction.
 
@@ -127,6 +127,10 @@ class Curve:
         *("verdict", "half_life", "rate", "rates", "reach", "joined", "start", "cause", "factors", "notes", "advice"),
         *("lag", "gain", "low", "high", "parts", "recurrent"),
     )
+
+    def __repr__(self) -> str:
+        half_life = f"half-life {in_words(self.half_life)} steps, reach {self.reach}"
+        return f"<Curve of {len(self.lag)} lags: {self.verdict}, {half_life}>"
 
     @property
     def names(self) -> tuple[str, ...]:

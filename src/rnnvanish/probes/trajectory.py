@@ -21,7 +21,7 @@ from rnnvanish.observe.watch import Cells, Run, watch
 Rows = Mapping[str, Float[Tensor, "time sequences size"]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trajectory:
     """What one loop did, step by step, and what comes back to it.
 
@@ -54,6 +54,11 @@ class Trajectory:
     direct: Rows
     total: Rows
 
+    def __repr__(self) -> str:
+        time, sequences, _ = self.states[self.names[0]].shape
+        gates = f", gates {', '.join(self.gates)}" if self.gates else ""
+        return f"<Trajectory of {time} steps of {sequences} sequences: state {', '.join(self.names)}{gates}>"
+
 
 def trajectory(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = ()) -> dict[str, Trajectory]:
     """Take down every step of every recurrent layer and direction: states, gates, direct and total gradients of a loss.
@@ -76,6 +81,8 @@ def trajectory(model: nn.Module, inputs: Any, loss: Loss = None, cells: Cells = 
 
     Examples:
         >>> found = trajectory(nn.LSTM(1, 4), torch.randn(9, 2, 1), lambda output: output[0].square().sum())
+        >>> found
+        {'LSTM/layer0/forward': <Trajectory of 9 steps of 2 sequences: state h, c, gates i, f, o, g, tanh c>}
         >>> steps = found["LSTM/layer0/forward"]
         >>> steps.names, steps.total["c"].shape, list(steps.gates)
         (('h', 'c'), torch.Size([9, 2, 4]), ['i', 'f', 'o', 'g', 'tanh c'])
