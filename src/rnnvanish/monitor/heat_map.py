@@ -103,11 +103,11 @@ def fragment(says: str, layers: Mapping[str, Sequence[Measurement]], steps: Sequ
     return str(render("history.html", says=says, layers=panels, unit=unit, first=edges[0], last=edges[-1], marks=marks))
 
 
-def page(title: str, body: str) -> str:
-    """The picture as a page of its own."""
+def page(title: str, body: str, origin: str) -> str:
+    """The picture as a page of its own; `origin` says where its numbers come from."""
     from markupsafe import Markup
 
-    return str(render("history_page.html", title=title, body=Markup(body))).lstrip()
+    return str(render("history_page.html", title=title, body=Markup(body), origin=origin)).lstrip()
 
 
 def _hex(colour: tuple[int, int, int]) -> str:

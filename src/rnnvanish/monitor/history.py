@@ -159,7 +159,8 @@ class History:
         from rnnvanish.monitor.heat_map import page
 
         title = f"{self.model}: how far back the gradient reached in training"
-        return write_whole(path, page(title, self._repr_html_()))
+        origin = ", ".join(f"{name} {value}" for name, value in self.provenance.items())
+        return write_whole(path, page(title, self._repr_html_(), origin))
 
     def _repr_html_(self) -> str:
         from rnnvanish.monitor.heat_map import fragment
