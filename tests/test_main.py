@@ -13,7 +13,7 @@ from torch import nn
 from rnnvanish import Recurrent, cells, mitigations, probes
 from rnnvanish.__main__ import COMMANDS, main
 from rnnvanish.console import to_json, wants_json
-from rnnvanish.records.version import this_commit
+from rnnvanish.records.version import this_commit, version_and_commit
 
 PARAMETERS = {"Elman": 64 * (1 + 64 + 2), "LSTM": 4 * 64 * (1 + 64 + 2), "GRU": 3 * 64 * (1 + 64 + 2)}
 
@@ -179,7 +179,7 @@ def test_run_as_a_module():
 
 def test_the_version(capsys):
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"rnnvanish {version('rnnvanish')}, commit {this_commit()}\n"
+    assert capsys.readouterr().out == f"rnnvanish {version_and_commit()}\n"
     assert main(["--version", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"version": version("rnnvanish"), "commit": this_commit()}
 

@@ -14,6 +14,7 @@ from rnnvanish.monitor.heat_map import COLOURS, NOTHING, decades, painted
 from rnnvanish.monitor.history import History
 from rnnvanish.probes import Curve
 from rnnvanish.records.provenance import provenance
+from rnnvanish.records.version import version_and_commit
 
 
 def curve(gain):
@@ -87,7 +88,7 @@ def test_a_step_shows_what_was_measured_last():
 
 def test_the_page_has_the_picture_and_no_name_becomes_code(tmp_path):
     page = made().to_html(tmp_path / "h.html").read_text()
-    assert f"rnnvanish {provenance()['rnnvanish']}, commit {provenance()['commit']}" in page
+    assert f"rnnvanish {version_and_commit()}, " in page
     assert "<b>" not in page
     assert "&lt;b&gt;: half-life ∞ → ∞ steps" in page
     first = base64.b64decode(re.search(r"data:image/png;base64,([^\"]+)", page)[1])
