@@ -69,7 +69,7 @@
     compute() {
       super.compute();
       for (const run of this.runs) {
-        run.compass = new Compass(run.net);
+        run.compass = new Compass(run.shape);
         const looking = run.compass.look(run.net.theta);
         for (let now = looking.next(); ; now = looking.next()) if (now.done) { run.push = run.first = now.value; break; }
       }
