@@ -118,7 +118,14 @@ CUT_OFF = replace(ONE_STEP, notes=("Its first state arrives detached: the gradie
             (),
             "a has a gradient in a single step, so nothing is carried back: its state arrives detached.",
         ),
-        ({"a/layer0/forward": ONE_STEP}, (), "a/layer0/forward ran for a single step, so there is nothing to carry"),
+        (
+            {"a/layer0/forward": ONE_STEP},
+            (),
+            (
+                "a/layer0/forward ran for a single step, so there is nothing to carry: give it sequences of several steps. "
+                "Where the loop over steps is your training's own, rnnvanish.watch(model)"
+            ),
+        ),
     ],
 )
 def test_it_is_healthy_just_where_the_diagnosis_is(curves, layers, says):

@@ -52,7 +52,8 @@ def _of_layer(layer: Layer, more: str, unfit: Mapping[str, str]) -> str:
             )
         case "nothing to carry":
             return (
-                f"{name}{more} ran for a single step, so there is nothing to carry: give it sequences of several steps."
+                f"{name}{more} ran for a single step, so there is nothing to carry: give it sequences of several steps. "
+                "Where the loop over steps is your training's own, rnnvanish.watch(model) beside it sees all of them."
             )
         case _:
             return (
