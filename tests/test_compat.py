@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+import threading
 from collections import OrderedDict, deque, namedtuple
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import torch
 from torch import nn
 from torch.utils import _pytree
 
-from rnnvanish import compat, watch
+from rnnvanish import Recurrent, cells, compat, watch
 from rnnvanish.diagnosis.cause import traced_step
 from rnnvanish.diagnosis.cause.cause import causes
+from rnnvanish.engine import run
 
 SOURCES = Path(compat.__file__).parent
 #: Names without which another way gives the same, and a line says what it costs.
@@ -157,3 +159,17 @@ def test_a_trace_keeps_where_a_gradient_is_cut():
     x = torch.tensor([3.0, 4.0], requires_grad=True)
     (gradient,) = torch.autograd.grad(traced(x).sum(), x)
     torch.testing.assert_close(gradient, x.detach())
+
+
+@pytest.mark.parametrize(
+    ("cuda", "gpu", "called"), [("13.0", False, True), ("13.0", True, False), (None, False, False)]
+)
+def test_what_a_trace_puts_in_place_belongs_to_the_thread_that_stays(monkeypatch, cuda, gpu, called):
+    """Torch 2.11 for CUDA on a machine without a GPU frees it with the thread that compiled, and then ends the process."""
+    threads = []
+    monkeypatch.setattr(compat, "_guard_devices", lambda: threads.append(threading.current_thread()))
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(run, "_programs", {})
+    Recurrent(cells.Elman, 2, 3, engine="cpu")(torch.randn(4, 1, 2))
+    assert threads == [threading.current_thread()] * called

@@ -184,6 +184,18 @@ def make_fx(function: Callable[..., Any], **options: Any) -> Callable[..., torch
     return cast(Callable[..., torch.fx.GraphModule], traced)
 
 
+_guard_devices = _find("torch._C._ensureCUDADeviceGuardSet")
+
+
+def trace_in_another_thread() -> None:
+    """Have this thread put in place what torch needs for a trace without a GPU; to be called before another one traces.
+
+    Torch for CUDA does so in the first trace. 2.11 frees it when that thread ends, and uses it on: the process ends, too.
+    """
+    if _guard_devices is not None and torch.version.cuda is not None and not torch.cuda.is_available():
+        _guard_devices()
+
+
 def decompositions(operations: list[Any]) -> dict[Any, Callable[..., Any]]:
     """How torch expresses operations by others: into its core, and these besides."""
     core, of = (_required(f"torch._decomp.{each}") for each in ("core_aten_decompositions", "get_decompositions"))
