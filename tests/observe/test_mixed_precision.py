@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from rnnvanish import diagnose
 from rnnvanish.diagnosis.cause.cause import causes
 from rnnvanish.probes import resolution, retention
 
@@ -121,6 +122,27 @@ def test_under_autocast_every_step_can_be_repeated_and_causes_are_those_without_
     assert {name: cause.means for name, cause in causes(mixed, x, cells=steps).items()} == {
         name: pytest.approx(each, rel=1e-5, abs=1e-9, nan_ok=True) for name, each in means.items()
     }
+
+
+class OnlySingle(Mixed):
+    def forward(self, x):
+        return super().forward(x.float())
+
+
+def test_what_refuses_double_precision_under_autocast_is_measured_as_it_is_and_has_no_cause():
+    torch.manual_seed(0)
+    model, x = OnlySingle(nn.RNN(INPUT, HIDDEN), True), torch.randn(TIME, BATCH, INPUT)
+    diagnosis = diagnose(model, x, quick=True)
+    (curve,) = diagnosis.curves.values()
+    exact = Mixed(model.rnn, False)
+    exact.head.load_state_dict(model.head.state_dict())
+    torch.testing.assert_close(
+        curve.gain.log(), retention(exact, x)["rnn/layer0/forward"].gain.log(), rtol=0, atol=0.05
+    )
+    rounded, unknown = curve.notes
+    assert "cannot run in double precision: these numbers are rounded" in rounded
+    assert "Its cause is not known" in unknown
+    assert "something in the model refuses double precision" in unknown
 
 
 def test_measures_of_reduced_precision_are_those_of_the_same_numbers():

@@ -212,10 +212,15 @@ class Replay:
         after: The state after every step.
 
     Raises:
-        UnrepeatableStep: Where a step hands back anything but its derivative, or draws that anew.
+        UnrepeatableStep: Where a step hands back anything but its derivative, or draws that anew; or was rounded by autocast.
     """
 
     def __init__(self, run: Run) -> None:
+        if run.autocast and not run.in_double:
+            raise UnrepeatableStep(
+                f"{run.name}: it runs under torch.autocast, which rounds each step in a way of its own, and something in the model "
+                "refuses double precision. Let it take that (no .float() on the way), or switch autocast off here."
+            )
         changed = [each for each in run.cell.modules() if isinstance(each, Cell) and not each.hands_back_derivative]
         if changed:
             raise UnrepeatableStep(
@@ -253,8 +258,7 @@ class Replay:
             if not torch.allclose(new.detach(), was, rtol=0, atol=_tolerance(was)):
                 raise UnrepeatableStep(
                     f"{run.name}: taken again from the same state, a step gives another {name}. Does it draw random "
-                    "numbers, mix the sequences of a batch, or run under torch.autocast, which had better be off here? "
-                    "Measure it with model.eval()."
+                    "numbers, or mix the sequences of a batch? Measure it with model.eval()."
                 )
         total = tuple(part[step, sequence] for part in gradients)
         lag, features = run.ends[sequence] - step, features_of(run.step, x).shape[-1]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from rnnvanish.names import printable
+
 
 @dataclass(frozen=True)
 class Alert:
@@ -29,4 +31,4 @@ class Alert:
             "exploding": f"gradients explode over {self.lags} steps",
             "healthy": f"gradients reach back all {self.lags} steps again",
         }[self.verdict]
-        return f"{self.layer}: {said} at step {self.step}."
+        return f"{printable(self.layer)}: {said} at step {self.step}."
