@@ -314,6 +314,9 @@ def test_slider_holds_its_curves_and_can_be_read_without_javascript(monkeypatch)
     assert "Gain 1: a &lt; b" in fallback
     data = json.loads(template.replace("&lt;", "<"))
     assert data["series"] == [{"name": "one", "y": [[1.0, None], [1.0, 0.3333]]}]
+    plots.slider(id="s", label="Gain", values=[1, 2], series={}, still="All < 1.", **options)
+    assert "<p>All &lt; 1.</p><template>" in boxes[1]
+    assert "<li>" not in boxes[1]
     with pytest.raises(ValueError, match="needs 2 curves of 2 points in 'one'"):
         plots.slider(id="s", label="Gain", values=[1, 2], series={"one": [[1, 2]]}, **options)
     with pytest.raises(ValueError, match="needs 2 sentences"):

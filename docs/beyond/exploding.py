@@ -57,6 +57,7 @@ plots.slider(
         else f"A hundred steps back, {plots.one_in(gain)} of the gradient is left."
         for kept in curves
     ],
+    still="The figure below has all sizes of the weights at once: what is gained, or lost, over a hundred steps back.",
 )
 
 # %% [markdown]
@@ -116,6 +117,8 @@ plots.say(
 )
 
 # %% [markdown]
+# Where your browser runs scripts, another draw of such a network trains here.
+#
 # </rv-howl>
 #
 # [A little louder at each step](#howl.gain=1.2&howl.rate=0.01) is enough: over 40 steps it becomes a thousand times, and a few

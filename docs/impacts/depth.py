@@ -68,6 +68,8 @@ plots.slider(
 )
 
 # %% [markdown]
+# Where your browser runs scripts, another draw of such layers stands here.
+#
 # </rv-tower>
 #
 # Swap [tanh](#tower.kind=tanh&tower.size=1) for [sigmoid](#tower.kind=sigmoid&tower.size=1), and three floors down there is

@@ -77,6 +77,8 @@ plots.slider(
 )
 
 # %% [markdown]
+# Each number is the middle of five draws. Where your browser runs scripts, one network of its own stands here.
+#
 # </rv-twins>
 #
 # [As PyTorch draws it](#twins.weights=1&twins.nudge=1), the network is a bowl: however far aside one twin begins, after a few

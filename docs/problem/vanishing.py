@@ -181,6 +181,11 @@ drawn = {
     name: [vanishing.curve(seed, start) for seed in draws]
     for name, start in (("default start", "default"), ("orthogonal start", "orthogonal"))
 }
+spread = " ".join(
+    f"From the {name}, half is lost in {min(each.half_life for each in curves):.1f} to "
+    f"{max(each.half_life for each in curves):.1f} steps."
+    for name, curves in drawn.items()
+)
 plots.slider(
     id="draw",
     label="Draw",
@@ -198,6 +203,7 @@ plots.slider(
         + "."
         for seed in draws
     ],
+    still=f"The figure above shows the first of ten draws. {spread}",
 )
 
 # %% [markdown]

@@ -62,6 +62,8 @@ half, of_relu = (curves[name].half_life for name in ("tanh", "ReLU"))
 plots.say(f"With tanh half of the gradient is gone after {half:.1f} steps, with ReLU after {of_relu:.1f}.")
 
 # %% [markdown]
+# Where your browser runs scripts, another draw of such a network stands here, which reads eight numbers at a step.
+#
 # </rv-parts>
 #
 # Each row is a unit, lit as far back as the gradient gets. Put in [ReLU](#parts.part=relu&parts.start=torch): it is darker

@@ -64,6 +64,8 @@ plots.say(
 )
 
 # %% [markdown]
+# Where your browser runs scripts, a smaller network stands here, of 24 units: the same kind, another draw.
+#
 # </rv-shortcut>
 #
 # [Lifts everywhere](#shortcut.lifts=yes&shortcut.leap=0) make eight times as many ways, and more gets down to the ground floor.

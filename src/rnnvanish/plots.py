@@ -125,10 +125,11 @@ def slider(
     log: bool = True,
     unit: str = "",
     start: int = 0,
+    still: str = "",
 ) -> None:
     """Show a figure that one can drag: a curve of each series, and a sentence, for every value of the slider.
 
-    Without JavaScript the sentences of all values stay to be read.
+    Without JavaScript the sentences of all values stay to be read; or `still`, where one and a figure of the page say more.
     """
     from IPython.display import HTML, display
 
@@ -146,7 +147,7 @@ def slider(
         "series": [{"name": name, "y": [_numbers(curve) for curve in curves]} for name, curves in series.items()],
         "says": list(says),
     }
-    attributes = {"id": id, "label": label, "unit": unit, "start": start}
+    attributes = {"id": id, "label": label, "unit": unit, "start": start, "still": still}
     display(HTML(render("slider.html", **attributes, says=list(zip(values, says, strict=True)), data=data)))
 
 
