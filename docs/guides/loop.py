@@ -87,8 +87,9 @@ from rnnvanish import plots
 
 was = diagnosis.curves["cell"]
 plots.say(
-    f"The half-life grows from {was.half_life:.2g} to **{curve.half_life:.2g} steps**. After the same short training the "
-    f"listener is right {after:.0%} of the time. As torch made it: {before:.0%}. Guessing gives 50 %."
+    f"As torch made it, half of the gradient was lost every {was.half_life:.2g} steps, and {plots.one_in(float(was.gain[-1]))} "
+    f"arrived at the first knock. With the gate open, **{plots.one_in(float(curve.gain[-1]))}** does. After the same short "
+    f"training the listener is right {after:.0%} of the time. As torch made it: {before:.0%}. Guessing gives 50 %."
 )
 
 # %% [markdown]
