@@ -32,7 +32,7 @@ GROUPS = {
     "The past is cut off": "detached detached_part detached_step numbers_alone no_gradient state_anew state_drawn state_reset",
     "The wrong steps are read": "padding pooled_padding pooled_zeros read_at_start unread_part single_step short_windows",
     "Sequences touch each other": "mixed_sequences kept_state unreset_state batch_norm_alone batch_statistics",
-    "Numbers out of range": "absurd_input saturation stuck_units closed_gate shrinking equal_units half_precision",
+    "Numbers out of range": "absurd_input saturation stuck_units closed_gate shrinking equal_units half_precision not_finite",
     "The training itself": "double_softmax first_step clipped_away idle_dropout",
 }
 

@@ -1,4 +1,36 @@
-"""Numbers that are none in the model's own format, where double precision still holds them."""
+"""Numbers that are none in the model's own format, where double precision still holds them.
+
+The model is so sure that a chance becomes exactly zero: there is no smaller number. The logarithm of zero is infinite, and from
+there on nothing is a number any more. With twice as many digits it would still have been one.
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(3, 8, batch_first=True), nn.Linear(8, 5)
+
+        def forward(self, x):
+            scores = 300 * self.head(self.rnn(x)[0][:, -1])  # it is very sure
+            return scores.softmax(-1)
+
+    torch.manual_seed(0)
+    x, classes = torch.randn(4, 12, 3), torch.tensor([0, 3, 1, 4])
+
+    def loss(chances):
+        return nn.functional.nll_loss(chances.log(), classes)
+
+    print(*diagnose(Reader(), x, loss, quick=True).findings)
+
+A loss of scores never takes the logarithm of a zero:
+
+    class Right(Reader):
+        def forward(self, x):
+            return 300 * self.head(self.rnn(x)[0][:, -1])
+
+    def loss(scores):
+        return nn.functional.cross_entropy(scores, classes)
+
+    print(diagnose(Right(), x, loss, quick=True).findings)
+"""
 
 from rnnvanish.diagnosis.fault import Subject, Symptom
 from rnnvanish.observe.nonfinite.reason import FULL_ROW
