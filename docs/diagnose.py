@@ -136,7 +136,8 @@ plots.say(
 #   end. The backward direction starts at the first step. Directions that are alike stand together.
 # - *I compute in half precision.* The model runs as it is, in the format that it has. The report says from where on the
 #   gradient is so small that such numbers turn it into zero.
-# - *It says vanishing, and the model trains well.* Then what it needs lies within its reach. See above.
+# - *It says vanishing, and the model trains well.* Then what it needs lies within its reach, or training has made that reach
+#   longer. Or it could do better still: [find out which](guides/trains_well.py).
 # - *What does it cost?* About as much as 20 to 30 steps of training, and a few more for each thing that is tried. With
 #   `quick=True` each is drawn once, not five times.
 #
@@ -173,6 +174,9 @@ plots.say(
 # - [A forecaster in Lightning](guides/forecaster.py) that carries its state.
 # - [A cell of your own](guides/custom_cell.py).
 # - [A loop over time](guides/loop.py) that you wrote yourself.
+# - [It says vanishing, and my model trains well](guides/trains_well.py).
+# - [Reinforcement learning with resets](guides/resets.py) inside a rollout.
+# - [A language model with carried state](guides/carried_state.py).
 # - [A loop that is not over time](guides/not_over_time.py): one block again and again.
 # - [The gradient of a weight](guides/weight_gradient.py), and what each step adds to it.
 # - [A loss that is nan](guides/nan.py).

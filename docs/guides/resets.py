@@ -36,7 +36,8 @@ class Houses:
         return torch.randint(low, high, (HOUSES,), generator=self.generator)
 
     def look(self):
-        return torch.stack([(self.at == 0) * (2.0 * self.side - 1), (self.at == self.length).float()], dim=1)
+        advice = (self.at == 0) * (2.0 * self.side - 1)
+        return torch.stack([advice, (self.at == self.length).float()], dim=1)
 
     def step(self, action):
         ends = self.at == self.length
@@ -138,7 +139,7 @@ def upside_down(state, begins, t):
     return state * begins[t][:, None]
 
 
-def detached(state, begins, t):  # as where the state of each step is kept, and handed in from there
+def detached(state, begins, t):  # as where the state of each step was kept
     return reset(state, begins, t).detach()
 
 
@@ -303,7 +304,7 @@ plots.say(
 )
 shares = {name: share for name, (_, _, share) in trained.items()}
 assert min(shares["none"], shares["never reset"]) > 0.9
-assert max(share for name, share in shares.items() if name not in ("none", "never reset")) < 0.7
+assert max(share for name, share in shares.items() if name not in ("none", "never reset")) < shares["none"] - 0.2
 
 # %% [markdown]
 # No sign finds every mistake. A state that is **never** reset does little harm here, as long as playing and updating agree:

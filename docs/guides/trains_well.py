@@ -123,7 +123,8 @@ KEPT = {"text": [*range(13), 16, 20, 30, 40, 50], "digits": [*range(0, 65, 4)]}
 
 def is_enough(name, heights):
     """Steps that give all right answers but a twentieth."""
-    return next(kept for kept, height in zip(KEPT[name], heights, strict=True) if height >= 0.95 * heights[-1])
+    most = 0.95 * heights[-1]
+    return next(k for k, height in zip(KEPT[name], heights, strict=True) if height >= most)
 
 
 used = {name: [right_with(name, model, kept) for kept in KEPT[name]] for name, model in models.items()}
