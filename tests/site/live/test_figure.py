@@ -177,3 +177,17 @@ def test_a_figure_is_drawn_again_when_its_width_or_the_colours_change(figure):
     drawn = page.evaluate("document.getElementById('test').drawn")
     page.evaluate("document.body.dataset.mdColorScheme = 'slate'")
     page.wait_for_function(f"document.getElementById('test').drawn > {drawn}")
+
+
+def test_a_table_to_filter_is_seen_once_it_has_its_shape_or_its_script_does_not_come(page_with):
+    rows = "<table><thead><tr><th>A</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table>"
+    content = f'<rv-table counted="rows">{rows}</rv-table><p id="below">Below.</p>'
+    page = page_with(content, code="document.documentElement.className = 'js'").page
+    assert not page.is_visible("rv-table td")
+    assert page.evaluate("document.querySelector('rv-table').offsetHeight") == 0
+    page.evaluate("document.getAnimations().forEach((each) => each.finish())")  # after a while
+    assert page.is_visible("rv-table td")
+    for name in ("words", "draw", "table"):
+        page.add_script_tag(url=f"assets/{name}.js")
+    assert page.is_visible("rv-table .rv-filter")
+    assert page.is_visible("rv-table td")
