@@ -184,15 +184,17 @@ plots.say(
 # Faults that have a name stand first in the report, under **FOUND**: a closed gate, an input so large that nothing
 # answers to it, recurrent weights that make everything smaller, a state that is handed on detached, padding that is read
 # at the end. Each was seen in the run, and what mends it was tried on a copy. What looks like a fault, but may be right as it
-# is, is put as a **QUESTION**.
+# is, is put as a **QUESTION**. All of them, each with ten lines that have it and ten that don't:
+# [Silent mistakes of recurrent models](mistakes.py).
 #
 # ## While it trains
 #
-# Give this to any Lightning Trainer. Every 50 steps, or fewer times if it is slow, it logs for each layer the half-life and
-# the powers of ten that are lost. The training itself is not changed.
+# In a loop of your own it is one line, `watch`: [a whole training in one picture](explore-report.py#a-whole-training). To any
+# Lightning Trainer give this. Every 50 steps, or fewer times if it is slow, it logs for each layer the half-life and
+# the powers of ten that are lost, of the gradient of your own loss. The training itself is not changed.
 #
 # ```python
-# from rnnvanish.training.monitor import RetentionMonitor
+# from rnnvanish import RetentionMonitor
 #
 # trainer = pytorch_lightning.Trainer(callbacks=[RetentionMonitor()])
 # ```
