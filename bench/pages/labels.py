@@ -15,6 +15,8 @@ TITLES = {
     "speed.Layers.track_vs_torch": "Training step of several layers, against torch.nn",
     "speed.Owned.track_cost": "Training step, against one that shares its memory with its user",
     "speed.FirstCall.track_seconds": "First training step, CPU time",
+    "imports.Import.track_vs_torch": "Importing all of the package, against import torch",
+    "imports.Import.track_more": "Importing all of the package, CPU time more than import torch",
     "memory.Saved.track_saved": "Kept for the backward pass",
     "memory.Saved.track_vs_torch": "Kept for the backward pass, against torch.nn",
     "memory.peakmem_training_step": "Peak of a process that trains an LSTM",

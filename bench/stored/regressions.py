@@ -18,6 +18,7 @@ EXACTLY = {"decades", "nats per step", "MB", "kB", "steps to learn"}
 NOISY = {
     "x torch.nn",
     "x frozen loop",
+    "x import torch",
     "x plain loop",
     "x training step",
     "x unwatched training",

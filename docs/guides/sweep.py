@@ -99,7 +99,7 @@ for network, by_lag in found.success("recall").items():
 # ## Use all cores
 #
 # ```sh
-# pip install ".[cluster]"               # brings Ray
+# pip install ".[train,cluster]"         # brings Lightning and Ray
 # rnnvanish sweep mine.yaml --workers 4  # four trials at a time
 # ```
 #
