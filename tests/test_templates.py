@@ -35,8 +35,9 @@ def test_people_say_only_what_somebody_says():
     assert '<span>People say: <a href="https://example.org/?a&amp;b">A &lt;book&gt;</a></span>' in said
 
 
-def test_data_cannot_leave_its_template():
-    options = {"id": "a", "label": HOSTILE, "unit": HOSTILE, "start": 0}
+@pytest.mark.parametrize("still", ["", HOSTILE])
+def test_data_cannot_leave_its_template(still):
+    options = {"id": "a", "label": HOSTILE, "unit": HOSTILE, "start": 0, "still": still}
     box = render("slider.html", **options, says=[(1, HOSTILE)], data={"says": ["</template><script>"]})
     assert "<script" not in box
     assert box.count("</template>") == 1
