@@ -1,5 +1,6 @@
 """The plain parts of every page are for readers of fifteen: at most nine years of school."""
 
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 import reading
 
 from rnnvanish import experiments
+from rnnvanish.diagnosis import faults
 
 ROOT = Path(__file__).resolve().parents[1]
 HIGHEST = 9.0
+FAULTS = [path for path in sorted((ROOT / "src/rnnvanish/diagnosis/faults").glob("*.py")) if path.stem != "__init__"]
 FOR_ENGINEERS = {"architecture.md", "changelog.md", "contributing.md"}
 PAGES = [
     path
@@ -77,3 +80,9 @@ CLAIMS = groupby(sorted(experiments.claims(), key=lambda claim: claim.section), 
 @pytest.mark.parametrize("claims", [pytest.param(list(claims), id=str(section)) for section, claims in CLAIMS])
 def test_what_the_boxes_of_a_section_say_is_for_everybody(claims):
     hold([said for claim in claims for text in (claim.sentence, claim.finding) for said in reading.split(text)])
+
+
+def test_what_the_page_of_silent_mistakes_takes_from_the_faults_is_for_everybody():
+    texts = [import_module(f"{faults.__name__}.{path.stem}").__doc__ for path in FAULTS]
+    words = [line for text in texts for line in text.split("\n\n")[1:] if not line.startswith("    ")]
+    hold([said for line in words for said in reading.split(" ".join(line.split()))])

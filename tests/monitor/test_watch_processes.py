@@ -1,6 +1,7 @@
 """watch where several processes train one model together: the first one measures, and the training is the same."""
 
 import os
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -33,52 +34,49 @@ def loss_of(output):
     return (output - 1).square().mean()
 
 
-def train(rank, folder, watched):
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    init_process_group("gloo", init_method=f"file://{folder}/{watched}", rank=rank, world_size=2)
+def train(rank, watched):
+    """Losses and weights; and of what watches what it has to show."""
     torch.manual_seed(0)
     model = DistributedDataParallel(Reader(0.3))
-    watching = watch(model, every=2, on_alert=str) if watched else None
     rule, losses = torch.optim.SGD(model.parameters(), lr=0.1), []
-    for step in range(STEPS):
-        rule.zero_grad()
-        loss = loss_of(model(batch(rank, step)))
-        loss.backward()
-        rule.step()
-        losses.append(loss.item())
-    seen = [] if watching is None else [watching.history.to_json(), watching.problems, watching.history.steps]
-    if watching is not None:
-        watching.close()
-    torch.save([losses, [weight.tolist() for weight in model.parameters()], seen], f"{folder}/{watched}{rank}.pt")
-    destroy_process_group()
+    with watch(model, every=2, on_alert=str) if watched else nullcontext() as watching:
+        for step in range(STEPS):
+            rule.zero_grad()
+            loss = loss_of(model(batch(rank, step)))
+            loss.backward()
+            rule.step()
+            losses.append(loss.item())
+    seen = None if watching is None else (watching.history.steps, watching.problems)
+    return losses, [weight.tolist() for weight in model.parameters()], seen
 
 
-def test_the_first_of_two_processes_measures_and_both_train_as_without_it(tmp_path):
-    for watched in (False, True):
-        start_processes(train, (str(tmp_path), watched), nprocs=2, start_method="fork")
-    alone, beside = ([torch.load(tmp_path / f"{watched}{rank}.pt") for rank in (0, 1)] for watched in (False, True))
-    assert [each[:2] for each in beside] == [each[:2] for each in alone]
-    (_, _, first), (_, _, second) = beside
-    assert first[1:] == [[], (0, 2)]
-    assert second[1:] == [[], ()]
-
-
-def measure(rank, folder):
-    init_process_group("gloo", init_method=f"file://{folder}/measured", rank=rank, world_size=2)
+def measure(rank):
+    """The curve of a first pass; empty where it is not measured."""
     torch.manual_seed(0)
     model = DistributedDataParallel(Reader())
     with watch(model, every=1, on_alert=str) as watching:
         loss_of(model(batch(rank))).backward()
-    if rank == 0:
-        torch.save(watching.history.of("rnn/layer0/forward")[0].gain, f"{folder}/gain.pt")
+    return [each.gain for each in watching.history]
+
+
+def in_process(rank, folder):
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    torch.save((train(rank, False), train(rank, True), measure(rank)), f"{folder}/{rank}.pt")
     destroy_process_group()
 
 
-def test_it_measures_what_the_probe_measures_on_the_batch_of_the_first(tmp_path):
+def test_the_first_of_two_processes_measures_its_batch_and_both_train_as_without_it(tmp_path):
+    start_processes(in_process, (str(tmp_path),), nprocs=2, start_method="fork")
+    (alone, first, gains), (other, second, none) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert first[:2] == alone[:2]
+    assert second[:2] == other[:2]
+    assert first[2] == ((0, 2), [])
+    assert second[2] == ((), [])
     torch.manual_seed(0)
     (expected,) = retention(Reader(), batch(0), loss_of).values()
-    start_processes(measure, (str(tmp_path),), nprocs=2, start_method="fork")
-    torch.testing.assert_close(torch.load(tmp_path / "gain.pt"), expected.gain.double(), rtol=1e-4, atol=0)
+    torch.testing.assert_close(gains, [expected.gain.double()], rtol=1e-4, atol=0)
+    assert none == []
 
 
 def test_what_would_wait_for_the_others_is_said_and_not_measured(monkeypatch):
