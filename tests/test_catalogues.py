@@ -26,6 +26,7 @@ CATALOGUES = {
 #: What the sections share, and none itself.
 SHARED = {
     "command",
+    "compiled_loops",
     "cure_pairs",
     "cure_prices",
     "cure_study",

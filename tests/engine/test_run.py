@@ -60,9 +60,22 @@ class Odd(Cell):
         self.kept = a.detach()
         return torch.tanh(a + old)
 
+    def leaves_torch(self, a, h):
+        return torch.tanh(a) + torch.from_numpy(0.5 * h.detach().numpy())
 
-@pytest.mark.parametrize("way", ["sorts", "decides", "cuts", "mixes_sequences", "remembers"])
-def test_what_cannot_be_staged_runs_as_it_is_and_the_log_says_why(way, log):
+
+@pytest.mark.parametrize(
+    ("way", "why"),
+    [
+        ("sorts", "no torch.sort of what reads the state"),
+        ("decides", "no way to follow an if, a while or an item()"),
+        ("cuts", "no "),
+        ("mixes_sequences", "no "),
+        ("remembers", "no way to follow its step"),
+        ("leaves_torch", "no way with a tensor that is neither input nor parameter nor buffer"),
+    ],
+)
+def test_what_cannot_be_staged_runs_as_it_is_and_the_log_says_why(way, why, log):
     torch.manual_seed(0)
     layer = Recurrent(Odd, BIG[2], 8, way=way)
     x = torch.randn(*BIG, requires_grad=True)
@@ -73,6 +86,7 @@ def test_what_cannot_be_staged_runs_as_it_is_and_the_log_says_why(way, log):
     assert torch.equal(ours, expected)
     assert torch.equal(*(torch.autograd.grad(out.square().sum(), x)[0] for out in (ours, expected)))
     assert [record.getMessage().partition(":")[0] for record in log.records] == ["Odd runs as a plain Python loop"]
+    assert f"the compiled engine has {why}" in log.records[0].getMessage()
     layer(x)
     assert len(log.records) == 1  # once is enough
     layer.engine = "cpu"

@@ -81,6 +81,10 @@ def _build_anew(
             raise reason from reason.__cause__
 
 
+#: What is said of a step that asks for a number of a tensor.
+CHOICE = "way to follow an if, a while or an item() that reads a number of a tensor; torch.where is one that it follows"
+
+
 @contextmanager
 def as_unsupported() -> Iterator[None]:
     """Tracing runs the cell's own code in an unusual way: whatever it says is the reason why that cannot be done."""
@@ -91,4 +95,6 @@ def as_unsupported() -> Iterator[None]:
     except Missing as name:
         raise Unsupported(str(name)) from name
     except Exception as error:
+        if "_local_scalar_dense" in str(error):
+            raise Unsupported(CHOICE) from error
         raise Unsupported(f"way to trace it ({type(error).__name__}: {str(error).partition(chr(10))[0]})") from error

@@ -51,7 +51,7 @@ class Lowering(Products):
     def _attribute(self, node: fx.Node) -> Value:
         tensor = operator.attrgetter(cast(str, node.target))(node.graph.owning_module)
         if not isinstance(tensor, Tensor) or tensor.numel() != 1:
-            raise Unsupported("a tensor that is neither input nor parameter nor buffer")
+            raise Unsupported("way with a tensor that is neither input nor parameter nor buffer")
         return self.values.constant(tensor.item())
 
     def _call(self, node: fx.Node) -> Any:
