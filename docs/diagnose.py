@@ -172,7 +172,7 @@ plots.say(
 # - [A classifier](guides/classifier.py) of recordings of different lengths.
 # - [A translator with attention](guides/seq2seq.py).
 # - [A forecaster in Lightning](guides/forecaster.py) that carries its state.
-# - [A cell of your own](guides/custom_cell.py).
+# - [A cell of your own](guides/custom_cell.py), and [a fast loop](guides/fast_cell.py) for it.
 # - [A loop over time](guides/loop.py) that you wrote yourself.
 # - [It says vanishing, and my model trains well](guides/trains_well.py).
 # - [Reinforcement learning with resets](guides/resets.py) inside a rollout.

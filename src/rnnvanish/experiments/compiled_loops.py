@@ -98,7 +98,6 @@ def measure() -> dict[str, dict[str, float]]:
     seconds = interleaved({name: training_step(model, x) for name, model in models.items()})
     for name, model in models.items():
         found[name]["faster"] = round(times_faster(seconds, name, "plain"), 2)
-        found[name]["step"] = statistics.median(seconds[name])
         found[name]["other length"] = _seconds(training_step(model, longer))
         print(name, found[name], flush=True)
     return found
