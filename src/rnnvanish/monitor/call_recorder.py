@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from rnnvanish.compat import in_jit_trace, in_transform, is_replica
 from rnnvanish.live import Cells, recurrent_modules, step_modules
 from rnnvanish.monitor.call_record import CallRecord, tensor_of
-from rnnvanish.monitor.graph_link import keep_alive, mark_output
+from rnnvanish.monitor.graph_link import keep_alive, leads_past, mark_output
 from rnnvanish.monitor.hook import Hook, drop_copied_hooks
+from rnnvanish.monitor.results import MeasuredInPart
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.inputs.lightning import is_redirected
 from rnnvanish.observe.pytree import leaves
@@ -26,6 +27,10 @@ from rnnvanish.observe.restore.random_state import preserve_random_state
 OnGradient = Callable[[CallRecord, int, Tensor], None]
 #: Is told that the graph before a call is about to be used up.
 OnEntry = Callable[[CallRecord], None]
+GOES_PAST = (
+    "it is given a state with its history from before these calls, so its gradient goes further back than what is measured. Is a "
+    "detach() missing where the state is handed on?"
+)
 
 
 class CallRecorder:
@@ -57,6 +62,7 @@ class CallRecorder:
         self._on_gradient, self._on_entry, self._on_failure = on_gradient, on_entry, on_failure
         self._records: list[weakref.ref[CallRecord]] = []
         self._undo: list[Callable[[], None]] = []
+        self._recurrent_weights = set[int]()
         self._handles: list[Any] = []
         self._local = threading.local()  # replicas run in threads of their own
 
@@ -71,6 +77,7 @@ class CallRecorder:
         if model is None or self._undo:
             return
         inner = [*recurrent_modules(model).values(), *step_modules(model, self._cells).values()]
+        self._recurrent_weights = {id(weight) for module in inner for weight in module.parameters()}
         holders = {id(module): module for module in (*modules_holding(model, inner).values(), *inner)}
         paths = {id(module): path for path, module in model.named_modules()}
         for key, module in holders.items():
@@ -133,7 +140,14 @@ class CallRecorder:
             self._on_failure(error)
             return None
         self._hook_arguments(record, args, kwargs)
+        if self._goes_past(args, kwargs):
+            self._on_failure(MeasuredInPart(GOES_PAST))
         return record
+
+    def _goes_past(self, args: Any, kwargs: Any) -> bool:
+        """Whether a call reads what recurrent layers came to in calls that are not recorded, such as those before the last pass."""
+        given = [tensor for leaf in leaves((args, kwargs)).values() if (tensor := tensor_of(leaf)) is not None]
+        return any(leads_past(tensor, self, self.records, self._recurrent_weights) for tensor in given)
 
     def _copy(self) -> nn.Module:
         model = self._model()

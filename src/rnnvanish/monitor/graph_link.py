@@ -4,7 +4,7 @@ The nodes are called by themselves and not by autograd's engine: nobody's hooks 
 left for the backward pass that it belongs to.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,28 @@ def keep_alive(tensor: Tensor, key: Any, held: Any) -> None:
     if tensor.grad_fn is not None:
         node: Any = tensor.grad_fn
         node.metadata[key, "held"] = held
+
+
+def leads_past(tensor: Tensor, key: Any, known: Collection[Any], weights: Collection[int]) -> bool:
+    """Whether any way leads from a tensor back to weights, and not first to what a call of `known` ones returned.
+
+    Args:
+        tensor: What a call reads.
+        key: What outputs are marked with: a call and a number.
+        known: The calls.
+        weights: The weights, by `id`.
+    """
+    ahead, seen = [_edge_of(tensor)] if tensor.grad_fn is not None else [], set[Edge]()
+    while ahead:
+        edge = ahead.pop()
+        node, place = edge
+        call, _ = node.metadata.get(key, {}).get(place, (None, 0))
+        if id(getattr(node, "variable", None)) in weights or (call is not None and call not in known):
+            return True
+        if call is None:
+            ahead += [before for before in _before(node) if before not in seen]
+            seen.update(_before(node))
+    return False
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,10 @@ def warn_of_training(said: str) -> None:
     warnings.warn(said, stacklevel=level)
 
 
+class MeasuredInPart(ValueError):
+    """Something is not seen of what was measured; the message says what."""
+
+
 class Results:
     """What was measured, and what is to be said of it.
 
@@ -64,10 +68,11 @@ class Results:
                 (self._on_alert or self.warn)(alert)
 
     def fail(self, error: Exception) -> None:
-        """Say that a measurement failed."""
+        """Say that a measurement failed, or sees a part alone."""
         plain = isinstance(error, ValueError | RuntimeError) and str(error)
         said = plain or f"{type(error).__name__}: {error}."
-        self.say(f"{self.history.model} is not measured: {said} The training goes on.")
+        how = "is measured in part" if isinstance(error, MeasuredInPart) else "is not measured"
+        self.say(f"{self.history.model} {how}: {said} The training goes on.")
 
     def say(self, said: str) -> None:
         """Say what is not measured: once for each kind of reason, since numbers in it may differ."""
