@@ -168,8 +168,9 @@ def walked_back(loss):
     return len(seen)
 
 
-def without_detach(retain_graph=False, learn=True):
+def without_detach(retain_graph=False, learn=True, beside=lambda model: None):
     model, state, counts = Model(), None, []
+    beside(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for signs, following in windows(text(ROWS, 110), 20):
         scores, state = model(signs, state)
@@ -194,7 +195,17 @@ for options in ({}, {"retain_graph": True}):
 # walks back further than the one before, and keeps all of it in memory.
 
 # %%
-counts = without_detach(retain_graph=True, learn=False)
+import warnings
+
+watching = []
+
+
+def beside(model):
+    watching.append(watch(model, every=1, on_alert=str))
+
+
+with warnings.catch_warnings(action="ignore"):
+    counts = without_detach(retain_graph=True, learn=False, beside=beside)
 
 # %% tags=["remove-input"]
 plots.say(
@@ -202,6 +213,13 @@ plots.say(
     f"it is {counts[0]} each time."
 )
 assert counts == sorted(set(counts))
+
+# %% [markdown]
+# With `watch` beside it, that is no secret. It warns, once:
+
+# %%
+print(*watching[0].problems)
+watching[0].close()
 
 # %% [markdown]
 # ## Forgotten: the order
