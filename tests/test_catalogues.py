@@ -99,12 +99,17 @@ def names_of(node):
     return ["".join(re.escape(each.value) if isinstance(each, ast.Constant) else '[^"]+' for each in parts)]
 
 
+def names_of_fault(fault):
+    """The first argument of each `Symptom` in its file, as patterns."""
+    source = ast.parse(Path(sys.modules[fault.__module__].__file__).read_text(encoding="utf-8"))
+    calls = [each for each in ast.walk(source) if isinstance(each, ast.Call) and ast.unparse(each.func) == "Symptom"]
+    return [name for call in calls for name in names_of(call.args[0])]
+
+
 @pytest.mark.parametrize("fault", [*faults.ALL, *faults.OF_RUN, *faults.OF_MODEL], ids=lambda fault: fault.__name__)
 def test_a_fault_has_a_test_that_sees_it(fault):
     """By its name, the first argument of `Symptom`."""
-    source = ast.parse(Path(sys.modules[fault.__module__].__file__).read_text(encoding="utf-8"))
-    calls = [each for each in ast.walk(source) if isinstance(each, ast.Call) and ast.unparse(each.func) == "Symptom"]
-    names = [name for call in calls for name in names_of(call.args[0])]
+    names = names_of_fault(fault)
     assert names
     tests = text_of_tests("diagnosis.faults")
     assert any(re.search(f"[\"'*]{name}[\"'*]", tests) for name in names), f"No test sees a {fault.__name__}."
@@ -118,3 +123,6 @@ def test_a_fault_has_a_section_with_lines_that_have_it_and_lines_that_do_not(fau
     asked = re.findall(r"^    print\((\*?)diagnose\(.*\)\.findings\)$", module.__doc__, re.MULTILINE)
     assert asked == ["*", ""], f"{stem}.py begins with lines that have the fault, words, and lines that do not."
     assert re.search(rf'[" ]{stem}[" ]', page), f"docs/mistakes.py names no {stem} in its GROUPS."
+    names, said = {name for name in names_of_fault(fault) if "[" not in name}, " ".join(module.__doc__.split())
+    unsaid = {name for name in names if not re.search(rf"\*\*{name}\*\*", said)} if len(names) > 1 else set()
+    assert not unsaid, f"{stem}.py has several names: its words say {unsaid} in bold, so that the search finds it."

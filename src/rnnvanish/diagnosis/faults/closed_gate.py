@@ -1,7 +1,7 @@
 """The gate that keeps the state is nearly closed: each step erases most of what was known.
 
 The gate that keeps the state is a valve. Closed, it lets almost nothing through from one step to the next. The network
-starts from scratch at every step, and learns only what stands next to the answer.
+starts from scratch at every step, and learns only what stands next to the answer. In a GRU it is the update gate.
 
     torch.manual_seed(0)
     x, model = torch.randn(4, 20, 3), nn.LSTM(3, 16, batch_first=True)

@@ -1,7 +1,8 @@
 """Probabilities where a loss takes scores: a softmax before cross entropy squeezes every score between 0 and 1.
 
 `cross_entropy` wants scores, and makes probabilities of them itself. If your model makes probabilities, too, it is done
-twice. The surer the model is, the less it can still learn.
+twice. The surer the model is, the less it can still learn. A sigmoid before a loss that takes its own is the same
+mistake.
 
     class Reader(nn.Module):
         def __init__(self):

@@ -1,7 +1,8 @@
 """Recurrent weights that shrink every direction of the state: no gradient can come through, whatever the input.
 
 The state is multiplied by the same weights at every step. If these make everything smaller, what is left after twenty
-steps is smaller twenty times over. No input changes that.
+steps is smaller twenty times over. No input changes that. Weights that only turn and shrink have a **too small
+orthogonal gain**, all others are **too small recurrent weights**.
 
     torch.manual_seed(0)
     x, model = torch.randn(4, 20, 3), nn.RNN(3, 16, batch_first=True)

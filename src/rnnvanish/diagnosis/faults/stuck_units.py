@@ -1,7 +1,8 @@
 """Units that stand at one end of their range in every step of every sequence: nothing changes them, nothing is learned by them.
 
 A ReLU gives zero for whatever is below zero. Push it far enough down, by a bias or by a step that is too long, and it
-gives zero for everything. It never comes back: where nothing changes, nothing is learned.
+gives zero for everything. It never comes back: where nothing changes, nothing is learned. These are **dead units**. A
+tanh that always stands at 1 or at -1 is as useless: these are **stuck units**.
 
     torch.manual_seed(0)
     x, model = torch.randn(4, 20, 3), nn.RNN(3, 16, nonlinearity="relu", batch_first=True)

@@ -1,7 +1,8 @@
 """A part of a layer that is never read: a direction, an upper layer, or all sequences but the longest.
 
 The layer reads from both ends, and you pay for both. But the answer is made of one of them. The other computes for
-nobody, and learns nothing.
+nobody, and learns nothing. That is an **unread direction**. In the same way there is an **unread layer**, and there are
+**unread sequences**: all but the longest of a padded batch.
 
     class Reader(nn.Module):
         def __init__(self, width):
