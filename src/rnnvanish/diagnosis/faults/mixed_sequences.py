@@ -1,7 +1,7 @@
 """Batch and time swapped, or sequences mixed: what a model says of one sequence depends on the others in its batch.
 
 PyTorch's layers read time first, and your data has the batch first. No error comes: both are just axes. The network now
-reads the first word of every sentence, then the second word of every sentence, and mixes them all. That is **batch and
+takes the first words of all sentences for one sentence, the second words for another, and so on. That is **batch and
 time swapped**. Where something else ties the sentences together, it says **sequences mixed**.
 
     from torch.utils.data import DataLoader
