@@ -296,10 +296,10 @@ for name, (sign, _) in RUNS.items():
     crosses, lost, says = signs[sign]
     off = f"{ratio:.0%}".replace("%", " %")
     rows.append(
-        f"| {name} | {crosses} | {lost} | {f'**{off}**' if ratio > 5e-3 else off} | {says} | {100 * share:.0f} % |"
+        f"| {name} | {100 * share:.0f} % | {crosses} | {lost} | {f'**{off}**' if ratio > 5e-3 else off} | {says} |"
     )
 plots.say(
-    "| mistake | does a gradient cross a reset? | steps lost | ratio is off by | `diagnose` says | right doors |\n"
+    "| mistake | right doors | does a gradient cross a reset? | steps lost | ratio is off by | `diagnose` says |\n"
     "|---|---|---|---|---|---|\n" + "\n".join(rows)
 )
 shares = {name: share for name, (_, _, share) in trained.items()}
