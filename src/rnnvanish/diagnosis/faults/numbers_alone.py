@@ -19,7 +19,7 @@ they came from is forgotten, and so nothing before is learned.
                 return 0.9 * h
 
     torch.manual_seed(0)
-    x = torch.randn(4, 8, 3)
+    x = torch.randn(4, 5, 3)
     print(*diagnose(Loop(), x, quick=True).findings)
 
 It is faded with its history:

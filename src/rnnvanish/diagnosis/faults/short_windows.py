@@ -1,6 +1,6 @@
 """Sequences that are shorter than the distance that is to be learned: no gradient can come from so far.
 
-You want the network to connect things that are fifty steps apart, and show it pieces of twenty. It never sees both ends
+You want the network to connect things that are thirty steps apart, and show it pieces of ten. It never sees both ends
 at once.
 
     from torch.utils.data import DataLoader
@@ -14,13 +14,13 @@ at once.
             return self.head(self.rnn(x)[0][:, -1])
 
     torch.manual_seed(0)
-    pieces = DataLoader(torch.randn(4, 20, 3), batch_size=4)
-    print(*diagnose(Reader(), pieces, lag=50, quick=True).findings)
+    pieces = DataLoader(torch.randn(4, 10, 3), batch_size=4)
+    print(*diagnose(Reader(), pieces, lag=30, quick=True).findings)
 
-Pieces of sixty steps hold both ends:
+Pieces of forty steps hold both ends:
 
-    pieces = DataLoader(torch.randn(4, 60, 3), batch_size=4)
-    print(diagnose(Reader(), pieces, lag=50, quick=True).findings)
+    pieces = DataLoader(torch.randn(4, 40, 3), batch_size=4)
+    print(diagnose(Reader(), pieces, lag=30, quick=True).findings)
 """
 
 from collections.abc import Callable

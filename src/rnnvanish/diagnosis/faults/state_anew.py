@@ -14,7 +14,7 @@ the last word of each sentence, and nothing else.
             return h
 
     torch.manual_seed(0)
-    x = torch.randn(4, 8, 3)
+    x = torch.randn(4, 5, 3)
     print(*diagnose(Loop(), x, quick=True).findings)
 
 The state goes in again with the next step:

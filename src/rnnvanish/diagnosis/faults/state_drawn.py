@@ -15,7 +15,7 @@ and drawn again at every step.
             return h
 
     torch.manual_seed(0)
-    x = torch.randn(4, 8, 3)
+    x = torch.randn(4, 5, 3)
     print(*diagnose(Loop(), x, quick=True).findings)
 
 It is drawn once, before the loop:

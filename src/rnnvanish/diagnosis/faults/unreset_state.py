@@ -18,7 +18,7 @@ depends on the first.
             return torch.stack(answers)
 
     torch.manual_seed(0)
-    batches = DataLoader(torch.randn(6, 6, 3), batch_size=3, shuffle=True)
+    batches = DataLoader(torch.randn(4, 5, 3), batch_size=2, shuffle=True)
     print(*diagnose(Reader(), batches, quick=True).findings)
 
 Each begins anew:
