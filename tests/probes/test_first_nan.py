@@ -41,6 +41,11 @@ def full_mask_unread(self, y, given):
     return self.head((weights[..., None] * y).sum(1))[:1]
 
 
+def mask_times_zero(self, y, given):
+    scores = y.sum(-1).masked_fill(given, -torch.inf)
+    return scores * 0.0
+
+
 def no_length(self, y, given):
     total = (y * (torch.arange(TIME) < given[:, None])[..., None]).sum(1)
     return self.head(total / given[:, None])
@@ -100,6 +105,7 @@ CASES = {
     "logarithm": (logarithm, None, "inf", "forward", "log", "logarithm of 0", (0, 0, 0)),
     "mask": (full_mask, MASK, "nan", "forward", "softmax", ROW, (1, 0)),
     "mask of what is not read": (full_mask_unread, MASK, "nan", "forward", "softmax", ROW, (1, 0)),
+    "mask times zero": (mask_times_zero, MASK, "nan", "forward", "mul", "", (1, 0)),
     "length": (no_length, LENGTHS, "nan", "forward", "div", "divides by 0", (1, 0)),
     "root": (root, None, "inf", "backward", "sqrt", "no finite slope at 0", (0, 0)),
     "overflow": (overflow, None, "inf", "forward", "exp", "too large for float32", None),
@@ -111,6 +117,7 @@ LINES = {
     "logarithm": "return (y * 0).log()",
     "mask": "weights = scores.softmax(-1)",
     "mask of what is not read": "weights = torch.softmax(scores, dim=-1)",
+    "mask times zero": "return scores * 0.0",
     "length": "return self.head(total / given[:, None])",
     "root": "return self.head(spread.sqrt())",
     "overflow": "large = (y * 1e3).exp()",
