@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 from rnnvanish import diagnose
-from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.model_copy import copy_model
 
 
 class Plain(nn.Module):

@@ -16,7 +16,7 @@ from rnnvanish.diagnosis.faults.no_gradient import no_gradient
 from rnnvanish.diagnosis.progress import doing
 from rnnvanish.diagnosis.symptoms import Seen, logger, symptoms_of_model
 from rnnvanish.observe.call import Call, sample_batches
-from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.model_copy import copy_model
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Cells, Run, watch
 from rnnvanish.probes.curve import Curve

@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import PackedSequence
 from rnnvanish.monitor.graph_link import GraphLink
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.call import map_tensors
+from rnnvanish.observe.model_copy import detached_copy
 from rnnvanish.observe.pytree import leaves
-from rnnvanish.observe.recorded_calls import detached_copy
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from rnnvanish.monitor.hook import Hook, drop_copied_hooks
 from rnnvanish.monitor.results import MeasuredInPart
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.inputs.lightning import is_redirected
+from rnnvanish.observe.model_copy import copy_model, modules_holding
 from rnnvanish.observe.pytree import leaves
-from rnnvanish.observe.recorded_calls import copy_model, modules_holding
 from rnnvanish.observe.restore.borrow import is_measured
 from rnnvanish.observe.restore.random_state import preserve_random_state
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from rnnvanish import mitigations
 from rnnvanish.mitigation import Build, Draw, Rule
-from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.model_copy import copy_model
 from rnnvanish.probes.curve import Advice, CurveVerdict
 
 Cure = Draw | Build | Rule

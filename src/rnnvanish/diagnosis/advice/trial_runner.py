@@ -20,7 +20,7 @@ from rnnvanish.diagnosis.advice.trial import Cure, Training, Trial, line, named,
 from rnnvanish.live import RECURRENT, Cells
 from rnnvanish.mitigation import Draw, Rule
 from rnnvanish.observe.call import Call
-from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.model_copy import copy_model
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.observe.watch import Run, watch
 from rnnvanish.probes.curve import Curve

@@ -31,7 +31,7 @@ from rnnvanish.mitigations import (
     SkipThroughTime,
 )
 from rnnvanish.observe.call import Call, sample_batches
-from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.model_copy import copy_model
 from rnnvanish.probes.curve import Advice, Curve
 
 #: What is tried where a gradient vanishes; chrono initialisation comes in addition, for the length of the task.

@@ -39,7 +39,7 @@ from rnnvanish.diagnosis.fault import Subject, Symptom
 from rnnvanish.diagnosis.rerun.state_calls import goes_on, record_states
 from rnnvanish.observe.agreement import numeric_tensors
 from rnnvanish.observe.call import Call, map_tensors
-from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.model_copy import copy_model
 
 #: What a module has of its own that is no attribute.
 TABLES = ("_parameters", "_buffers", "_modules")

@@ -36,7 +36,7 @@ from rnnvanish.diagnosis.fault import Subject, Symptom
 from rnnvanish.diagnosis.rerun.separation import Answers, BatchAxis, EntriesRead
 from rnnvanish.live import recurrent_modules
 from rnnvanish.names import listed
-from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.model_copy import copy_model
 
 
 def mixed_sequences(subject: Subject) -> list[Symptom]:

@@ -38,7 +38,7 @@ from rnnvanish.diagnosis.faults.numbers_alone import MOVED
 from rnnvanish.diagnosis.faults.state_anew import MADE_ANEW, SEVERAL, hand_on
 from rnnvanish.diagnosis.rerun.second_call import arriving_in_longest, called_again, second_call
 from rnnvanish.diagnosis.rerun.start_state import carry_on
-from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.model_copy import copy_model
 
 
 def state_drawn(subject: Subject) -> list[Symptom]:

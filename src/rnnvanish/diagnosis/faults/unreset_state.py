@@ -41,7 +41,7 @@ from rnnvanish.diagnosis.fault import Subject, Symptom
 from rnnvanish.diagnosis.rerun.state_calls import StateCall, record_states
 from rnnvanish.live import RECURRENT, recurrent_modules, step_modules
 from rnnvanish.observe.call import Call, map_tensors
-from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.model_copy import copy_model
 
 
 def unreset_state(subject: Subject) -> list[Symptom]:

@@ -12,7 +12,7 @@ from rnnvanish.diagnosis.rerun.start_state import state_in
 from rnnvanish.live import recurrent_modules, step_modules
 from rnnvanish.names import module_name
 from rnnvanish.observe.call import map_tensors
-from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.model_copy import copy_model
 from rnnvanish.probes.retention import retention_of
 
 

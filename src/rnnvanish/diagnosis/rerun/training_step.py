@@ -16,7 +16,7 @@ from rnnvanish.diagnosis.fault import Subject
 from rnnvanish.live import unwrapped
 from rnnvanish.observe.call import Call, map_tensors
 from rnnvanish.observe.inputs.lightning import is_lightning, overrides
-from rnnvanish.observe.recorded_calls import copy_model
+from rnnvanish.observe.model_copy import copy_model
 
 #: What changes gradients before a step: takes the copies.
 Clip = Callable[[nn.Module, torch.optim.Optimizer], object]
