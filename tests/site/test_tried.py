@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tools import versions
 from tools.site import tried
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +58,17 @@ def test_tables_say_it_and_what_failed(project):
     assert "torch 2.1, the oldest" in page
     assert "<td>wheel 7, engine 7</td><td>&lt;b&gt;</td><td>2026-01-02, abc</td>" in page
     assert tried.put("<p>x</p>", project) == "<p>x</p>"
+
+
+def test_what_is_promised_here_was_tried_here():
+    """Both packages installed, and what the README shows ran, in each environment."""
+    found = {each["name"]: each["parts"] for each in tried.record(ROOT)}
+    assert set(found) == {each.name for each in versions.ENVIRONMENTS}
+    for name, parts in found.items():
+        for package in ("wheel", "sdist"):
+            assert parts[package]["passed"] > 0, name
+            assert not parts[package]["failed"], name
+    assert tried.NOWHERE in tried.state_of(ROOT).values()
 
 
 def test_the_page_names_every_extra():
