@@ -105,18 +105,16 @@ def took(seconds):
 
 
 rows = [
-    f"| {title} | {each['faster']:.1f} × | {took(each['first'])} | {took(each['other length'])} |"
+    f"| {title} | {each['faster']:.1f} × | {took(each['first'])} | {took(each['other length'])} |"
     for name, title in titles.items()
     for each in (stored["measured"][name],)
 ]
-plots.say(
-    "| the cell in | as fast | first training step | a first one of another length |\n|---|--:|--:|--:|\n"
-    + "\n".join(rows)
-)
+plots.say("| the cell in | speed | first step | another length |\n|---|--:|--:|--:|\n" + "\n".join(rows))
 plots.say(
     f"The minimal gated unit of the [collection](../reference/cells.md), {stored['time']} steps, then {compiled_loops.LONGER}; "
     f"{compiled_loops.BATCH} sequences, {compiled_loops.HIDDEN} units. CPU seconds of one thread, compilers included, with empty "
-    f"caches; the median of {compiled_loops.ROUNDS} rounds. {in_a_sentence(stored['provenance'])}."
+    f"caches: the first training step, and the first of another length. Speed is the "
+    f"median of {compiled_loops.ROUNDS} rounds. {in_a_sentence(stored['provenance'])}."
 )
 plots.source(compiled_loops.measure, "How it was measured")
 

@@ -244,11 +244,16 @@ class Reasoner(nn.Module):
         return self.head(state[1])
 
 
+import textwrap
+
 found = {}
 for learning in (1, 2, 8):
     torch.manual_seed(0)
     found[learning] = diagnose(Reasoner(learning), x, cells=[Think])
-    print(f"{learning} of 8 rounds learn: {found[learning].answer}\n")
+said = "\n\n".join(
+    f"{learning} of 8 rounds learn:\n{textwrap.fill(each.answer, 76)}" for learning, each in found.items()
+)
+print(said)
 
 # %% [markdown]
 # With one round there is no way back at all: nothing is carried through the rounds, and the report says so. With two it
