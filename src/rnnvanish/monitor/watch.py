@@ -36,7 +36,7 @@ def watch(
             backward pass; by default that is said as a warning. What it raises ends the training.
 
     Returns:
-        What watches: `history` holds what was measured. Its `close()`, or the end of a `with` around the loop, leaves no
+        The watch. Its `history` holds what was measured. Its `close()`, or the end of a `with` around the loop, leaves no
         trace of it. In several processes the first one alone is measured.
 
     Raises:
