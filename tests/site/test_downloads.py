@@ -35,6 +35,11 @@ EXECUTED = {
     "cells": [
         {"cell_type": "raw", "source": ["---\\ndescription: d\\n---"]},
         {"cell_type": "markdown", "source": PAGE.splitlines(keepends=True)},
+        {
+            "cell_type": "code",
+            "source": 'Markdown("[Next](../impacts/slow.py)")',
+            "outputs": [{"data": {"text/markdown": ["[Next](../impacts/", "slow.py)"]}}],
+        },
         {"cell_type": "code", "source": "1", "outputs": [{"data": {"text/plain": "1", downloads.OURS + "claim": {}}}]},
     ]
 }
@@ -53,9 +58,9 @@ def test_an_answer_is_hidden_until_it_is_opened(tmp_path):
 
 def test_there_is_no_front_matter_and_nothing_of_ours_alone(tmp_path):
     cells = made(tmp_path)["cells"]
-    assert [cell["cell_type"] for cell in cells] == ["markdown", "markdown", "code", "code"]
-    assert cells[3]["outputs"][0]["data"] == {"text/plain": "1"}
-    assert len(EXECUTED["cells"]) == 3, "what the page itself is made of is left as it was"
+    assert [cell["cell_type"] for cell in cells] == ["markdown", "markdown", "code", "code", "code"]
+    assert cells[-1]["outputs"][0]["data"] == {"text/plain": "1"}
+    assert len(EXECUTED["cells"]) == 4, "what the page itself is made of is left as it was"
 
 
 @pytest.mark.parametrize(("address", "present"), [("", False), ("", True), (ADDRESS, False), (ADDRESS, True)])
@@ -108,6 +113,9 @@ def test_links_lead_to_the_published_site_or_nowhere(tmp_path):
     published = made(tmp_path, "https://example.org/rnn/")["cells"][0]["source"]
     assert "[Next](https://example.org/rnn/impacts/slow.html), " in published
     assert "[a place](https://example.org/rnn/glossary.html#cell), " in published
+    printing = made(tmp_path)["cells"][3]
+    assert printing["source"] == 'Markdown("Next")'
+    assert printing["outputs"][0]["data"]["text/markdown"] == "Next"
 
 
 def test_a_drawing_stands_in_the_text(tmp_path):

@@ -80,9 +80,15 @@ def notebook(executed: dict[str, Any], folder: Path, page: str, site_url: str, a
     made = copy.deepcopy(executed)
     made["cells"] = [cell for cell in made["cells"] if cell["cell_type"] != "raw"]
     for cell in made["cells"]:
-        if cell["cell_type"] == "markdown":
-            cell["source"] = markdown("".join(cell["source"]), folder, page, site_url)
+        source = "".join(cell["source"])
+        cell["source"] = (
+            markdown(source, folder, page, site_url)
+            if cell["cell_type"] == "markdown"
+            else links(source, page, site_url)
+        )
         for output in cell.get("outputs", ()):
+            if said := output.get("data", {}).get("text/markdown"):
+                output["data"]["text/markdown"] = links("".join(said), page, site_url)
             for kind in [kind for kind in output.get("data", {}) if kind.startswith(OURS)]:
                 del output["data"][kind]
     said = words()["downloads"]["installs" if address else "installs_in_clone"]
@@ -98,6 +104,11 @@ def markdown(text: str, folder: Path, page: str, site_url: str) -> str:
     """Return Markdown of a page as a notebook understands it."""
     text = FOLD.sub(_details, text + "\n").rstrip("\n")
     text = IMAGE.sub(lambda found: f"![{found[1]}]({_inside(folder / found[2])})", text)
+    return links(text, page, site_url)
+
+
+def links(text: str, page: str, site_url: str) -> str:
+    """Return a text, also one that code prints, whose links to other pages lead to the published site, or are words."""
     return LINK.sub(lambda found: _link(found, page, site_url), text)
 
 
