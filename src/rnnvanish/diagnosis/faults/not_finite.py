@@ -50,7 +50,9 @@ def not_finite(subject: Subject) -> list[Symptom]:
     """See whether a pass in the model's own format has a nan or an infinity: what is measured in double has none."""
     for number, call in enumerate(subject.calls):
         found = first_nan(subject.model, call, subject.loss)
-        if found is not None and found.direction != "given":  # an infinite input is an absurd one in double precision, too
+        if (
+            found is not None and found.direction != "given"
+        ):  # an infinite input is an absurd one in double precision, too
             where = "" if len(subject.calls) == 1 else f" So it is in batch {number}, counted from 0."
             said = f"{' '.join(str(found).split())}{where} What is measured here is the same model in double precision."
             return [Symptom("numbers that are not finite", "", said, _remedy(found), layer=found.module)]
