@@ -13,8 +13,8 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from importlib.machinery import ModuleSpec
+from importlib.metadata import MetadataPathFinder, PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class Hiding:
         known = [] if name.partition(".")[0] in self.names else self.finders
         return next((spec for each in known if (spec := each.find_spec(name, *rest)) is not None), None)
 
-    find_distributions = staticmethod(PathFinder.find_distributions)
+    find_distributions = staticmethod(MetadataPathFinder.find_distributions)
 
 
 def modules() -> Iterator[str]:
