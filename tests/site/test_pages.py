@@ -9,10 +9,14 @@ SCREENS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "h
 SCHEMES = {"desktop": ("default", "slate"), "phone": ("default",)}  # a colour is as dark on a narrow screen
 HEAVIEST = {".md": 400_000, ".py": 800_000}  # bytes, uncompressed, all resources
 SCRIPTS = 70_000  # bytes, uncompressed, of our own
-#: What moves in the text while a page loads; the theme puts its own sidebars in their places by a script.
+#: What moves in the text while a page loads; the theme puts its own sidebars in their places by a script, and a table grows
+#: wider as its rows come.
 SHIFT = """() => new Promise((done) => {
   let sum = 0;
-  const inText = ({ node }) => (node?.closest ?? node?.parentElement?.closest)?.call(node.closest ? node : node.parentElement, ".md-content");
+  const inText = ({ node }) => {
+    const element = node?.closest ? node : node?.parentElement;
+    return element?.closest(".md-content") && !element.parentElement.closest("table");
+  };
   const add = (shift) => (sum += shift.hadRecentInput || !shift.sources.some(inText) ? 0 : shift.value);
   new PerformanceObserver((list) => list.getEntries().forEach(add)).observe({ type: "layout-shift", buffered: true });
   setTimeout(() => done(sum), 50);
