@@ -128,7 +128,8 @@ plots.say(
 # %% [markdown]
 # </rv-race>
 #
-# That was one draw, at one learning rate. Now each start is trained at the learning rate that suits it best.
+# That was one draw, at one learning rate. [With 10 steps between](#race.lag=10) both learn it. Now each start is trained at the
+# learning rate that suits it best.
 
 # %% tags=["remove-input"]
 initialisation.good_start_learns.show()

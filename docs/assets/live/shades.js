@@ -1,21 +1,45 @@
-// What shades mean that are even in powers of ten; words that fit a narrow sheet.
+// What shades mean that are even in powers of ten: a sample at each thousandth, in a paragraph or on a sheet; words that fit a
+// narrow sheet.
 // needs: ../draw shares
 globalThis.rv ||= {};
 
 (() => {
-  const { svg } = window.rvDraw;
+  const { svg, html } = window.rvDraw;
+  const SIDE = 13, LETTER = 0.52; // of a sample, in pixels; of a letter, in its size
 
-  // How dark is how much: four samples of `colour` and their words, over the whole width; `under` is what shows through.
-  const WORDS = [[1, "all of it", 0], [1e-2, "1 in 100", 0.22], [1e-4, "1 in 10,000", 0.44], [1e-6, "1 in a million", 0.71]];
-  rv.shades = (y, width, colour = "var(--rv-c1)", under = "var(--md-default-bg-color)") =>
-    WORDS.flatMap(([share, words, place]) => {
-      const box = { x: width * place, y: y - 10, width: 13, height: 12 };
+  // Samples over so many `decades`, and their words; `most` is what 1 is called.
+  const samples = (decades, most = rv.share(1)) =>
+    Array.from({ length: Math.floor(decades / 3) + 1 }, (_, k) => [10 ** (-3 * k), k ? rv.share(10 ** (-3 * k)) : most]);
+
+  // A paragraph; `ink` says how dark a share is.
+  rv.inkKey = (label, { decades = 6, most, ink = (share) => rv.ink(share, decades) } = {}) => {
+    const key = html("p", { className: "rv-key" });
+    key.append(label);
+    for (const [share, words] of samples(decades, most)) {
+      const item = html("span"), sample = html("i"), shade = html("b");
+      shade.style.opacity = ink(share);
+      sample.append(shade);
+      item.append(sample, words);
+      key.append(item);
+    }
+    return key;
+  };
+
+  // On a sheet, so that a saved picture has it: over `width`, of `colour`; `under` is what shows through.
+  rv.shades = (y, width, colour = "var(--rv-c1)", under = "var(--md-default-bg-color)") => {
+    const all = samples(6), letters = all.reduce((sum, [, words]) => sum + words.length, 0);
+    const size = Math.min(12, (width - all.length * (SIDE + 14)) / letters / LETTER);
+    let x = 0;
+    return all.flatMap(([share, words]) => {
+      const box = { x, y: y - 10, width: SIDE, height: 12 }, at = x + SIDE + 4;
+      x = at + words.length * size * LETTER + 10;
       return [
         svg("rect", { ...box, style: `fill: ${under}; stroke: var(--rv-quiet)` }),
         svg("rect", { ...box, style: `fill: ${colour}`, "fill-opacity": rv.ink(share).toFixed(3) }),
-        svg("text", { x: width * place + 17, y, style: `font-size: ${width < 420 ? 10.5 : 12}px; fill: var(--rv-quiet)` }, words),
+        svg("text", { x: at, y, style: `font-size: ${size.toFixed(1)}px; fill: var(--rv-quiet)` }, words),
       ];
     });
+  };
 
   // Print the words of an <svg> smaller that would run over its side.
   rv.fit = (sheet, width) => {

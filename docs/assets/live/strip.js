@@ -64,20 +64,4 @@ globalThis.rv ||= {};
       this.drawn = rows.length;
     }
   };
-
-  // What the ink of a strip means.
-  rv.inkKey = (label, decades = 9) => {
-    const key = html("p", { className: "rv-key" });
-    key.append(label);
-    for (const at of [0, 1, 2, 3]) {
-      const size = 10 ** ((-decades * at) / 3);
-      const swatch = html("i");
-      const item = html("span");
-      swatch.append(html("b"));
-      swatch.firstChild.style.opacity = rv.ink(size, decades);
-      item.append(swatch, at ? rv.share(size) : "1");
-      key.append(item);
-    }
-    return key;
-  };
 })();

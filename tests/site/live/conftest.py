@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from figure_page import settle
 
 from rnnvanish import templates
 from rnnvanish.templates.words import words
@@ -34,6 +35,20 @@ def page_with(visit, tmp_path):
         body = f'<body data-md-color-scheme="default"><main class="md-typeset"><h1>A page</h1><article>{content}</article></main>'
         (tmp_path / "page.html").write_text(f"{head}{style}{body}{tags}<script>{code}</script></body></html>")
         return visit(tmp_path, "page.html", **context)
+
+    return start
+
+
+@pytest.fixture
+def figure(page_with):
+    """Open a page with one live figure, which is `it`."""
+
+    def start(name, attributes="", **context):
+        inside = f"<p>{'Read without a script. ' * 8}</p>"
+        seen = page_with(f'<rv-{name} id="it" {attributes}>{inside}</rv-{name}>', [f"figures/{name}"], **context)
+        if context.get("java_script_enabled", True):
+            settle(seen.page, name)
+        return seen
 
     return start
 

@@ -1,44 +1,7 @@
-"""The race and the figures beside it on sections 7 to 9, 13 and 17 to 19: by keyboard alone, calm, and the same in Python."""
-
-import re
+"""The race and the figures beside it on sections 7 to 9, 13 and 17 to 19: what each does of its own."""
 
 import pytest
-
-# Each figure as a page has it, settings, and the numbers of its sentence in the order in which Python prints them.
-FIGURES = {
-    "gate": (
-        'cells="GRU"',
-        {"gate": 0.7},
-        "it.results.flatMap(({ halfLife, gain }) => [halfLife.toFixed(1), gain.at(-1).toExponential(2)])",
-    ),
-    "volume": ("", {"scale": 1.2}, "[it.gain.at(-1).toExponential(2)]"),
-    "switch": ("", {"hold": 1.5, "set": "down"}, "[it.kept, 10, -Math.round(it.lost.at(-1))]"),
-    "beam": ("", {"page": 5, "length": 20}, "[it.row[15], it.wall[15]].map((left) => left.toExponential(2))"),
-    "plateau": ('rule="same"', {}, "[it.walk.losses.length - 1]"),
-    "push": ("", {"lag": 10}, "it.runs.flatMap(({ first }) => [first.size.toFixed(2), Math.round(first.degrees)])"),
-    "race": ('kind="start"', {"lag": 10}, "it.runs.map(({ reach }) => reach.toExponential(2))"),
-}
-READY = {
-    "gate": "it.results",
-    "volume": "it.gain",
-    "switch": "it.path",
-    "beam": "it.row",
-    "plateau": "it.walk",
-    "push": "it.runs.length",
-    "race": "it.runs.length",
-}
-
-
-@pytest.fixture
-def figure(page_with):
-    def start(name, attributes="", **context):
-        content = f'<rv-{name} id="it" {attributes}><p>Read without a script.</p></rv-{name}>'
-        page = page_with(content, [f"figures/{name}"], **context).page
-        if context.get("java_script_enabled", True):
-            page.wait_for_function(READY[name], timeout=60_000)  # what it computes with is fetched
-        return page
-
-    return start
+from figure_page import READY
 
 
 def skip(page):
@@ -46,51 +9,8 @@ def skip(page):
         page.click("text=Just show me")
 
 
-def numbers(text):
-    return [float(number) for number in re.findall(r"-?\d+\.?\d*(?:e[-+]\d+)?", text)]
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_python_prints_the_numbers_of_the_figure(figure, printed, name):
-    attributes, settings, shown = FIGURES[name]
-    page = figure(name, attributes, viewport={"width": 1280, "height": 900})
-    skip(page)
-    page.evaluate("settings => it.set(settings)", settings)
-    page.wait_for_function("!it.waiting")
-    if name == "race":
-        page.click("button:text-is('Start')")
-        page.wait_for_function("it.over", timeout=60_000)
-    page.wait_for_function(READY[name], timeout=60_000)
-    code = page.evaluate("it.python()")
-    assert numbers(printed(code)) == [float(number) for number in page.evaluate(shown)]
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_used_by_keyboard_alone_and_nothing_moves_under_the_finger(figure, name):
-    page = figure(name, FIGURES[name][0], viewport={"width": 390, "height": 844}, reduced_motion="reduce")
-    if page.query_selector(".rv-cover"):
-        for _ in range(6):
-            page.keyboard.press("Tab")
-            if page.evaluate("document.activeElement.textContent") == "Just show me":
-                break
-        page.keyboard.press("Enter")
-    for _ in range(6):
-        if page.evaluate("document.activeElement.matches('[type=range]')"):
-            break
-        page.keyboard.press("Tab")
-    where = "[document.activeElement.getBoundingClientRect().top, document.documentElement.scrollWidth]"
-    before, said = page.evaluate(where), page.text_content(".rv-says")
-    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
-        page.keyboard.press(key)
-        page.wait_for_function("!it.waiting")
-        assert page.evaluate(where) == before
-    if name not in ("plateau", "volume"):
-        assert page.text_content(".rv-says") != said
-    assert before[1] <= 390
-
-
 def test_a_race_stops_when_it_is_learnt_and_says_who_won(figure):
-    page = figure("race", 'kind="start" lag="10"', viewport={"width": 390, "height": 844})
+    page = figure("race", 'kind="start" lag="10"', viewport={"width": 390, "height": 844}).page
     skip(page)
     page.keyboard.press("Enter")  # the button that starts it has the focus
     page.wait_for_function("it.over", timeout=60_000)
@@ -105,7 +25,7 @@ def test_a_race_stops_when_it_is_learnt_and_says_who_won(figure):
 
 @pytest.mark.parametrize(("name", "press"), [("switch", "Shake it"), ("plateau", "Walk")])
 def test_where_nothing_should_move_the_end_is_shown_at_once(figure, name, press):
-    page = figure(name, reduced_motion="reduce")
+    page = figure(name, reduced_motion="reduce").page
     skip(page)
     page.wait_for_function("!it.waiting")
     page.evaluate("count = 0, old = it.draw.bind(it), it.draw = () => { count++; old(); }")
@@ -117,7 +37,7 @@ def test_where_nothing_should_move_the_end_is_shown_at_once(figure, name, press)
 
 
 def test_a_walk_by_the_slope_stays_and_one_in_equal_steps_gets_out(figure):
-    page = figure("plateau")
+    page = figure("plateau").page
     skip(page)
     for rule, said in (("steep", "Still there."), ("same", "Out after 26 steps.")):
         page.evaluate("rule => it.set({ rule })", rule)
@@ -126,7 +46,7 @@ def test_a_walk_by_the_slope_stays_and_one_in_equal_steps_gets_out(figure):
 
 
 def test_the_switch_is_flipped_by_hand(figure):
-    page = figure("switch")
+    page = figure("switch").page
     skip(page)
     page.click(".rv-lever rect >> nth=2")
     page.wait_for_function("it.state.set === 'down' && it.path.at(-1) < 0")
@@ -134,7 +54,7 @@ def test_the_switch_is_flipped_by_hand(figure):
 
 
 def test_without_javascript_the_page_is_read(figure):
-    assert "Read without a script." in figure("gate", 'cells="LSTM"', java_script_enabled=False).inner_text("main")
+    assert "Read without a script." in figure("gate", 'cells="LSTM"', java_script_enabled=False).page.inner_text("main")
 
 
 def test_figures_that_share_what_they_compute_with_both_get_it(page_with):

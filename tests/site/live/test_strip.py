@@ -4,7 +4,7 @@ import pytest
 
 CODE = """
 const strip = new rv.Strip({ label: "gradients", rows: 4, decades: 6 });
-document.querySelector("article").append(strip.element, rv.inkKey("Gradient:", 6));
+document.querySelector("article").append(strip.element, rv.inkKey("Gradient:", { decades: 6 }));
 const rows = [[9, 1, 1e-3, 1e-6, 0], [9, 1e-3, 1e-6, 1e-9, NaN]].map((row) => Float64Array.from(row));
 const pixel = (x, y) => [...strip.canvas.getContext("2d").getImageData(x, y, 1, 1).data];
 let painted = 0;
@@ -16,7 +16,7 @@ strip.draw(rows.slice(0, 1));
 
 @pytest.fixture
 def page(page_with):
-    return page_with(scripts=["strip"], code=CODE).page
+    return page_with(scripts=["strip", "shades"], code=CODE).page
 
 
 def test_ink_is_absolute_and_what_the_numbers_do_not_hold_stays_open(page):

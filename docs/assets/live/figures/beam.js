@@ -1,6 +1,6 @@
 // <rv-beam>: every past state is a page on a wall; a lamp is aimed at one. How much gradient gets there along the row of
 // people, and how much by attention, before training.
-// needs: figure shares strip later
+// needs: figure shades shares later
 "use strict";
 
 (() => {
@@ -41,7 +41,7 @@
       this.drawing.addEventListener("pointerdown", (event) => (this.drawing.setPointerCapture(event.pointerId), aim(event)));
       this.drawing.addEventListener("pointermove", (event) => this.drawing.hasPointerCapture(event.pointerId) && aim(event));
       this.drawing.style.cursor = "pointer";
-      picture.append(this.drawing, rv.inkKey("Gradient that gets there:", DECADES));
+      picture.append(this.drawing, rv.inkKey("Gradient that gets there:", { decades: DECADES }));
     }
 
     compute() {

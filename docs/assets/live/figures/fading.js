@@ -1,6 +1,6 @@
 // <rv-fading>: a sentence, each word as dark as the gradient that reaches it from the end. The <p class="rv-words"> inside it
 // holds the words: the one that decides in <b>, the last, which hangs on it, in <em>.
-// needs: figure network starts shares
+// needs: figure network starts shades shares
 "use strict";
 
 (() => {
@@ -56,15 +56,9 @@
     build(picture) {
       this.sentence = html("p", { className: "rv-words rv-faded", ariaHidden: "true" });
       this.spoken = html("p", { className: "rv-spoken" }); // what is faint to see is read out in full
-      const key = html("p", { className: "rv-key", ariaHidden: "true" });
-      key.append("Reaches the word: ");
-      for (const share of [1, 1e-2, 1e-4, 1e-6]) {
-        const sample = html("i");
-        sample.style.opacity = opacity(share);
-        const item = html("span");
-        item.append(sample, rv.share(share));
-        key.append(item);
-      }
+      const key = rv.inkKey("Reaches the word: ", { ink: opacity });
+      key.classList.add("rv-inked");
+      key.ariaHidden = "true";
       picture.append(this.sentence, this.spoken, key);
     }
 

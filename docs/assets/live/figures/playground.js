@@ -1,5 +1,5 @@
 // <rv-playground>: two networks train side by side, one as it comes and one with the cures that the reader has chosen.
-// needs: ../chart figure strip slices lane setting
+// needs: ../chart figure shades strip slices lane setting
 "use strict";
 
 (() => {
@@ -86,7 +86,7 @@
       const heads = SIDES.map((title) => `<th scope="col">${title}`).join("");
       table.innerHTML = `<tr><td>${heads}${FACTS.map((fact) => `<tr><th scope="row">${fact}<td><td>`).join("")}`;
       this.facts = [...table.rows].slice(1).map((row) => [...row.querySelectorAll("td")]);
-      this.key = rv.inkKey("");
+      this.key = rv.inkKey("", { decades: 9, most: "1" });
       picture.append(lanes, this.key, this.chart, table);
       this.group();
     }

@@ -1,6 +1,6 @@
 // <rv-race>: two networks learn side by side to say what they read first, one as it comes and one cured. `kind` says which:
 // "start" (a plain network), "lstm", "gru" or "attention".
-// needs: figure slices shares strip later
+// needs: figure slices shades shares strip later
 "use strict";
 
 (() => {
@@ -93,7 +93,7 @@
         return lane;
       });
       grid.append(...this.lanes.map(({ element }) => element));
-      picture.append(grid, rv.inkKey("Gradient at each input, training runs down:"));
+      picture.append(grid, rv.inkKey("Gradient at each input, training runs down:", { decades: 9, most: "1" }));
     }
 
     between() { return []; }
