@@ -22,8 +22,6 @@ from rnnvanish.tasks import (
     text,
 )
 
-# Floors, computed again in another way.
-
 
 def test_floor_of_adding_is_the_best_that_a_constant_costs():
     """The misprinted 0.1767 is far outside: the standard error of this mean is 0.0003."""
