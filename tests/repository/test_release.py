@@ -10,10 +10,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from made_once import made_once
 
 from tools import release
 
-pytestmark = pytest.mark.xdist_group("release")  # built once
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NAME = f"rnnvanish-{PROJECT['version']}"
@@ -31,35 +31,39 @@ def listed(*places):
     return sorted(name for name in set(found) if (ROOT / name).is_file())
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    """A repository with what the package is built from, as it is now, and a test that belongs into no package."""
-    folder = tmp_path_factory.mktemp("release")
+def make_tree(folder):
     for name in [*BESIDE, *listed("src"), "tests/test_cell.py"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     git(folder, "init", "--quiet")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "all")
-    return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory):
+    """A repository with what the package is built from, as it is now, and a test that belongs into no package."""
+    return made_once(tmp_path_factory, "tree", make_tree)
+
+
+@pytest.fixture(scope="session")
 def built(tree, tmp_path_factory):
     """The folder of both packages, after they were built twice and looked at by twine."""
-    folder = tmp_path_factory.mktemp("built") / "dist"
-    digests = release.package(tree, folder)
-    assert sorted(digests) == [f"{NAME}-py3-none-any.whl", f"{NAME}.tar.gz"]
-    return folder
+
+    def make(folder):
+        digests = release.package(tree, folder)
+        assert sorted(digests) == [f"{NAME}-py3-none-any.whl", f"{NAME}.tar.gz"]
+
+    return made_once(tmp_path_factory, "built", make)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def wheel(built):
     with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as archive:
         yield archive
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sdist(built):
     with tarfile.open(built / f"{NAME}.tar.gz") as archive:
         yield archive

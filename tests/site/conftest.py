@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from made_once import made_once
 
 from tools.browser import find, skipped
 from tools.site.catalogue import pages as catalogue
@@ -54,19 +54,6 @@ def run_mkdocs(folder, site):
     return done.returncode, done.stdout + done.stderr
 
 
-def once(tmp_path_factory, name, make):
-    """Make a folder once, also when several workers ask for it at the same time."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with FileLock(base / f"{name}.lock"):
-        if not (base / name).exists():
-            unfinished = base / f"{name}-unfinished"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            make(unfinished)
-            unfinished.rename(base / name)
-    return base / name
-
-
 @pytest.fixture
 def build(tmp_path):
     """Build a small site with the real configuration and one page more; return the exit code and what was said."""
@@ -91,7 +78,7 @@ def site(tmp_path_factory):
         code, said = run_mkdocs(ROOT, folder)
         assert code == 0, f"mkdocs build --strict failed:\n{said[-6000:]}"
 
-    return Path(os.environ["SITE_DIR"]) if "SITE_DIR" in os.environ else once(tmp_path_factory, "site", make)
+    return Path(os.environ["SITE_DIR"]) if "SITE_DIR" in os.environ else made_once(tmp_path_factory, "site", make)
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +89,7 @@ def sample(tmp_path_factory):
         code, said = small_site(POISONED / "control.py", folder / "project", folder / "site")
         assert code == 0, f"the page that should build does not:\n{said[-6000:]}"
 
-    return once(tmp_path_factory, "sample", make) / "site"
+    return made_once(tmp_path_factory, "sample", make) / "site"
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +101,7 @@ def plain(sample, tmp_path_factory):
         command = [sys.executable, "-m", "tools.site.plain.export", str(folder)]
         subprocess.run(command, cwd=sample.parent / "project", env=given, check=True, capture_output=True)
 
-    return once(tmp_path_factory, "plain", make)
+    return made_once(tmp_path_factory, "plain", make)
 
 
 @pytest.fixture(scope="session")
