@@ -38,7 +38,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "tests/test_recurrent.py", "tests/test_drop_in.py", "tests/test_cell.py", "tests/test_step_form.py",
         "tests/test_torch_names.py", "tests/test_light_install.py",
     ),
-    "engine": ("tests/engine", "tests/test_compat.py"),
+    "engine": ("tests/engine", "tests/compat"),
     "probes": ("tests/probes", "tests/backward", "tests/numerics"),
     "diagnosis": ("tests/diagnosis", "tests/observe"),
     "models": ("tests/models",),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.cell import Cell
-from rnnvanish.compat import COMPILED
+from rnnvanish.compat.modules import COMPILED
 from rnnvanish.names import did_you_mean, listed
 from rnnvanish.recurrent import Recurrent
 from rnnvanish.torch_bridge import TORCH_LAYERS, TORCH_NAMES, TORCH_STEPS, cell_for, torch_mode, weight_place

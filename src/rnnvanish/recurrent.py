@@ -13,7 +13,8 @@ from torch.utils.checkpoint import checkpoint
 
 from rnnvanish import cells
 from rnnvanish.cell import Cell, State, require_cell
-from rnnvanish.compat import counts_changes, weight_names
+from rnnvanish.compat.modules import weight_names
+from rnnvanish.compat.tensors import counts_changes
 from rnnvanish.engine.autograd.version_check import check_versions
 from rnnvanish.engine.ir.parameters import parametrized_weights
 from rnnvanish.engine.run import ENGINES, run

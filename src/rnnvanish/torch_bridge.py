@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 
 from rnnvanish import cells
 from rnnvanish.cell import Cell
-from rnnvanish.compat import is_replica
+from rnnvanish.compat.modules import is_replica
 from rnnvanish.engine.ir.parameters import with_weights
 
 #: Torch's recurrent layers, and its cells; a class of somebody else's is none of them.

@@ -6,7 +6,9 @@ import sys
 import pytest
 import torch
 
-from rnnvanish import Recurrent, cells, compat
+from rnnvanish import Recurrent, cells
+from rnnvanish.compat import library
+from rnnvanish.compat.private_names import PURPOSES
 from rnnvanish.engine import run
 from rnnvanish.engine.cpu import blas, cpu_loop, machine_code
 from rnnvanish.engine.ir.unsupported import Unsupported
@@ -63,10 +65,10 @@ def loaded(monkeypatch):
             raise OSError(f"{path}: not found")
 
         monkeypatch.setattr(sys, "platform", platform)
-        monkeypatch.setattr(compat, "LIBRARY", file)
-        monkeypatch.setitem(compat.PURPOSES, file, "multiply matrices by torch's BLAS")
+        monkeypatch.setattr(library, "LIBRARY", file)
+        monkeypatch.setitem(PURPOSES, file, "multiply matrices by torch's BLAS")
         monkeypatch.setattr(ctypes, "CDLL", load)
-        monkeypatch.setattr(blas, "torch_library", compat.torch_library.__wrapped__)
+        monkeypatch.setattr(blas, "torch_library", library.torch_library.__wrapped__)
         return asked
 
     return pretend

@@ -9,7 +9,8 @@ from engine_steps import STEPS, Step
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from rnnvanish import Recurrent, cells, compat
+from rnnvanish import Recurrent, cells
+from rnnvanish.compat import tensors
 
 INPUT, HIDDEN, BATCH = 5, 6, 4
 TORCHS = {name: cell for name, cell in cells.ALL.items() if cell.torch_twin}
@@ -179,7 +180,7 @@ def test_nothing_that_is_given_is_written(name):
 
 
 def test_a_torch_without_copy_on_write_copies_at_once(monkeypatch):
-    monkeypatch.setattr(compat, "_not_lazy", "torch.Tensor._lazy_clone")
+    monkeypatch.setattr(tensors, "_not_lazy", "torch.Tensor._lazy_clone")
     layer, x = layer_and_input("LSTM", engine="cpu")
     output, _ = layer(x)
     loss = output.sum()

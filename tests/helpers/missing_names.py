@@ -54,7 +54,7 @@ def take_away(name):
     """Take a name away; one of a class that is written in C is hidden by one that is not there."""
 
     def absent(self):
-        if name not in NEEDED or sys._getframe(1).f_globals["__name__"] == "rnnvanish.compat":
+        if name not in NEEDED or sys._getframe(1).f_globals["__name__"].startswith("rnnvanish.compat."):
             raise AttributeError(name)
         return vars(self)[own]
 

@@ -19,7 +19,7 @@ from rnnvanish.backward.episodes import Episodes
 from rnnvanish.backward.loss import Loss, evaluate_loss, final_states
 from rnnvanish.backward.output_steps import OutputSteps, direct_gradients, output_steps
 from rnnvanish.backward.state_gradients import Source
-from rnnvanish.compat import add_hook
+from rnnvanish.compat.tensors import add_hook
 from rnnvanish.live import unwrapped
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.call import Call

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from torch import Tensor, nn
 
 from rnnvanish.cell import State
-from rnnvanish.compat import Missing
+from rnnvanish.compat.private_names import Missing
 from rnnvanish.engine.cache import serialise
 from rnnvanish.engine.cache.fingerprint import fingerprint
 from rnnvanish.engine.cache.side_effects import Sandbox

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rnnvanish.compat import lazy_clone
+from rnnvanish.compat.tensors import lazy_clone
 from rnnvanish.engine.autograd.distinct_gradients import copy_shared
 from rnnvanish.engine.double_backward import differentiable_gradients
 from rnnvanish.engine.ir.interpret import Interpreter, as_rows

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from rnnvanish import compat
 from rnnvanish.cell import State
+from rnnvanish.compat.tracing import trace_in_another_thread
 from rnnvanish.engine.ir.unsupported import Unsupported
 from rnnvanish.engine.step_form import StepForm
 
@@ -155,7 +155,7 @@ def _share_or_compile(programs: Programs, request: Request) -> Any:
         restless = Unsupported("program for settings that change from call to call")
         return _insert(programs, known, Key(kind, request.inputs), lambda now: True, restless)
     # In a thread of its own: modes and hooks that are in force here (checkpoint, inference) stay outside.
-    compat.trace_in_another_thread()
+    trace_in_another_thread()
     with ThreadPoolExecutor(1) as thread:
         result, names, codes = thread.submit(_compile, request).result()
     if names is not None:

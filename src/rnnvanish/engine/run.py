@@ -7,8 +7,17 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from rnnvanish import compat
 from rnnvanish.cell import Cell, State, has_parallel_form
+from rnnvanish.compat.modes import (
+    has_dispatch_mode,
+    has_function_mode,
+    has_hooks,
+    in_forward_mode,
+    in_jit_trace,
+    in_transform,
+)
+from rnnvanish.compat.modules import may_be_compiled
+from rnnvanish.compat.private_names import Missing
 from rnnvanish.engine import reference
 from rnnvanish.engine.ir.parameters import named_weights, parametrized_weights, substitute_weights
 from rnnvanish.engine.ir.unsupported import Unsupported
@@ -70,7 +79,7 @@ def run(
     given, state = state, form.begin(cell, x, state)
     if wants_program:
         try:
-            run_program = _run_program_outside_compiler() if compat.may_be_compiled() else _run_program
+            run_program = _run_program_outside_compiler() if may_be_compiled() else _run_program
             return form.split(cell, *run_program(cell, modules, parametrized, x, state, lengths, engine, record, form))
         except Unsupported as reason:
             name = type(cell.innermost).__name__  # that of a cure around it says less
@@ -97,8 +106,8 @@ def _has_all_steps_at_once(cell: Cell, modules: Mapping[str, nn.Module], x: Tens
     if x.dtype.itemsize < 4 or torch.is_autocast_enabled(x.device.type):
         return False
     try:
-        return not compat.has_hooks(modules.values())
-    except compat.Missing:  # nobody knows
+        return not has_hooks(modules.values())
+    except Missing:  # nobody knows
         return False
 
 
@@ -150,7 +159,7 @@ def _run_program(
     weights = named_weights(modules, parametrized)
     try:
         _check(modules.values(), (x, *state, *weights.values()), x, state, engine)
-    except compat.Missing as name:
+    except Missing as name:
         raise Unsupported(str(name)) from None
     inputs = (
         *((name, weight.shape, weight.dtype) for name, weight in weights.items()),
@@ -179,19 +188,19 @@ def _check(modules: Iterable[nn.Module], tensors: Iterable[Tensor], x: Tensor, s
             raise Unsupported(f"tensors of class {type(tensor).__name__}")
         if tensor.layout != torch.strided:
             raise Unsupported(f"tensors of layout {tensor.layout}")
-    if compat.in_jit_trace():
+    if in_jit_trace():
         raise Unsupported("torch.jit.trace")
-    if compat.in_transform():
+    if in_transform():
         raise Unsupported("torch.func transforms (vmap, grad)")
-    if compat.in_forward_mode():
+    if in_forward_mode():
         raise Unsupported("forward mode of automatic differentiation")
     if torch.is_autocast_enabled(device):
         raise Unsupported("autocast")
-    if compat.has_dispatch_mode():
+    if has_dispatch_mode():
         raise Unsupported("dispatch modes")
-    if compat.has_function_mode(device):
+    if has_function_mode(device):
         raise Unsupported("modes of torch functions")
     if any(tensor.dtype.to_real() != x.dtype.to_real() for tensor in state):
         raise Unsupported("a state of another dtype than its input")
-    if compat.has_hooks(modules):
+    if has_hooks(modules):
         raise Unsupported("hooks")

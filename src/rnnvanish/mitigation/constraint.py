@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from rnnvanish.cell import Cell, recurrent_layers
-from rnnvanish.compat import drop_hooks, forget_computed_weights
+from rnnvanish.compat.modules import drop_hooks, forget_computed_weights
 from rnnvanish.mitigation import Build, innermost
 from rnnvanish.names import did_you_mean, listed
 from rnnvanish.recurrent import Recurrent

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from rnnvanish.compat import at_end_of_pass, pass_id
+from rnnvanish.compat.backward_pass import at_end_of_pass, pass_id
 from rnnvanish.monitor.hook import Hook
 from rnnvanish.observe.restore.borrow import is_measured
 

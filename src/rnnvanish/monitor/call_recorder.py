@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.compat import in_jit_trace, in_transform, is_replica
+from rnnvanish.compat.modes import in_jit_trace, in_transform
+from rnnvanish.compat.modules import is_replica
 from rnnvanish.live import Cells, recurrent_modules, step_modules
 from rnnvanish.monitor.call_record import CallRecord, tensor_of
 from rnnvanish.monitor.graph_link import keep_alive, leads_past, mark_output

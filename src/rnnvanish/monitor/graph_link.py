@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from rnnvanish.compat import backward_inputs
+from rnnvanish.compat.backward_pass import backward_inputs
 
 #: A value of the graph: the node that gave it, and which of its outputs it is.
 Edge = tuple[Any, int]

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from rnnvanish.compat import drop_hooks
+from rnnvanish.compat.modules import drop_hooks
 
 
 class Hook:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.compat import Missing, is_compiled, require_passes
+from rnnvanish.compat.backward_pass import require_passes
+from rnnvanish.compat.modules import is_compiled
+from rnnvanish.compat.private_names import Missing
 from rnnvanish.live import Cells, plain_name, recurrent_modules, step_modules, unwrapped
 from rnnvanish.monitor.backward_passes import BackwardPasses
 from rnnvanish.monitor.call_record import CallRecord

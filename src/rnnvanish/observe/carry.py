@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from rnnvanish.cell import State
-from rnnvanish.compat import version
+from rnnvanish.compat.tensors import version
 from rnnvanish.observe.autograd_graph import first_ancestor
 from rnnvanish.observe.gradient_stop import GradientStop
 

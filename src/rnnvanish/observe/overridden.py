@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import TorchFunctionMode
 
-from rnnvanish.compat import weight_names
+from rnnvanish.compat.modules import weight_names
 from rnnvanish.live import has_own_forward
 from rnnvanish.observe import unroll
 from rnnvanish.observe.record import Recorder

@@ -14,7 +14,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from rnnvanish.backward.gate_values import title
 from rnnvanish.cell import Cell, recurrent_layers
-from rnnvanish.compat import forward_pre_hooks
+from rnnvanish.compat.modules import forward_pre_hooks
 from rnnvanish.live import RECURRENT, RecurrentStep, cells_of, plain_name, torch_suffixes
 from rnnvanish.measure import Measure, Row
 from rnnvanish.mitigation import innermost

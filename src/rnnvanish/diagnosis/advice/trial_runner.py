@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.loss import Loss, evaluate_loss
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.diagnosis.advice.short_training import train_briefly
 from rnnvanish.diagnosis.advice.trial import Cure, Training, Trial, line, named, treated
 from rnnvanish.live import RECURRENT, Cells

@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rnnvanish.cell import State
-from rnnvanish.compat import decompositions, make_fx
+from rnnvanish.compat.tracing import decompositions, make_fx
 from rnnvanish.diagnosis.cause.account import Account, Flow, beside
 from rnnvanish.diagnosis.cause.operations import (
     MATRICES,

@@ -38,7 +38,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import LoopGradients
-from rnnvanish.compat import tree_leaves, tree_map
+from rnnvanish.compat.pytree import tree_leaves, tree_map
 from rnnvanish.diagnosis.fault import ARRIVING, Symptom, WatchedModel, arriving
 from rnnvanish.live import RECURRENT
 

@@ -22,7 +22,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.compat import tree_map
+from rnnvanish.compat.pytree import tree_map
 from rnnvanish.diagnosis.fault import Symptom
 from rnnvanish.numerics.norms import align_ends
 from rnnvanish.observe.record import Series

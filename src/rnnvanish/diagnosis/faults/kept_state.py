@@ -34,7 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.diagnosis.fault import Subject, Symptom
 from rnnvanish.diagnosis.rerun.state_calls import goes_on, record_states
 from rnnvanish.observe.agreement import numeric_tensors

@@ -29,7 +29,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.diagnosis.fault import Subject, Symptom
 from rnnvanish.observe.call import Call
 from rnnvanish.probes.retention import retention_of

@@ -26,7 +26,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.diagnosis.fault import Symptom, WatchedModel
 from rnnvanish.diagnosis.rerun.start_state import comes_from_outside, starts_from_nothing
 from rnnvanish.live import RECURRENT, unwrapped

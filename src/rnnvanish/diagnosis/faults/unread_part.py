@@ -34,7 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.diagnosis.fault import Symptom, WatchedModel, module_of
 from rnnvanish.diagnosis.rerun.operations import weighted_sum
 from rnnvanish.diagnosis.rerun.reading import Reading, hook_steps, readings, readings_of_end_points

@@ -36,7 +36,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.diagnosis.fault import Subject, Symptom
 from rnnvanish.diagnosis.rerun.state_calls import StateCall, record_states
 from rnnvanish.live import RECURRENT, recurrent_modules, step_modules

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.loss import Loss, evaluate_loss
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.diagnosis.rerun.history import function_name
 from rnnvanish.live import Cells, plain_name, recurrent_modules, step_modules
 from rnnvanish.observe.call import Call, map_tensors

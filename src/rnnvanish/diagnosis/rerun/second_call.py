@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.diagnosis.fault import Subject
 from rnnvanish.diagnosis.rerun.start_state import state_in
 from rnnvanish.live import recurrent_modules, step_modules

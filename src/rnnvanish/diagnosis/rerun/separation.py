@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.live import BATCH_NORMS, Cells, recurrent_modules, step_modules
 from rnnvanish.observe.agreement import agree, numeric_tensors
 from rnnvanish.observe.call import Call

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.live import RECURRENT
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.record import Run

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.diagnosis.rerun.start_state import state_in
 from rnnvanish.live import Cells, recurrent_modules, step_modules
 

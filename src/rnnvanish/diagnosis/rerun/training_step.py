@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rnnvanish.backward.each_loop import resolve_call
 from rnnvanish.backward.loss import Loss, evaluate_loss
-from rnnvanish.compat import tensor_hooks
+from rnnvanish.compat.tensors import tensor_hooks
 from rnnvanish.diagnosis.fault import Subject
 from rnnvanish.live import unwrapped
 from rnnvanish.observe.call import Call, map_tensors

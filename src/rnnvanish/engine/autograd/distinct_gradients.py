@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnvanish.compat import storage_id
+from rnnvanish.compat.tensors import storage_id
 
 
 def copy_shared(gradients: Iterable[Tensor | None], others: Iterable[Tensor] = ()) -> list[Tensor | None]:

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from torch import Tensor
 
-from rnnvanish.compat import version
+from rnnvanish.compat.tensors import version
 
 P = ParamSpec("P")
 R = TypeVar("R")

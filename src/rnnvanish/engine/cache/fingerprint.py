@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnvanish import compat
+from rnnvanish.compat.tracing import schema
 from rnnvanish.engine.cache import disk
 from rnnvanish.engine.cache.side_effects import BATCH_NAMES, GRADIENT_NAMES, Sandbox
 from rnnvanish.engine.ir.isolated_rng import IsolatedRNG
@@ -43,7 +44,7 @@ class _OperationLog(IsolatedRNG):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         given = self.describe(args), self.describe(list(kwargs.items()))
-        for argument, tensor in zip(compat.schema(func).arguments, args, strict=False):
+        for argument, tensor in zip(schema(func).arguments, args, strict=False):
             written = argument.alias_info is not None and argument.alias_info.is_write
             if written and isinstance(tensor, Tensor) and _address(tensor) in self.inputs:
                 raise Unsupported(f"buffer that its step changes in place ({func})")
@@ -134,7 +135,7 @@ def _address(tensor: Tensor) -> int:
 @cache
 def _versions() -> str:
     """Of all that stages a step and reads it again; of this package the text, as it changes between releases."""
-    engine = Path(__file__).parents[1]
-    paths = [*sorted(engine.rglob("*.py")), *map(Path, (compat.__file__, real_view.__file__))]
+    folders = Path(__file__).parents[1], Path(compat.__file__).parent
+    paths = [*(path for folder in folders for path in sorted(folder.rglob("*.py"))), Path(real_view.__file__)]
     sources = (path.read_text(encoding="utf-8") for path in paths)
     return "\n".join([torch.__version__, platform.python_version(), *sources])

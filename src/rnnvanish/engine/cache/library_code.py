@@ -33,7 +33,7 @@ BUILT_IN = (BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, Wrappe
 def is_library(module: str) -> bool:
     """Whether a module is Python's, torch's or of another such package; the engine counts as one, cells do not."""
     root = module.partition(".")[0].lstrip("_") or module
-    if root in PACKAGES or module in ("rnnvanish.engine", "rnnvanish.compat") or module.startswith("rnnvanish.engine."):
+    if root in PACKAGES or f"{module}.".startswith(("rnnvanish.engine.", "rnnvanish.compat.")):
         return True
     if not {root, module.partition(".")[0]} & sys.stdlib_module_names or module == "__main__":
         return False

@@ -17,7 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor
 
-from rnnvanish.compat import schema
+from rnnvanish.compat.tracing import schema
 from rnnvanish.engine.cache import disk
 from rnnvanish.engine.ir.prologue import Call, Rows, Slot
 from rnnvanish.engine.ir.unsupported import Unsupported

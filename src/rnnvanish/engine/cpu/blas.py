@@ -9,7 +9,8 @@ from functools import cache
 import llvmlite.binding as llvm
 import torch
 
-from rnnvanish.compat import Missing, torch_library
+from rnnvanish.compat.library import torch_library
+from rnnvanish.compat.private_names import Missing
 from rnnvanish.engine.ir.unsupported import Unsupported
 
 #: The routines that are called, by their names in Fortran. Their whole numbers have 32 bits, as in each of these libraries.

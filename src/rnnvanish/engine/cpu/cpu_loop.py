@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnvanish.compat import data_address
+from rnnvanish.compat.tensors import data_address
 from rnnvanish.engine.cpu import blas
 from rnnvanish.engine.cpu.codegen import CodeGenerator
 from rnnvanish.engine.cpu.machine_code import load_or_compile

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.engine.ir.complex_arithmetic import RULES, Angle, Pair, ViewAsReal, as_pair
 from rnnvanish.engine.ir.operations import NAMES, OPERATIONS
 from rnnvanish.engine.ir.unsupported import Unsupported, operation

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnvanish.compat import decompositions
+from rnnvanish.compat.tracing import decompositions
 from rnnvanish.engine.ir.unsupported import Unsupported
 
 aten = torch.ops.aten

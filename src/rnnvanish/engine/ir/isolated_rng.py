@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnvanish.compat import DispatchMode
+from rnnvanish.compat.tracing import DispatchMode
 from rnnvanish.engine.ir.unsupported import Unsupported
 
 #: What of a step's randomness can be drawn again outside of it.

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.engine.ir.complex import RealInterpreter, is_complex, return_real_parts
 from rnnvanish.engine.ir.isolated_rng import DRAWS
 from rnnvanish.engine.ir.lowering.lower import FILLS

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-from rnnvanish.compat import make_fx
+from rnnvanish.compat.tracing import make_fx
 from rnnvanish.engine.ir.common_subexpressions import eliminate_common_subexpressions
 from rnnvanish.engine.ir.decompositions import DECOMPOSITIONS
 from rnnvanish.engine.ir.isolated_rng import IsolatedRNG

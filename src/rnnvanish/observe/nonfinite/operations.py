@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
-from rnnvanish.compat import tree_leaves, version
+from rnnvanish.compat.pytree import tree_leaves
+from rnnvanish.compat.tensors import version
 from rnnvanish.live import plain_name
 from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe.autograd_graph import gradient_nodes

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from rnnvanish.compat import may_be_compiled, refresh_weights, tree_map
+from rnnvanish.compat.modules import may_be_compiled, refresh_weights
+from rnnvanish.compat.pytree import tree_map
 from rnnvanish.live import WRAPPERS
 from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe.restore.random_state import preserve_random_state

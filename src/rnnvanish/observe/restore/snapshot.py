@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader, Dataset
 
-from rnnvanish.compat import set_version, tensor_hooks, version
+from rnnvanish.compat.tensors import set_version, tensor_hooks, version
 
 #: Types of which nothing changes.
 IMMUTABLE_TYPES = {

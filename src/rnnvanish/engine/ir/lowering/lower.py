@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx
 
-from rnnvanish.compat import tree_leaves
+from rnnvanish.compat.pytree import tree_leaves
 from rnnvanish.engine.ir.lowering.products import Products
 from rnnvanish.engine.ir.operations import NAMES
 from rnnvanish.engine.ir.unsupported import Unsupported, operation

@@ -1,0 +1,62 @@
+"""What a step is traced by: without a name of these there is no compiled loop."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from rnnvanish.compat.private_names import Missing, find, required
+
+if TYPE_CHECKING:
+    from torch.utils._python_dispatch import TorchDispatchMode as _Mode
+else:
+    _Mode = find("torch.utils._python_dispatch.TorchDispatchMode")
+    if _Mode is None:
+
+        class _Mode:
+            def __init__(self) -> None:
+                raise Missing("torch.utils._python_dispatch.TorchDispatchMode")
+
+
+class DispatchMode(_Mode):
+    """A context in which `__torch_dispatch__` is given every operation."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to be skipped by torch's compiler would import it
+
+
+def schema(operation: Any) -> Any:
+    """The arguments of an operation, and which of them it writes into."""
+    try:
+        return operation._schema
+    except AttributeError:
+        raise Missing("torch._ops.OpOverload._schema") from None
+
+
+def make_fx(function: Callable[..., Any], **options: Any) -> Callable[..., torch.fx.GraphModule]:
+    """Have a function traced into a graph of torch's operations; to import that takes seconds.
+
+    Without a table of decompositions torch 2.14 takes `detach` for the identity: so there is always one.
+    """
+    options = {"decomposition_table": {}, **options}
+    traced = required("torch.fx.experimental.proxy_tensor.make_fx")(function, **options)
+    return cast(Callable[..., torch.fx.GraphModule], traced)
+
+
+_guard_devices = find("torch._C._ensureCUDADeviceGuardSet")
+
+
+def trace_in_another_thread() -> None:
+    """Have this thread put in place what torch needs for a trace without a GPU; to be called before another one traces.
+
+    Torch for CUDA does so in the first trace. 2.11 frees it when that thread ends, and uses it on: the process ends, too.
+    """
+    if _guard_devices is not None and torch.version.cuda is not None and not torch.cuda.is_available():
+        _guard_devices()
+
+
+def decompositions(operations: list[Any]) -> dict[Any, Callable[..., Any]]:
+    """How torch expresses operations by others: into its core, and these besides."""
+    core, of = (required(f"torch._decomp.{each}") for each in ("core_aten_decompositions", "get_decompositions"))
+    return {**core(), **of(operations)}
