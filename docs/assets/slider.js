@@ -12,7 +12,7 @@
 "use strict";
 
 (() => {
-  const { svg, html, stroke, chart, whole, csv, reveal, fill } = window.rvDraw;
+  const { svg, html, stroke, chart, whole, csv, reveal, address, follow, fill } = window.rvDraw;
   const words = window.rvWords.page;
 
   class Slider extends HTMLElement {
@@ -27,7 +27,7 @@
       this.output.setAttribute("aria-live", "off"); // the sentence speaks; the value is the slider's own
       label.append(`${this.getAttribute("label")}: `, this.output);
       this.input = html("input", { id, type: "range", min: 0, max: values.length - 1, step: 1 });
-      this.input.value = this.fromAddress() ?? this.getAttribute("value") ?? 0;
+      this.arrive();
       const legend = html("ul", { className: "rv-legend" });
       series.forEach(({ name }, i) => {
         const item = html("li");
@@ -42,12 +42,7 @@
       this.replaceChildren(label, this.input, legend, this.chart, this.sentence);
       if (this.fromAddress() !== null) reveal(this);
       this.input.addEventListener("input", () => (this.show(), this.toAddress()));
-      addEventListener("hashchange", () => {
-        if (this.fromAddress() === null) return;
-        this.input.value = this.fromAddress();
-        this.show();
-        reveal(this);
-      });
+      follow(this, `${this.id}=`);
       new ResizeObserver(() => this.draw()).observe(this);
       this.show();
     }
@@ -82,12 +77,20 @@
       return i < 0 ? null : i;
     }
 
+    arrive() {
+      const before = this.input.value;
+      this.input.value = this.fromAddress() ?? this.getAttribute("value") ?? 0;
+      if (this.input.value === before) return false;
+      if (this.chart) this.show();
+      return true;
+    }
+
     toAddress() {
       history.replaceState(history.state, "", this.address());
     }
 
     address() {
-      return `${location.href.split("#")[0]}#${this.id}=${this.data.values[this.input.value]}`;
+      return address(`${this.id}=`, [`${this.id}=${this.data.values[this.input.value]}`]);
     }
 
     // All that the figure can show, as CSV: a row for each point of each place of the slider.

@@ -25,7 +25,7 @@
 
 (() => {
   const rv = (globalThis.rv ||= {});
-  const { html, csv, reveal, fill, whole } = window.rvDraw;
+  const { html, csv, reveal, address, follow, fill, whole } = window.rvDraw;
   const words = window.rvWords.live;
   const FEW = 4; // choices that are buttons; more are a list
 
@@ -144,19 +144,13 @@
     }
 
     listen() {
-      const follow = () => this.fromAddress() && (this.changed(), this.scrollIntoView({ block: "nearest" }));
-      addEventListener("hashchange", follow);
+      follow(this, `${this.id}.`);
       new ResizeObserver(() => {
         if (this.picture.clientWidth === this.width || !this.picture.clientWidth) return;
         this.width = this.picture.clientWidth;
         this.draw();
       }).observe(this.picture);
       new MutationObserver(() => this.draw()).observe(document.body, { attributeFilter: ["data-md-color-scheme"] });
-      // The same link a second time changes no address.
-      document.addEventListener("click", (event) => {
-        const link = event.target.closest?.(`a[href^="#${CSS.escape(this.id)}."]`);
-        if (link && link.getAttribute("href") === location.hash) follow();
-      });
     }
 
     build() {}
@@ -247,20 +241,28 @@
 
     // The address holds what differs from the start, as #id.control=value; what other figures keep there stays.
     address() {
-      const kept = location.hash.slice(1).split("&").filter((part) => part.includes("=") && !part.startsWith(`${this.id}.`));
-      for (const [name, control] of Object.entries(this.controls))
-        if (this.state[name] !== control.value) kept.push(`${this.id}.${name}=${encodeURIComponent(this.state[name])}`);
-      return `${location.href.split("#")[0]}${kept.length ? `#${kept.join("&")}` : ""}`;
+      const others = Object.entries(this.controls).filter(([name, control]) => this.state[name] !== control.value);
+      return address(`${this.id}.`, others.map(([name]) => `${this.id}.${name}=${encodeURIComponent(this.state[name])}`));
     }
 
+    // It is the whole of what a figure shows: what it leaves out is as at the start.
     fromAddress() {
       const stored = new URLSearchParams(location.hash.slice(1));
       let found = false;
       for (const [name, made] of Object.entries(this.made)) {
         const value = stored.has(`${this.id}.${name}`) ? made.parse(stored.get(`${this.id}.${name}`)) : undefined;
-        if (value !== undefined) (this.state[name] = value), (found = true);
+        found ||= value !== undefined;
+        this.state[name] = value ?? this.controls[name].value;
       }
       return found;
+    }
+
+    arrive() {
+      const before = this.address();
+      this.fromAddress();
+      if (this.address() === before) return false;
+      this.changed();
+      return true;
     }
 
     // What would give the answer away: the sentence and the numbers too, in their places.

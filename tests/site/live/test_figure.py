@@ -71,6 +71,34 @@ def test_a_link_in_the_text_sets_the_figure_also_twice(figure):
         page.evaluate("history.replaceState(null, '', '#test.gate=0.9')")
 
 
+def test_a_link_shows_the_same_whatever_was_shown_and_back_and_forward_lead_through_links(figure):
+    other = '<rv-slider id="draw" label="Draw"><template>{"values": [1, 2], "x": [0, 1], "xlabel": "x", "ylabel": "y", "series": [{"name": "a", "y": [[1, 2], [2, 1]]}]}</template></rv-slider>'
+    page = figure(PAGE + other + '<p><a href="#below">Below</a></p>').page
+    page.add_script_tag(url="assets/chart.js")
+    page.add_script_tag(url="assets/slider.js")
+    state = "(({gate, lag}) => [gate, lag, document.querySelector('#draw-input').value].join())(document.getElementById('test').state)"
+
+    def shows(wanted, address):
+        page.wait_for_function(f"{state} === '{wanted}' && location.hash === '{address}'")
+
+    page.focus("#draw-input")
+    page.keyboard.press("ArrowRight")
+    shows("0.5,20,1", "#draw=2")  # of another figure: it stays
+    page.evaluate("document.getElementById('test').set({lag: 50})")
+    shows("0.5,50,1", "#draw=2&test.lag=50")
+    page.click("text=open the gate")
+    shows("0.9,20,1", "#draw=2&test.gate=0.9")
+    page.click("a:has-text('Below')")
+    shows("0.9,20,1", "#below")
+    for _ in range(2):
+        page.go_back()
+    shows("0.5,50,1", "#draw=2&test.lag=50")
+    page.go_forward()
+    shows("0.9,20,1", "#draw=2&test.gate=0.9")
+    page.goto(page.url.partition("#")[0] + "#")
+    shows("0.5,20,0", "")
+
+
 def test_an_address_that_means_nothing_changes_nothing(figure):
     page = figure().page
     state, start = "JSON.stringify(document.getElementById('test').state)", page.url

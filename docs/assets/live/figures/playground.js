@@ -206,12 +206,8 @@
       super.set(values);
     }
 
-    // An address is the whole configuration: what it leaves out is as at first.
     fromAddress() {
-      const before = { ...this.state };
-      for (const name in this.controls) this.state[name] = this.controls[name].value;
       const found = super.fromAddress();
-      if (!found) this.state = before;
       this.state.seed = Math.min(2 ** 32 - 1, Math.max(0, Math.floor(this.state.seed)));
       if (found) this.picture.querySelector(".rv-cover")?.remove(), this.cover(false); // a link shows what it says
       this.chosen = found && this.state.batch !== this.controls.batch.value;

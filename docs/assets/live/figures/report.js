@@ -271,14 +271,14 @@
     }
 
     address() {
-      const stored = location.hash.slice(1).split("&").filter((part) => part.includes("=") && !part.startsWith(`${this.id}.`));
+      const stored = [];
       if (this.places) {
         stored.push(`${this.id}.open=${this.places.join("-")}`);
         if (this.at.lag !== undefined) stored.push(`${this.id}.lag=${this.at.lag}`);
         if (this.at.loops) stored.push(`${this.id}.loops=${this.at.loops.join("-")}`);
         if (this.at.loop) stored.push(`${this.id}.loop=${this.at.loop}`);
       }
-      return `${location.href.split("#")[0]}${stored.length ? `#${stored.join("&")}` : ""}`;
+      return window.rvDraw.address(`${this.id}.`, stored);
     }
 
     fromAddress() {
