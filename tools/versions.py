@@ -58,9 +58,11 @@ print(json.dumps({"attempted": runner.tries, "failed": runner.failures}))
 """
 ABOUT = """
 import json, platform, torch
-from importlib.metadata import version
-names = ["numba", "numpy", "jaxtyping", "jsonargparse", "rich", "jinja2"]
-print(json.dumps({"python": platform.python_version(), "torch": torch.__version__, "packages": {n: version(n) for n in names}}))
+from importlib.metadata import distributions
+names = ["numba", "numpy", "pytorch-lightning", "jaxtyping", "jsonargparse", "rich", "jinja2"]
+found = {each.name.lower().replace("_", "-"): each.version for each in distributions()}
+packages = {name: found[name] for name in names if name in found}
+print(json.dumps({"python": platform.python_version(), "torch": torch.__version__, "packages": packages}))
 """
 
 
@@ -278,14 +280,14 @@ def attempts(environment: Environment, commit: str, parts: list[str]) -> Iterato
     if not left:
         return
     make(environment)
-    about = json.loads(call(environment.bin / "python", "-c", ABOUT))
-    about |= {"system": platform.system(), "machine": platform.machine()}
+    here = {"system": platform.system(), "machine": platform.machine()}
     for part in left:
         try:
             result = attempt(environment, part)
         except RuntimeError as error:
             result = {"passed": 0, "failed": 0, "error": str(error)}
         result |= {"commit": commit, "date": time.strftime("%Y-%m-%d")}
+        about = json.loads(call(environment.bin / "python", "-c", ABOUT)) | here  # an extra has come with some parts
         known = known_of(environment)
         tried = known["parts"] | {part: result}
         remember(known | about | {"parts": {name: tried[name] for name in PARTS if name in tried}})

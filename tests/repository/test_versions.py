@@ -4,7 +4,10 @@ import json
 import subprocess
 import sys
 
+import numba
 import pytest
+import pytorch_lightning
+import torch
 
 from tools import versions
 
@@ -30,6 +33,16 @@ def test_examples_are_counted_and_a_fence_is_no_output(tmp_path):
         [sys.executable, "-c", versions.EXAMPLES, "README.md"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert json.loads(ran.stdout.splitlines()[-1]) == {"attempted": 2, "failed": 1}
+
+
+def test_an_environment_says_what_it_has():
+    ran = subprocess.run([sys.executable, "-c", versions.ABOUT], capture_output=True, text=True, check=True)
+    about = json.loads(ran.stdout)
+    assert about["torch"] == torch.__version__
+    assert {"numba": numba.__version__, "pytorch-lightning": pytorch_lightning.__version__}.items() <= about[
+        "packages"
+    ].items()
+    assert "jinja2" in about["packages"]
 
 
 @pytest.fixture

@@ -31,9 +31,10 @@ def project(tmp_path):
     part = {"passed": 7, "failed": 0, "commit": "abc", "date": "2026-01-02"}
     known = [
         {"name": "3.11-oldest", "python": "3.11.7", "torch": "2.1.0", "system": "Linux", "machine": "x86_64"}
+        | {"packages": {"numba": "0.61", "numpy": "2.0", "pytorch-lightning": "2.6"}}
         | {"parts": {"wheel": part, "engine": part | {"failed": 1, "failures": ["<b>"]}}},
         {"name": "3.12-newest", "python": "3.12.1", "torch": "2.9.0", "system": "Linux", "machine": "x86_64"}
-        | {"parts": {"wheel": part}},
+        | {"packages": {"numba": "0.62"}, "parts": {"wheel": part}},
     ]
     (tmp_path / "docs/versions.json").write_text(json.dumps(known))
     return tmp_path
@@ -56,6 +57,8 @@ def test_tables_say_it_and_what_failed(project):
     assert page.count("<tr>") == 1 + 6 + 1 + 2
     assert "<th scope='row'>Linux, Python 3.12</th><td>not tried</td><td>by the workflow only</td>" in page
     assert "torch 2.1, the oldest" in page
+    assert "Python 3.11.7, torch 2.1.0, Numba 0.61, Lightning 2.6, Linux x86_64<" in page
+    assert "Python 3.12.1, torch 2.9.0, Numba 0.62, Linux x86_64<" in page
     assert "<td>wheel 7, engine 7</td><td>&lt;b&gt;</td><td>2026-01-02, abc</td>" in page
     assert tried.put("<p>x</p>", project) == "<p>x</p>"
 

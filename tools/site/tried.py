@@ -109,7 +109,11 @@ def tried(root: Path) -> str:
         failed = [f"{name} did not run" for name, part in parts.items() if "error" in part]
         failed += [failure for part in parts.values() for failure in part.get("failures", ())]
         when = dict.fromkeys(f"{part['date']}, {part['commit']}" for part in parts.values())
-        name = f"Python {each['python']}, torch {each['torch']}, {each['system']} {each['machine']}"
+        beside = {"numba": "Numba", "pytorch-lightning": "Lightning"}
+        names = [f"{beside[name]} {version}" for name, version in each["packages"].items() if name in beside]
+        name = ", ".join(
+            [f"Python {each['python']}", f"torch {each['torch']}", *names, f"{each['system']} {each['machine']}"]
+        )
         cells = passed, "; ".join(failed) or "none", "; ".join(when)
         rows.append(ROW.format(name, Markup().join(map(CELL.format, cells))))
     return TABLE.format(
