@@ -10,6 +10,8 @@
     return n === 0 ? left.all : fill(n > 0 ? left.times : left.part, { power: (n < 0 && powers[-n]) || power(Math.abs(n)) });
   };
 
+  const drawn = new WeakMap(); // by <svg>, what stands around its curves: a new curve alone moves no text, and lays nothing out
+
   // Curves in `into`, an <svg> as wide as its column. A series is { name, y } and may say `all` that its axis has to hold;
   // where y is null, or zero on an axis of powers (`log`), there is a gap. `at` marks a place of x; `height` is in pixels.
   window.rvDraw.chart = (into, { x, series, log, xlabel, ylabel, at, low, high, height }) => {
@@ -28,6 +30,24 @@
     const [first, last] = [x[0], x[x.length - 1]];
     const px = (v) => left + ((width - left - right) * (v - first)) / (last - first || 1);
     const py = (v) => top + ((height - top - bottom) * (high - v)) / (high - low);
+    const path = ({ y }) => {
+      let pen = "M";
+      return y.map((value, k) => {
+        const at = scale(value);
+        if (!Number.isFinite(at)) return (pen = "M"), "";
+        const point = `${pen}${px(x[k]).toFixed(1)} ${py(at).toFixed(1)}`;
+        pen = "L";
+        return point;
+      }).join("");
+    };
+    const found = { px, py: (y) => py(scale(y)) };
+    const around = [width, height, low, high, log, first, last, xlabel, ylabel, at, series.length].join();
+    const before = drawn.get(into);
+    if (before?.around === around) {
+      for (const other of [...into.children]) if (!before.parts.includes(other)) other.remove(); // what a figure adds
+      before.curves.forEach((curve, i) => curve.setAttribute("d", path(series[i])));
+      return found;
+    }
     const parts = [svg("text", { x: 0, y: 13 }, ylabel)];
     for (const [y, text] of marks) {
       parts.push(svg("path", { class: "rv-gridline", d: `M${left} ${py(y)}H${width - right}` }));
@@ -38,21 +58,13 @@
     parts.push(svg("path", { d: `M${left} ${height - bottom}H${width - right}`, stroke: "currentColor" }));
     if (at !== undefined) parts.push(svg("path", { class: "rv-at", d: `M${px(at)} ${top}V${height - bottom}` }));
     parts.push(svg("text", { x: (left + width - right) / 2, y: height - 5, "text-anchor": "middle" }, xlabel));
-    series.forEach(({ y }, i) => {
-      let pen = "M";
-      const path = y.map((value, k) => {
-        const at = scale(value);
-        if (!Number.isFinite(at)) return (pen = "M"), "";
-        const point = `${pen}${px(x[k]).toFixed(1)} ${py(at).toFixed(1)}`;
-        pen = "L";
-        return point;
-      });
-      parts.push(svg("path", { class: "rv-curve", d: path.join(""), ...stroke(i) }));
-    });
+    const curves = series.map((one, i) => svg("path", { class: "rv-curve", d: path(one), ...stroke(i) }));
+    parts.push(...curves);
     if (over) for (const [y, text] of marks) parts.push(svg("text", { class: "rv-over", x: left, y: py(y) - 4 }, text));
     into.setAttribute("viewBox", `0 0 ${width} ${height}`);
     into.style.height = `${height}px`;
     into.replaceChildren(...parts);
-    return { px, py: (y) => py(scale(y)) };
+    drawn.set(into, { around, parts, curves });
+    return found;
   };
 })();

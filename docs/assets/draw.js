@@ -10,6 +10,8 @@ window.rvDraw = (() => {
     return element;
   };
   const html = (name, properties) => Object.assign(document.createElement(name), properties);
+  // Write what an element says, if that is new: the page is laid out again for the same words, too.
+  const put = (element, text) => element.textContent === text || (element.textContent = text);
 
   // 25 lines that differ by colour and by dashes; the first five by both.
   const stroke = (i) => ({
@@ -75,5 +77,5 @@ window.rvDraw = (() => {
     return false;
   };
 
-  return { svg, html, stroke, number, ticks, whole, csv, reveal, address, follow, fill };
+  return { svg, html, put, stroke, number, ticks, whole, csv, reveal, address, follow, fill };
 })();

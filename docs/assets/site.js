@@ -36,7 +36,9 @@
       else box.removeAttribute("tabindex");
     }
   };
-  new MutationObserver(() => requestAnimationFrame(tidy)).observe(document.body, { childList: true, subtree: true });
+  // What a live figure draws and says has no such box but in its fold, and comes many times a second.
+  const live = ({ target }) => target.closest(".rv-live") && !target.closest("details");
+  new MutationObserver((changes) => changes.every(live) || requestAnimationFrame(tidy)).observe(document.body, { childList: true, subtree: true });
   addEventListener("resize", tidy);
   document.addEventListener("toggle", tidy, true); // a fold that opens
   tidy();

@@ -2,7 +2,8 @@
 globalThis.rv ||= {};
 
 // Call `work(end)` until it returns false, in slices of at most `most` milliseconds, one a frame; a slice ends once
-// performance.now() is past `end`. `shown(last)` is called after each. Returns what stops it.
+// performance.now() is past `end`. `shown(last)` is called after each, in the next frame: a slice is a task of its own, so
+// that the page never computes, draws and lays out in one go. Returns what stops it.
 rv.slices = (work, shown = () => {}, most = 12) => {
   let live = true;
   const slice = () => {
@@ -11,10 +12,13 @@ rv.slices = (work, shown = () => {}, most = 12) => {
     let more = true;
     do more = work(end);
     while (more && live && performance.now() < end);
-    shown(!more);
-    if (more && live) requestAnimationFrame(slice);
+    requestAnimationFrame(() => {
+      if (!live) return;
+      shown(!more);
+      if (more && live) setTimeout(slice);
+    });
   };
-  requestAnimationFrame(slice);
+  setTimeout(slice);
   return () => {
     live = false;
   };

@@ -70,7 +70,7 @@
         let now;
         do now = asked.next();
         while (!now.done && performance.now() < end);
-        if (now.done) this.walk = now.value;
+        if (now.done) this.walk = { ...now.value, seen: this.inSlice(now.value.places) };
         return !now.done;
       }, (last) => {
         if (!last) return;
@@ -97,7 +97,7 @@
       const aside = places.map((place) => minus(minus(place, this.stuck), first, dot(minus(place, this.stuck), first)));
       const furthest = aside.reduce((most, each) => (dot(each, each) > dot(most, most) ? each : most));
       this.axes = [first, unit(furthest)];
-      const seen = places.map((place) => this.axes.map((axis) => dot(minus(place, this.stuck), axis)));
+      const seen = this.inSlice(places);
       const ends = [0, 1].map((k) => [Math.min(...seen.map((at) => at[k])), Math.max(...seen.map((at) => at[k]))]);
       const wide = 1.6 * (ends[0][1] - ends[0][0]), high = (wide * GRID.down) / GRID.across;
       const middle = ends.map(([low, top]) => (low + top) / 2);
@@ -110,6 +110,11 @@
           for (const _ of this.net.pieces(false)) yield;
           this.heights.push(this.net.loss);
         }
+    }
+
+    // Where places lie in the slice, or beside it.
+    inSlice(places) {
+      return places.map((place) => this.axes.map((axis) => dot(minus(place, this.stuck), axis)));
     }
 
     // From where it stands still: the places and the losses, to the way out or to where nobody waits any more.
@@ -136,36 +141,49 @@
       const count = this.walk.losses.length - 1;
       if (rv.calm()) return;
       const begin = performance.now(), { walk } = this;
+      let above = false; // map and curve take turns: half a drawing a frame
       const move = (now) => {
         if (this.walk !== walk) return;
         this.shown = Math.min(count, Math.round(((now - begin) / 1000 / SECONDS) * count));
-        this.draw();
-        if (this.shown < count) requestAnimationFrame(move);
+        (above = !above) ? this.drawMap() : this.drawCurve();
+        if (this.shown < count || above) requestAnimationFrame(move);
       };
       requestAnimationFrame(move);
     }
 
     draw() {
       if (!this.walk) return this.over.replaceChildren(svg("text", { x: 12, y: 24 }, "It is being trained until it stands still …"));
+      this.drawCurve();
+      this.drawMap();
+    }
+
+    drawMap() {
       this.paint();
       const width = this.width, high = (width * GRID.down) / GRID.across, { frame } = this;
-      const seen = this.walk.places.slice(0, this.shown + 1).map((place) => this.axes.map((axis) => dot(minus(place, this.stuck), axis)));
       const at = ([x, y]) => [(width * (x - frame.left)) / frame.wide, (high * (y - frame.top)) / frame.high];
-      const points = seen.map(at), [x, y] = points.at(-1), out = this.walk.losses[this.shown] < OUT;
+      const points = this.walk.seen.slice(0, this.shown + 1).map(at), [x, y] = points.at(-1), out = this.walk.losses[this.shown] < OUT;
+      const way = points.map((point) => point.map((v) => v.toFixed(1)).join(","));
       const fog = svg("mask", { id: `${this.id}-fog` });
-      fog.append(svg("rect", { width, height: high, fill: "white" }), ...points.map(([cx, cy]) => svg("circle", { cx, cy, r: 34, fill: "black" })));
+      const round = "stroke-linecap: round; stroke-linejoin: round";
+      fog.append(
+        svg("rect", { x: -2, width: width + 4, height: high + 2, fill: "white" }),
+        svg("polyline", { points: way.length > 1 ? way.join(" ") : `${way} ${way}`, style: `fill: none; stroke: black; stroke-width: 68; ${round}` }),
+      );
       this.over.setAttribute("viewBox", `0 0 ${width} ${high}`);
       this.over.setAttribute("aria-label", `A slice of the loss, bluer where it is lower. The walk has taken ${this.shown} steps and ${out ? "is out" : "is still on the plateau"}.`);
       this.over.replaceChildren(
         fog,
-        ...(out ? [] : [svg("rect", { width, height: high, mask: `url(#${this.id}-fog)`, style: "fill: var(--md-default-bg-color, Canvas); opacity: .93" })]),
-        svg("polyline", { points: points.map((p) => p.map((v) => v.toFixed(1)).join(",")).join(" "), style: "fill: none; stroke: var(--rv-c1); stroke-width: 2" }),
-        ...points.map(([cx, cy]) => svg("circle", { cx, cy, r: 2.5, style: "fill: var(--rv-c1)" })),
+        ...(out ? [] : [svg("rect", { x: -2, width: width + 4, height: high + 2, mask: `url(#${this.id}-fog)`, style: "fill: var(--md-default-bg-color, Canvas); opacity: .93" })]),
+        svg("polyline", { points: way.join(" "), style: "fill: none; stroke: var(--rv-c1); stroke-width: 2" }),
+        svg("path", { d: way.map((point) => `M${point}h0`).join(""), style: `stroke: var(--rv-c1); stroke-width: 5; ${round}` }),
         svg("circle", { cx: x, cy: y, r: 7, style: "fill: var(--rv-c1); stroke: var(--md-default-bg-color, Canvas); stroke-width: 2" }),
         ...(out ? [] : [svg("text", { x: 12, y: high - 12 }, "fog")]),
         svg("text", { class: "rv-over", x: points[0][0], y: points[0][1] - 14, "text-anchor": "middle" }, "stood still here"),
         ...(out ? [svg("text", { class: "rv-over", x, y: y - 14, "text-anchor": "middle" }, "out")] : []),
       );
+    }
+
+    drawCurve() {
       const most = Math.max(60, this.walk.losses.length - 1);
       chart(this.curve, {
         x: Array.from({ length: most + 1 }, (_, i) => i),

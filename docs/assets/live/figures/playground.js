@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const { html, svg } = window.rvDraw;
+  const { html, put, svg } = window.rvDraw;
   const ROWS = 200; // of a strip: so many training steps make one that all of them fit
   const POINTS = 100; // of a curve of the loss
   const SLOW = 40; // milliseconds of a training step from which on each reads fewer sequences
@@ -215,16 +215,16 @@
     }
 
     draw() {
-      this.key.firstChild.textContent = this.lanes.some((lane) => lane.run) ? "Gradient while it trains:" : "Gradient before training:";
+      this.drawLoss();
+      put(this.key.firstChild, this.lanes.some((lane) => lane.run) ? "Gradient while it trains:" : "Gradient before training:");
       this.sides.forEach(({ strip, score }, side) => {
         const lane = this.lanes[side], run = lane?.run;
         strip.draw(this.rowsOf(lane), this.ended(lane, side));
-        score.textContent = run ? `${percent(right(run))} right` : "";
+        put(score, run ? `${percent(right(run))} right` : "");
         const learnt = run?.solved != null ? `${run.solved}, learnt` : String(run?.steps ?? 0);
         const texts = [learnt, steps(lane?.halfLives.at(-1)?.halfLife), steps(this.longest.get(this.kin(side)))];
-        this.facts.forEach((row, i) => { row[side].textContent = lane ? texts[i] : "–"; });
+        this.facts.forEach((row, i) => put(row[side], lane ? texts[i] : "–"));
       });
-      this.drawLoss();
     }
 
     // Before the training the strip is filled with the gradient as it is then; but not where all answers count.

@@ -4,11 +4,12 @@
 "use strict";
 
 (() => {
-  const { html, svg } = window.rvDraw;
+  const { put, svg } = window.rvDraw;
   const NEAR = 4; // steps between
   const BATCH = 32;
   const EVERY = 20; // training steps from one look at the push to the next
   const HIGH = 96; // pixels of the arrows
+  const FLOOR = HIGH - 24; // from which they point
   const FULL = 0.25; // size of a push that is as long as there is room
 
   // The gradient of a batch by the recurrent weights, and the one that makes the answer follow the first input: of twins
@@ -63,6 +64,15 @@
     between(lane) {
       lane.arrow = svg("svg", { role: "img", "aria-label": "The push, as an arrow" });
       lane.arrow.style.height = `${HIGH}px`;
+      lane.way = svg("line", { y1: FLOOR, y2: FLOOR, x2: "100%", class: "rv-at" });
+      lane.push = svg("path", { style: "fill: none; stroke: var(--rv-c1); stroke-width: 3.5" });
+      lane.size = svg("text", { y: HIGH - 6 });
+      lane.arrow.append(
+        lane.way,
+        svg("text", { x: "100%", y: FLOOR - 5, "text-anchor": "end", style: "font-size: 11.5px" }, "to the answer"),
+        lane.push,
+        lane.size,
+      );
       return [lane.arrow];
     }
 
@@ -91,22 +101,19 @@
     }
 
     draw() {
+      const widths = this.lanes.map(({ arrow }) => arrow.clientWidth || 150); // before anything is written
       super.draw();
       this.runs.forEach(({ push }, i) => {
-        const { arrow } = this.lanes[i], width = arrow.clientWidth || 150;
-        const y = HIGH - 24, room = Math.min(width - 30, y - 8), length = room * Math.min(1, push.size / FULL);
+        const { arrow, way, push: shaft, size } = this.lanes[i], width = widths[i];
+        const room = Math.min(width - 30, FLOOR - 8), length = room * Math.min(1, push.size / FULL);
         const turn = (-push.degrees * Math.PI) / 180, [dx, dy] = [Math.cos(turn), Math.sin(turn)];
-        const x = width / 3, tip = [x + length * dx, y + length * dy];
+        const x = width / 3, tip = [x + length * dx, FLOOR + length * dy];
         const barb = (side) => `${tip[0] - 9 * (dx + side * 0.6 * dy)} ${tip[1] - 9 * (dy - side * 0.6 * dx)}`;
         const said = `push ${push.size.toFixed(2)}, ${Math.round(push.degrees)}° off`;
-        arrow.setAttribute("viewBox", `0 0 ${width} ${HIGH}`);
         arrow.setAttribute("aria-label", said);
-        arrow.replaceChildren(
-          svg("path", { d: `M${x} ${y}H${width}`, class: "rv-at" }),
-          svg("text", { x: width, y: y - 5, "text-anchor": "end", style: "font-size: 11.5px" }, "to the answer"),
-          svg("path", { d: `M${x} ${y}L${tip[0]} ${tip[1]}M${barb(1)}L${tip[0]} ${tip[1]}L${barb(-1)}`, style: "fill: none; stroke: var(--rv-c1); stroke-width: 3.5" }),
-          svg("text", { x: 0, y: HIGH - 6 }, said),
-        );
+        way.setAttribute("x1", x);
+        shaft.setAttribute("d", `M${x} ${FLOOR}L${tip[0]} ${tip[1]}M${barb(1)}L${tip[0]} ${tip[1]}L${barb(-1)}`);
+        put(size, said);
       });
     }
 

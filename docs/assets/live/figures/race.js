@@ -4,7 +4,7 @@
 "use strict";
 
 (() => {
-  const { html, svg } = window.rvDraw;
+  const { html, put, svg } = window.rvDraw;
   const ENGINE = ["numbers", "cells", "network", "orthogonal", "starts", "tasks", "optimizers", "training", "halflife"];
   const MOST = 600; // training steps after which nobody waits any more
   const EVERY = 5; // training steps to a row of the strip
@@ -12,6 +12,7 @@
   const RATE = 0.01;
   const HIGH = 56; // pixels of the line of losses
   const COIN = Math.LN2; // loss of guessing
+  const height = (loss) => HIGH - 3 - (HIGH - 22) * Math.min(1.25, loss / COIN);
 
   // A cure: its name, what its network is called in a sentence, what rv.Run and what rnnvanish take for it.
   const GATES = {
@@ -74,6 +75,14 @@
       grid.style.cssText = "display: grid; grid-template-columns: 1fr 1fr; gap: 1rem;";
       this.lanes = [0, 1].map(() => {
         const lane = { name: html("b"), score: html("strong", { textContent: "–" }), word: html("span", { textContent: "\u00a0" }), loss: svg("svg", { "aria-hidden": "true", height: HIGH }) };
+        lane.curve = svg("polyline", { class: "rv-curve", style: "stroke: var(--rv-c1); vector-effect: non-scaling-stroke" });
+        const wide = svg("svg", { viewBox: `0 0 100 ${HIGH}`, height: HIGH, preserveAspectRatio: "none" }); // as wide as the lane
+        wide.append(lane.curve);
+        lane.loss.append(
+          svg("text", { y: 11, style: "font-size: 11.5px" }, "loss (dashed: a coin’s)"),
+          svg("line", { x2: "100%", y1: height(COIN), y2: height(COIN), class: "rv-at" }),
+          wide,
+        );
         lane.strip = new rv.Strip({ label: "Gradient at each input while it trains", rows: MOST / EVERY, height: 130 });
         const title = html("p");
         title.style.cssText = "margin: 0; line-height: 1.3; min-height: 2.6em; display: flex; align-items: end; hyphens: auto;";
@@ -127,28 +136,21 @@
     }
 
     draw() {
-      this.entrants().forEach(({ name }, i) => (this.lanes[i].name.textContent = name));
+      this.entrants().forEach(({ name }, i) => put(this.lanes[i].name, name));
       this.runs.forEach((run, i) => {
-        const { score, word, loss, strip } = this.lanes[i];
+        const { score, word, strip } = this.lanes[i];
         const right = run.tests.at(-1)?.right;
-        score.textContent = right === undefined ? "–" : `${Math.round(100 * right)} %`;
-        word.textContent = run.solved ? `learnt in ${run.solved} steps` : run.steps ? `after ${run.steps} steps` : "\u00a0";
-        this.line(loss, run.means);
+        this.line(this.lanes[i].curve, run.means);
         strip.draw(run.rows.map(({ sizes }) => sizes), run.solved ? "learnt, stopped" : "");
+        put(score, right === undefined ? "–" : `${Math.round(100 * right)} %`);
+        put(word, run.solved ? `learnt in ${run.solved} steps` : run.steps ? `after ${run.steps} steps` : "\u00a0");
       });
     }
 
-    // The loss, down from that of guessing.
-    line(into, means) {
-      const width = into.clientWidth || 150;
-      const y = (loss) => HIGH - 3 - (HIGH - 22) * Math.min(1.25, loss / COIN);
-      const points = means.map((loss, k) => `${((k * width * EVERY) / MOST).toFixed(1)},${y(loss).toFixed(1)}`);
-      into.setAttribute("viewBox", `0 0 ${width} ${HIGH}`);
-      into.replaceChildren(
-        svg("text", { x: 0, y: 11, style: "font-size: 11.5px" }, "loss (dashed: a coin’s)"),
-        svg("path", { d: `M0 ${y(COIN)}H${width}`, class: "rv-at" }),
-        svg("polyline", { points: points.join(" "), class: "rv-curve", style: "stroke: var(--rv-c1)" }),
-      );
+    // The loss, down from that of guessing; a lane is 100 wide.
+    line(curve, means) {
+      const points = means.map((loss, k) => `${((100 * EVERY * k) / MOST).toFixed(2)},${height(loss).toFixed(1)}`);
+      curve.setAttribute("points", points.join(" "));
     }
 
     outcome() {
