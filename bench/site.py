@@ -3,13 +3,12 @@
 import json
 import os
 import re
-from importlib.util import find_spec
 from pathlib import Path
-from shutil import which
 from typing import Any, ClassVar
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
+from .browser import chromium, longest_task, slow_down
 from .common import QUICK, Missing, look_up, tabulate
 
 SITE = Path(os.environ.get("SITE_DIR", Path(__file__).parents[1] / "site"))
@@ -155,40 +154,22 @@ def _needed(name: str) -> list[str]:
 
 def _in_browser(cell: str) -> dict[str, Any]:
     """Measure a cell, each time in a page of its own: in a second run nothing is compiled any more."""
-    chromium = which("chromium") or which("chromium-browser") or which("google-chrome")
-    if chromium is None or find_spec("playwright") is None:
-        raise Missing("no Chromium on this machine")
     if not ENGINE.exists():
         raise Missing("no engine at this commit")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
 
         def ask(code: str, slowed: int = 1, **options: Any) -> tuple[Any, float]:
             page = browser.new_page()
             for name in dict.fromkeys((*_needed("training"), "slices")):
                 page.add_script_tag(path=ENGINE / f"{name}.js")
-            if slowed > 1:
-                page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slowed})
-            browser.start_tracing(page=page, categories=["toplevel", "__metadata"])
-            found = page.evaluate(code, {"cell": cell, **options})
-            events = json.loads(browser.stop_tracing())["traceEvents"]
+            slow_down(page, slowed)
+            with longest_task(browser, page) as longest:
+                found = page.evaluate(code, {"cell": cell, **options})
             page.close()
-            return found, _longest_task(events)
+            return found, longest[0]
 
         rounds, steps = (20, 20) if QUICK else (150, 200)
         return {
             "step": ask(STEP, rounds=rounds)[0],
             "longest": {slowed: ask(TRAIN, slowed, steps=steps)[1] for slowed in (1, 4)},
         }
-
-
-def _longest_task(events: list[dict[str, Any]]) -> float:
-    """Milliseconds of CPU time of the longest task of a page's main thread: what else runs here takes wall time alone."""
-    pages = {
-        (each["pid"], each["tid"])
-        for each in events
-        if each["name"] == "thread_name" and each["args"]["name"] == "CrRendererMain"
-    }
-    return max(each["tdur"] for each in events if "tdur" in each and (each["pid"], each["tid"]) in pages) / 1e3

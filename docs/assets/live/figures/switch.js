@@ -36,6 +36,7 @@
     // With fresh noise, over two seconds; at once where nothing should move.
     shake() {
       this.set({ seed: this.state.seed + 1 });
+      this.noise(); // in this task: the next frame has enough to do
       if (rv.calm()) return;
       const begin = performance.now();
       const move = (now) => {
@@ -59,13 +60,13 @@
       this.path = [now[1]];
       this.lost = [0];
       for (let t = 0; t < STEPS; t++) {
-        let sum = 0;
+        let product = 1;
         for (let k = 0; k < SWITCHES; k++) {
           now[k] = Math.tanh(hold * now[k] + SHAKE * noise[t * SWITCHES + k]);
-          sum += Math.log10(hold * (1 - now[k] * now[k]));
+          product *= hold * (1 - now[k] * now[k]);
         }
         this.path.push(now[1]);
-        this.lost.push(this.lost[t] - sum / SWITCHES);
+        this.lost.push(this.lost[t] - Math.log10(product) / SWITCHES);
       }
       this.kept = now.filter((state, k) => Math.sign(state) === (k % 2 ? sign : -sign)).length;
     }
