@@ -140,8 +140,8 @@ def tabulate(measure: Callable[[Any], Any], cells: Sequence[Any] = CELLS) -> dic
             torch.manual_seed(0)
             try:
                 table[cell] = measure(cell)
-            except Missing as missing:
-                table[cell] = missing
+            except (Missing, SkipNotImplemented) as missing:
+                table[cell] = Missing(str(missing))
             except Exception as error:  # noqa: BLE001
                 table[cell] = f"{type(error).__name__}: {error}"
     return table

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 update_sys_path(str(ROOT / "bench"))  # as asv finds it
 common, speed, retention, memory = (import_module(f"bench.{n}") for n in ("common", "speed", "retention", "memory"))
-claims, learning, site = (import_module(f"bench.{n}") for n in ("claims", "learning", "site"))
+claims, figures, learning, site = (import_module(f"bench.{n}") for n in ("claims", "figures", "learning", "site"))
 machine, judged = import_module("bench.plugins.machine"), import_module("bench.stored.regressions")
 UNITS = judged.EXACTLY | judged.NEVER | judged.NOISY
 BENCHMARKS = list(disc_benchmarks(str(ROOT / "bench")))
@@ -171,6 +171,19 @@ def test_a_site_of_another_commit_is_not_taken_for_this_one(tmp_path, monkeypatc
     monkeypatch.setenv("ASV_COMMIT", "fffffff")
     with pytest.raises(NotImplementedError, match="no site was built at this commit"):
         site.Site().track_heaviest_page()
+
+
+def test_a_figure_that_stalls_its_page_is_found(tmp_path, monkeypatch):
+    figure = '<rv-{}><button class="md-button--primary" onclick="for (let i = 0; i < {}; i++) Math.random()">Start</button></rv-{0}>'
+    page = f"{figure.format('busy', 3e7)}{figure.format('calm', 3e4)}<rv-still></rv-still>"
+    (tmp_path / "index.html").write_text(page)
+    for module, name, value in ((figures, "SITE", tmp_path), (site, "SITE", tmp_path), (figures, "NEAR", 100)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(figures, "WATCHED", 1000)
+    usual, slowed = figures.stalls(1), figures.stalls(4)
+    assert set(usual) == {"index rv-busy", "index rv-calm"}  # what has nothing to start is left out
+    assert usual["index rv-busy"] > 3 * usual["index rv-calm"]
+    assert slowed["index rv-busy"] > 1.5 * usual["index rv-busy"]
 
 
 @pytest.mark.parametrize("slower", [1.0, 1.5])
