@@ -311,12 +311,14 @@ def test_slider_holds_its_curves_and_can_be_read_without_javascript(monkeypatch)
     plots.slider(id="s", label="Gain", values=[1, 2], series={"one": [[1, math.nan], [1, 1 / 3]]}, **options)
     (box,) = boxes
     fallback, template = re.fullmatch(r"<rv-slider.*?>(.*)<template>(.*)</template></rv-slider>", box).groups()
-    assert "Gain 1: a &lt; b" in fallback
+    assert fallback.startswith("<p>Gain, from 1 to 2: what one sees at each.</p><ul><li>1: a &lt; b</li>")
     data = json.loads(template.replace("&lt;", "<"))
     assert data["series"] == [{"name": "one", "y": [[1.0, None], [1.0, 0.3333]]}]
     plots.slider(id="s", label="Gain", values=[1, 2], series={}, still="All < 1.", **options)
     assert "<p>All &lt; 1.</p><template>" in boxes[1]
     assert "<li>" not in boxes[1]
+    plots.slider(id="s", label="Start", unit="drawn", values=["a & b", "c, d"], series={}, **options)
+    assert "<p>Start, from “a &amp; b” to “c, d” drawn: what one sees at each.</p><ul><li>a &amp; b drawn: " in boxes[2]
     with pytest.raises(ValueError, match="needs 2 curves of 2 points in 'one'"):
         plots.slider(id="s", label="Gain", values=[1, 2], series={"one": [[1, 2]]}, **options)
     with pytest.raises(ValueError, match="needs 2 sentences"):

@@ -195,12 +195,11 @@ plots.slider(
     ylabel="gradient that is left",
     series={name: [curve.gain.tolist() for curve in curves] for name, curves in drawn.items()},
     says=[
-        "; ".join(
-            f"{name}: half-life {curves[seed].half_life:.1f} steps, {plots.one_in(float(curves[seed].gain[100]))} left "
-            "after 100 steps"
+        " ".join(
+            f"{name.capitalize()}: half is lost in {curves[seed].half_life:.1f} steps, and after 100 steps "
+            f"{plots.one_in(float(curves[seed].gain[100]))} is left."
             for name, curves in drawn.items()
         )
-        + "."
         for seed in draws
     ],
     still=f"The figure above shows the first of ten draws. {spread}",

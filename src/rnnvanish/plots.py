@@ -129,7 +129,7 @@ def slider(
 ) -> None:
     """Show a figure that one can drag: a curve of each series, and a sentence, for every value of the slider.
 
-    Without JavaScript the sentences of all values stay to be read; or `still`, where one and a figure of the page say more.
+    Without JavaScript the sentences of all values stay to be read, from the first to the last; or `still`, where one and a figure of the page say more.
     """
     from IPython.display import HTML, display
 
