@@ -110,6 +110,8 @@ plots.embed(
 
 # %% [markdown]
 # </rv-beyond>
+#
+# Does it look otherwise where there is less to remember, [over 20 steps](#beyond.lag=20), or more, [over 80](#beyond.lag=80)?
 
 # %% tags=["remove-input"]
 pairs = [(life, steps) for _, life, steps in points]

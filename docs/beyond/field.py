@@ -78,6 +78,7 @@ plots.embed(
 #
 # All are drawn as their authors or PyTorch draw them, and none is trained. They differ in how the note is handed on. In a
 # transformer no note is: its bar is the gradient by what was read at each step, where the others' is by their state.
+# [Two steps back](#field.back=2) they differ little. [Fifty back](#field.back=50), two of them have next to nothing left.
 #
 # ## Everybody has a telephone: transformers
 #

@@ -93,6 +93,8 @@ plots.embed(
 
 # %% [markdown]
 # </rv-real>
+#
+# Compare it with [the LSTM on the same digits](#real.network=LSTM), or ask [what it costs](#real.of=cost).
 
 # %% tags=["remove-input"]
 real.helps_where_clues_are_far.show()

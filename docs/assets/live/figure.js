@@ -29,6 +29,9 @@
   const words = window.rvWords.live;
   const FEW = 4; // choices that are buttons; more are a list
 
+  // No line ends within "65 %", nor after the "1" of "1 in 300".
+  const glued = (text) => text.replace(/(\d) %/g, "$1\u00a0%").replace(/\b1 in (?=\w)/g, "1\u00a0in\u00a0");
+
   rv.define = (name, figure) => customElements.define(`rv-${name}`, figure);
   rv.calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -196,7 +199,7 @@
 
     // What grows never shrinks again, so that what stands below keeps its place.
     tell() {
-      this.said.replaceChildren(...[this.says()].flat());
+      this.said.replaceChildren(...[this.says()].flat().map((part) => (typeof part === "string" ? glued(part) : part)));
       const height = this.said.offsetHeight;
       if (height > (this.tallest ?? 0)) this.said.style.minHeight = `${(this.tallest = height)}px`;
       if (this.more?.open) this.detail();

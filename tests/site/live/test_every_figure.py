@@ -179,6 +179,20 @@ def test_links_of_the_page_set_the_figure(figure, where, name, own, attributes):
             assert state[key] == (float(value) if re.match(r"\d", value) else value), link
 
 
+@pytest.mark.parametrize(("where", "name", "own"), [each[:3] for each in PLACED if each[1] in ELSEWHERE - {"report"}])
+def test_links_of_the_page_set_what_the_page_has_stored(visit, site, where, name, own):
+    page = visit(site, str(Path(where).with_suffix(".html")), reduced_motion="reduce").page
+    links = page.locator(f"a[href^='#{own}.']")
+    assert links.count()
+    for link in links.all():
+        page.evaluate("own => { window.it = document.getElementById(own) }", own)
+        link.click()
+        settle(page, name)
+        state = page.evaluate("it.state")
+        for key, value in re.findall(rf"{own}\.(\w+)=([^&]+)", link.get_attribute("href")):
+            assert str(state[key]) == value
+
+
 @pytest.mark.parametrize(("where", "name", "own", "attributes"), PLACED)
 def test_what_is_read_without_a_script(site, where, name, own, attributes):
     page = (site / where).with_suffix(".html").read_text(encoding="utf-8")

@@ -46,11 +46,13 @@ def figure(page_with):
 
 
 def said(seen):
-    return seen.page.text_content(".rv-says")
+    return seen.page.text_content(".rv-says").replace("\u00a0", " ")
 
 
 def until(seen, words):
-    seen.page.wait_for_function("words => document.querySelector('.rv-says').textContent.includes(words)", arg=words)
+    seen.page.wait_for_function(
+        "words => document.querySelector('.rv-says').textContent.replaceAll('\u00a0', ' ').includes(words)", arg=words
+    )
 
 
 def test_a_better_start_helps_hurts_or_neither(figure):

@@ -50,7 +50,7 @@
         return made;
       };
       this.sheet = svg("svg");
-      picture.append(line("64 units, lit where the gradient gets to"), this.cells, line(`${STEPS} steps back`, "the end"), this.sheet);
+      picture.append(line("64 units: the brighter, the more gradient gets there; dark is 1 in a thousand, or less"), this.cells, line(`${STEPS} steps back`, "the end"), this.sheet);
     }
 
     // The four parts differ in nothing else; those of a start are kept until it changes.

@@ -41,7 +41,6 @@
     connectedCallback() {
       this.kind ??= KINDS[this.getAttribute("kind")];
       this.controls = this.listControls();
-      this.predict ??= { ask: "Which of the two learns it first?", answers: ["The first", "The second", "Neither of them"] };
       super.connectedCallback();
       if (this.go) this.go.style.minWidth = "15.5em"; // its longest label
     }
@@ -66,6 +65,11 @@
         { name: "As PyTorch starts it", short: "the one as it comes", lag },
         { name: `${this.cure.name[0].toUpperCase()}${this.cure.name.slice(1)}`, short: this.cure.short, lag, ...this.cure.run(lag) },
       ];
+    }
+
+    get predict() {
+      const names = this.entrants().map(({ short }) => short[0].toUpperCase() + short.slice(1));
+      return { ask: "Which of the two learns it first?", answers: [...names, "Neither of them"] };
     }
 
     shape() { return { cell: this.kind.cell, attention: this.getAttribute("kind") === "attention" }; }
