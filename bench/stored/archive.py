@@ -25,9 +25,10 @@ class Archive:
         self.machines = {name: each for name, each in machines(self.folder).items() if self.measured_on(name)}
 
     def measured_on(self, machine: str, *benchmarks: str) -> list[Series]:
-        """Series of a machine that have a number, of some benchmarks or of all."""
+        """Series of a machine that have a number, of some benchmarks or of all; with several torches or Numbas the newest."""
         found = [each for each in self.series if each.machine == machine and each.measured]
-        return [each for each in found if not benchmarks or each.benchmark in benchmarks]
+        last = {(each.benchmark, each.cell): each for each in found if not benchmarks or each.benchmark in benchmarks}
+        return list(last.values())
 
     def unit(self, benchmark: str) -> str:
         return self.benchmarks[benchmark]["unit"]

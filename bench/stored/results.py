@@ -50,6 +50,11 @@ class Series:
     def measured(self) -> list[Point]:
         return [point for point in self.points if point.value is not None]
 
+    @property
+    def newest(self) -> int:
+        """Place of the newest commit that has a number."""
+        return max((point.commit.place for point in self.measured), default=-1)
+
     def __str__(self) -> str:
         return f"{self.benchmark}({', '.join(self.cell)})" if self.cell else self.benchmark
 
@@ -83,6 +88,8 @@ def machines(folder: Path) -> dict[str, dict[str, Any]]:
 def read(folder: Path, commits: dict[str, Commit], versions: dict[str, str] | None = None) -> list[Series]:
     """Read all series; what is of a commit outside of the history, or of another version of a benchmark, is left out.
 
+    Another torch or Numba gives a number a series of its own; of these the one that was measured last comes last.
+
     Args:
         folder: `bench/results`.
         commits: The history.
@@ -103,10 +110,10 @@ def read(folder: Path, commits: dict[str, Commit], versions: dict[str, str] | No
                 if value is None or not math.isnan(value):  # asv's word for skipped: the commit does not have it
                     point = Point(commit, value, runs.get(name, {}))
                     found.setdefault((path.parent.name, data["env_name"], name, cell), []).append(point)
-    return [
-        Series(*key, tuple(sorted(points, key=lambda point: point.commit.place)))
-        for key, points in sorted(found.items())
+    series = [
+        Series(*key, tuple(sorted(points, key=lambda point: point.commit.place))) for key, points in found.items()
     ]
+    return sorted(series, key=lambda each: (each.machine, each.benchmark, each.cell, each.newest, each.environment))
 
 
 def unmeasured(folder: Path, commits: dict[str, Commit]) -> dict[Commit, str]:

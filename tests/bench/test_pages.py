@@ -67,6 +67,22 @@ def test_a_cell_is_shown_with_its_newest_number_and_a_skipped_one_not_at_all(roo
     assert "MGU" not in shown
 
 
+@pytest.mark.parametrize(("place", "newest", "older"), [(3, "1.1 times", "1.5 times"), (1, "1.5 times", "1.1 times")])
+def test_of_two_environments_the_one_that_was_measured_last_is_shown(root, place, newest, older):
+    for name in ("a", "z"):  # before and after the other one by name
+        path = root / f"bench/results/box/{COMMITS[0].place:08}-e.json"
+        data = json.loads(path.read_text()) | {"commit_hash": COMMITS[place].hash, "env_name": name}
+        for values, *_ in data["results"].values():
+            values[0] = 1.1
+        added = path.with_name(f"{place:08}-{name}.json")
+        added.write_text(json.dumps(data))
+        for each in ("cells", "side-by-side", "numbers"):
+            shown = part(root, each)
+            assert newest in shown, (name, each)
+            assert older not in shown, (name, each)
+        added.unlink()
+
+
 def test_a_line_over_commits_has_a_dot_for_each_that_was_measured(root):
     shown = part(root, "over-commits")
     assert re.findall(r"<title>(.*?)</title>", shown) == [
