@@ -20,7 +20,7 @@
 // In a page `<rv-fading id="fading" gate="0.7">` holds what is read without JavaScript; its attributes set the controls. A
 // link to `#fading.gate=0.9` sets them, too. `enabled: (state) => …` greys a control out where it has no say; what is `below`
 // stands under the sentence.
-// needs: ../words ../draw
+// needs: ../words ../draw fit
 "use strict";
 
 (() => {
@@ -151,9 +151,9 @@
       new ResizeObserver(() => {
         if (this.picture.clientWidth === this.width || !this.picture.clientWidth) return;
         this.width = this.picture.clientWidth;
-        this.draw();
+        this.redraw();
       }).observe(this.picture);
-      new MutationObserver(() => this.draw()).observe(document.body, { attributeFilter: ["data-md-color-scheme"] });
+      new MutationObserver(() => this.redraw()).observe(document.body, { attributeFilter: ["data-md-color-scheme"] });
     }
 
     build() {}
@@ -193,8 +193,13 @@
         if (this.controls[name].enabled) made.disable(!this.controls[name].enabled(this.state));
       }
       this.compute();
-      this.draw();
+      this.redraw();
       this.tell();
+    }
+
+    redraw() {
+      this.draw();
+      for (const drawing of this.picture.querySelectorAll("svg")) rv.fit(drawing);
     }
 
     // What grows never shrinks again, so that what stands below keeps its place.
@@ -345,7 +350,7 @@
         const now = performance.now();
         if (!last && now - drawn < (rv.calm() ? 2000 : 100)) return;
         drawn = now;
-        this.draw();
+        this.redraw();
         if (last) this.pause();
       });
     }

@@ -55,8 +55,8 @@ globalThis.rv ||= {};
       parts.push(point);
     }
     for (const { x, y, text, up = -14 } of notes) {
-      const anchor = px(x) > width * 0.66 ? "end" : px(x) < width * 0.33 ? "start" : "middle";
-      parts.push(svg("text", { class: "rv-over", x: px(x), y: Math.max(28, py(y) + up), "text-anchor": anchor, "font-weight": 600 }, text));
+      const half = 4 * text.length, at = Math.max(left + half, Math.min(px(x), width - half)); // pixels
+      parts.push(svg("text", { class: "rv-over", x: at, y: Math.max(28, py(y) + up), "text-anchor": "middle", "font-weight": 600 }, text));
     }
     into.setAttribute("viewBox", `0 0 ${width} ${height}`);
     into.style.height = `${height}px`;

@@ -1,5 +1,4 @@
-// What shades mean that are even in powers of ten: a sample at each thousandth, in a paragraph or on a sheet; words that fit a
-// narrow sheet.
+// What shades mean that are even in powers of ten: a sample at each thousandth, in a paragraph or on a sheet.
 // needs: ../draw shares
 globalThis.rv ||= {};
 
@@ -39,14 +38,5 @@ globalThis.rv ||= {};
         svg("text", { x: at, y, style: `font-size: ${size.toFixed(1)}px; fill: var(--rv-quiet)` }, words),
       ];
     });
-  };
-
-  // Print the words of an <svg> smaller that would run over its side.
-  rv.fit = (sheet, width) => {
-    for (const text of sheet.querySelectorAll("text")) {
-      const { x, width: wide } = text.getBBox();
-      const over = Math.max(x + wide - width, -x);
-      if (over > 0.5) text.style.fontSize = `${(parseFloat(getComputedStyle(text).fontSize) * (wide - over)) / wide}px`;
-    }
   };
 })();

@@ -85,11 +85,14 @@ PLACED = [
 ]
 #: Figures that draw what a page has stored, or open a report: they have tests of their own, as has the playground.
 ELSEWHERE = {"fading", "real", "beyond", "field", "report", "playground"}
-#: Words of the picture that run over its side.
-OVER = """() => [...it.querySelectorAll("svg text")].filter(text => {
-  const [own, all] = [text, text.ownerSVGElement].map(each => each.getBoundingClientRect());
-  return own.right > all.right + 1 || own.left < all.left - 1;
-}).map(text => text.textContent)"""
+#: Words of the picture that run over its side, or into each other.
+OVER = """() => [...it.querySelectorAll("svg")].flatMap(drawing => {
+  const all = drawing.getBoundingClientRect();
+  const texts = [...drawing.querySelectorAll("text")].map(text => [text.textContent, text.getBoundingClientRect()]);
+  const wide = texts.filter(([, own]) => own.right > all.right + 1 || own.left < all.left - 1).map(([words]) => words);
+  const across = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
+  return wide.concat(texts.flatMap(([words, own], k) => texts.slice(k + 1).filter(([, other]) => across(own, other)).map(([others]) => `${words} | ${others}`)));
+})"""
 PICTURE = "it.querySelector('.rv-picture').innerHTML"
 
 
@@ -127,6 +130,9 @@ def test_by_keyboard_alone_on_a_phone_and_a_desk_nothing_moves_and_paper_has_no_
         settle(page, name)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert not page.evaluate(OVER)
+    page.set_viewport_size({"width": 320, "height": 844})
+    settle(page, name)
+    assert not page.evaluate(OVER)
     page.emulate_media(media="print")
     assert not page.locator("#it input:visible").count()
     assert page.locator("#it .rv-picture").is_visible()

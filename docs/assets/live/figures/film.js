@@ -80,7 +80,6 @@
       parts.push(svg("text", { x: 0, y: bottom + 18, style: "fill: var(--rv-quiet)" }, "The brighter, the more of the blame gets there:"));
       parts.push(...rv.shades(bottom + 39, width, LIGHT, UNLIT));
       rv.sheet(this.sheet, width, bottom + 46, parts, `A film of twenty pictures in which a glass falls off a table. ${this.says()}`);
-      rv.fit(this.sheet, width);
     }
 
     says() {

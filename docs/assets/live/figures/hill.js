@@ -29,7 +29,7 @@
         const rate = (LONGEST * (this.hill.length - 1)) / POINTS;
         this.hill.splice(-1, 0, [rate, this.after(rate)]);
         return this.hill.length <= POINTS;
-      }, (last) => last && this.draw());
+      }, (last) => last && this.redraw());
       this.seen = 0; // how far out of the fog the ground is
       const step = (x) => {
         const { min, max, step: grain } = this.controls.rate;
@@ -92,7 +92,6 @@
         svg("text", { x: width - 14, y: HEIGHT - 22, "text-anchor": "end" }, String(LONGEST)),
         svg("text", { x: (width + left) / 2, y: HEIGHT - 22, "text-anchor": "middle" }, "length of the step"),
       ], `A hill. ${this.says()}`);
-      rv.fit(this.sheet, width);
     }
 
     says() {

@@ -90,7 +90,6 @@
         parts.push(svg("text", { x: this.row.at(t), y: bottom + 20, "text-anchor": "middle", style: `${small}; font-weight: 600; fill: var(--rv-c${by === 0 ? 2 : 1})` }, said));
       });
       rv.sheet(this.sheet, width, bottom + 28, parts, `Ten people in a row, the note of each, twice. ${[this.says()].flat().join("")}`);
-      rv.fit(this.sheet, width);
     }
 
     says() {

@@ -75,7 +75,7 @@
       }, (last) => {
         if (!last) return;
         this.shown = this.walk.losses.length - 1;
-        this.draw();
+        this.redraw();
         this.tell();
         if (this.begun) this.animate();
       });

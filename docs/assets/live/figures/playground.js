@@ -140,7 +140,7 @@
           next?.advance(end);
           return Boolean(next);
         },
-        (last) => last && (this.draw(), this.tell()),
+        (last) => last && (this.redraw(), this.tell()),
       );
     }
 

@@ -69,7 +69,6 @@
         parts.push(label);
       });
       rv.sheet(this.sheet, width, y + POT + 24, parts, `Sixty people in a row, what arrives of each one's coin, and the pot. ${this.says()}`);
-      rv.fit(this.sheet, width);
     }
 
     says() {

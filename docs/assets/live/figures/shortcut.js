@@ -53,13 +53,13 @@
         return inside(this.from) && (this.to = [x, y]);
       }, (x, y) => {
         this.to = [x, y];
-        this.draw();
+        this.redraw();
       }, (x, y) => {
         const [lag, floor] = nearest(x, y), [along, up] = [Math.abs(lag - this.from[0]), Math.abs(floor - this.from[1])];
         this.from = null;
         if (along > up) this.set({ leap: Math.min(SHOWN, along) });
         else if (up) this.set({ lifts: "yes" });
-        else this.draw();
+        else this.redraw();
       });
     }
 

@@ -75,7 +75,7 @@
       this.stop = rv.slices(() => !(done = work.next()).done, (last) => {
         if (!last || done.value.includes(null)) return;
         Object.assign(this, { shown: state, strips: done.value });
-        this.draw();
+        this.redraw();
         this.tell();
       });
     }
@@ -101,7 +101,6 @@
       parts.push(svg("text", { x: 0, y: axis }, `${length} steps back`), svg("text", { x: width, y: axis, "text-anchor": "end" }, "the end"));
       parts.push(...rv.shades(axis + 25, width, "var(--rv-c0)"));
       rv.sheet(this.sheet, width, axis + 32, parts, `Two strips, dark at the end, paler from there back. ${this.says()}`);
-      rv.fit(this.sheet, width);
     }
 
     says() {

@@ -42,7 +42,7 @@
       const move = (now) => {
         this.shown = Math.min(STEPS, Math.round(((now - begin) / 1000 / SECONDS) * STEPS));
         if (this.shown < STEPS) requestAnimationFrame(move);
-        if (this.path) this.draw();
+        if (this.path) this.redraw();
       };
       this.shown = 0;
       requestAnimationFrame(move);

@@ -64,7 +64,6 @@
       const bottom = 2 * tall + 56;
       parts.push(...rv.shades(bottom, width));
       rv.sheet(this.sheet, width, bottom + 8, parts, `Two rows of people, as dark as the whisper that reaches them. ${this.says()}`);
-      rv.fit(this.sheet, width);
     }
 
     says() {

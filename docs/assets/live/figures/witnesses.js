@@ -109,7 +109,7 @@
     refresh() {
       if (this.training?.key !== this.key) return super.refresh();
       for (const name of ["first", "last"]) this.made[name].set(this.state[name]);
-      this.draw();
+      this.redraw();
       if (!this.stop) this.tell();
     }
 
@@ -149,12 +149,14 @@
       parts.push(svg("text", { x: 0, y: 136 }, "Answers that hang on each"));
       for (const part of [0, 0.5, 1]) parts.push(svg("path", { class: "rv-gridline", d: `M34 ${y(part)}H${width}` }), svg("text", { x: 28, y: y(part) + 4, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, part === 1 ? "all" : part ? "half" : "0"));
       parts.push(svg("text", { x: width, y: bottom + 18, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, `${MOST} training steps`));
+      const ends = swayed.at(-1).parts, label = ends.map((part) => y(part) + (part > 0.5 ? 18 : -8));
+      if (Math.abs(label[0] - label[1]) < 16) label[1] = label[0] + (ends[0] > 0.5 ? 16 : -16); // one above the other
       COLOURS.forEach((colour, k) => {
         const points = swayed.map(({ step, parts: both }) => `${x(step).toFixed(1)} ${y(both[k]).toFixed(1)}`), end = swayed.at(-1);
         parts.push(svg("path", { class: "rv-curve", d: `M${points.join("L")}`, style: `stroke: ${colour}`, "stroke-dasharray": k ? "8 4" : "none" }));
         parts.push(svg("circle", { cx: x(end.step), cy: y(end.parts[k]), r: 5, style: `fill: ${colour}` }));
         const right = end.step > MOST / 2;
-        parts.push(svg("text", { x: x(end.step) + (right ? -8 : 10), y: y(end.parts[k]) + (end.parts[k] > 0.5 ? 18 : -8), "text-anchor": right ? "end" : "start", class: "rv-over", style: `fill: ${colour}` }, NAMES[k]));
+        parts.push(svg("text", { x: x(end.step) + (right ? -8 : 10), y: label[k], "text-anchor": right ? "end" : "start", class: "rv-over", style: `fill: ${colour}` }, NAMES[k]));
       });
       rv.sheet(this.sheet, width, bottom + 24, parts, `Two witnesses and a judge, and two curves: how many answers hang on either. ${this.says()}`);
     }
