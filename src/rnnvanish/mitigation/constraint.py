@@ -9,7 +9,8 @@ from torch.nn.utils import parametrize
 
 from rnnvanish.cell import Cell, recurrent_layers
 from rnnvanish.compat.modules import drop_hooks, forget_computed_weights
-from rnnvanish.mitigation import Build, innermost
+from rnnvanish.mitigation.build import Build
+from rnnvanish.mitigation.wrapper import innermost
 from rnnvanish.names import did_you_mean, listed
 from rnnvanish.recurrent import Recurrent
 
