@@ -48,15 +48,17 @@ lint: env ## ruff, mypy, import-linter; workflows, issue forms and the citation
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
 
-# Two processes of one thread each. What belongs to one group of tests (the built site) stays in one of them.
+# Two processes of one thread each. Each begins with one half of the tests in their order, so that what a file makes for its
+# tests is made in one of them, and one alone waits for the built site; who is done takes from the other. What both ask for
+# (the site, the packages) is made once: tests/helpers/made_once.py.
 test: lint ## every check: what CI runs
 	$(BIN)/python tools/browser.py
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 	$(BIN)/asv check --python=same
 	$(MAKE) --no-print-directory bench-quick
 
 test-package: env ## the package's own tests, without site and benchmarks; in a new .venv TORCH='torch==2.11.*' takes another torch
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup src tests --ignore=tests/site --ignore=tests/bench --ignore=tests/repository
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal src tests --ignore=tests/site --ignore=tests/bench --ignore=tests/repository
 
 test-versions: env ## the package with every Python and torch that it promises (ONLY=3.12); can be stopped and started again
 	$(BIN)/python tools/versions.py $(if $(ONLY),--only $(ONLY)) $(if $(PARTS),--parts $(PARTS))
