@@ -20,7 +20,7 @@ PARAMETERS = {"Elman": 64 * (1 + 64 + 2), "LSTM": 4 * 64 * (1 + 64 + 2), "GRU": 
 
 def test_cells_are_listed(capsys):
     assert main(["cells", "--json"]) == 0
-    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)["cells"]}
     assert set(listed) == set(cells.ALL)
     for name, row in listed.items():
         assert set(row) == {"name", "state", "paper", "parameters"}
@@ -53,7 +53,7 @@ def test_a_cell_is_shown_with_its_equations_its_defaults_and_its_curve(capsys):
 
 def test_mitigations_are_listed(capsys):
     assert main(["mitigations", "--json"]) == 0
-    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)["mitigations"]}
     assert set(listed) == set(mitigations.ALL)
     assert listed["Chrono"]["options"] == "(span: float)"
     assert listed["Chrono"]["moment"] == "when weights are drawn"
@@ -184,6 +184,20 @@ def test_the_version(capsys):
     assert json.loads(capsys.readouterr().out) == {"version": version("rnnvanish"), "commit": this_commit()}
 
 
+COMMANDS_WITH_DOCUMENTS = [
+    "cells", "cells Elman", "mitigations", "mitigations Chrono", "check", "check 5.1", "check 5.1 0.1",
+    "claims --only multiplication.factors_compound", "sweep first --status", "sweep first --dry_run",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS_WITH_DOCUMENTS)
+def test_a_document_says_which_rnnvanish_printed_it(capsys, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command.split(), "--json"]) < 2
+    document = json.loads(capsys.readouterr().out)
+    assert (document["version"], document["commit"]) == (version("rnnvanish"), this_commit())
+
+
 @pytest.mark.parametrize(
     ("args", "wanted"),
     [
@@ -224,7 +238,9 @@ def test_an_error_is_a_document_too(capsys, tmp_path, monkeypatch, command, said
     monkeypatch.chdir(tmp_path)
     assert main(command.split()) == 2
     printed = capsys.readouterr()
-    (error,) = json.loads(printed.out).values()
+    document = json.loads(printed.out)
+    assert document.keys() == {"version", "commit", "error"}
+    error = document["error"]
     assert said in error
     assert printed.err.endswith(f"rnnvanish: {error}\n")
     assert not [*tmp_path.iterdir()]
@@ -238,7 +254,7 @@ def test_an_interruption_and_a_fault_of_ours(capsys, monkeypatch, end, code):
     monkeypatch.setitem(COMMANDS, "cells", ends)
     assert main(["cells", "--json"]) == code
     printed = capsys.readouterr()
-    assert list(json.loads(printed.out)) == ["error"]
+    assert list(json.loads(printed.out)) == ["version", "commit", "error"]
     assert ("Traceback" in printed.err) == (code == 2)
 
 

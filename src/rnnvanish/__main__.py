@@ -332,7 +332,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         with standard_output(process=args is None, alone=as_json) as out:
             code, document = _ended(given)
-            print_text(f"{to_json(document)}\n" if as_json and document is not None else "", out)
+            print_text(f"{to_json(_signed(document))}\n" if as_json and document is not None else "", out)
     except WrongUse as error:
         complain(one_line(error))
         return 2
@@ -341,14 +341,21 @@ def main(args: list[str] | None = None) -> int:
     return code
 
 
+def _signed(document: dict[str, Any]) -> dict[str, Any]:
+    """A document with the version and the commit of what prints it. A report, and what a run came to, say so themselves."""
+    from rnnvanish.records.version import this_commit
+
+    if {"provenance", "versions"} & document.keys():
+        return document
+    return {"version": version("rnnvanish"), "commit": this_commit()} | document
+
+
 def _ended(args: list[str]) -> Ending:
     """Run a command to its end, whatever that is."""
     said: object
     try:
         if "--version" in args and wants_json(args):
-            from rnnvanish.records.version import this_commit
-
-            return 0, {"version": version("rnnvanish"), "commit": this_commit()}
+            return 0, {}
         from rnnvanish.arguments import parsed
 
         name, options = parsed(args, COMMANDS, (check, diagnose, cells, mitigations, sweep), configurable=(train,))

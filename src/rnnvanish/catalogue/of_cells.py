@@ -14,7 +14,7 @@ from rnnvanish.names import lookup
 from rnnvanish.probes import Curve
 
 
-def show(name: str | None, as_json: bool) -> Any:
+def show(name: str | None, as_json: bool) -> dict[str, Any]:
     """Print all cells, or one, where the document that it returns is not to be printed instead.
 
     Raises:
@@ -25,7 +25,7 @@ def show(name: str | None, as_json: bool) -> Any:
         lines = [f"{'cell':<23}{'state':<22}{'parameters':>10}  paper", *(_line(row) for row in rows), ""]
         if not as_json:
             print_text("\n".join(lines))
-        return rows
+        return {"cells": rows}
     cell = lookup("cell", name, catalogue.ALL)
     curve = _untrained_curve(cell)
     document = _summary(name, cell) | {

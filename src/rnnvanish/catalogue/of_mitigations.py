@@ -15,7 +15,7 @@ from rnnvanish.names import lookup
 KINDS = (Draw, Build, Penalty, Rule, Regime)
 
 
-def show(name: str | None, as_json: bool) -> Any:
+def show(name: str | None, as_json: bool) -> dict[str, Any]:
     """Print all mitigations, or one, where the document that it returns is not to be printed instead.
 
     Raises:
@@ -25,7 +25,7 @@ def show(name: str | None, as_json: bool) -> Any:
         rows = [_summary(each, cure) for each, cure in cures.ALL.items()]
         if not as_json:
             print_text(_table(rows))
-        return rows
+        return {"mitigations": rows}
     cure = lookup("mitigation", name, cures.ALL)
     mitigations, networks = written(name), suited(example(name))
     cell = next(called for network, called in CALLED.items() if network in networks)
