@@ -235,9 +235,13 @@
         inside.push(box);
       }
       if (this.python) {
-        const code = html("pre", { tabIndex: 0 });
+        const code = html("pre", { tabIndex: 0 }), told = html("p", { textContent: `${words.python} ` });
         code.append(html("code", { textContent: this.python() }));
-        inside.push(html("p", { textContent: words.python }), code);
+        told.append(this.button(words.copy, () => {
+          getSelection().selectAllChildren(code); // a page from the disk has no clipboard
+          navigator.clipboard?.writeText(code.textContent);
+        }));
+        inside.push(told, code);
       }
       this.more.lastChild.replaceChildren(...inside);
     }

@@ -28,10 +28,11 @@ globalThis.rv ||= {};
   rv.shades = (y, width, colour = "var(--rv-c1)", under = "var(--md-default-bg-color)") => {
     const all = samples(6), letters = all.reduce((sum, [, words]) => sum + words.length, 0);
     const size = Math.min(12, (width - all.length * (SIDE + 14)) / letters / LETTER);
+    const apart = width < 420 ? 10 : 26;
     let x = 0;
     return all.flatMap(([share, words]) => {
       const box = { x, y: y - 10, width: SIDE, height: 12 }, at = x + SIDE + 4;
-      x = at + words.length * size * LETTER + 10;
+      x = at + words.length * size * LETTER + apart;
       return [
         svg("rect", { ...box, style: `fill: ${under}; stroke: var(--rv-quiet)` }),
         svg("rect", { ...box, style: `fill: ${colour}`, "fill-opacity": rv.ink(share).toFixed(3) }),

@@ -157,6 +157,10 @@ def test_the_reader_commits_before_the_picture_is_revealed(figure):
     assert not page.is_visible("#test .rv-says")  # it would give the answer away
     assert not page.is_visible("#test .rv-more")
     assert not seen.axe()
+    page.emulate_media(media="print")
+    assert page.is_visible("#test .rv-says")  # nobody guesses on paper
+    assert page.evaluate("getComputedStyle(document.querySelector('#test .rv-says'), '::before').display") == "none"
+    page.emulate_media(media="screen")
     below = page.evaluate("document.querySelector('#below').getBoundingClientRect().top")
     page.click("button:has-text('Nothing')")
     assert page.is_visible("text=You said: Nothing")
@@ -176,6 +180,10 @@ def test_numbers_and_python_stand_in_a_fold_and_follow(figure):
     assert page.text_content("#test pre") == "print(0.5 ** 20)"
     page.evaluate("document.getElementById('test').set({gate: 0.6})")
     page.wait_for_function("document.querySelector('#test pre').textContent === 'print(0.6 ** 20)'")
+    seen.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("text=Copy")
+    assert page.evaluate("navigator.clipboard.readText()") == "print(0.6 ** 20)"
+    assert page.evaluate("getSelection().toString().trim()") == "print(0.6 ** 20)"
     assert page.evaluate("document.getElementById('test').numbers()").splitlines()[0] == 'gate,"left, of all"'
     assert not seen.axe()
 
