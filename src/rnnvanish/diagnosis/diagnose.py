@@ -3,22 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnnvanish.backward.loss import Loss
-from rnnvanish.diagnosis.advice.trials import trials_of
-from rnnvanish.diagnosis.average import mean_and_interval
-from rnnvanish.diagnosis.cause.explanation import Cause
-from rnnvanish.diagnosis.examine import examine
-from rnnvanish.diagnosis.fault import Subject
-from rnnvanish.diagnosis.find_faults import findings, findings_without_gradient, unread_curves
-from rnnvanish.diagnosis.outlook.outlook import Outlook, outlook
 from rnnvanish.diagnosis.progress import doing, shown_in_notebook
-from rnnvanish.diagnosis.result import Diagnosis
 from rnnvanish.live import Cells, live_cells, unwrapped
 from rnnvanish.measure import Measures
 from rnnvanish.mitigation import innermost
@@ -29,6 +21,11 @@ from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.probes.curve import Curve, average_curves
 from rnnvanish.probes.first_nan import first_nan
 from rnnvanish.records.provenance import provenance
+
+if TYPE_CHECKING:
+    from rnnvanish.diagnosis.cause.explanation import Cause
+    from rnnvanish.diagnosis.outlook.outlook import Outlook
+    from rnnvanish.diagnosis.result import Diagnosis
 
 #: The share of a gradient that is not worth a word.
 SMALL = 1e-3
@@ -47,7 +44,7 @@ def diagnose(
     layers: Sequence[str] = (),
     quick: bool = False,
     optimizer: torch.optim.Optimizer | None = None,
-) -> Diagnosis:
+) -> "Diagnosis":
     """Measure how far back the gradient reaches in each recurrent layer of `model`, why it stops, and what helps.
 
     Everything is measured on every batch, but for worst and typical case and Lyapunov exponents: these on the first.
@@ -103,7 +100,15 @@ def _diagnose(
     layers: Sequence[str],
     quick: bool,
     optimizer: torch.optim.Optimizer | None,
-) -> Diagnosis:
+) -> "Diagnosis":
+    # Half of the package, with all mitigations and faults, is imported by the first diagnosis: not by who only measures.
+    from rnnvanish.diagnosis.advice.trials import trials_of
+    from rnnvanish.diagnosis.average import mean_and_interval
+    from rnnvanish.diagnosis.examine import examine
+    from rnnvanish.diagnosis.fault import Subject
+    from rnnvanish.diagnosis.find_faults import findings, findings_without_gradient, unread_curves
+    from rnnvanish.diagnosis.result import Diagnosis
+
     doing("drawing batches")
     calls = sample_batches(model, inputs, batches, loss)
     examined = []
@@ -157,7 +162,7 @@ def _recurrence_alone(measured: tuple[Mapping[str, Any], Any, Any] | None) -> Fl
     return None if found is None or not bool((found.share.abs() > SMALL).any()) else 1 - found.share
 
 
-def _explained(curve: Curve, cause: Cause | None) -> Curve:
+def _explained(curve: Curve, cause: "Cause | None") -> Curve:
     """With its cause; where that is not known, with a note that says why."""
     if cause is None or not curve.is_measured:
         return curve
@@ -165,8 +170,10 @@ def _explained(curve: Curve, cause: Cause | None) -> Curve:
     return replace(curve, cause=cause.explain(curve.verdict), factors=cause.factors, notes=(*curve.notes, *note))
 
 
-def _outlook(model: nn.Module, curves: dict[str, Curve], lag: int) -> Outlook | None:
+def _outlook(model: nn.Module, curves: dict[str, Curve], lag: int) -> "Outlook | None":
     """That of the layer which loses its gradient the slowest; None where no layer has a half-life."""
+    from rnnvanish.diagnosis.outlook.outlook import outlook
+
     known = {name: curve for name, curve in curves.items() if not (math.isnan(curve.half_life) or curve.joined)}
     if not known:
         return None
