@@ -34,7 +34,7 @@ TITLES = {
     "studies.Sweep.track_overhead": "Trials of a tenth of a second on two workers, against their own time",
     "claims.Claims.track_strain": "Claims: how near they are to their threshold",
     "claims.Claims.track_statistic": "Claims: what their verdict hangs on",
-    "figures.Figures.track_longest_task": "Longest stall of all live figures",
+    "site.Figures.track_longest_task": "Longest stall of all live figures",
     "site.Site.track_heaviest_page": "Heaviest page",
     "site.Site.track_mean_page": "Mean page",
     "site.Site.track_build_seconds": "Building the site",
@@ -103,7 +103,6 @@ GROUPS = {
     "studies": "Studies",
     "claims": "Claims",
     "site": "This site",
-    "figures": "Live figures",
 }
 
 

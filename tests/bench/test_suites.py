@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 update_sys_path(str(ROOT / "bench"))  # as asv finds it
 common, speed, retention, memory = (import_module(f"bench.{n}") for n in ("common", "speed", "retention", "memory"))
-claims, figures, learning, site = (import_module(f"bench.{n}") for n in ("claims", "figures", "learning", "site"))
+claims, learning, site = (import_module(f"bench.{n}") for n in ("claims", "learning", "site"))
 machine, judged = import_module("bench.plugins.machine"), import_module("bench.stored.regressions")
 UNITS = judged.EXACTLY | judged.NEVER | judged.NOISY
 BENCHMARKS = list(disc_benchmarks(str(ROOT / "bench")))
@@ -177,10 +177,9 @@ def test_a_figure_that_stalls_its_page_is_found(tmp_path, monkeypatch):
     figure = '<rv-{0}><button class="md-button--primary" onclick="for (let i = 0; i < {1}; i++) Math.random()">Start</button></rv-{0}>'
     page = f"{figure.format('busy', 3e6)}{figure.format('calm', 3e4)}<rv-still></rv-still>"
     (tmp_path / "index.html").write_text(page)
-    for module, name, value in ((figures, "SITE", tmp_path), (site, "SITE", tmp_path), (figures, "NEAR", 100)):
-        monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr(figures, "WATCHED", 500)
-    usual, slowed = figures.stalls(1), figures.stalls(4)
+    for name, value in {"SITE": tmp_path, "NEAR": 100, "WATCHED": 500}.items():
+        monkeypatch.setattr(site, name, value)
+    usual, slowed = site.stalls(1), site.stalls(4)
     assert set(usual) == {"index rv-busy", "index rv-calm"}  # what has nothing to start is left out
     assert usual["index rv-busy"] > 3 * usual["index rv-calm"]
     assert slowed["index rv-busy"] > 1.5 * usual["index rv-busy"]

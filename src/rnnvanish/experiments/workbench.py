@@ -44,7 +44,7 @@ def curve(build: Build, seed: int, steps: int = STEPS, features: int = 1, volume
 
     Args:
         build: Draws the layer, from `seed`.
-        seed: Of weights and noise.
+        seed: Of weights and noise, and of what the layer draws.
         steps: Length of the sequences: white noise.
         features: Numbers that are read at a step.
         volume: Standard deviation of the noise.
@@ -52,7 +52,9 @@ def curve(build: Build, seed: int, steps: int = STEPS, features: int = 1, volume
     with seeded(seed):
         layer = build().double()
         x = volume * torch.randn(steps, BATCH, features).double()
-    return next(iter(retention(layer, x).values()))
+        return next(
+            iter(retention(layer, x).values())
+        )  # what the layer drops while it is measured is drawn from the seed, too
 
 
 def learn(build: Build, lag: int, seed: int, batch: int = 32, **options: Any) -> Lesson:
