@@ -26,7 +26,7 @@
     const marks = ticks(low, high, 5, log).map((y) => [y, log ? part(Math.round(y)) : number(y)]);
     const over = log && width < 420; // on a phone the words stand on their lines, within the chart
     const left = over ? 5 : 14 + (log ? 7 : 8) * Math.max(...marks.map(([, text]) => text.length));
-    const [top, right, bottom] = [over ? 40 : 26, 10, 44];
+    const [top, right, bottom] = [over ? 40 : 26, 14, 44];
     const [first, last] = [x[0], x[x.length - 1]];
     const px = (v) => left + ((width - left - right) * (v - first)) / (last - first || 1);
     const py = (v) => top + ((height - top - bottom) * (high - v)) / (high - low);
