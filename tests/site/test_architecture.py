@@ -5,6 +5,7 @@ import re
 from itertools import combinations
 from pathlib import Path
 
+import networkx
 import pytest
 
 from tools.site import import_map
@@ -130,6 +131,12 @@ def test_the_map_shows_what_can_be_reached_and_every_arrow_leads_down(imports):
     width = float(re.search(r'viewBox="0 0 (\d+)', drawn)[1])
     assert all(x >= 0 and x + wide <= width + 1 for x, _, wide, _ in boxes.values())
     assert width <= 420, "too wide for a phone"
+
+
+def test_arrows_in_another_order_make_the_same_picture(imports):
+    arrows = networkx.transitive_reduction(imports)
+    turned = networkx.DiGraph(list(arrows.edges)[::-1])
+    assert import_map.bent(arrows, import_map.layers(arrows)) == import_map.bent(turned, import_map.layers(arrows))
 
 
 def at(x, y, box):

@@ -102,7 +102,7 @@ def bent(arrows: networkx.DiGraph, rows: list[list[str]]) -> list[list[str]]:
     """Return the way of each arrow, with a bend in each row that it passes; the bends are put into the rows."""
     level = {name: number for number, row in enumerate(rows) for name in row}
     ways = []
-    for start, end in arrows.edges:
+    for start, end in sorted(arrows.edges):  # in another order the same arrows make another picture
         bends = {row: f"{start} {end} {row}" for row in range(level[start] + 1, level[end])}
         for row, bend in bends.items():
             rows[row].append(bend)
