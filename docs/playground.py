@@ -54,6 +54,7 @@ for name, (losses, _) in found.items():
     ax.plot(losses, label=name)
 ax.set(xlabel="training steps", ylabel="loss", ylim=(0, 1))
 ax.legend()
+plt.show()
 
 # %% tags=["remove-input"]
 comes, cured = (right for _, right in found.values())

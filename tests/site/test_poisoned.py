@@ -14,6 +14,7 @@ SAYS = {
     "no_cell.py": "no cell was executed",
     "front_matter.py": "no YAML",
     "network.py": "without a network",
+    "object.py": "an object without words",
     "latex.md": "nonsense",
     "notebook.ipynb": "not executed",
 }

@@ -161,6 +161,10 @@ def _outputs(found: list[dict[str, Any]], meta: dict[str, Any], prefix: str, out
             chunks.append(data["text/markdown"])
             continue
         elif "text/plain" in data:
+            if re.search(r"<\S+ .*\bat 0x[0-9a-f]+>", data["text/plain"]):
+                raise PageError(
+                    f"an object without words: {data['text/plain']}; a figure's cell ends with `plt.show()`"
+                )
             chunks.append(fence(data["text/plain"], "text", "rv-out"))
             continue
         else:

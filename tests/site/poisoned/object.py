@@ -1,0 +1,5 @@
+# %% [markdown]
+# # Poisoned
+
+# %%
+object()
