@@ -14,11 +14,9 @@ from rnnvanish import mitigations
 from rnnvanish.claim import Verdict, at_least, at_most, claim, control
 from rnnvanish.experiments import cure_study, sources
 from rnnvanish.experiments.scopes import trained
-from rnnvanish.experiments.small import seeded
 from rnnvanish.experiments.workbench import HIDDEN, curve
 from rnnvanish.mitigation import Build, Draw, Mitigation
 from rnnvanish.names import built
-from rnnvanish.probes import Curve
 from rnnvanish.recurrent import Recurrent
 
 LAG = 100
@@ -111,15 +109,12 @@ def kept(network: str, *cures: Draw | Build) -> Kept:
     Raises:
         ValueError: For a cure that does not take the network, or what another one has made of it.
     """
-    curves = sorted((_curve(network, cures, seed) for seed in SEEDS), key=lambda each: each.half_life)
+    curves = sorted(
+        (curve(lambda: _drawn(network, cures), seed, STEPS) for seed in SEEDS), key=lambda each: each.half_life
+    )
     middle = curves[len(SEEDS) // 2]
     half_life = middle.half_life if middle.half_life < ENDLESS else math.inf
     return Kept(half_life, tuple(middle.gain[: LAG + 1].tolist()))
-
-
-def _curve(network: str, cures: Sequence[Draw | Build], seed: int) -> Curve:
-    with seeded(seed):  # a cure may draw at every step, too
-        return curve(lambda: _drawn(network, cures), seed, STEPS)
 
 
 def _drawn(network: str, cures: Sequence[Draw | Build]) -> nn.Module:
