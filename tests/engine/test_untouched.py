@@ -3,6 +3,8 @@
 import itertools
 import logging
 import random
+import subprocess
+import sys
 import time
 import warnings
 
@@ -262,6 +264,28 @@ def test_a_step_that_does_something_besides(cell, capsys, log, monkeypatch):
     assert torch.equal(ours_left[2], left[2])
     assert len(said) == 1
     assert f"{cell.__name__} runs as a plain Python loop" in said[0].getMessage()
+
+
+#: Python 3.12 and 3.13 hand out the instructions of the first step that a process looks at only if they are asked, each in its way.
+FIRST = """
+import torch
+from rnnvanish.engine.cache.side_effects import Sandbox
+from rnnvanish.engine.ir.unsupported import Unsupported
+class Step(torch.nn.Module):
+    count = 0
+    def forward(self):
+        type(self).count += 1
+for way in "first", "second":
+    try:
+        Sandbox(step := Step())(step)
+    except Unsupported as reason:
+        print(Step.count, reason)
+"""
+
+
+def test_the_first_step_of_a_process_is_ended_before_it_writes():
+    ran = subprocess.run([sys.executable, "-c", FIRST], capture_output=True, text=True, check=True)
+    assert ran.stdout == "0 way to follow its step: it sets the attribute count\n" * 2
 
 
 @pytest.mark.parametrize("cell", [Reading, Local])

@@ -78,6 +78,7 @@ class Sandbox:
         before = _contents(self._cell)
         self._guard_outside()
         traces = sys.gettrace(), sys.getprofile()
+        _ask_for_instructions()
         sys.settrace(self._on_call)
         sys.setprofile(self._on_c_call)
         try:
@@ -113,6 +114,7 @@ class Sandbox:
             return None
         if code not in self.codes:
             self._admit(frame)
+        frame.f_trace = self._on_opcode  # first: Python 3.13 hands out instructions only to a frame that has one
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return self._on_opcode
 
@@ -178,6 +180,11 @@ class Sandbox:
             self._refuse(f"way to follow its step into {type(owner).__name__}.{name}")
         elif name in MUTATING_METHODS and id(owner) in self._mutable:
             self._refuse(f"way to follow its step: it changes a {type(owner).__name__} that is not its own")
+
+
+def _ask_for_instructions() -> None:
+    """Python 3.12 hands out instructions only where a frame has asked for them before a trace begins; this one ends here."""
+    sys._getframe().f_trace_opcodes = True
 
 
 def _is_nested(code: CodeType, others: set[CodeType]) -> bool:
