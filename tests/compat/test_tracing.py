@@ -35,11 +35,16 @@ def test_a_trace_keeps_where_a_gradient_is_cut():
     ("cuda", "gpu", "called"), [("13.0", False, True), ("13.0", True, False), (None, False, False)]
 )
 def test_what_a_trace_puts_in_place_belongs_to_the_thread_that_stays(monkeypatch, cuda, gpu, called):
-    """Torch 2.11 for CUDA on a machine without a GPU frees it with the thread that compiled, and then ends the process."""
-    threads = []
-    monkeypatch.setattr(tracing, "_guard_devices", lambda: threads.append(threading.current_thread()))
+    """Torch 2.11 for CUDA on a machine without a GPU frees it with the thread that compiled, and then ends the process.
+
+    Where autograd first runs after it, it runs in no fork.
+    """
+    done, run_autograd = [], torch.Tensor.backward
+    monkeypatch.setattr(tracing, "_guard_devices", lambda: done.append(threading.current_thread()))
+    monkeypatch.setattr(torch.Tensor, "backward", lambda tensor: [done.append("autograd"), run_autograd(tensor)])
     monkeypatch.setattr(torch.version, "cuda", cuda)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(run, "_programs", {})
-    Recurrent(cells.Elman, 2, 3, engine="cpu")(torch.randn(4, 1, 2))
-    assert threads == [threading.current_thread()] * called
+    with torch.inference_mode():
+        Recurrent(cells.Elman, 2, 3, engine="cpu")(torch.randn(4, 1, 2))
+    assert done == ["autograd", threading.current_thread()] * called

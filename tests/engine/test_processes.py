@@ -63,6 +63,29 @@ def test_the_threads_of_a_forked_process_are_its_own():
     assert os.waitpid(child, 0)[1] == 0
 
 
+#: A layer is the first thing that the process runs, its gradient the next; then a fork has one, too.
+FORKED = """
+import os, torch
+from rnnvanish import Recurrent, cells
+layer, x = Recurrent(cells.GRU, 5, 8), torch.randn(40, 16, 5)
+gradient = lambda: torch.autograd.grad(layer(x)[0].square().sum(), layer.cells[0].from_x.bias)[0]
+expected = gradient()
+child = os.fork()
+if not child:
+    status = 1
+    try:
+        status = not torch.equal(gradient(), expected)
+    finally:
+        os._exit(status)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks on this platform")
+def test_a_fork_has_gradients_whatever_its_parent_ran_first():
+    subprocess.run([sys.executable, "-c", FORKED], check=True)
+
+
 #: Is killed when the file is written, and not yet in its place.
 KILLED = """
 import importlib.util, os, pathlib, signal, sys

@@ -51,8 +51,12 @@ def trace_in_another_thread() -> None:
     """Have this thread put in place what torch needs for a trace without a GPU; to be called before another one traces.
 
     Torch for CUDA does so in the first trace. 2.11 frees it when that thread ends, and uses it on: the process ends, too.
+    It passes for a GPU, for which autograd would start a thread when it first runs, and run in no fork of the process: so
+    autograd runs before.
     """
     if _guard_devices is not None and torch.version.cuda is not None and not torch.cuda.is_available():
+        with torch.inference_mode(False), torch.enable_grad():
+            torch.ones((), device="cpu", requires_grad=True).backward()
         _guard_devices()
 
 
