@@ -259,7 +259,7 @@ def test_what_may_be_meant_is_a_question(model, remedy):
     assert finding.question
     assert remedy in finding.remedy
     assert finding.remedy.startswith("If sequences are meant to be seen together, nothing.")
-    assert diagnose(model.eval(), X).findings == (finding,)
+    assert str(diagnose(model.eval(), X).findings) == str((finding,))  # what was not tried is nan, equal to nothing
 
 
 def packed(model, x, lengths):
