@@ -72,7 +72,8 @@ class LRU(Cell):
         """Take one step."""
         (s,) = state
         decay = torch.exp(torch.complex(-self.nu.exp(), self.theta.exp()))
-        u = x @ self.b_re.T + 1j * (x @ self.b_im.T)
+        re, im = ((x @ b.T).to(self.gamma.dtype) for b in (self.b_re, self.b_im))  # bfloat16 has no complex arithmetic
+        u = torch.complex(re, im)
         return (decay * s + self.gamma.exp() * u,)
 
     def output(self, x: Float[Tensor, "batch input"], before: State, after: State) -> Float[Tensor, "batch hidden"]:
