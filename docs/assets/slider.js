@@ -1,5 +1,5 @@
 // A figure to drag, over curves that were computed when the page was built.
-// needs: ../words ../draw ../chart
+// needs: ../words ../draw ../address ../chart
 //
 //   <rv-slider id="radius" label="Spectral radius" unit="" value="1">
 //     What stays to be seen without JavaScript: a sentence, a figure.

@@ -20,7 +20,7 @@
 // In a page `<rv-fading id="fading" gate="0.7">` holds what is read without JavaScript; its attributes set the controls. A
 // link to `#fading.gate=0.9` sets them, too. `enabled: (state) => …` greys a control out where it has no say; what is `below`
 // stands under the sentence.
-// needs: ../words ../draw fit
+// needs: ../words ../draw ../address fit
 "use strict";
 
 (() => {

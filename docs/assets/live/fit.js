@@ -9,12 +9,12 @@ globalThis.rv ||= {};
   // Print those smaller that would run over a side of their <svg>, or one that ends a line into the one that begins it.
   rv.fit = (svg) => {
     const width = svg.viewBox.baseVal?.width || svg.clientWidth, texts = [...svg.querySelectorAll("text")];
-    for (const text of texts) {
-      const { x, width: wide } = text.getBBox(), sides = text.getAttribute("text-anchor") === "middle" ? 2 : 1;
-      const over = sides * Math.max(x + wide - width, -x);
-      if (over > 0.5 && over < wide) shrink(text, (wide - over) / wide);
-    }
-    const boxes = texts.map((text) => text.getBBox());
+    const measure = () => texts.map((text) => text.getBBox()); // all at once: each change lays them out anew
+    measure().forEach(({ x, width: wide }, k) => {
+      const over = (texts[k].getAttribute("text-anchor") === "middle" ? 2 : 1) * Math.max(x + wide - width, -x);
+      if (over > 0.5 && over < wide) shrink(texts[k], (wide - over) / wide);
+    });
+    const boxes = measure();
     texts.forEach((text, k) => {
       const [one, other] = [boxes[k], boxes[k + 1]];
       if (!other || text.getAttribute("y") !== texts[k + 1].getAttribute("y")) return;

@@ -16,7 +16,7 @@ strip.draw(rows.slice(0, 1));
 
 @pytest.fixture
 def page(page_with):
-    return page_with(scripts=["strip", "shades"], code=CODE).page
+    return page_with(scripts=["strip", "ink-key"], code=CODE).page
 
 
 def test_ink_is_absolute_and_what_the_numbers_do_not_hold_stays_open(page):

@@ -1,6 +1,6 @@
 // <rv-beam>: every past state is a page on a wall; a lamp is aimed at one. How much gradient gets there along the row of
 // people, and how much by attention, before training.
-// needs: figure shades shares later
+// needs: figure ink-key shares later
 "use strict";
 
 (() => {

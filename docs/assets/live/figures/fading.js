@@ -1,6 +1,6 @@
 // <rv-fading>: a sentence, each word as dark as the gradient that reaches it from the end. The <p class="rv-words"> inside it
 // holds the words: the one that decides in <b>, the last, which hangs on it, in <em>.
-// needs: figure network starts shades shares
+// needs: figure network starts ink-key shares
 "use strict";
 
 (() => {

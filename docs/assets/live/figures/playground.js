@@ -1,5 +1,5 @@
 // <rv-playground>: two networks train side by side, one as it comes and one with the cures that the reader has chosen.
-// needs: ../chart figure shades strip slices lane setting
+// needs: ../chart figure ink-key strip slices lane setting
 "use strict";
 
 (() => {

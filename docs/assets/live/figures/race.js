@@ -1,10 +1,10 @@
 // <rv-race>: two networks learn side by side to say what they read first, one as it comes and one cured. `kind` says which:
 // "start" (a plain network), "lstm", "gru" or "attention".
-// needs: figure slices shades shares strip later
+// needs: figure slices ink-key shares strip later
 "use strict";
 
 (() => {
-  const { html, put, svg } = window.rvDraw;
+  const { html, put } = window.rvDraw;
   const ENGINE = ["numbers", "cells", "network", "orthogonal", "starts", "tasks", "optimizers", "training", "halflife"];
   const MOST = 600; // training steps after which nobody waits any more
   const EVERY = 5; // training steps to a row of the strip
@@ -75,34 +75,20 @@
     shape() { return { cell: this.kind.cell, attention: this.getAttribute("kind") === "attention" }; }
 
     build(picture) {
-      const grid = html("div");
-      grid.style.cssText = "display: grid; grid-template-columns: 1fr 1fr; gap: 1rem;";
+      const grid = html("div", { className: "rv-lanes" });
       this.lanes = [0, 1].map(() => {
-        const lane = { name: html("b"), score: html("strong", { textContent: "–" }), word: html("span", { textContent: "\u00a0" }), loss: svg("svg", { "aria-hidden": "true", height: HIGH }) };
-        lane.curve = svg("polyline", { class: "rv-curve", style: "stroke: var(--rv-c1); vector-effect: non-scaling-stroke" });
-        const wide = svg("svg", { viewBox: `0 0 100 ${HIGH}`, height: HIGH, preserveAspectRatio: "none" }); // as wide as the lane
-        wide.append(lane.curve);
-        lane.loss.append(
-          svg("text", { y: 11, style: "font-size: 11.5px" }, "loss (dashed: a coin’s)"),
-          svg("line", { x2: "100%", y1: height(COIN), y2: height(COIN), class: "rv-at" }),
-          wide,
-        );
-        lane.strip = new rv.Strip({ label: "Gradient at each input while it trains", rows: MOST / EVERY, height: 130 });
-        const title = html("p");
-        title.style.cssText = "margin: 0; line-height: 1.3; min-height: 2.6em; display: flex; align-items: end; hyphens: auto;";
-        title.append(lane.name);
-        const score = html("p");
-        score.style.cssText = "margin: 0; font-size: .72rem;";
-        lane.score.style.cssText = "font-size: 1.15rem; margin-inline-end: .35em; font-variant-numeric: tabular-nums;";
-        lane.word.style.display = "block"; // a line of its own: what changes its length moves nothing
-        score.append(lane.score, "right", lane.word);
-        const axis = html("p", { ariaHidden: "true" });
-        axis.style.cssText = "display: flex; justify-content: space-between; margin: 0; font-size: .66rem;";
-        axis.append(html("span", { textContent: "first input" }), html("span", { textContent: "last" }));
-        lane.loss.style.height = `${HIGH}px`;
-        lane.element = html("div");
-        lane.element.style.minWidth = 0;
-        lane.element.append(title, score, ...this.between(lane), lane.loss, lane.strip.element, axis);
+        const element = html("div", {
+          innerHTML: `<p class="rv-entrant"><b></b></p><p class="rv-score"><strong>–</strong>right<span>\u00a0</span></p>
+            <svg aria-hidden="true" height="${HIGH}"><text y="11">loss (dashed: a coin’s)</text>
+            <line class="rv-at" x2="100%" y1="${height(COIN)}" y2="${height(COIN)}"/>
+            <svg viewBox="0 0 100 ${HIGH}" height="${HIGH}" preserveAspectRatio="none"><polyline class="rv-curve"/></svg></svg>
+            <p class="rv-ends" aria-hidden="true"><span>first input</span><span>last</span></p>`,
+        });
+        const [name, score, word, loss, curve, ends] = ["b", "strong", "span", "svg", "polyline", ".rv-ends"].map((each) => element.querySelector(each));
+        const strip = new rv.Strip({ label: "Gradient at each input while it trains", rows: MOST / EVERY, height: 130 });
+        const lane = { element, name, score, word, curve, strip };
+        loss.before(...this.between(lane));
+        ends.before(strip.element);
         return lane;
       });
       grid.append(...this.lanes.map(({ element }) => element));

@@ -4,7 +4,7 @@
 //   <rv-report id="report"> what is read without JavaScript <template data-name="an example">its JSON</template> </rv-report>
 //
 // The address keeps what is looked at of the page's own reports; of a reader's report it keeps nothing.
-// needs: ../words ../report/numbers ../report/curves ../report/causes ../report/cures ../report/layers ../report/overview read-report
+// needs: ../words ../address ../report/numbers ../report/curves ../report/causes ../report/cures ../report/layers ../report/overview read-report
 "use strict";
 
 (() => {
