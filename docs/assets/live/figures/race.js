@@ -78,7 +78,7 @@
       const grid = html("div", { className: "rv-lanes" });
       this.lanes = [0, 1].map(() => {
         const element = html("div", {
-          innerHTML: `<p class="rv-entrant"><b></b></p><p class="rv-score"><strong>–</strong>right<span>\u00a0</span></p>
+          innerHTML: `<p class="rv-entrant"><b></b></p><p class="rv-reached"><strong>–</strong>right<span>\u00a0</span></p>
             <svg aria-hidden="true" height="${HIGH}"><text y="11">loss (dashed: a coin’s)</text>
             <line class="rv-at" x2="100%" y1="${height(COIN)}" y2="${height(COIN)}"/>
             <svg viewBox="0 0 100 ${HIGH}" height="${HIGH}" preserveAspectRatio="none"><polyline class="rv-curve"/></svg></svg>
