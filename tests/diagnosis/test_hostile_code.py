@@ -8,6 +8,7 @@ import sys
 import pytest
 from rich.console import Console
 
+import rnnvanish
 from rnnvanish import diagnose
 from rnnvanish.__main__ import main
 from rnnvanish.diagnosis.target import load_target
@@ -116,7 +117,8 @@ def test_whatever_the_users_code_does_the_command_ends_as_it_should(hostile, cap
 @pytest.mark.parametrize("target", ["interrupted.py:x", "hostile.py:interrupted"])
 def test_an_interruption_at_any_time(hostile, capsys, target):
     assert main(["diagnose", target, "--json"]) == 130
-    assert json.loads(capsys.readouterr().out) == {"error": "Interrupted."}
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"version": rnnvanish.__version__, "commit": document["commit"], "error": "Interrupted."}
 
 
 def test_json_stands_alone_whatever_the_users_code_prints(hostile, capsys):

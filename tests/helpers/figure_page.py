@@ -4,6 +4,8 @@
 SAYS = "it.said.textContent"
 #: How high each of its controls stands.
 PLACES = "[...it.form.querySelectorAll('input, select')].map(each => each.getBoundingClientRect().top + scrollY)"
+#: It is put on paper, and seen again.
+PRINTED = "['beforeprint', 'afterprint'].forEach(each => dispatchEvent(new Event(each)))"
 #: What is there once a figure is computed that fetches something, or computes for a moment.
 READY = {
     "gate": "it.results",

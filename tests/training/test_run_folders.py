@@ -92,6 +92,6 @@ def test_a_full_disk_ends_a_training_with_a_sentence(tmp_path, monkeypatch, caps
     assert main([*SMALL.split(), str(tmp_path / "run")]) == 2
     printed = capsys.readouterr()
     assert "The training stopped at step 2: OSError: [Errno 28] No space left on device" in printed.err
-    assert list(json.loads(printed.out)) == ["error"]
+    assert list(json.loads(printed.out)) == ["version", "commit", "error"]
     monkeypatch.undo()
     assert main([*SMALL.split(), str(tmp_path / "run")]) == 0

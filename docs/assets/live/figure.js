@@ -113,6 +113,7 @@
 
   rv.Figure = class extends HTMLElement {
     controls = {};
+    #kept; // the timer of the address
 
     connectedCallback() {
       if (this.picture || !whole(this)) return;
@@ -171,8 +172,8 @@
     set(values) {
       Object.assign(this.state, values);
       this.changed();
-      clearTimeout(this.kept);
-      this.kept = setTimeout(() => history.replaceState(history.state, "", this.address()), 150); // browsers limit how often
+      clearTimeout(this.#kept);
+      this.#kept = setTimeout(() => history.replaceState(history.state, "", this.address()), 150); // browsers limit how often
     }
 
     reset() {

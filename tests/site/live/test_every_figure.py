@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from figure_page import PLACES, SAYS, settle
+from figure_page import PLACES, PRINTED, SAYS, settle
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -134,6 +134,7 @@ def test_by_keyboard_alone_on_a_phone_and_a_desk_nothing_moves_and_paper_has_no_
     settle(page, name)
     assert not page.evaluate(OVER)
     page.emulate_media(media="print")
+    page.evaluate(PRINTED)
     assert not page.locator("#it input:visible").count()
     assert page.locator("#it .rv-picture").is_visible()
     assert not seen.complaints

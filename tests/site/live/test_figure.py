@@ -1,5 +1,8 @@
 """What every live figure does: by keyboard, from its address, by a link, for a screen reader, on paper, without JavaScript."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 FIGURE = """
@@ -227,3 +230,15 @@ def test_a_table_to_filter_is_seen_once_it_has_its_shape_or_its_script_does_not_
         page.add_script_tag(url=f"assets/{name}.js")
     assert page.is_visible("rv-table .rv-filter")
     assert page.is_visible("rv-table td")
+
+
+def test_no_figure_keeps_something_under_a_name_of_the_frame():
+    live = Path(__file__).resolve().parents[3] / "docs/assets/live"
+
+    def kept(script):
+        text = script.read_text(encoding="utf-8")
+        return set(re.findall(r"this\.(\w+) (?:\?\?|\|\|)?= ", text)) if "extends rv." in text else set()
+
+    meant = {"controls", "predict", "stop", "tallest"}
+    taken = {script.name: kept(script) & kept(live / "figure.js") - meant for script in live.glob("figures/*.js")}
+    assert not {name: names for name, names in taken.items() if names}

@@ -5,6 +5,7 @@ import json
 import shlex
 
 import pytest
+from figure_page import PRINTED
 
 from rnnvanish.__main__ import main
 
@@ -73,8 +74,17 @@ def test_the_keyboard_alone_trains_and_changes_what_is_trained(playground, scree
     page.wait_for_function(f"{group} === 'Elman, 8 units, tanh' && {OF}.lanes[0].halfLives.length")
     page.evaluate("document.querySelectorAll('details').forEach(fold => (fold.open = true))")
     assert page.evaluate("document.documentElement.scrollWidth") <= SCREENS[screen]["width"]
+    page.evaluate(PRINTED)
     assert not seen.axe()
     assert not seen.complaints
+
+
+def test_the_task_stands_below_before_anything_is_measured(playground):
+    code = (
+        "rv.slices = () => () => {}; document.querySelector('article').append(document.createElement('rv-playground'))"
+    )
+    page = playground("", code).page
+    assert len(page.text_content("rv-playground .rv-says")) > 60
 
 
 def test_the_address_is_the_whole_configuration(playground):

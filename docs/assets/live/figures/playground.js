@@ -258,8 +258,8 @@
     }
 
     tell() {
-      if (this.told && this.lanes.some((lane) => !lane.halfLives.length)) return; // it is being measured
-      this.told = true;
+      if (this.spoke && this.lanes.some((lane) => !lane.halfLives.length)) return; // it is being measured
+      this.spoke = true;
       super.tell();
     }
 
