@@ -42,7 +42,7 @@ REFERENCE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs/r
 def listed(catalogue):
     """What the folder's `__init__` has of its files: name -> module."""
     package = import_module(f"rnnvanish.{catalogue}")
-    named = {name: getattr(package, name) for name in getattr(package, "__all__", ())}  # some wait for their first use
+    named = {name: getattr(package, name) for name in getattr(package, "__all__", ())}
     of_each = {
         name: getattr(value, "__module__", getattr(value, "__name__", ""))
         for name, value in (vars(package) | named).items()
@@ -64,7 +64,7 @@ def test_what_was_written_is_listed(catalogue):
     )
     missing = written - {module.rpartition(".")[2] for module in listed(catalogue).values()}
     assert not missing, (
-        f"{folder}/__init__.py lists nothing of {sorted(missing)}: import it there, and name it in `ALL`, `HOMES` or `__all__`."
+        f"{folder}/__init__.py lists nothing of {sorted(missing)}: import it there, and name it in `ALL` or `__all__` where there is one."
     )
 
 

@@ -202,7 +202,7 @@ def tests(environment: Environment, targets: tuple[str, ...]) -> dict[str, Any]:
     report = environment.folder / "report.xml"
     report.unlink(missing_ok=True)
     own = {"RNNVANISH_CACHE": str(environment.folder / "compiled"), "OMP_NUM_THREADS": "1"}
-    workers = ("--numprocesses", "2", "--dist", "loadgroup")
+    workers = ("--numprocesses", "2", "--dist", "worksteal")
     options = ("-q", "-p", "no:cacheprovider", f"--junitxml={report}", *workers)
     ran = subprocess.run(
         [str(environment.bin / "python"), "-m", "pytest", *options, *targets],
