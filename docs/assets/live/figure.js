@@ -272,7 +272,7 @@
 
     arrive() {
       const before = this.address();
-      this.fromAddress();
+      if (this.fromAddress()) this.cover(false); // a link shows what it says
       if (this.address() === before) return false;
       this.changed();
       return true;
@@ -280,6 +280,7 @@
 
     // What would give the answer away: the sentence and the numbers too, in their places.
     cover(on) {
+      if (!on) this.picture.querySelector(".rv-cover")?.remove();
       this.form.inert = on;
       this.said.dataset.wait = on ? words.wait : "";
       for (const part of [this.said, this.more]) if (part) part.style.visibility = on ? "hidden" : "";
@@ -290,7 +291,6 @@
       const cover = html("fieldset", { className: "rv-cover" });
       cover.append(html("legend", { textContent: this.predict.ask }));
       const commit = (answer) => {
-        cover.remove();
         this.cover(false);
         this.guess = answer;
         if (answer) this.said.before(html("p", { className: "rv-guess", textContent: fill(words.guessed, { answer }) }));

@@ -176,6 +176,19 @@ def test_the_reader_commits_before_the_picture_is_revealed(figure):
     assert not page.is_visible("text=What is left?")  # a link shows what it says
 
 
+def test_a_link_shows_what_it_says_also_while_a_guess_is_asked_for(figure):
+    seen = figure(PAGE + '<p><a href="#other.gate=0.9">another</a></p>', predict='{ask: "Left?", answers: ["Half"]}')
+    page = seen.page
+    page.click("text=another")
+    assert page.is_visible("text=Left?")
+    page.click("text=open the gate")
+    page.wait_for_function("document.querySelector('#test output').value === '90 %'")
+    assert not page.is_visible("text=Left?")
+    assert page.is_visible("#test .rv-says")
+    assert not page.evaluate("document.querySelector('#test .rv-controls').inert")
+    assert not seen.complaints
+
+
 def test_numbers_and_python_stand_in_a_fold_and_follow(figure):
     seen = figure()
     page = seen.page

@@ -209,7 +209,6 @@
     fromAddress() {
       const found = super.fromAddress();
       this.state.seed = Math.min(2 ** 32 - 1, Math.max(0, Math.floor(this.state.seed)));
-      if (found) this.picture.querySelector(".rv-cover")?.remove(), this.cover(false); // a link shows what it says
       this.chosen = found && this.state.batch !== this.controls.batch.value;
       return found;
     }
