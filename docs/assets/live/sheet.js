@@ -11,27 +11,29 @@ rv.sheet = (sheet, width, height, parts, label) => {
   sheet.replaceChildren(...parts.filter(Boolean));
 };
 
-// Drag on an <svg>: `down(x, y)` says whether there is something to grab, `moved(x, y)` follows the pointer. What can be
-// grabbed has the style `rv.GRAB`: a finger on it doesn't scroll the page.
-rv.GRAB = "touch-action: none; cursor: grab";
+// Drag on an <svg>: `down(x, y)` says whether there is something to grab, `moved(x, y)` follows the pointer. A finger that
+// holds something doesn't scroll the page. What can be grabbed has the style `rv.GRAB`.
+rv.GRAB = "cursor: grab";
 rv.grab = (sheet, down, moved, up = () => {}) => {
   const at = (event) => {
     const { left, top } = sheet.getBoundingClientRect();
     return [event.clientX - left, event.clientY - top];
   };
-  let held = null;
+  let held = null, last;
   sheet.addEventListener("pointerdown", (event) => {
     if (held !== null || event.button || !down(...at(event))) return;
     event.preventDefault();
     held = event.pointerId;
+    last = at(event);
     sheet.setPointerCapture(held); // the thing itself is drawn anew
   });
-  sheet.addEventListener("pointermove", (event) => event.pointerId === held && moved(...at(event)));
+  sheet.addEventListener("touchstart", (event) => held !== null && event.preventDefault(), { passive: false });
+  sheet.addEventListener("pointermove", (event) => event.pointerId === held && moved(...(last = at(event))));
   for (const end of ["pointerup", "pointercancel"])
     sheet.addEventListener(end, (event) => {
       if (event.pointerId !== held) return;
       held = null;
-      up(...at(event));
+      up(...last); // one that is cancelled has no place
     });
 };
 

@@ -81,3 +81,36 @@ def test_what_is_drawn_can_be_dragged(figure):
     page.mouse.move(left + places[0][0], top + 40, steps=3)
     page.mouse.up()
     assert page.evaluate("it.state.lifts") == "yes"
+
+
+def test_a_finger_that_holds_something_does_not_scroll_the_page(figure):
+    held = {
+        "twins": ("[12, it.y(it.result.steps[0].answers[1])]", 60, "it.state.nudge !== it.controls.nudge.value"),
+        "tower": ("[9, it.ground - 180]", 90, "it.state.floors === 10"),
+        "leash": ("[it.middle[0] + 5, it.middle[1]]", 60, "it.state.way !== it.controls.way.value"),
+        "shortcut": ("[it.width - 10, 136]", -90, "it.state.lifts === 'yes'"),
+    }
+    for name, (place, along, reached) in held.items():
+        page = figure(name, viewport={"width": 390, "height": 500}, has_touch=True, is_mobile=True).page
+        page.evaluate("document.body.style.padding = '300px 0'; it.scrollIntoView()")
+        left, top, *_ = page.locator("#it svg").bounding_box().values()
+        x, y = page.evaluate(place)
+        before = page.evaluate("scrollY")
+        drag_with_a_finger(page, left + x, top + y, along)
+        settle(page, name)
+        assert page.evaluate("scrollY") == before, name
+        assert page.evaluate(reached), name
+    drag_with_a_finger(page, left + 195, top - 40, -90)  # above the figure
+    page.wait_for_function(f"scrollY > {before}")
+
+
+def drag_with_a_finger(page, x, y, down):
+    touch = page.context.new_cdp_session(page)
+    for kind, moved in (
+        ("touchStart", 0),
+        *(("touchMove", down * part / 9) for part in range(1, 10)),
+        ("touchEnd", None),
+    ):
+        points = [] if moved is None else [{"x": x, "y": y + moved}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.evaluate("new Promise(done => requestAnimationFrame(done))")
