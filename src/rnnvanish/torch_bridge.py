@@ -172,7 +172,8 @@ class TorchShaped(nn.Module):
     def running_cells(self) -> list[Cell]:
         """The cells as a run reads them: where a weight was taken away, over the tensor that now has its name."""
         found = list(cast(list[Cell], self.cells))
-        if "parametrizations" in self._modules or any(isinstance(value, Tensor) for value in vars(self).values()):
+        names = (theirs + self._suffix(index) for index in range(len(self.cells)) for theirs in TORCH_NAMES)
+        if "parametrizations" in self._modules or any(isinstance(vars(self).get(name), Tensor) for name in names):
             places = self._places()
             stands_for = {places[name]: getattr(self, name) for name in places if self._is_taken(name)}
             found = [cast(Cell, with_weights(cell, stands_for)) for cell in found]
@@ -187,15 +188,19 @@ class TorchShaped(nn.Module):
 
     def _places(self) -> dict[str, WeightPlace]:
         """Where the cells keep each weight, by its name in torch and in torch's order; none for other cells."""
-        directions = 2 if self.bidirectional else 1
         found = {}
         for index, cell in enumerate(self.cells if self._mode() else ()):
-            suffix = f"_l{index // directions}" + ("_reverse" if index % directions else "")
+            suffix = self._suffix(index)
             for theirs in TORCH_NAMES:
                 place = weight_place(cast(Cell, cell).innermost, theirs)
                 if place and (getattr(*place, None) is not None or self._is_taken(theirs + suffix)):
                     found[theirs + suffix] = place
         return found
+
+    def _suffix(self, index: int) -> str:
+        """What torch's names of a cell's weights end with: its layer, and its direction."""
+        directions = 2 if self.bidirectional else 1
+        return f"_l{index // directions}" + ("_reverse" if index % directions else "")
 
     def _is_taken(self, name: str) -> bool:
         """Whether something else stands for a weight: a tensor that was set, or a parametrization of this module."""

@@ -27,10 +27,15 @@ COSTS = {
     "torch.Tensor._backward_hooks",
     "torch.utils._pytree.tree_leaves",
 }
-#: The same, where there is nothing to say: a diagnosis of this model maps nothing, and the others cost next to nothing.
-SILENT = {"torch.UntypedStorage._cdata", "torch.utils._pytree.tree_map", "torch._dynamo"}
-#: Python asks for it while a step is watched, so nobody can hide it from outside: tested by itself.
-WATCHED = {"torch._ops.OpOverload._schema"}
+#: The same, where there is nothing to say: this model draws nothing, its diagnosis maps nothing, the others cost little.
+SILENT = {
+    "torch.UntypedStorage._cdata",
+    "torch.utils._pytree.tree_map",
+    "torch._dynamo",
+    "torch.fx.proxy._create_arg_bypass",
+}
+#: Python asks for the one while a step is watched, torch itself for the other, so nobody can hide them: tested by themselves.
+WATCHED = {"torch._ops.OpOverload._schema", "torch._library.opaque_object.is_opaque_type"}
 #: Without these no training is watched, and that is all: test_backward_pass.py.
 PASSES = {*backward_pass._FUNCTIONS, backward_pass._INPUTS}
 #: Without these, no compiled loop.

@@ -31,6 +31,18 @@ def test_a_trace_keeps_where_a_gradient_is_cut():
     torch.testing.assert_close(gradient, x.detach())
 
 
+def test_a_generator_is_left_out_of_a_trace_that_asks_for_it_and_of_no_other(monkeypatch):
+    """As with torch 2.11, which has no way to put one into a graph."""
+    kinds, before = torch.fx.proxy._create_arg_bypass, dict(torch.fx.proxy._create_arg_bypass)
+    monkeypatch.setattr("torch._library.opaque_object.is_opaque_type", lambda _: False)
+    monkeypatch.setattr("torch.fx.proxy._create_arg_bypass", dict(before))
+    with tracing.generators_left_out():
+        assert torch.fx.Tracer().create_arg({"generator": torch.Generator()}) == {"generator": None}
+    with pytest.raises(NotImplementedError, match="Generator"):
+        torch.fx.Tracer().create_arg(torch.Generator())
+    assert kinds == before
+
+
 @pytest.mark.parametrize(
     ("cuda", "gpu", "called"), [("13.0", False, True), ("13.0", True, False), (None, False, False)]
 )

@@ -42,6 +42,11 @@ def test_the_same_numbers_are_the_same(store):
     assert len(verify(records(store), 99, full).trials) == 16
 
 
+def test_they_are_run_again_also_where_the_code_has_no_commit(store, monkeypatch):
+    monkeypatch.setattr("rnnvanish.records.provenance.this_commit", lambda: None)
+    assert " at commit unknown, " in str(verify(records(store), 5, full))
+
+
 def test_they_are_drawn_at_random(store):
     assert len({frozenset(verify(records(store), 8, full).trials) for _ in range(5)}) > 1
 

@@ -1,6 +1,8 @@
 """What a step is traced by: without a name of these there is no compiled loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -42,6 +44,30 @@ def make_fx(function: Callable[..., Any], **options: Any) -> Callable[..., torch
     options = {"decomposition_table": {}, **options}
     traced = required("torch.fx.experimental.proxy_tensor.make_fx")(function, **options)
     return cast(Callable[..., torch.fx.GraphModule], traced)
+
+
+_drawing: ContextVar[bool] = ContextVar("drawing", default=False)
+
+
+@contextmanager
+def generators_left_out() -> Iterator[None]:
+    """Have torch 2.11, which takes no generator into a graph, draw there from whoever runs it. Later ones take it.
+
+    For traces in this thread alone, that no generator of somebody else's can come into: elsewhere one is refused as ever.
+    """
+    kinds, known = find("torch.fx.proxy._create_arg_bypass"), find("torch._library.opaque_object.is_opaque_type")
+    if kinds is not None and not (known and known(torch.Generator)):
+        kinds.setdefault(torch.Generator, _left_out)
+    before = _drawing.set(True)
+    try:
+        yield
+    finally:
+        _drawing.reset(before)
+
+
+def _left_out(_: object, generator: torch.Generator) -> None:
+    if not _drawing.get():
+        raise NotImplementedError(f"argument of type: {type(generator)}")
 
 
 _guard_devices = find("torch._C._ensureCUDADeviceGuardSet")

@@ -27,7 +27,7 @@ class Verification:
         differing: Of those that gave other numbers, by key: what differs, in words.
         left_out: How many were not drawn from, since they take too long.
         date: When.
-        commit: With which code.
+        commit: With which code; "unknown" where it was installed from an archive.
     """
 
     trials: dict[str, str]
@@ -83,7 +83,7 @@ def verify(
         report(trial, differs)
     here = provenance()
     codes = {trial.key: code_of(trial) for trial in drawn}
-    return Verification(codes, differing, len(records) - len(short), here["date"], here["commit"])
+    return Verification(codes, differing, len(records) - len(short), here["date"], here.get("commit", "unknown"))
 
 
 def difference(stored: Mapping[str, Any], today: Mapping[str, Any]) -> str:

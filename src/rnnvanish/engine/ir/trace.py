@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-from rnnvanish.compat.tracing import make_fx
+from rnnvanish.compat.tracing import generators_left_out, make_fx
 from rnnvanish.engine.ir.common_subexpressions import eliminate_common_subexpressions
 from rnnvanish.engine.ir.decompositions import DECOMPOSITIONS
 from rnnvanish.engine.ir.isolated_rng import IsolatedRNG
@@ -100,7 +100,7 @@ def trace(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...], masked: bool, a
         eliminate_common_subexpressions(whole.graph)
         return whole
 
-    with IsolatedRNG(x.device), _OneHotByNumbers(), torch.no_grad():
+    with IsolatedRNG(x.device), generators_left_out(), _OneHotByNumbers(), torch.no_grad():
         parts = split(read(batch), read(other_batch) if apart else None, len(detached), batch)
         invariants = parts.prologue(*detached)[: parts.invariants]
         body, rows = parts.body, _example_rows(parts, x, state, batch)
