@@ -34,8 +34,8 @@ SILENT = {
     "torch._dynamo",
     "torch.fx.proxy._create_arg_bypass",
 }
-#: Python asks for the one while a step is watched, torch itself for the other, so nobody can hide them: tested by themselves.
-WATCHED = {"torch._ops.OpOverload._schema", "torch._library.opaque_object.is_opaque_type"}
+#: Python asks for it while a step is watched, so nobody can hide it from outside: tested by itself.
+WATCHED = {"torch._ops.OpOverload._schema"}
 #: Without these no training is watched, and that is all: test_backward_pass.py.
 PASSES = {*backward_pass._FUNCTIONS, backward_pass._INPUTS}
 #: Without these, no compiled loop.

@@ -27,7 +27,6 @@ PURPOSES = {
     "torch._ops.OpOverload._schema": "see which arguments an operation writes into",
     "torch.fx.experimental.proxy_tensor.make_fx": "trace a step",
     "torch.fx.proxy._create_arg_bypass": "draw in a trace",
-    "torch._library.opaque_object.is_opaque_type": "see whether a trace takes a generator",
     "torch._decomp.core_aten_decompositions": "express operations by fewer ones",
     "torch._decomp.get_decompositions": "express operations by fewer ones",
     LIBRARY: "multiply matrices by torch's BLAS",

@@ -46,6 +46,8 @@ def make_fx(function: Callable[..., Any], **options: Any) -> Callable[..., torch
     return cast(Callable[..., torch.fx.GraphModule], traced)
 
 
+#: Whether a graph of torch holds generators: 2.11's does not, 2.13's does.
+TAKES_GENERATORS = torch.__version__ >= "2.13"  # compared as a version, not as text
 _drawing: ContextVar[bool] = ContextVar("drawing", default=False)
 
 
@@ -55,8 +57,8 @@ def generators_left_out() -> Iterator[None]:
 
     For traces in this thread alone, that no generator of somebody else's can come into: elsewhere one is refused as ever.
     """
-    kinds, known = find("torch.fx.proxy._create_arg_bypass"), find("torch._library.opaque_object.is_opaque_type")
-    if kinds is not None and not (known and known(torch.Generator)):
+    kinds = find("torch.fx.proxy._create_arg_bypass")
+    if kinds is not None and not TAKES_GENERATORS:
         kinds.setdefault(torch.Generator, _left_out)
     before = _drawing.set(True)
     try:
