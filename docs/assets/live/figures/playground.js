@@ -257,8 +257,7 @@
     }
 
     tell() {
-      if (this.spoke && this.lanes.some((lane) => !lane.halfLives.length)) return; // it is being measured
-      this.spoke = true;
+      if (this.said.firstChild && this.lanes.some((lane) => !lane.halfLives.length)) return; // it is being measured
       super.tell();
     }
 
