@@ -20,7 +20,7 @@ window.rvDraw = (() => {
   });
   const number = (x) => String(Number(x.toPrecision(6))).replace("-", "−");
 
-  // At most `most` round values that cover the range.
+  // At most `most` round values that cover the range, but two at least.
   const ticks = (low, high, most, whole) => {
     const rough = (high - low) / most || 1;
     const unit = 10 ** Math.floor(Math.log10(rough));
@@ -28,7 +28,7 @@ window.rvDraw = (() => {
     if (whole) step = [1, 2, 3, 6, 12, 24, 48, 96].find((m) => m >= rough * 0.999) ?? Math.ceil(step); // a million, a trillion
     const found = [];
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
-    return found;
+    return found.length < 2 && low < high ? ticks(low, high, 2 * most, whole) : found; // one number says no scale
   };
 
   // Rows of cells as CSV.

@@ -56,6 +56,27 @@ def test_the_loss_becomes_no_number_and_clipped_it_goes_on(figure, printed):
     assert same == f"not clipped: loss nan at step {free}\nclipped: loss {clipped} at step 100"
 
 
+APART = """([mark, words]) => [...it.querySelectorAll(words)].filter((word) => {
+    const [a, b] = [it.querySelector(mark), word].map((each) => each.getBoundingClientRect());
+    return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}).map((word) => word.textContent)"""
+
+
+def test_an_arrow_crosses_no_word_wherever_it_points(figure):
+    page = figure("push", viewport={"width": 320, "height": 700}).page
+    for degrees in range(0, 181, 15):
+        page.evaluate("degrees => { it.runs[0].push = { size: 1, degrees }; it.draw() }", degrees)
+        assert page.evaluate(APART, ["svg[aria-label^=push] path", "svg[aria-label^=push] text"]) == [], degrees
+
+
+def test_twins_that_begin_far_apart_stand_below_their_title(figure):
+    page = figure("twins", viewport={"width": 320, "height": 700}).page
+    page.evaluate("it.set({ nudge: 2 })")
+    settle(page, "twins")
+    for mark in ("svg circle[r='7'][style*='--rv-c1']", "svg path[d*='m-4 4l4 -4']"):
+        assert page.evaluate(APART, [mark, "svg text"]) == []
+
+
 def test_what_is_drawn_can_be_dragged(figure):
     drags = {
         "twins": ("[12, it.y(it.result.steps[0].answers[1])]", "[12, it.y(0.9)]", "it.state.nudge > 1.2"),

@@ -8,8 +8,8 @@
   const NEAR = 4; // steps between
   const BATCH = 32;
   const EVERY = 20; // training steps from one look at the push to the next
-  const HIGH = 96; // pixels of the arrows
-  const FLOOR = HIGH - 24; // from which they point
+  const HIGH = 114; // pixels of the arrows
+  const FLOOR = HIGH - 42; // from which they point; what is written stands below
   const FULL = 0.25; // size of a push that is as long as there is room
 
   // The gradient of a batch by the recurrent weights, and the one that makes the answer follow the first input: of twins
@@ -69,7 +69,7 @@
       lane.size = svg("text", { y: HIGH - 6 });
       lane.arrow.append(
         lane.way,
-        svg("text", { x: "100%", y: FLOOR - 5, "text-anchor": "end", style: "font-size: 11.5px" }, "to the answer"),
+        svg("text", { x: "100%", y: FLOOR + 18, "text-anchor": "end", style: "font-size: 11.5px" }, "to the answer"),
         lane.push,
         lane.size,
       );

@@ -7,6 +7,7 @@
   const [UNITS, STEPS] = [64, 40];
   const RESOLUTION = 1e-15; // of states that are about one, in double precision
   const MOST = 1.4; // of an answer: the ends of the scale
+  const TOP = 44; // pixels: below the title and the arrows over the highest circle
   const NAMES = { 1e-9: "a billionth", 1e-6: "a millionth", 1e-3: "a thousandth" };
   const { svg } = window.rvDraw;
   const length = (all, at) => Math.hypot(...all.subarray(at, at + UNITS));
@@ -61,8 +62,8 @@
 
     compute() { this.result = run(this.state); }
 
-    y(answer) { return 20 + (85 * (MOST - Math.min(Math.max(answer, -MOST), MOST))) / MOST; }
-    value(y) { return MOST - ((y - 20) * MOST) / 85; }
+    y(answer) { return TOP + (85 * (MOST - Math.min(Math.max(answer, -MOST), MOST))) / MOST; }
+    value(y) { return MOST - ((y - TOP) * MOST) / 85; }
 
     draw() {
       const { steps, left, gradient } = this.result, { width } = this;
@@ -70,8 +71,8 @@
       const parts = [
         svg("text", { x: 0, y: 12 }, "The twins’ answers"),
         svg("path", { class: "rv-gridline", d: `M0 ${this.y(0)}H${width}` }),
-        svg("text", { x: 0, y: 207, style: "fill: var(--rv-quiet)" }, "first step"),
-        svg("text", { x: width, y: 207, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, `${STEPS} steps later`),
+        svg("text", { x: 0, y: TOP + 187, style: "fill: var(--rv-quiet)" }, "first step"),
+        svg("text", { x: width, y: TOP + 187, "text-anchor": "end", style: "fill: var(--rv-quiet)" }, `${STEPS} steps later`),
       ];
       ["var(--rv-c0)", "var(--rv-c1)"].forEach((colour, twin) => {
         const points = steps.map(({ answers }, t) => `${x(t).toFixed(1)} ${this.y(answers[twin]).toFixed(1)}`);
@@ -84,11 +85,11 @@
         svg("circle", { cx: 12, cy: start, r: 24, fill: "transparent", style: rv.GRAB }),
         svg("text", { x: width, y: 12, "text-anchor": "end", style: "fill: var(--rv-c1)" }, "drag the second"),
       );
-      const bars = rv.bars(width, 224, [
+      const bars = rv.bars(width, TOP + 204, [
         { name: "Of the nudge", value: left, said: this.blurred ? "below what numbers hold" : said(left), colour: "var(--rv-c1)", hatched: this.blurred },
         { name: "Of a gradient", value: gradient, said: said(gradient), colour: "var(--rv-c0)" },
       ], { low: 1e-12, high: 1e12, from: 1, log: true, marks: [[1e-12, "1 in a trillion"], [1, "all"], [1e12, "a trillion times"]] });
-      rv.sheet(this.sheet, width, 224 + bars.height, [...parts, ...bars.parts], `The answers of two twins over ${STEPS} steps, and two bars. ${this.says()}`);
+      rv.sheet(this.sheet, width, TOP + 204 + bars.height, [...parts, ...bars.parts], `The answers of two twins over ${STEPS} steps, and two bars. ${this.says()}`);
     }
 
     get blurred() { return this.result.apart < RESOLUTION; }
