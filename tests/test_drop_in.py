@@ -1,8 +1,8 @@
 """`Recurrent` in the place of `torch.nn.RNN`, `LSTM` and `GRU`: every attribute and call form."""
 
-import jaxtyping
 import pytest
 import torch
+from checked_annotations import leave_unchecked
 from torch import Tensor, nn
 from torch.nn.utils import rnn
 from torch_layers import BATCH, EXACT, HIDDEN, INPUT, KINDS, both, names, torchs, x_of
@@ -176,9 +176,7 @@ def test_every_call_form_is_torchs(kind):
     ],
 )
 def test_a_wrong_call_is_answered_in_words(call, error, needed, monkeypatch):
-    monkeypatch.setattr(
-        jaxtyping.config, "jaxtyping_disable", True
-    )  # it would say so before, and is not there for users
+    leave_unchecked(Recurrent, monkeypatch)  # the checks would say so before
     layer = Recurrent.from_torch(torchs())
     with pytest.raises(error, match=needed):
         call(layer, x_of(), state_of(layer, BATCH))
