@@ -29,7 +29,7 @@ def checked(function: Callable[..., Any]) -> Any:
             function.__init__ = checked(function.__init__)
         return function
     for annotation in function.__annotations__.values():
-        if isinstance(annotation, str) or "jaxtyping." in repr(annotation):  # of quoted names jaxtyping knows more
+        if "'" in inspect.formatannotation(annotation):  # axes, or names in quotes: of both jaxtyping knows more
             return jaxtyping.jaxtyped(function, typechecker=typed)
     return typed(function)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -57,8 +58,8 @@ def generators_left_out() -> Iterator[None]:
 
     For traces in this thread alone, that no generator of somebody else's can come into: elsewhere one is refused as ever.
     """
-    kinds = find("torch.fx.proxy._create_arg_bypass")
-    if kinds is not None and not TAKES_GENERATORS:
+    kinds = None if TAKES_GENERATORS else find("torch.fx.proxy._create_arg_bypass")
+    if kinds is not None:
         kinds.setdefault(torch.Generator, _left_out)
     before = _drawing.set(True)
     try:
@@ -90,5 +91,10 @@ def trace_in_another_thread() -> None:
 
 def decompositions(operations: list[Any]) -> dict[Any, Callable[..., Any]]:
     """How torch expresses operations by others: into its core, and these besides."""
-    core, of = (required(f"torch._decomp.{each}") for each in ("core_aten_decompositions", "get_decompositions"))
-    return {**core(), **of(operations)}
+    return {**_core_decompositions(), **required("torch._decomp.get_decompositions")(operations)}
+
+
+@cache
+def _core_decompositions() -> dict[Any, Callable[..., Any]]:
+    """Those into torch's core: it goes through all of its operations for them."""
+    return dict(required("torch._decomp.core_aten_decompositions")())
