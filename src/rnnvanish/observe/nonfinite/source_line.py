@@ -53,6 +53,8 @@ def running_line(names: Mapping[int, str]) -> SourceLine:
 
 
 def _is_installed(path: str) -> bool:
+    if path.startswith("<@beartype"):  # what checks annotations is a line of nobody's
+        return True
     where = Path(path)
     return where.is_relative_to(OURS) or any(where.is_relative_to(place) for place in INSTALLED)
 
