@@ -217,6 +217,7 @@ plots.say(
 #     a plain loop over its own weights while it is measured. The result of that run is compared with the ordinary one,
 #     with the same dropout masks. If they differ by more than rounding, there is an error and no number.
 #
-#     By default the loss is what your model returns, summed. Say `diagnose(model, inputs, loss=...)` for another. The curve
-#     of the whole loss stands beside: `curve.total`; and the share that took the recurrence alone: `curve.recurrent`. What
-#     single precision cannot hold is measured again in double. The [reference](reference/diagnosing.md) says more.
+#     By default the loss is what your model returns, summed; of a layer alone, the states that it ends with, of an LSTM both
+#     $h$ and $c$. Say `diagnose(model, inputs, loss=...)` for another. The curve of the whole loss stands beside:
+#     `curve.total`; and the share that took the recurrence alone: `curve.recurrent`. What single precision cannot hold is
+#     measured again in double. The [reference](reference/diagnosing.md) says more.

@@ -57,6 +57,39 @@ def test_every_form_of_a_loss(loss, batch):
         same(curve.gain, expected[name].gain)
 
 
+@pytest.mark.parametrize(
+    ("loss", "batch"),
+    [
+        (lambda output, tg: F.cross_entropy(output, tg), (X, TARGET)),
+        (lambda output, gold: F.cross_entropy(output, gold), {"x": X, "gold": TARGET}),
+        (lambda output, pair: F.cross_entropy(output, pair[1]), (X, TARGET)),
+        (lambda output, x: F.cross_entropy(output, x[1]), (X, TARGET)),
+    ],
+    ids=["targets", "a part by its name", "the batch", "x"],
+)
+def test_where_a_name_does_not_say_what_it_is_given_what_runs_is_meant(loss, batch):
+    torch.manual_seed(0)
+    model = Two().double()
+    expected = retention(model, X, loss=lambda output: F.cross_entropy(output, TARGET))
+    for name, curve in retention(model, batch, loss=loss).items():
+        same(curve.gain, expected[name].gain)
+
+
+def no(output, other):
+    raise RuntimeError("no such loss" if other is TARGET else "no such batch")
+
+
+def test_where_nothing_runs_both_tries_are_told():
+    model = Two().double()
+    with pytest.raises(
+        ValueError,
+        match=r"takes tg .*With the batch, .*: no such batch. With .* Tensor.3,.: no such loss.*batch or target",
+    ):
+        retention(model, (X, TARGET), loss=lambda output, tg: no(output, tg))
+    with pytest.raises(RuntimeError, match="no such batch"):  # a name that says what it is: no other try
+        retention(model, (X, TARGET), loss=lambda output, batch: no(output, batch))
+
+
 def test_what_is_last_in_a_batch_is_the_target():
     torch.manual_seed(0)
     model, one = Two().double(), torch.tensor(1.0).double()

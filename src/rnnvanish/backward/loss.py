@@ -16,7 +16,7 @@ from rnnvanish.numerics.real_view import is_number
 from rnnvanish.observe.agreement import tensors_in
 from rnnvanish.observe.call import Call
 from rnnvanish.observe.inputs.attempt import describe
-from rnnvanish.observe.inputs.loss_arguments import loss_arguments
+from rnnvanish.observe.inputs.loss_arguments import apply_loss
 from rnnvanish.observe.restore.borrow import preserve
 from rnnvanish.recurrent import Recurrent
 
@@ -41,7 +41,7 @@ def evaluate_loss(model: nn.Module, call: Call, output: Any, loss: Loss) -> Tens
     elif isinstance(loss, str):
         value = output["loss"] if isinstance(output, dict) and "loss" in output else output
     else:
-        value = loss(output, *loss_arguments(loss, call.batch, call.beside))
+        value = apply_loss(loss, output, call.batch, call.beside)
     if not isinstance(value, Tensor) or value.numel() != 1:
         came = value.shape if isinstance(value, Tensor) else value and describe(value)
         raise ValueError(f"The loss must be a tensor of one number, got {came}.")

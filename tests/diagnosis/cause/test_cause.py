@@ -121,6 +121,23 @@ def test_an_lstm_whose_memory_comes_back_by_h_alone():
     assert cause.means["gates"] > cause.means["weights"]
 
 
+@pytest.mark.parametrize("bias", [-30.0, -50.0, -120.0, -1000.0])
+def test_one_unit_that_forgets_does_not_make_the_others_forget(bias):
+    torch.manual_seed(0)
+    module, x = nn.GRU(4, 32), torch.randn(40, 8, 4)
+    (usual,) = causes(module, x).values()
+    with torch.no_grad():
+        module.bias_hh_l0[32] = bias
+    (cause,) = causes(module, x).values()
+    assert cause.kept == pytest.approx(usual.kept * 31 / 32, rel=0.02)
+    assert f"keep {cause.kept:.2g} of the state" in cause.words
+    with torch.no_grad():
+        module.bias_hh_l0[32:64] = bias  # all of them
+    (cause,) = causes(module, x).values()
+    assert cause.kept < 1e-10
+    assert "would lose everything at once" in cause.words
+
+
 class Leak(Cell):
     """One learnt number keeps the state."""
 

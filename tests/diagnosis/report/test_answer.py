@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rnnvanish.diagnosis import Diagnosis
+from rnnvanish.diagnosis.advice.trial import Trial
 from rnnvanish.diagnosis.fault import Finding
 from rnnvanish.diagnosis.report.text import to_text
 from rnnvanish.probes.curve import Advice, Curve
@@ -22,6 +23,9 @@ def report(curves, findings=(), unfit=None):
 
 
 CURE = Advice("mitigations.OpenGate(bias=3.0)", 1.5, math.inf, 0.43)
+RULE = Trial(
+    "mitigations.ClipNorm(threshold=1.0)", -3.0, -3.0, 8.3e5, note="norm of the whole gradient 1.43e+04 → 1", helps=True
+)
 CLOSED = Finding(
     "closed gate", "b/layer0/forward", "They keep 0.01.", "Open them: now. Then train.", "", math.nan, math.nan
 )
@@ -39,7 +43,7 @@ ASKED = Finding(
             {},
             (
                 "The gradient vanishes in b: it reaches 14 of 59 steps back; try mitigations.OpenGate(bias=3.0) first, "
-                "with which 43 % arrives."
+                "with which 43 % of the gradient arrives."
             ),
         ),
         (
@@ -66,7 +70,25 @@ ASKED = Finding(
             {},
             (
                 "The gradient explodes in a: 830,000 times the gradient arrives after 59 steps; try "
-                "mitigations.OpenGate(bias=3.0) first, with which 43 % arrives."
+                "mitigations.OpenGate(bias=3.0) first, with which 43 % of the gradient arrives."
+            ),
+        ),
+        (
+            {"a": falling(1.5, advice=(replace(CURE, gain=1.8, lag=59),))},
+            (),
+            {},
+            (
+                "The gradient vanishes in a: it reaches 14 of 59 steps back; try mitigations.OpenGate(bias=3.0) first, with "
+                "which 1.8 times the gradient arrives after 59 steps."
+            ),
+        ),
+        (
+            {"a": falling(-3.0, advice=(RULE,))},
+            (),
+            {},
+            (
+                "The gradient explodes in a: 830,000 times the gradient arrives after 59 steps; try "
+                "mitigations.ClipNorm(threshold=1.0) first: norm of the whole gradient 1.43e+04 → 1."
             ),
         ),
         (

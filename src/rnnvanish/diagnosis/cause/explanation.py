@@ -48,7 +48,7 @@ class Cause:
             "around" is what lies around the cell (a wrapper), "loss" what the loss adds on the way: 0
             where it reads the end alone. Of a step that is not taken apart there is "step" instead of all but the loss.
         kept: Geometric mean of the gate that keeps the state (forget gate, update gate), without the steps whose input is
-            absurd: one gate of 0 would make it 0; nan where there is none.
+            absurd; units that are shut beside open ones count as keeping nothing. nan where there is none.
         carried: The same of every part of the state that has a way of its own through a step, of products alone, whatever
             the cell says of itself; the arithmetic mean where that is nothing at some steps.
         note: Why nothing could be measured; empty where it could.

@@ -31,6 +31,8 @@ from rnnvanish.numerics.real_view import is_number
 aten = torch.ops.aten
 #: Operations that are taken as those that they are made of.
 COMPOSED = (aten.lerp, aten.addcmul, aten.addcdiv, aten.masked_fill, aten.silu, aten.mish)
+#: A unit that keeps less than this, where others keep more, keeps nothing: a geometric mean of all would be about it alone.
+SHUT = 1e-6
 #: Tensors of one row each, without an axis for rows.
 Parts = tuple[Tensor, ...]
 #: A value that an operation reads: the argument, the place in it where that is a list, and the node that gives it.
@@ -87,8 +89,8 @@ class TracedStep:
 
         Returns:
             The gradients by the state before; their account; and of each part of the state what is kept of it: of the
-            factors of its direct way, the one of products alone, the means of ln |factor| and of |factor|, (rows, 2); nan
-            where there is none.
+            factors of its direct way, the one of products alone, ln of their geometric mean, in which shut units count as
+            nothing, and their mean, (rows, 2); nan where there is none.
         """
         inputs = tuple(part.detach() for part in (x, *before, *helpers))
         found = torch.vmap(self._account_of_row)(inputs, tuple(part.detach() for part in gradient))
@@ -139,7 +141,7 @@ class TracedStep:
         known: dict[fx.Node, Any],
         factors: dict[fx.Node, list[tuple[fx.Node, Pull]]],
     ) -> Tensor:
-        """Of the factors of the ways of products alone from one value back to another: the means of ln |f| and of |f|."""
+        """Of the factors f of the ways of products alone from one value back to another: `_log_share`, and the mean of |f|."""
         found = {after: torch.ones_like(known[after])}
         for node in reversed(self.nodes):
             for source, pull in factors.get(node, ()) if node in found else ():
@@ -148,7 +150,7 @@ class TracedStep:
         if before not in found:
             return cast(Tensor, known[before].real.new_full((2,), torch.nan))
         factor = found[before].abs()
-        return torch.stack([factor.log().mean(), factor.mean()])
+        return torch.stack([_log_share(factor), factor.mean()])
 
     def _forward(self, inputs: Iterator[Tensor]) -> dict[fx.Node, Any]:
         known: dict[fx.Node, Any] = dict(self.constants)
@@ -247,3 +249,10 @@ def _packet(operation: Any) -> Any:
 
 def _devices(x: Tensor) -> list[torch.device]:
     return [x.device] if x.is_cuda else []
+
+
+def _log_share(factor: Tensor) -> Tensor:
+    """ln of what a step keeps: the geometric mean of the units that keep something, times how many these are of all."""
+    is_open = factor > SHUT
+    kept = torch.where(is_open, factor, 1.0).log().sum() / is_open.sum() + is_open.to(factor).mean().log()
+    return torch.where(is_open.any(), kept, factor.log().mean())

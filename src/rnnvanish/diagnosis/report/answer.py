@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from rnnvanish.diagnosis.advice.trial import Trial
 from rnnvanish.diagnosis.report.contents import Layer, Section
-from rnnvanish.diagnosis.report.rows import WAYS, of_gradient, shown_of, untried
+from rnnvanish.diagnosis.report.rows import WAYS, of_gradient, part_of_gradient, shown_of, untried
 from rnnvanish.names import printable
-from rnnvanish.numerals import one_in
 from rnnvanish.probes.curve import Advice
 
 
@@ -68,8 +68,10 @@ def _of_layer(layer: Layer, more: str, unfit: Mapping[str, str]) -> str:
 
 
 def _promise(best: Advice) -> str:
+    if isinstance(best, Trial) and best.note:  # it changes something else than what arrives
+        return f"{best.cure} first: {best.note}"
     over = "" if best.lag is None else f" after {best.lag} steps"
-    return f"{best.cure} first, with which {one_in(best.gain)} arrives{over}"
+    return f"{best.cure} first, with which {part_of_gradient(best.gain)} arrives{over}"
 
 
 def _least(layers: Sequence[Layer]) -> str:

@@ -103,8 +103,11 @@ def arrives(curve: Curve) -> str:
 def of_gradient(curve: Curve) -> str:
     """What is left of the gradient at the longest lag."""
     gain = float(curve.gain[-1])
-    if math.isnan(gain):
-        return "less than double precision can hold"
+    return "less than double precision can hold" if math.isnan(gain) else part_of_gradient(gain)
+
+
+def part_of_gradient(gain: float) -> str:
+    """A part of the gradient; of one that grows so that nobody takes it for a part of what arrived before."""
     part = one_in(gain)
     return (
         part
