@@ -95,6 +95,7 @@ for network, by_lag in found.success("recall").items():
 # A trial that fails does not stop the others. Its error is kept. `--retry` runs it again.
 #
 # Add a seed or a lag to the file, and only the new trials are run. Results that older code made are named as such.
+# Is the folder gone, and a file that `--export mine.json` wrote left? `--begin_with mine.json` goes on from it.
 #
 # ## Use all cores
 #

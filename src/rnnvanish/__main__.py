@@ -266,6 +266,7 @@ def sweep(
     stop: bool = False,
     verify: int | None = None,
     retry: bool = False,
+    begin_with: str | None = None,
     tensorboard: bool = False,
     workers: int | None = None,
     address: str | None = None,
@@ -286,6 +287,8 @@ def sweep(
         stop: Ask whoever runs the study in this folder to stop after the trials that are running.
         verify: Run so many stored trials again, drawn at random, and note whether they give the same numbers.
         retry: Run trials that failed again.
+        begin_with: Results to go on from: a .json file that --export wrote, a folder, or the name of a study that comes with
+            rnnvanish. Each keeps the day and the code that it was made with; only what is missing is run.
         tensorboard: Log each trial for TensorBoard, in the study's folder.
         workers: Run so many trials at a time, each in a process of its own, on Ray; by default one, in this process.
         address: Run them on the Ray cluster with this address, such as 10.0.0.1:6379; as many as it has room for.
@@ -300,6 +303,8 @@ def sweep(
     modes = [name for name, wanted in given.items() if wanted]
     if len(modes) > 1:
         raise WrongUse(f"sweep does one thing at a time, got --{' and --'.join(modes)}.")
+    if modes and begin_with is not None:
+        raise WrongUse(f"--begin_with is for running a study, got --{modes[0]} with it: run it first, or leave it out.")
     from rnnvanish.studies import command
 
     mode = modes[0] if modes else "run"
@@ -310,6 +315,7 @@ def sweep(
         mode,
         json,
         retry=retry,
+        begin_with=begin_with,
         tensorboard=tensorboard,
         devices=devices,
         exported=export,

@@ -167,6 +167,29 @@ def test_a_file_of_results_that_is_damaged_is_said(file, tmp_path, capsys):
             results(tmp_path / "out.json")
 
 
+def test_a_sweep_goes_on_from_a_file_of_results_and_each_keeps_where_it_was_made(file, tmp_path, capsys, monkeypatch):
+    ended(capsys, file)
+    for trial in list(results("seen").records)[:40]:  # of another day, machine and code
+        old = pretend(trial)
+        old["provenance"] |= {"code": "another", "date": "2025-01-01", "commit": "1", "processor": "older"}
+        Store("studies/seen").write(trial, old)
+    ended(capsys, file, "--status", "--export", "all.json")
+    before, run, real = results("all.json"), [], command.attempt
+    monkeypatch.setattr(command, "attempt", lambda trial: run.append(trial) or real(trial))
+    file.write_text(YAML.replace("OpenGate]", "OpenGate, ClipNorm]"))
+    once_more = [file, "--out", "elsewhere", "--begin_with", "all.json", "--export", "more.json"]
+    code, document, _ = ended(capsys, *once_more)
+    assert (code, document["done"], document["missing"]) == (0, 48 + 32, 0)
+    assert {trial.mitigations for trial in run} == {"ClipNorm"}
+    assert len(run) == 32
+    after = results("more.json")
+    assert after.study == read(file)
+    assert {trial: after.records[trial] for trial in before.records} == before.records
+    assert len(after.outdated) == len(before.outdated) == document["outdated"] == 40
+    assert ended(capsys, *once_more)[1]["done"] == 48 + 32
+    assert len(run) == 32  # the same command goes on, and what is there stays
+
+
 def test_a_row_is_known_by_its_fields(file, capsys):
     ended(capsys, file)
     found = results("seen")
@@ -181,6 +204,8 @@ def test_a_row_is_known_by_its_fields(file, capsys):
     [
         (["--export", "out.txt"], "needs a file that ends in .csv, .parquet or .json, got out.txt"),
         (["--status", "--stop"], "one thing at a time, got --status and --stop"),
+        (["--status", "--begin_with", "all.json"], "got --status with it: run it first, or leave it out"),
+        (["--begin_with", "all.json"], "There is no all.json"),
         (["--statsu"], "Did you mean --status?"),
     ],
 )

@@ -16,7 +16,15 @@ from rnnvanish.names import WrongUse, printable, require
 from rnnvanish.studies.estimate import estimate
 from rnnvanish.studies.export import export, plot
 from rnnvanish.studies.progress import Progress
-from rnnvanish.studies.reader import COMMITTED, Results, collect, keep_verification, results, write_results
+from rnnvanish.studies.reader import (
+    COMMITTED,
+    Results,
+    collect,
+    keep_verification,
+    put_back,
+    results,
+    write_results,
+)
 from rnnvanish.studies.run import Attempt, Runner, attempt, sweep
 from rnnvanish.studies.second_pass import SecondPass
 from rnnvanish.studies.store import STUDY, Store
@@ -37,6 +45,7 @@ def run(
     as_json: bool,
     *,
     retry: bool = False,
+    begin_with: str | None = None,
     tensorboard: bool = False,
     devices: int = 1,
     exported: str | None = None,
@@ -53,6 +62,7 @@ def run(
             "verify" runs some stored trials again.
         as_json: Whether to leave out what is for people.
         retry: Whether trials that failed are run again.
+        begin_with: Results that are taken over before anything is run, as `studies.results` finds them.
         tensorboard: Whether each trial is logged for TensorBoard.
         devices: Processes that share each batch of a trial.
         exported: A file for the results.
@@ -73,6 +83,8 @@ def run(
             store.ask_to_stop()
             return 0, {"study": known.name, "folder": str(store.folder), "asked": "to stop"}
         progress = None
+        if begin_with is not None:
+            put_back(results(begin_with), store)
         if mode == "run":
             progress = _sweep(known, store, runner, retry, _attempt(store, tensorboard, devices), as_json)
         if mode == "verify":
