@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 import torch
 from every_cell import assert_same, everything, sequences, state_for
-from oracle import BATCH, HIDDEN, INPUT, assert_close, drawn, drawn_state, equations, file_of, loaded
+from oracle import BATCH, HIDDEN, INPUT, assert_close, assert_has, drawn, drawn_state, equations, file_of, loaded
 from torch import nn
 
 from rnnvanish import Recurrent, cells, probes
@@ -73,6 +73,7 @@ def cell_of(name, **options):
 
 def held(name, unit="tanh", gate="sigmoid"):
     """Hold two steps of a cell against its equations, in which tanh and sigmoid are other functions."""
+    assert_has(name, "equations")
     options = {
         option: value
         for option, value in {"nonlinearity": unit, "gate_nonlinearity": gate}.items()

@@ -91,6 +91,20 @@ def test_blocks_are_named_row_by_row(name):
         assert linear[layer].in_features == INPUT or not units, f"name the blocks of {layer}"
 
 
+@every_cell
+def test_what_reads_the_input_is_named_so(name):
+    """Its weight grows with the input. Measures and cures of the recurrence leave out what is named `from_x`, or begins so."""
+    cell, wider = built(name), built(name, input_size=INPUT + 1)
+    for layer in cell.gate_names:
+        reads = cell.get_submodule(layer).weight.shape != wider.get_submodule(layer).weight.shape
+        said = (
+            "reads the input, so its name begins with from_x"
+            if reads
+            else "reads no input, so its name does not begin with from_x"
+        )
+        assert layer.startswith("from_x") == reads, f"{name}.{layer} {said}: rename it, in gate_names, too."
+
+
 #: Cells whose gate that writes reads the part, too: a second way, until it is shut.
 SEEING = {"PeepholeLSTM", "PhasedLSTM"}
 

@@ -1,7 +1,20 @@
 """The oracles that a cell owes: its paper's equations in plain Python, and others that are independent of those.
 
-`tests/cells/equations/FILE.py` and `tests/cells/oracles/FILE.py` belong to `src/rnnvanish/cells/FILE.py`. Every function
-takes the class, so that one with a fault planted in it can be held against the same oracles.
+`tests/cells/equations/FILE.py` and `tests/cells/oracles/FILE.py` belong to `src/rnnvanish/cells/FILE.py`.
+
+**Equations.** `NAME(w, x, state)` takes a step of one sequence, with `math` or `cmath`. `w` is the cell's `state_dict` as nested
+lists, `x` a list of numbers, `state` a list for each part of it; options come by keyword. It returns `(output, [parts])`: what
+is handed on, and each part of the new state. Units call `math.tanh`, gates a `sigmoid` of the file: a test puts each of
+`NONLINEARITIES` in their place. `NAME_start(w, parts)` gives the first state where that is not nought,
+`OPTIONS = {"NAME": [{...}]}` what else the cell is held with.
+
+**Oracles.** Functions under `@oracle("NAME")`, as many as it takes. Each takes the class and builds it, so that one with a
+fault planted in it can be held against the same. Here is what they are made of:
+
+- a cell and what it reads: `drawn` (weights anew, in double precision), `normal`, `drawn_state`;
+- torch's own step with the same weights: `as_torch`; made of some gates of a cell: `torchs` and `gate`;
+- how weights are drawn, which every cell owes, since its equations hold with any weights: `assert_drawn_as_torch`,
+  `assert_uniform`, `assert_ends`, `assert_normal`, `assert_orthogonal`.
 """
 
 import importlib.util
@@ -59,6 +72,25 @@ def assert_passes(kind, check):
 def equations(name):
     """The function that computes a step of the cell of this name in plain Python; None where there is none."""
     return getattr(loaded("equations").get(file_of(name)), name, None)
+
+
+#: What a cell owes, by the folder that it stands in.
+OWED = {
+    "equations": "{name} needs its equations: a function {name}(w, x, state) in {path}, in plain Python. It returns the output and "
+    "the parts of the new state: (output, [part, ...]).",
+    "oracles": '{name} needs an oracle beside its equations: a function under @oracle("{name}") in {path}: '
+    "torch's own, a closed form, another cell; and one of how its weights are drawn.",
+}
+
+
+def assert_has(name, *folders):
+    """Fail, in words, where the cell of this name lacks its equations, or an oracle beside them."""
+    for folder in folders:
+        path = f"tests/cells/{folder}/{file_of(name)}.py"
+        said = OWED[folder].format(name=name, path=path)
+        assert {"equations": equations, "oracles": oracles}[folder](name), (
+            f"{said} tests/helpers/oracle.py says how, and has what it takes."
+        )
 
 
 def starts(name):
