@@ -1,4 +1,4 @@
-"""What a trial would leave, without training: for tests of what is done with it."""
+"""What a trial would leave, without training: for tests of what is done with it; and the command that does train."""
 
 from rnnvanish.studies.store import SCHEMA, code_of
 
@@ -16,3 +16,8 @@ def pretend(trial):
         },
         "cost": {"seconds": 0.1, "peak_bytes": None},
     }  # fmt: skip
+
+
+def more(study):
+    """The command that trains what the stored results of a study lack, and stores them again."""
+    return f".venv/bin/rnnvanish sweep {study} --begin_with {study} --export src/rnnvanish/records/studies/{study}.json"
