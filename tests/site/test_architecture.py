@@ -94,6 +94,20 @@ def test_every_place_where_something_is_added_is_there():
     assert not gone
 
 
+def test_the_tests_of_everything_that_is_added_are_there():
+    """Each row of the second table names tests, and what it calls a thing is what the first table calls it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    added, run = (re.search(rf"^\| {head} \|.*\n(?:\|.*\n)+", text, re.MULTILINE)[0] for head in ("to add", "added"))
+    rows = re.findall(r"^\| (an? [\w ]+|who [\w ]+) \| `(.+?)`", run, re.MULTILINE)
+    assert len(rows) == len(run.splitlines()) - 2 > 10
+    for thing, command in rows:
+        assert f"\n| {thing} |" in added, f"The first table of CONTRIBUTING.md has no row {thing!r}."
+        for path in re.findall(r"tests/[\w/.]+", command.replace("test_NAME.py", "")):
+            assert (ROOT / path).exists(), (
+                f"CONTRIBUTING.md says for {thing} to run {path}, and there is no such thing."
+            )
+
+
 @pytest.fixture(scope="module")
 def imports():
     return import_map.imports_of("rnnvanish")
