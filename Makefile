@@ -58,6 +58,7 @@ test: lint ## every check: what CI runs
 	$(MAKE) --no-print-directory bench-quick
 
 test-package: env ## the package's own tests, without site and benchmarks; in a new .venv TORCH='torch==2.11.*' takes another torch
+	$(BIN)/python tools/browser.py
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal src tests --ignore=tests/site --ignore=tests/bench --ignore=tests/repository
 
 test-versions: env ## the package with every Python and torch that it promises (ONLY=3.12); can be stopped and started again

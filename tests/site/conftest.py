@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from made_once import made_once
 
-from tools.browser import find, skipped
 from tools.site.catalogue import pages as catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,10 +35,8 @@ MADE = sorted(
         )
     }
 )
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
+#: Rules of axe-core that look at colours. They take most of its time.
+COLOURS = ("color-contrast", "link-in-text-block")
 
 
 def pytest_generate_tests(metafunc):
@@ -104,19 +101,6 @@ def plain(sample, tmp_path_factory):
     return made_once(tmp_path_factory, "plain", make)
 
 
-@pytest.fixture(scope="session")
-def browser():
-    path = find()
-    if path is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(skipped())
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
-        yield chromium
-        chromium.close()
-
-
 class Visit:
     """One page in a fresh browser window, and what it asked for and complained of."""
 
@@ -148,13 +132,18 @@ class Visit:
         files = [self.folder / name for name in self.asked if wanted(name)]
         return sum(file.stat().st_size for file in files if file.is_file())
 
-    def axe(self):
-        """Violations that axe-core finds, in words; words that are pale because that is what they say are read out in full."""
+    def axe(self, colours=None):
+        """Violations that axe-core finds, in words; words that are pale because that is what they say are read out in full.
+
+        `colours`: whether to look at colours alone (True), or at all else (False).
+        """
         self.page.evaluate((importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text())
         tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        only = {"type": "rule", "values": COLOURS} if colours else {"type": "tag", "values": tags}
+        rules = {} if colours is None or colours else {name: {"enabled": False} for name in COLOURS}
         found = self.page.evaluate(
-            "async tags => (await axe.run({exclude: ['.rv-faded']}, {runOnly: {type: 'tag', values: tags}})).violations",
-            tags,
+            "async options => (await axe.run({exclude: ['.rv-faded']}, options)).violations",
+            {"runOnly": only, "rules": rules},
         )
         return [
             f"{rule['id']}: {node['html'][:150]}: {node['failureSummary']}" for rule in found for node in rule["nodes"]

@@ -6,7 +6,6 @@ import io
 import json
 import math
 import re
-import shutil
 import sys
 
 import jsonschema
@@ -172,17 +171,6 @@ def test_the_full_report_says_more(diagnosis):
 def measured_weight(diagnosis):
     torch.manual_seed(0)
     return Classifier().memory.weight_hh_l0.detach().double()[8:16]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags.split())
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (360, "dark")])
