@@ -32,7 +32,7 @@ def project(tmp_path):
     known = [
         {"name": "3.11-oldest", "python": "3.11.7", "torch": "2.1.0", "system": "Linux", "machine": "x86_64"}
         | {"packages": {"numba": "0.61", "numpy": "2.0", "pytorch-lightning": "2.6"}}
-        | {"parts": {"wheel": part, "engine": part | {"failed": 1, "failures": ["<b>"]}}},
+        | {"parts": {"wheel": part, "engine": part | {"failed": 1, "failures": ["tests.a.test_<b>::test_one[2]"]}}},
         {"name": "3.12-newest", "python": "3.12.1", "torch": "2.9.0", "system": "Linux", "machine": "x86_64"}
         | {"packages": {"numba": "0.62"}, "parts": {"wheel": part}},
     ]
@@ -45,11 +45,15 @@ def test_each_version_has_its_state(project):
     assert len(found) == 3 * 2 * 3
     assert {key: said for key, said in found.items() if said != tried.NOWHERE} == {
         ("Linux", "3.11", "oldest"): "tried here, 1 failed",
-        ("Linux", "3.12", "newest"): "tried here",
+        ("Linux", "3.12", "newest"): "tried here, in part",
         ("Linux", "3.11", "pinned"): tried.ELSEWHERE,
         ("Linux", "3.12", "pinned"): tried.ELSEWHERE,
         ("macOS", "3.11", "newest"): tried.ELSEWHERE,
     }
+    whole = json.loads((project / "docs/versions.json").read_text())
+    whole[1]["parts"]["engine"] = whole[1]["parts"]["wheel"]
+    (project / "docs/versions.json").write_text(json.dumps(whole))
+    assert tried.state_of(project)["Linux", "3.12", "newest"] == "tried here"
 
 
 def test_tables_say_it_and_what_failed(project):
@@ -59,7 +63,7 @@ def test_tables_say_it_and_what_failed(project):
     assert "torch 2.1, the oldest" in page
     assert "Python 3.11.7, torch 2.1.0, Numba 0.61, Lightning 2.6, Linux x86_64<" in page
     assert "Python 3.12.1, torch 2.9.0, Numba 0.62, Linux x86_64<" in page
-    assert "<td>wheel 7, engine 7</td><td>&lt;b&gt;</td><td>2026-01-02, abc</td>" in page
+    assert "<td>wheel 7, engine 7</td><td>1 of engine: test_&lt;b&gt;</td><td>2026-01-02, abc</td>" in page
     assert tried.put("<p>x</p>", project) == "<p>x</p>"
 
 

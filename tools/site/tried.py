@@ -71,10 +71,13 @@ def state_of(root: Path) -> dict[tuple[str, str, str], str]:
         for torch in TORCHES
     }
     found |= dict.fromkeys(by_workflow(root), ELSEWHERE)
-    for each in record(root):
+    known = record(root)
+    every = {name for each in known for name in each["parts"]}
+    for each in known:
         python, torch = each["name"].split("-")
         failed = sum(part["failed"] + ("error" in part) for part in each["parts"].values())
-        found[NAMES[each["system"]], python, torch] = f"{HERE}, {failed} failed" if failed else HERE
+        rest = f", {failed} failed" if failed else ", in part" if every - set(each["parts"]) else ""
+        found[NAMES[each["system"]], python, torch] = HERE + rest
     return found
 
 
@@ -107,7 +110,7 @@ def tried(root: Path) -> str:
         parts = each["parts"]
         passed = ", ".join(f"{name} {part['passed']}" for name, part in parts.items())
         failed = [f"{name} did not run" for name, part in parts.items() if "error" in part]
-        failed += [failure for part in parts.values() for failure in part.get("failures", ())]
+        failed += [f"{part['failed']} of {name}: {_files(part)}" for name, part in parts.items() if part["failed"]]
         when = dict.fromkeys(f"{part['date']}, {part['commit']}" for part in parts.values())
         beside = {"numba": "Numba", "pytorch-lightning": "Lightning"}
         names = [f"{beside[name]} {version}" for name, version in each["packages"].items() if name in beside]
@@ -121,3 +124,9 @@ def tried(root: Path) -> str:
         Markup().join(map(HEAD.format, ("environment", "passed", "failed", "on, at commit"))),
         Markup().join(rows),
     )
+
+
+def _files(part: dict[str, Any]) -> str:
+    """In which files of tests something failed; of examples of the README it is said where they ran."""
+    names = dict.fromkeys(name.partition("::")[0].rpartition(".")[2] for name in part.get("failures", ()))
+    return ", ".join(names) or "examples"
