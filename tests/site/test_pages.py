@@ -69,3 +69,13 @@ def test_every_page_was_built_and_every_example_executed(site, source):
     if source.endswith(".py"):
         assert "Measured when this page was built" in built
     assert "</math>" in built or "arithmatex" not in built
+
+
+@pytest.mark.parametrize(("colours", "found"), [(None, {"pale", "mute"}), (True, {"pale"}), (False, {"mute"})])
+def test_what_is_wrong_is_found_by_who_looks_for_it(visit, tmp_path, colours, found):
+    wrong = '<p id="pale" style="color: #ccc">Pale.</p><p><img id="mute" src="data:,"></p>'
+    page = f'<html lang="en"><title>A page</title><main><h1>A page</h1>{wrong}</main></html>'
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    problems = visit(tmp_path, "page.html").axe(colours)
+    assert {name for name in ("pale", "mute") for problem in problems if f'id="{name}"' in problem} == found
+    assert len(problems) == len(found)
