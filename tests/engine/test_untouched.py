@@ -1,5 +1,6 @@
 """Looking changes nothing, refusing costs nothing: what cannot be compiled runs as the plain loop does, and no more."""
 
+import gc
 import itertools
 import logging
 import random
@@ -14,7 +15,9 @@ import torch
 from impure_cells import COUNTS, STATS, Local, Odd, Reading, X, built, odd
 from torch import nn
 
-CALLS, LAST = [], None
+from rnnvanish import Recurrent
+
+CALLS, LAST, COLLECTED = [], None, 0
 NUMBERS = itertools.count()
 TOTAL = torch.zeros(3)
 DRAWN = np.random.default_rng(0)
@@ -295,3 +298,32 @@ def test_what_a_step_makes_for_itself_it_may_change(cell, capsys, log):
     assert not said
     for one, other in zip(ours, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
+
+
+def calm(self, x):
+    return x[:, :1] * len([[each] for each in range(100)]) / 100  # makes what there is to collect
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_runs_when_garbage_is_collected_is_none_of_the_step(wanted):
+    """Others are told of a collection, which may come at any moment: it was taken for something that the step does."""
+    told = []
+
+    def count(phase, info):
+        global COLLECTED
+        COLLECTED += 1
+        told.append(phase)
+
+    before = gc.get_threshold(), gc.isenabled()
+    gc.callbacks.append(count)
+    gc.set_threshold(1)
+    (gc.enable if wanted else gc.disable)()
+    try:
+        layer = Recurrent(odd(f"Collected{wanted}", calm), 5, 7, engine="cpu")  # which says why where it cannot
+        assert layer(X)[0].isfinite().all()
+        assert gc.isenabled() == wanted
+    finally:
+        gc.set_threshold(*before[0])
+        (gc.enable if before[1] else gc.disable)()
+        gc.callbacks.remove(count)
+    assert bool(told) == wanted

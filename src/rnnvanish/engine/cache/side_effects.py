@@ -5,9 +5,11 @@ is not the cell's) would be done once more than in the plain loop, and then, in 
 """
 
 import dis
+import gc
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
@@ -51,6 +53,18 @@ class _SideEffect(BaseException):
     """Not an Exception: a step that catches these goes on otherwise."""
 
 
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Have no garbage collected: who asked to be told of it (`gc.callbacks`, `__del__`) would run as if the step called it."""
+    wanted = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if wanted:
+            gc.enable()
+
+
 class Sandbox:
     """Runs a step without side effects, and notes which code of the user's it runs.
 
@@ -79,15 +93,16 @@ class Sandbox:
         self._guard_outside()
         traces = sys.gettrace(), sys.getprofile()
         _ask_for_instructions()
-        sys.settrace(self._on_call)
-        sys.setprofile(self._on_c_call)
-        try:
-            result = run()
-        except _SideEffect:
-            result = None
-        finally:
-            sys.setprofile(traces[1])
-            sys.settrace(traces[0])
+        with _nothing_collected():
+            sys.settrace(self._on_call)
+            sys.setprofile(self._on_c_call)
+            try:
+                result = run()
+            except _SideEffect:
+                result = None
+            finally:
+                sys.setprofile(traces[1])
+                sys.settrace(traces[0])
         if not self._refused and not (_same_contents(before, _contents(self._cell)) and self._is_unchanged()):
             self._refused = "way to keep what its step writes to from one step to the next"
         if self._refused:
