@@ -104,7 +104,9 @@ address: env ## write the address of the repository, [tool.rnnvanish] in pyproje
 package: env ## wheel and sdist of the last commit in dist/: built twice with the same bytes, checked by twine
 	$(BIN)/python tools/release.py package
 
-release: test package ## every check, the packages, the tag; publishes nothing: to push the tag is up to you
+release: env ## every check, the packages, the tag; publishes nothing: to push the tag is up to you
+	$(BIN)/python tools/release.py ready
+	$(MAKE) --no-print-directory test package
 	$(BIN)/python tools/release.py tag
 
 publish: ## what lies in dist/ to the index, by trusted publishing; for release.yml

@@ -1,5 +1,6 @@
 """Makes a release: packages that come out the same when they are built again, and the tag. Publishes nothing.
 
+.venv/bin/python tools/release.py ready     # whether there can be one: before the checks, which take half an hour
 .venv/bin/python tools/release.py package   # dist/: wheel and sdist of the last commit, built twice, checked
 .venv/bin/python tools/release.py tag       # the tag of this version on the last commit
 """
@@ -120,8 +121,10 @@ def package(root: Path = ROOT, dist: Path = DIST) -> dict[str, str]:
 
 
 def main(what: str) -> None:
-    """Build, or tag."""
-    if what == "package":
+    """Ask, build, or tag."""
+    if what == "ready":
+        print(f"All that {ready()} needs is written down and committed.")
+    elif what == "package":
         for name, digest in package().items():
             print(f"{digest}  dist/{name}")
     elif what == "tag":
@@ -129,7 +132,7 @@ def main(what: str) -> None:
         git("tag", "--annotate", name, "--message", f"rnnvanish {name.removeprefix('v')}")
         print(f"Tagged {name}. Nothing is published before you push it: git push origin {name}")
     else:
-        raise NotReady(f"package or tag is needed, got {what!r}.")
+        raise NotReady(f"ready, package or tag is needed, got {what!r}.")
 
 
 if __name__ == "__main__":

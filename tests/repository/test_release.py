@@ -135,3 +135,9 @@ def test_there_is_no_release_of_what_is_not_committed_or_described_or_new(tree, 
     git(clone, "tag", f"v{PROJECT['version']}")
     with pytest.raises(release.NotReady, match="already"):
         release.ready(clone)
+
+
+def test_what_a_release_lacks_is_said_before_the_checks_of_half_an_hour():
+    steps = subprocess.run(["make", "-n", "release"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    places = [steps.index(step) for step in ("release.py ready", "/pytest ", "release.py package", "release.py tag")]
+    assert places == sorted(places)
